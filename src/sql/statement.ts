@@ -1,0 +1,170 @@
+/**
+ * What a statement's text alone says about it: the vocabulary between the parser and everything that decides.
+ *
+ * Nothing here knows a catalog, a session or a server. Where the catalog decides (a user's function, a column's
+ * default) the name is handed on and `cluster/catalog` answers.
+ */
+
+/** Where a statement runs; see ARCHITECTURE, "Routes". */
+export type Route = 'reader' | 'lead' | 'writers';
+
+/** A possibly schema-qualified name, already case-folded and unquoted as PostgreSQL does it. */
+export interface QualifiedName {
+  readonly schema: string | undefined;
+  readonly name: string;
+}
+
+/** State that a statement leaves in its server session and that cannot be moved to another one. */
+export type PinReason =
+  | 'setting'
+  | 'temporary object'
+  | 'prepared statement'
+  | 'held cursor'
+  | 'listen'
+  | 'advisory lock'
+  | 'sequence value'
+  | 'volatile function';
+
+/** Something in the text whose value differs from server to server or from run to run. */
+export interface Nondeterminism {
+  /**
+   * `transaction time`: fixed for the transaction (now(), CURRENT_DATE, …), so the lead's value can stand in for it.
+   * `volatile`: differs at each evaluation (random(), nextval(), 'now' as a literal, …).
+   * `server`: depends on the server or session (pg_backend_pid(), inet_server_addr(), version(), …).
+   */
+  readonly kind: 'transaction time' | 'volatile' | 'server';
+  /** As written for the user's eyes: `now()`, `CURRENT_TIMESTAMP`, `'today'`. */
+  readonly name: string;
+  /** Byte range of the whole call in the statement's query text, where it can be replaced by a value; else undefined. */
+  readonly span: Span | undefined;
+  /**
+   * Type of the replaced value, for `transaction time` with a span: timestamptz | timestamp | date | timetz | time;
+   * with a precision where one is written: `timestamptz(3)`.
+   */
+  readonly type: string | undefined;
+}
+
+/** Bytes of the query text as the client sent it, without the terminating zero. */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface TransactionModes {
+  readonly access: 'read only' | 'read write' | undefined;
+  readonly isolation: 'read uncommitted' | 'read committed' | 'repeatable read' | 'serializable' | undefined;
+  readonly deferrable: boolean | undefined;
+}
+
+export type TransactionAction =
+  | { readonly action: 'begin'; readonly modes: TransactionModes }
+  | { readonly action: 'commit' | 'rollback'; readonly chain: boolean }
+  | { readonly action: 'savepoint' | 'release' | 'rollback to'; readonly name: string }
+  /** PREPARE TRANSACTION, COMMIT PREPARED, ROLLBACK PREPARED. */
+  | { readonly action: 'prepare' | 'commit prepared' | 'rollback prepared' };
+
+export interface InsertCommand {
+  readonly kind: 'insert';
+  readonly target: QualifiedName;
+  /** Alias of the target in `INSERT INTO t AS a`: names the row in RETURNING. */
+  readonly alias: string | undefined;
+  /** Columns as listed; undefined where the statement lists none. */
+  readonly columns: readonly string[] | undefined;
+  /** `rows`: VALUES lists or DEFAULT VALUES. `query`: anything that reads a relation or a set-returning function. */
+  readonly source: 'rows' | 'query';
+  /** Columns that are given the keyword DEFAULT somewhere in VALUES, by position in the list. */
+  readonly defaultPositions: readonly number[];
+  /** Number of expressions in the first VALUES row (columns beyond it take their defaults); undefined for a query. */
+  readonly width: number | undefined;
+  readonly onConflict: 'error' | 'nothing' | 'update';
+  /** Columns assigned by ON CONFLICT DO UPDATE SET. */
+  readonly conflictColumns: readonly string[];
+  readonly hasReturning: boolean;
+  /** Data-modifying WITH clauses beside the INSERT itself. */
+  readonly hasWritingWith: boolean;
+}
+
+export type Command =
+  /** SELECT, VALUES, TABLE without a durable effect by its own text; EXPLAIN without ANALYZE; SHOW. */
+  | { readonly kind: 'read' }
+  | InsertCommand
+  /** UPDATE, DELETE, MERGE, and a SELECT whose WITH writes. */
+  | {
+      readonly kind: 'modify';
+      readonly statement: 'update' | 'delete' | 'merge' | 'select';
+      readonly target: QualifiedName | undefined;
+      readonly hasReturning: boolean;
+    }
+  | {
+      readonly kind: 'copy in';
+      readonly source: 'stdin' | 'server';
+      readonly target: QualifiedName;
+      readonly columns: readonly string[] | undefined;
+    }
+  | { readonly kind: 'copy out'; readonly sink: 'stdout' | 'server' }
+  | ({ readonly kind: 'transaction' } & TransactionAction)
+  /** SET TRANSACTION / SET SESSION CHARACTERISTICS AS TRANSACTION. */
+  | { readonly kind: 'set transaction'; readonly scope: 'transaction' | 'session'; readonly modes: TransactionModes }
+  /** SET, RESET, RESET ALL, SET ROLE, SET SESSION AUTHORIZATION, SET NAMES, SET TIME ZONE … ; name in lower case, `all` for RESET ALL. */
+  | { readonly kind: 'set'; readonly scope: 'session' | 'local'; readonly name: string }
+  | { readonly kind: 'discard'; readonly what: 'all' | 'plans' | 'sequences' | 'temp' }
+  /** SQL-level PREPARE name AS statement. */
+  | { readonly kind: 'prepare'; readonly name: string; readonly inner: Statement }
+  | { readonly kind: 'execute'; readonly name: string }
+  | { readonly kind: 'deallocate'; readonly name: string | undefined }
+  /** DDL and what else changes the catalog (CREATE, ALTER, DROP, GRANT, COMMENT, …): cached catalog knowledge is dropped. */
+  | { readonly kind: 'definition' }
+  /** Everything else: VACUUM, ANALYZE, CALL, DO, LOCK, DECLARE, FETCH, LISTEN, NOTIFY, CHECKPOINT, REFRESH, TRUNCATE … */
+  | { readonly kind: 'utility'; readonly name: string };
+
+export interface Statement {
+  /** Bytes of this statement in the query text, without its semicolon; leading white space and comments belong to it. */
+  readonly span: Span;
+  /** Node name in PostgreSQL's parse tree: `SelectStmt`. */
+  readonly node: string;
+  readonly command: Command;
+  /** By text and built-in functions alone; the catalog can only raise it (reader → lead → writers). */
+  readonly route: Route;
+  /** Why this route, for EXPLAIN, logs and the table test: `INSERT`, `calls setval()`, `FOR UPDATE`. */
+  readonly reason: string;
+  /** Session state that it leaves behind. */
+  readonly pins: readonly PinReason[];
+  /** Whether it may run inside a transaction block (VACUUM, CREATE DATABASE, … may not). */
+  readonly block: 'allowed' | 'forbidden';
+  /** Functions called that are not built in, or that a user's function may shadow by other argument types. */
+  readonly functions: readonly QualifiedName[];
+  /** Operators by name (`+`, `@@`, `OPERATOR(s.+)`): a user's operator may call a volatile function. */
+  readonly operators: readonly QualifiedName[];
+  /** Relations named anywhere in it, the target included, common table expressions excluded. */
+  readonly relations: readonly QualifiedName[];
+  readonly nondeterminism: readonly Nondeterminism[];
+  /** Calls nextval() by name or through a whole-row expression; literal sequence names where they are constants. */
+  readonly sequences: { readonly calls: 'none' | 'nextval' | 'setval'; readonly names: readonly string[] };
+  /** currval() or lastval(): only the server session that called nextval() can answer. */
+  readonly needsSequenceState: boolean;
+  /** EXPLAIN (…, ANALYZE): runs, and its rows are timings that differ from server to server. */
+  readonly explains: boolean;
+}
+
+/** Why a query text has no statements that could be trusted. */
+export type Unreadable =
+  /** PostgreSQL's grammar refuses it: the lead says how, in its own words. */
+  | 'syntax'
+  /** The parser gave up on its depth. */
+  | 'nesting'
+  /** Over the size limit, after constants are taken out. */
+  | 'size'
+  /** Bytes that could mean something else to the server: encoding or string-literal rules other than ours. */
+  | 'lexis';
+
+export type Analysis =
+  | { readonly kind: 'statements'; readonly statements: readonly Statement[]; readonly hint: 'reader' | 'lead' | undefined }
+  | { readonly kind: 'unreadable'; readonly why: Unreadable };
+
+/** How the server will read the text: both are reported by ParameterStatus and both can change its meaning. */
+export interface Lexis {
+  /** client_encoding as reported: `UTF8`. */
+  readonly encoding: string;
+  /** standard_conforming_strings as reported. */
+  readonly standardStrings: 'on' | 'off';
+}
