@@ -1,0 +1,66 @@
+/** What the process runs on, after every mistake has been found. Read-only; built once by `config/load`. */
+
+export type ListenAddress =
+  /** `host` undefined: every address of the machine, IPv6 and IPv4. */
+  | { readonly kind: 'tcp'; readonly host: string | undefined; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+/** One PostgreSQL server as a DSN names it (libpq, "Connection Strings"). */
+export interface Dsn {
+  /** Host name, address, or the folder of a Unix socket where it begins with `/`. */
+  readonly host: string;
+  readonly port: number;
+  /** Undefined: the client's own. */
+  readonly database: string | undefined;
+  /** Undefined: the client's own. */
+  readonly user: string | undefined;
+  readonly password: string | undefined;
+  /** `require` and stricter are refused until TLS to servers exists. */
+  readonly sslmode: 'disable' | 'allow' | 'prefer';
+  /** Bound on reaching the server and finishing its start-up; undefined: the process's own setting. */
+  readonly connectTimeoutMs: number | undefined;
+  readonly keepalives: { readonly idleMs: number } | 'off' | undefined;
+  /** Start-up parameters that the DSN fixes (`options`, `application_name`, …); a client's own value wins. */
+  readonly parameters: Readonly<Record<string, string>>;
+}
+
+/** Sizes and deadlines; every one has a default, a unit and bounds in `config/settings`. */
+export interface Settings {
+  /** Clients connected at once; one more gets 53300. */
+  readonly maxClients: number;
+  /** Connections to one server, all databases and users together. */
+  readonly poolSize: number;
+  /** Sessions waiting for a connection to one server; one more gets 53300. */
+  readonly poolQueue: number;
+  /** A session that waited this long for a connection gets 53300. */
+  readonly poolWaitMs: number;
+  readonly poolIdleMs: number;
+  readonly poolLifetimeMs: number;
+  readonly connectTimeoutMs: number;
+  /** Client start-up, from accept to the end of its StartupMessage and authentication. */
+  readonly startupTimeoutMs: number;
+  /** lock_timeout of followers: a wait for a lock there that the lead did not have. */
+  readonly followerLockTimeoutMs: number;
+  /** A follower or commit step that says nothing for this long is taken for dead. */
+  readonly followerTimeoutMs: number;
+  /** How often each server is looked at (role, timeline, replay position). */
+  readonly healthIntervalMs: number;
+  /** Reads while the reader is down: `lead` or an error. */
+  readonly readerFailure: 'lead' | 'error';
+  /** Sequences of followers are kept this many increments ahead of the lead's. */
+  readonly sequenceBlock: number;
+  /** SIGTERM: how long transactions in flight may take to end. */
+  readonly drainMs: number;
+}
+
+export interface Config {
+  readonly listen: ListenAddress;
+  /** The first is the lead. One is allowed. */
+  readonly writers: readonly [Dsn, ...Dsn[]];
+  /** Undefined: the lead reads. */
+  readonly reader: Dsn | undefined;
+  readonly settings: Settings;
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  /** Facts the operator should read in the log at start: one writer only, a trust listener on a public address. */
+  readonly warnings: readonly string[];
+}
