@@ -15,7 +15,12 @@ export interface Log {
 /** JSON lines on standard error, or on `destination`: standard output belongs to commands that print a result. */
 export function createLog(level: LevelWithSilent, destination?: DestinationStream): Log {
   const logger = pino(
-    { level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
     destination ?? pino.destination({ dest: 2, sync: true }),
   );
   return {

@@ -158,7 +158,11 @@ export type Unreadable =
   | 'lexis';
 
 export type Analysis =
-  | { readonly kind: 'statements'; readonly statements: readonly Statement[]; readonly hint: 'reader' | 'lead' | undefined }
+  | {
+      readonly kind: 'statements';
+      readonly statements: readonly Statement[];
+      readonly hint: 'reader' | 'lead' | undefined;
+    }
   | { readonly kind: 'unreadable'; readonly why: Unreadable };
 
 /** How the server will read the text: both are reported by ParameterStatus and both can change its meaning. */
