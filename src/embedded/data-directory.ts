@@ -1,0 +1,83 @@
+/** Data directories: made by initdb, copied from a template, turned into a standby. All of it under the servers' account. */
+import { createHash } from 'node:crypto';
+import { chmodSync, chownSync, mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type Account, type Outcome, runAs } from './account.ts';
+import type { Binaries } from './binaries.ts';
+import { cachedTree } from './cache.ts';
+import { EmbeddedFailure } from './failure.ts';
+
+/** The physical replication slot of w1 that keeps WAL until the reader has it. */
+export const readerSlot = 'reader';
+
+/** Makes `directory` a new database system with a system identifier of its own, with a slot for a standby. */
+export async function initialise(binaries: Binaries, account: Account, directory: string): Promise<void> {
+  makeOwned(account, directory);
+  const initdb = (locale: string): Promise<Outcome> => {
+    const args = ['-D', directory, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', `--locale=${locale}`, '--no-sync'];
+    return runAs(account, binaries.initdb, args, { cwd: directory, timeoutMs: 120_000 });
+  };
+  let outcome = await initdb('C.UTF-8');
+  // Not every system has that locale; C orders text in the same way and differs in upper, lower and character classes.
+  if (outcome.status !== 0 && /invalid locale/.test(outcome.output)) outcome = await initdb('C');
+  if (outcome.status !== 0) throw new EmbeddedFailure(`initdb failed for ${directory}: ${outcome.output}`);
+  const slot = await runAs(account, binaries.postgres, ['--single', '-F', '-D', directory, 'postgres'], {
+    input: `SELECT pg_create_physical_replication_slot('${readerSlot}', true)\n`,
+    cwd: directory,
+    timeoutMs: 60_000,
+  });
+  if (slot.status !== 0 || !slot.output.includes(`(${readerSlot},`)) {
+    throw new EmbeddedFailure(`The replication slot could not be made in ${directory}: ${slot.output}`);
+  }
+}
+
+/** Copies a data directory whose server is stopped; with `standby` the copy follows, and keeps no slots of its origin. */
+export async function copyDataDirectory(
+  account: Account,
+  source: string,
+  target: string,
+  role: 'primary' | 'standby',
+): Promise<void> {
+  if (process.platform === 'win32')
+    throw new EmbeddedFailure('Copies of data directories are not supported on Windows yet.');
+  makeOwned(account, target);
+  const standby = role === 'standby' ? ' && rm -rf "$2"/pg_replslot/* && : > "$2/standby.signal"' : '';
+  const outcome = await runAs(account, '/bin/sh', ['-c', `cp -Rp "$1/." "$2/"${standby}`, 'sh', source, target], {
+    timeoutMs: 120_000,
+  });
+  if (outcome.status !== 0) throw new EmbeddedFailure(`${source} could not be copied to ${target}: ${outcome.output}`);
+}
+
+/**
+ * An initialised data directory that is kept for later runs: quick, and with the same system identifier every time, which is
+ * why `writer` (0, 1, …) names one of several.
+ */
+export async function template(binaries: Binaries, account: Account, writer: number): Promise<string> {
+  const uid = account.kind === 'other' ? account.uid : (process.getuid?.() ?? 0);
+  const key = createHash('sha256')
+    .update(`1 ${binaries.version} ${binaries.postgres} ${uid}`)
+    .digest('hex')
+    .slice(0, 12);
+  const tree = await cachedTree(`data-${binaries.version}-${key}-${writer}`, (directory) =>
+    initialiseBelow(binaries, account, directory),
+  );
+  return join(tree, 'data');
+}
+
+function initialiseBelow(binaries: Binaries, account: Account, directory: string): Promise<void> {
+  openFolder(account, directory);
+  openFolder(account, dirname(directory));
+  return initialise(binaries, account, join(directory, 'data'));
+}
+
+/** A folder of ours that the servers' account passes through. */
+export function openFolder(account: Account, directory: string): void {
+  mkdirSync(directory, { recursive: true });
+  chmodSync(directory, account.kind === 'other' ? 0o711 : 0o700);
+}
+
+/** An empty folder, mode 700, of the servers' account. */
+function makeOwned(account: Account, directory: string): void {
+  mkdirSync(directory, { mode: 0o700 });
+  if (account.kind === 'other') chownSync(directory, account.uid, account.gid);
+}
