@@ -11,12 +11,10 @@ import { HEADER_BYTES } from './tags.ts';
 export const Watch = {
   /** Part of a run, unseen. */
   pass: 0,
-  /** Part of a run, and its type is told when its header has been seen. */
-  note: 1,
-  /** Taken out of the run and handed over whole: small by nature, bounded by `limit`. */
-  take: 2,
+  /** Taken out of the run and handed over whole: small by nature, and bounded. */
+  take: 1,
   /** Part of a run, and its bytes are shown piece by piece (for digests). */
-  tap: 3,
+  tap: 2,
 } as const;
 export type Watch = (typeof Watch)[keyof typeof Watch];
 
@@ -33,8 +31,6 @@ export interface FrameSink {
   /** Consulted before each frame, so it may change from frame to frame. */
   readonly watch: WatchTable;
   run(chunk: Buffer, start: number, end: number): void;
-  /** Comes before the run that carries the frame ends. */
-  note(tag: number): void;
   /** `chunk[start]` is the type byte; `end` is exclusive. The bytes are valid during the call. */
   take(tag: number, chunk: Buffer, start: number, end: number): void;
   /** A piece of a tapped frame; `last` when it completes the frame. The header belongs to the first piece. */
@@ -108,7 +104,6 @@ export class FrameScanner {
           this.#hold(header, 0, HEADER_BYTES);
           if (body === 0) this.#release(sink);
         } else {
-          if (this.#watch === Watch.note) sink.note(this.#tag);
           if (this.#watch === Watch.tap) sink.tap(this.#tag, header, 0, HEADER_BYTES, body === 0);
           sink.run(header, 0, HEADER_BYTES);
         }
@@ -137,12 +132,6 @@ export class FrameScanner {
           }
           this.#hold(chunk, at, size);
           runStart = size;
-        } else if (watch === Watch.note) {
-          sink.note(tag);
-          if (end <= size) {
-            at = end;
-            continue;
-          }
         } else {
           sink.tap(tag, chunk, at, Math.min(end, size), end <= size);
           if (end <= size) {

@@ -1,0 +1,391 @@
+/**
+ * One connection to one server, from connect to close.
+ *
+ *   connecting ─► starting ─► open ─► closed        (any of them ─► closed)
+ *
+ * `open` with an empty ledger is idle; who holds the lease of an idle backend is the pool's business.
+ */
+import { connect as openSocket, type Socket } from 'node:net';
+import { assert, unreachable } from '../lib/assert.ts';
+import type { CloseReason } from '../lib/close-reason.ts';
+import { Channel } from '../net/channel.ts';
+import { decodeParameterStatus, decodeReadyForQuery } from '../wire/backend.ts';
+import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts';
+import { FrameError, FrameScanner, type FrameSink, Watch, type WatchTable } from '../wire/frame-scan.ts';
+import { encodeCancelRequest, encodeQuery, encodeStartup, ProtocolVersion, TERMINATE } from '../wire/frontend.ts';
+import { ShortMessage } from '../wire/reader.ts';
+import { BackendTag, TransactionStatus } from '../wire/tags.ts';
+import { Handshake, type HandshakeFailure, type HandshakeResult } from './handshake.ts';
+import { type Answer, Collector, type Lost, type Receiver } from './receiver.ts';
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface BackendOptions {
+  readonly address: Address;
+  readonly user: string;
+  readonly password: string | undefined;
+  /** Start-up parameters, `user` and `database` included. */
+  readonly parameters: ReadonlyMap<string, string>;
+  readonly keepAliveMs: number | undefined;
+}
+
+type State = 'connecting' | 'starting' | 'open' | 'closed';
+
+const EDGES = {
+  connecting: ['starting', 'closed'],
+  starting: ['open', 'closed'],
+  open: ['closed'],
+  closed: [],
+} as const satisfies Record<State, readonly State[]>;
+
+/** What may arrive with no query in hand: nothing of it is a reply. */
+const ASYNC: WatchTable = new Uint8Array(256).fill(Watch.take);
+
+/** Told what a server says between queries: notifications for a listening session, changed settings. */
+export interface AsyncListener {
+  asyncMessage(tag: number, frame: Buffer): void;
+}
+
+/** Replies owed at most: a fan-out pipelines a handful of queries; more is a bug. */
+const LEDGER_LIMIT = 64;
+
+export class Backend {
+  readonly address: Address;
+  readonly parameters = new Map<string, string>();
+  /** Counts changes of `parameters`, so that a session can tell that what it told its client is old. */
+  parametersVersion = 0;
+  processId = 0;
+  secretKey: Buffer = Buffer.alloc(0);
+  /** ReadyForQuery's, of the last completed reply. */
+  status: number = TransactionStatus.Idle;
+  readonly createdAt = Date.now();
+  /** Set by the lease's holder while it is pinned to this backend; else what arrives between queries is dropped. */
+  listener: AsyncListener | undefined;
+  /** Told once when the connection has ended, after every receiver was told. */
+  onClosed: ((lost: Lost) => void) | undefined;
+
+  #state: State = 'connecting';
+  readonly #channel: Channel;
+  readonly #scanner = new FrameScanner();
+  readonly #ledger: Receiver[] = [];
+  readonly #idle: FrameSink;
+  #fatal: ErrorFields | undefined;
+  #lost: Lost | undefined;
+  #drainWaiters: (() => void)[] = [];
+
+  constructor(socket: Socket, address: Address) {
+    this.address = address;
+    this.#channel = new Channel(socket, {
+      data: (chunk) => this.#data(chunk),
+      drained: () => {
+        const waiters = this.#drainWaiters;
+        this.#drainWaiters = [];
+        for (const wake of waiters) wake();
+      },
+      closed: (error) => this.#ended(error === undefined ? 'server disconnected' : 'server socket error', error),
+    });
+    this.#idle = {
+      watch: ASYNC,
+      run: () => undefined,
+      tap: () => undefined,
+      take: (tag, chunk, start, end) => this.#asyncFrame(tag, chunk, start, end),
+    };
+  }
+
+  get open(): boolean {
+    return this.#state === 'open';
+  }
+
+  get idle(): boolean {
+    return this.#state === 'open' && this.#ledger.length === 0;
+  }
+
+  /** Bytes forwarded so far end inside a frame: nothing can be put behind them. */
+  get insideFrame(): boolean {
+    return this.#scanner.insideFrame;
+  }
+
+  get channel(): Channel {
+    return this.#channel;
+  }
+
+  /** Queues a query; `receiver` gets its reply. On a closed backend the receiver is told at once. */
+  query(text: string | Buffer, receiver: Receiver): void {
+    this.send(encodeQuery(text), receiver);
+  }
+
+  /** As `query`, for a message sequence that ends in exactly one ReadyForQuery. */
+  send(message: Buffer, receiver: Receiver): void {
+    if (this.#state === 'closed') {
+      receiver.lost(this.#lost ?? unsaid());
+      return;
+    }
+    assert(this.#ledger.length < LEDGER_LIMIT, 'a backend owes too many replies');
+    this.#ledger.push(receiver);
+    this.#channel.send(message);
+  }
+
+  /** A query of our own with a small answer. Rejects with BackendLostError. */
+  ask(text: string): Promise<Answer> {
+    const collector = new Collector();
+    this.query(text, collector);
+    return collector.answer;
+  }
+
+  /** COPY data, CopyDone or CopyFail for the query in hand. */
+  sendCopy(bytes: Buffer): void {
+    this.#channel.send(bytes);
+  }
+
+  /** Resolves when the socket takes more, at once where it does; also when the connection ends. */
+  writable(): Promise<void> {
+    if (!this.#channel.congested || this.#state === 'closed') return Promise.resolve();
+    return new Promise((resolve) => this.#drainWaiters.push(resolve));
+  }
+
+  close(reason: CloseReason): void {
+    if (this.#state === 'closed') return;
+    if (this.#state === 'open') this.#channel.send(TERMINATE);
+    const idle = this.idle;
+    this.#ended(reason, undefined);
+    if (idle) this.#channel.end(CLOSE_LINGER_MS);
+    else this.#channel.destroy();
+  }
+
+  start(
+    options: BackendOptions,
+    done: (result: HandshakeResult) => void,
+    failed: (failure: HandshakeFailure) => void,
+  ): void {
+    this.#move('starting');
+    const handshake = new Handshake({
+      user: options.user,
+      password: options.password,
+      send: (bytes) => this.#channel.send(bytes),
+      done: (result) => {
+        this.processId = result.processId;
+        this.secretKey = result.secretKey;
+        this.#move('open');
+        done(result);
+      },
+      failed,
+    });
+    this.#ledger.push(handshake);
+    this.#channel.send(encodeStartup(ProtocolVersion.v30, options.parameters));
+  }
+
+  #move(to: State): void {
+    assert((EDGES[this.#state] as readonly State[]).includes(to), `backend: ${this.#state} to ${to}`);
+    this.#state = to;
+  }
+
+  #data(chunk: Buffer): void {
+    if (this.#state === 'closed') return;
+    try {
+      this.#scanner.scan(chunk, this.#sinkOf);
+    } catch (error) {
+      if (!(error instanceof FrameError) && !(error instanceof ShortMessage)) throw error;
+      this.#violation(error.message);
+      return;
+    }
+    this.#ledger[0]?.flush();
+  }
+
+  /** The reply's receiver, behind a step that keeps what belongs to the connection itself. */
+  readonly #sinkOf = (): FrameSink => {
+    return this.#ledger.length === 0 ? this.#idle : this.#routed;
+  };
+
+  readonly #routed: FrameSink = routedSink(
+    () => this.#ledger[0],
+    (tag, chunk, start, end) => this.#frame(tag, chunk, start, end),
+  );
+
+  #frame(tag: number, chunk: Buffer, start: number, end: number): void {
+    const receiver = this.#ledger[0];
+    assert(receiver !== undefined, 'a reply has a receiver');
+    switch (tag) {
+      case BackendTag.ReadyForQuery:
+        this.status = decodeReadyForQuery(chunk, start, end);
+        this.#ledger.shift();
+        receiver.ready(this.status);
+        return;
+      case BackendTag.ParameterStatus:
+        this.#parameter(chunk, start, end);
+        receiver.take(tag, chunk, start, end);
+        return;
+      case BackendTag.ErrorResponse:
+        if (this.#noteFatal(chunk, start, end) && this.#state === 'open') return; // the loss will carry it
+        receiver.take(tag, chunk, start, end);
+        return;
+      default:
+        receiver.take(tag, chunk, start, end);
+    }
+  }
+
+  #asyncFrame(tag: number, chunk: Buffer, start: number, end: number): void {
+    switch (tag) {
+      case BackendTag.ParameterStatus:
+        this.#parameter(chunk, start, end);
+        break;
+      case BackendTag.ErrorResponse:
+        if (!this.#noteFatal(chunk, start, end)) this.#violation('an error with no query in hand');
+        return;
+      case BackendTag.NoticeResponse:
+      case BackendTag.NotificationResponse:
+        break;
+      default:
+        this.#violation(`message of type ${String.fromCharCode(tag)} with no query in hand`);
+        return;
+    }
+    this.listener?.asyncMessage(tag, Buffer.from(chunk.subarray(start, end)));
+  }
+
+  #parameter(chunk: Buffer, start: number, end: number): void {
+    const { name, value } = decodeParameterStatus(chunk, start, end);
+    if (this.parameters.get(name) === value) return;
+    this.parameters.set(name, value);
+    this.parametersVersion++;
+  }
+
+  /** FATAL and PANIC are the server's last word: the connection ends behind them. */
+  #noteFatal(chunk: Buffer, start: number, end: number): boolean {
+    const fields = decodeErrorFields(chunk, start, end);
+    if (fields.severity !== 'FATAL' && fields.severity !== 'PANIC') return false;
+    this.#fatal = fields;
+    return true;
+  }
+
+  #violation(message: string): void {
+    this.#ended('server protocol violation', new Error(message));
+    this.#channel.destroy();
+  }
+
+  #ended(reason: CloseReason, error: Error | undefined): void {
+    if (this.#state === 'closed') return;
+    this.#move('closed');
+    const lost: Lost = { reason, fatal: this.#fatal, message: this.#fatal?.message ?? error?.message ?? reason };
+    this.#lost = lost;
+    const owed = this.#ledger.splice(0);
+    for (const wake of this.#drainWaiters.splice(0)) wake();
+    for (const receiver of owed) receiver.lost(lost);
+    this.onClosed?.(lost);
+  }
+}
+
+/** A closing backend has this long to take our Terminate. */
+const CLOSE_LINGER_MS = 1000;
+
+/** Frames that the connection itself must see, whatever the receiver watches. */
+const OWN: WatchTable = new Uint8Array(256);
+for (const tag of [BackendTag.ReadyForQuery, BackendTag.ParameterStatus, BackendTag.ErrorResponse])
+  OWN[tag] = Watch.take;
+
+const MERGED = new WeakMap<WatchTable, WatchTable>();
+
+function withOwn(watch: WatchTable): WatchTable {
+  let merged = MERGED.get(watch);
+  if (merged === undefined) {
+    merged = watch.map((entry, tag) => ((OWN[tag] ?? 0) === Watch.take ? Watch.take : entry));
+    MERGED.set(watch, merged);
+  }
+  return merged;
+}
+
+function routedSink(receiver: () => Receiver | undefined, frame: FrameSink['take']): FrameSink {
+  return {
+    get watch(): WatchTable {
+      const current = receiver();
+      return current === undefined ? ASYNC : withOwn(current.watch);
+    },
+    run: (chunk, start, end) => receiver()?.run(chunk, start, end),
+    tap: (tag, chunk, start, end, last) => receiver()?.tap(tag, chunk, start, end, last),
+    take: frame,
+  };
+}
+
+function unsaid(): Lost {
+  return { reason: 'server disconnected', fatal: undefined, message: 'the connection is closed' };
+}
+
+export class ConnectError extends Error {
+  override readonly name = 'ConnectError';
+  readonly failure: HandshakeFailure;
+  constructor(failure: HandshakeFailure) {
+    super(failureMessage(failure));
+    this.failure = failure;
+  }
+}
+
+function failureMessage(failure: HandshakeFailure): string {
+  switch (failure.kind) {
+    case 'refused':
+      return failure.fields.message;
+    case 'lost':
+      return failure.lost.message;
+    case 'unsupported':
+      return failure.message;
+    default:
+      return unreachable(failure);
+  }
+}
+
+function dial(address: Address): Socket {
+  return address.host.startsWith('/')
+    ? openSocket({ path: `${address.host}/.s.PGSQL.${address.port}` })
+    : openSocket({ host: address.host, port: address.port, autoSelectFamily: true });
+}
+
+/** Connects and logs in within `timeoutMs`. Rejects with ConnectError. */
+export function connectBackend(options: BackendOptions, timeoutMs: number): Promise<Backend> {
+  return new Promise((resolve, reject) => {
+    const socket = dial(options.address);
+    const backend = new Backend(socket, options.address);
+    const fail = (failure: HandshakeFailure): void => {
+      clearTimeout(timer);
+      backend.onClosed = undefined;
+      backend.close('server start-up failed');
+      reject(new ConnectError(failure));
+    };
+    const timer = setTimeout(() => {
+      const message = `no answer within ${timeoutMs} ms`;
+      fail({ kind: 'lost', lost: { reason: 'server start-up timed out', fatal: undefined, message } });
+    }, timeoutMs);
+    backend.onClosed = (lost) => fail({ kind: 'lost', lost });
+    socket.once('connect', () => {
+      if (options.keepAliveMs !== undefined) socket.setKeepAlive(true, options.keepAliveMs);
+      backend.start(
+        options,
+        () => {
+          clearTimeout(timer);
+          backend.onClosed = undefined;
+          resolve(backend);
+        },
+        fail,
+      );
+    });
+  });
+}
+
+/**
+ * Asks the server to cancel what `backend` runs (PostgreSQL, "Canceling Requests in Progress"). Resolves when the server
+ * has acted, which it tells by closing: until then the backend must not change hands, or the cancel could hit another.
+ */
+export function cancelBackend(backend: Backend, timeoutMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = dial(backend.address);
+    const done = (): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve();
+    };
+    const timer = setTimeout(done, timeoutMs);
+    socket.once('connect', () => socket.write(encodeCancelRequest(backend.processId, backend.secretKey)));
+    socket.once('close', done);
+    socket.once('error', done);
+    socket.resume();
+  });
+}

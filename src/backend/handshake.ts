@@ -1,0 +1,117 @@
+/** Start-up of a server connection: authentication as a client, parameters, cancel key (PostgreSQL, "Start-up"). */
+import { md5Response } from '../auth/md5.ts';
+import { SCRAM_SHA_256, type ScramState, scramFinal, scramFirst, scramVerify } from '../auth/scram.ts';
+import { assert } from '../lib/assert.ts';
+import { decodeBackendKeyData } from '../wire/backend.ts';
+import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts';
+import { Watch, type WatchTable } from '../wire/frame-scan.ts';
+import { encodePassword, encodeSaslInitialResponse, encodeSaslResponse } from '../wire/frontend.ts';
+import { MessageReader } from '../wire/reader.ts';
+import { BackendTag, HEADER_BYTES } from '../wire/tags.ts';
+import type { Lost, Receiver } from './receiver.ts';
+
+export type HandshakeFailure =
+  /** The server refused, in its own words; `frame` is its ErrorResponse as it came. */
+  | { readonly kind: 'refused'; readonly fields: ErrorFields; readonly frame: Buffer }
+  | { readonly kind: 'lost'; readonly lost: Lost }
+  /** It asks for something that pprox or the DSN cannot give. */
+  | { readonly kind: 'unsupported'; readonly message: string };
+
+export interface HandshakeResult {
+  readonly processId: number;
+  readonly secretKey: Buffer;
+}
+
+interface HandshakeOptions {
+  readonly user: string;
+  readonly password: string | undefined;
+  send(bytes: Buffer): void;
+  done(result: HandshakeResult): void;
+  failed(failure: HandshakeFailure): void;
+}
+
+const TAKE_ALL: WatchTable = new Uint8Array(256).fill(Watch.take);
+
+/** AuthenticationXxx request codes. */
+const Auth = { Ok: 0, CleartextPassword: 3, MD5Password: 5, SASL: 10, SASLContinue: 11, SASLFinal: 12 } as const;
+
+export class Handshake implements Receiver {
+  readonly watch = TAKE_ALL;
+  readonly #options: HandshakeOptions;
+  #scram: ScramState | undefined;
+  #key: HandshakeResult = { processId: 0, secretKey: Buffer.alloc(0) };
+
+  constructor(options: HandshakeOptions) {
+    this.#options = options;
+  }
+
+  run(): void {
+    return undefined;
+  }
+
+  tap(): void {
+    return undefined;
+  }
+
+  flush(): void {
+    return undefined;
+  }
+
+  take(tag: number, chunk: Buffer, start: number, end: number): void {
+    if (tag === BackendTag.Authentication) {
+      try {
+        this.#authenticate(new MessageReader(chunk, start + HEADER_BYTES, end));
+      } catch (error) {
+        const message = error instanceof Error ? error.message : String(error);
+        this.#options.failed({ kind: 'unsupported', message: `authentication failed: ${message}` });
+      }
+    } else if (tag === BackendTag.BackendKeyData) {
+      this.#key = decodeBackendKeyData(chunk, start, end);
+    } else if (tag === BackendTag.ErrorResponse) {
+      const frame = Buffer.from(chunk.subarray(start, end));
+      this.#options.failed({ kind: 'refused', fields: decodeErrorFields(chunk, start, end), frame });
+    }
+  }
+
+  ready(): void {
+    this.#options.done(this.#key);
+  }
+
+  lost(lost: Lost): void {
+    this.#options.failed({ kind: 'lost', lost });
+  }
+
+  #authenticate(reader: MessageReader): void {
+    const { user, password, send } = this.#options;
+    const code = reader.int32();
+    if (code === Auth.Ok) {
+      // A server that skips its own proof would be trusted blindly.
+      if (this.#scram !== undefined)
+        assert(this.#scram.kind === 'verified', 'SCRAM ended without the server signature');
+      return;
+    }
+    if (code === Auth.CleartextPassword) send(encodePassword(this.#required(password)));
+    else if (code === Auth.MD5Password)
+      send(encodePassword(md5Response(user, this.#required(password), reader.bytes(4))));
+    else if (code === Auth.SASL) {
+      const mechanisms: string[] = [];
+      for (let name = reader.cstring(); name !== ''; name = reader.cstring()) mechanisms.push(name);
+      if (!mechanisms.includes(SCRAM_SHA_256)) throw new Error(`the server offers ${mechanisms.join(', ')} only`);
+      this.#required(password);
+      const first = scramFirst();
+      this.#scram = first;
+      send(encodeSaslInitialResponse(SCRAM_SHA_256, first.message));
+    } else if (code === Auth.SASLContinue && this.#scram?.kind === 'first sent') {
+      const final = scramFinal(this.#scram, reader.rest().toString('utf8'), this.#required(password));
+      this.#scram = final;
+      send(encodeSaslResponse(final.message));
+    } else if (code === Auth.SASLFinal && this.#scram?.kind === 'final sent') {
+      this.#scram = scramVerify(this.#scram, reader.rest().toString('utf8'));
+    } else throw new Error(`the server asks for authentication method ${code}, which is not supported`);
+  }
+
+  #required(password: string | undefined): string {
+    if (password === undefined) throw new Error('the server asks for a password and the DSN has none');
+    return password;
+  }
+}

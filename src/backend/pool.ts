@@ -1,0 +1,245 @@
+/**
+ * The connections to one server.
+ *
+ *   lease() ─► an idle backend of the same login
+ *          └► room for one more: connect          └► room only if an idle one of another login is closed: close, connect
+ *          └► else wait in line: bounded in number and time
+ *
+ * A backend is in exactly one place: connecting, leased, or idle under its login. Every lease ends in `release`.
+ */
+import type { CloseReason } from '../lib/close-reason.ts';
+import { PproxError } from '../lib/errors.ts';
+import { TransactionStatus } from '../wire/tags.ts';
+import type { Backend } from './backend.ts';
+import type { Login } from './login.ts';
+
+export interface PoolLimits {
+  readonly size: number;
+  readonly queue: number;
+  readonly waitMs: number;
+  readonly idleMs: number;
+  readonly lifetimeMs: number;
+}
+
+/** The right to use a backend, until `release`. */
+export interface Lease {
+  readonly backend: Backend;
+  /** `reuse`: it is idle, outside a transaction and carries no state of its session; otherwise why it is closed. */
+  release(how: 'reuse' | CloseReason): void;
+}
+
+interface Waiter {
+  readonly login: Login;
+  overtaken: number;
+  grant(place: 'room' | Backend): void;
+  refuse(error: Error): void;
+}
+
+/** A waiter may see this many later ones of another login served first, while backends of that login come free. */
+const OVERTAKE_LIMIT = 8;
+
+export class Pool {
+  readonly #name: string;
+  readonly #limits: PoolLimits;
+  readonly #connect: (login: Login) => Promise<Backend>;
+  readonly #idle = new Map<string, { backend: Backend; since: number }[]>();
+  readonly #waiters: Waiter[] = [];
+  readonly #sweep: NodeJS.Timeout;
+  /** Connecting, leased and idle together. */
+  #size = 0;
+  #closed: 'no' | 'yes' = 'no';
+
+  /** `name` is the server's, for messages. */
+  constructor(name: string, limits: PoolLimits, connect: (login: Login) => Promise<Backend>) {
+    this.#name = name;
+    this.#limits = limits;
+    this.#connect = connect;
+    this.#sweep = setInterval(() => this.#sweepIdle(), Math.max(250, Math.min(limits.idleMs, limits.lifetimeMs) / 4));
+    this.#sweep.unref();
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get idleCount(): number {
+    let count = 0;
+    for (const list of this.#idle.values()) count += list.length;
+    return count;
+  }
+
+  get waiting(): number {
+    return this.#waiters.length;
+  }
+
+  /** Rejects with PproxError `pool_exhausted`, or with what connecting says. */
+  async lease(login: Login): Promise<Lease> {
+    const place = this.#takeIdle(login) ?? (this.#takeRoom() ? 'room' : await this.#queue(login));
+    if (place !== 'room') return this.#leaseOf(place, login);
+    try {
+      const backend = await this.#connect(login);
+      if (this.#closed === 'yes') {
+        backend.close('shutdown');
+        throw new PproxError('shutting_down', { message: 'the proxy is shutting down' });
+      }
+      return this.#leaseOf(backend, login);
+    } catch (error) {
+      this.#leave();
+      throw error;
+    }
+  }
+
+  /** Closes what is idle, refuses who waits; leases end by their holders. */
+  close(): void {
+    this.#closed = 'yes';
+    clearInterval(this.#sweep);
+    for (const waiter of this.#waiters.splice(0)) {
+      waiter.refuse(new PproxError('shutting_down', { message: 'the proxy is shutting down' }));
+    }
+    for (const list of this.#idle.values()) for (const { backend } of list) backend.close('shutdown');
+    this.#idle.clear();
+  }
+
+  /** Closes every idle backend: what the server was when they connected may no longer hold. */
+  closeIdle(reason: CloseReason): void {
+    for (const list of [...this.#idle.values()]) for (const { backend } of [...list]) backend.close(reason);
+  }
+
+  #leaseOf(backend: Backend, login: Login): Lease {
+    let held = true;
+    backend.onClosed = undefined;
+    return {
+      backend,
+      release: (how) => {
+        if (!held) return;
+        held = false;
+        backend.listener = undefined;
+        const old = Date.now() - backend.createdAt > this.#limits.lifetimeMs;
+        const clean = how === 'reuse' && backend.idle && backend.status === TransactionStatus.Idle;
+        if (clean && !old && this.#closed === 'no') {
+          this.#giveBack(backend, login);
+          return;
+        }
+        backend.close(how === 'reuse' ? (old ? 'lifetime reached' : 'session state not movable') : how);
+        this.#leave();
+      },
+    };
+  }
+
+  #giveBack(backend: Backend, login: Login): void {
+    const waiter = this.#nextWaiter(login);
+    if (waiter === undefined) {
+      const list = this.#idle.get(login.key) ?? [];
+      const entry = { backend, since: Date.now() };
+      list.push(entry);
+      this.#idle.set(login.key, list);
+      backend.onClosed = () => {
+        this.#forget(login.key, backend);
+        this.#leave();
+      };
+    } else if (waiter.login.key === login.key) {
+      waiter.grant(backend);
+    } else {
+      backend.close('pool full');
+      waiter.grant('room');
+    }
+  }
+
+  /** The oldest waiter, or an older one of the same login while nobody is overtaken too often. */
+  #nextWaiter(login: Login): Waiter | undefined {
+    const oldest = this.#waiters[0];
+    if (oldest === undefined) return undefined;
+    let at = 0;
+    if (oldest.login.key !== login.key && oldest.overtaken < OVERTAKE_LIMIT) {
+      const same = this.#waiters.findIndex((waiter) => waiter.login.key === login.key);
+      if (same > 0) {
+        at = same;
+        oldest.overtaken++;
+      }
+    }
+    return this.#waiters.splice(at, 1)[0];
+  }
+
+  #takeIdle(login: Login): Backend | undefined {
+    const backend = this.#idle.get(login.key)?.at(-1)?.backend;
+    if (backend === undefined) return undefined;
+    this.#forget(login.key, backend);
+    backend.onClosed = undefined;
+    return backend;
+  }
+
+  #takeRoom(): boolean {
+    if (this.#size >= this.#limits.size && !this.#evict()) return false;
+    this.#size++;
+    return true;
+  }
+
+  /** Closes the backend that has been idle longest, to make room for another login. */
+  #evict(): boolean {
+    let oldest: { backend: Backend; since: number } | undefined;
+    for (const list of this.#idle.values()) {
+      const first = list[0];
+      if (first !== undefined && (oldest === undefined || first.since < oldest.since)) oldest = first;
+    }
+    oldest?.backend.close('pool full');
+    return oldest !== undefined;
+  }
+
+  /** One place is free: whoever waits longest takes it. */
+  #leave(): void {
+    this.#size--;
+    const waiter = this.#closed === 'no' && this.#size < this.#limits.size ? this.#waiters.shift() : undefined;
+    if (waiter === undefined) return;
+    this.#size++;
+    waiter.grant('room');
+  }
+
+  #queue(login: Login): Promise<'room' | Backend> {
+    const { size, queue, waitMs } = this.#limits;
+    const exhausted = (what: string): PproxError =>
+      new PproxError('pool_exhausted', {
+        message: `no connection to ${this.#name} is free: ${what}`,
+        detail: `All ${size} connections to this server are in use and ${this.#waiters.length} sessions wait for one.`,
+        hint: 'Raise PPROX_POOL_SIZE within the limits of the server, or use fewer connections at once.',
+      });
+    if (this.#waiters.length >= queue) return Promise.reject(exhausted(`${queue} sessions wait already`));
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        const at = this.#waiters.indexOf(waiter);
+        if (at >= 0) this.#waiters.splice(at, 1);
+        reject(exhausted(`waited ${waitMs} ms`));
+      }, waitMs);
+      const waiter: Waiter = {
+        login,
+        overtaken: 0,
+        grant: (place) => {
+          clearTimeout(timer);
+          resolve(place);
+        },
+        refuse: (error) => {
+          clearTimeout(timer);
+          reject(error);
+        },
+      };
+      this.#waiters.push(waiter);
+    });
+  }
+
+  #forget(key: string, backend: Backend): void {
+    const list = this.#idle.get(key);
+    if (list === undefined) return;
+    const at = list.findIndex((entry) => entry.backend === backend);
+    if (at >= 0) list.splice(at, 1);
+    if (list.length === 0) this.#idle.delete(key);
+  }
+
+  #sweepIdle(): void {
+    const now = Date.now();
+    for (const list of [...this.#idle.values()]) {
+      for (const { backend, since } of [...list]) {
+        if (now - since > this.#limits.idleMs) backend.close('idle');
+        else if (now - backend.createdAt > this.#limits.lifetimeMs) backend.close('lifetime reached');
+      }
+    }
+  }
+}

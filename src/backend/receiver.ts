@@ -1,0 +1,112 @@
+/**
+ * Who gets the reply to one query. A backend owes its replies in order, so its ledger is a queue of receivers: each sees
+ * the frames from its query's first reply to its ReadyForQuery, and nothing else.
+ */
+import type { ErrorFields } from '../wire/error-fields.ts';
+import { type FrameSink, Watch, type WatchTable, watchTable } from '../wire/frame-scan.ts';
+import { BackendTag } from '../wire/tags.ts';
+import { decodeCommandTag, decodeDataRow } from '../wire/backend.ts';
+import { decodeErrorFields } from '../wire/error-fields.ts';
+import type { CloseReason } from '../lib/close-reason.ts';
+
+/** The server session is gone; what it had not committed is rolled back by the server. */
+export interface Lost {
+  readonly reason: CloseReason;
+  /** The server's own last word, where it sent one: 57P01 at its shutdown. */
+  readonly fatal: ErrorFields | undefined;
+  readonly message: string;
+}
+
+export interface Receiver extends FrameSink {
+  /** The reply is complete; `status` is ReadyForQuery's. Comes instead of `flush` for the last bytes. */
+  ready(status: number): void;
+  /** The reply will never be complete. */
+  lost(lost: Lost): void;
+  /** All bytes that arrived in this turn have been seen, and the reply goes on. */
+  flush(): void;
+}
+
+/** What one query of our own answered. */
+export interface Answer {
+  readonly rows: readonly (readonly (string | null)[])[];
+  /** Tags of its statements, in order: a COMMIT of a failed transaction answers ROLLBACK. */
+  readonly tags: readonly string[];
+  readonly error: ErrorFields | undefined;
+  /** ReadyForQuery's transaction status. */
+  readonly status: number;
+}
+
+export class BackendLostError extends Error {
+  override readonly name = 'BackendLostError';
+  readonly lost: Lost;
+  constructor(lost: Lost) {
+    super(lost.message);
+    this.lost = lost;
+  }
+}
+
+const COLLECTED: WatchTable = watchTable({
+  [BackendTag.DataRow]: Watch.take,
+  [BackendTag.CommandComplete]: Watch.take,
+  [BackendTag.ErrorResponse]: Watch.take,
+  [BackendTag.ReadyForQuery]: Watch.take,
+  [BackendTag.ParameterStatus]: Watch.take,
+  [BackendTag.CopyInResponse]: Watch.take,
+});
+
+/** Collects the small reply of a query of our own; rejects with BackendLostError. */
+export class Collector implements Receiver {
+  readonly watch = COLLECTED;
+  readonly answer: Promise<Answer>;
+  readonly #rows: (string | null)[][] = [];
+  readonly #tags: string[] = [];
+  #error: ErrorFields | undefined;
+  #resolve!: (answer: Answer) => void;
+  #reject!: (error: BackendLostError) => void;
+  readonly #onCopyIn: (() => void) | undefined;
+
+  /** `onCopyIn`: told when the server has accepted a COPY FROM STDIN and waits for data. */
+  constructor(onCopyIn?: () => void) {
+    this.#onCopyIn = onCopyIn;
+    this.answer = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    // A pipelined answer may be lost before anybody has come to wait for it.
+    this.answer.catch(() => undefined);
+  }
+
+  run(): void {
+    return undefined;
+  }
+
+  tap(): void {
+    return undefined;
+  }
+
+  flush(): void {
+    return undefined;
+  }
+
+  take(tag: number, chunk: Buffer, start: number, end: number): void {
+    if (tag === BackendTag.DataRow) {
+      this.#rows.push(
+        decodeDataRow(chunk, start, end).map((value) => (value === null ? null : value.toString('utf8'))),
+      );
+    } else if (tag === BackendTag.CommandComplete) {
+      this.#tags.push(decodeCommandTag(chunk, start, end));
+    } else if (tag === BackendTag.ErrorResponse) {
+      this.#error = decodeErrorFields(chunk, start, end);
+    } else if (tag === BackendTag.CopyInResponse) {
+      this.#onCopyIn?.();
+    }
+  }
+
+  ready(status: number): void {
+    this.#resolve({ rows: this.#rows, tags: this.#tags, error: this.#error, status });
+  }
+
+  lost(lost: Lost): void {
+    this.#reject(new BackendLostError(lost));
+  }
+}
