@@ -45,7 +45,7 @@ async function locate(major: Major, account: Account): Promise<Binaries> {
   if (inPlace.kind === 'runs') return inPlace.binaries;
   const version = packageVersion(native);
   const copy = await cachedTree(`postgres-${version}-${process.platform}-${process.arch}`, async (directory) =>
-    copyNative(native, directory),
+    copyPackage(native, directory),
   );
   const copied = await probe(major, copy, account);
   if (copied.kind === 'runs') return copied.binaries;
@@ -93,7 +93,8 @@ async function probe(major: Major, directory: string, account: Account): Promise
   return { kind: 'runs', binaries: { major, version, postgres, initdb: program('initdb'), pgCtl: program('pg_ctl') } };
 }
 
-function copyNative(native: string, directory: string): void {
+/** Copies a package's `native` folder so that every account can run it, with the links that npm was not allowed to make. */
+export function copyPackage(native: string, directory: string): void {
   cpSync(native, directory, { recursive: true, verbatimSymlinks: true, mode: constants.COPYFILE_FICLONE });
   for (const link of missingLinks(native, directory)) symlinkSync(basename(link.source), link.target);
   openToAll(directory);

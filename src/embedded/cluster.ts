@@ -39,7 +39,7 @@ export interface ClusterOptions {
   readonly onProgress?: ((line: string) => void) | undefined;
   /** A server ended by itself. */
   readonly onServerExit?: ((server: Server, how: string) => void) | undefined;
-  /** Ends a start between two of its steps; what was started is stopped. */
+  /** Ends a start; what was started is stopped, and the reason is thrown. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -97,6 +97,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     options.signal?.throwIfAborted();
   } catch (error) {
     await end(place, servers, 'immediate');
+    options.signal?.throwIfAborted();
     throw error;
   }
   return running(place, servers);
@@ -142,7 +143,6 @@ async function makeData(options: ClusterOptions, place: Place, plans: readonly P
   const members = plans.map((plan) => ({ name: plan.name, major: plan.binaries.major }));
   const earlier = readLayout(place.directory);
   if (earlier?.state === 'complete') {
-    const describe = (list: Layout['members']): string => list.map(({ name, major }) => `${name}: ${major}`).join(', ');
     if (describe(earlier.members) === describe(members)) return earlier;
     throw new EmbeddedFailure(
       `${place.directory} holds a cluster of other servers (${describe(earlier.members)}) than asked for (${describe(members)}).`,
@@ -174,6 +174,10 @@ async function makeData(options: ClusterOptions, place: Place, plans: readonly P
   return layout;
 }
 
+function describe(members: Layout['members']): string {
+  return members.map(({ name, major }) => `${name}: ${major}`).join(', ');
+}
+
 /** Another process may take a port between the look and the start; then all of them are chosen anew. */
 async function startOnFreePorts(
   options: ClusterOptions,
@@ -186,6 +190,9 @@ async function startOnFreePorts(
     const free = await Promise.all(earlier.map((port) => canListen('127.0.0.1', port)));
     const ports = earlier.length > 0 && free.every(Boolean) ? earlier : await freePorts(plans.length);
     const servers = build(options, place, plans, ports);
+    // A start may take long (recovery after a crash): then it is cut short.
+    const cut = (): void => servers.forEach((server) => server.kill('SIGQUIT'));
+    options.signal?.addEventListener('abort', cut, { once: true });
     try {
       await startAll(servers);
       writeLayout(place.directory, { ...layout, ports });
@@ -194,6 +201,8 @@ async function startOnFreePorts(
       await Promise.all(servers.map((server) => server.stop('immediate')));
       const taken = error instanceof EmbeddedFailure && error.message.includes('could not create any TCP/IP sockets');
       if (!taken || attempt === 3) throw error;
+    } finally {
+      options.signal?.removeEventListener('abort', cut);
     }
   }
 }

@@ -83,7 +83,7 @@ function generations(directory: string): number[] {
     .map((entry) => /^owner\.(\d+)\.json$/.exec(entry)?.[1])
     .filter((digits) => digits !== undefined)
     .map(Number)
-    .sort((a, b) => a - b);
+    .toSorted((a, b) => a - b);
 }
 
 /** Undefined when it was removed since, or is not one of ours. */
@@ -127,7 +127,12 @@ function create(directory: string, generation: number, content: Owner): boolean 
 }
 
 function replace(directory: string, generation: number, content: Owner): void {
-  renameSync(writeDraft(directory, content), fileOf(directory, generation));
+  try {
+    renameSync(writeDraft(directory, content), fileOf(directory, generation));
+  } catch (error) {
+    // Somebody removed the folder: then no later run can find anything in it either.
+    if (systemCode(error) !== 'ENOENT') throw error;
+  }
 }
 
 function writeDraft(directory: string, content: Owner): string {

@@ -1,7 +1,26 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import { startCluster } from '../../src/embedded/cluster.ts';
+import { isOwnershipFile } from '../../src/embedded/ownership.ts';
+import { identify, isAlive } from '../../src/embedded/process-identity.ts';
+import { type Child, startNode } from '../support/child.ts';
 import { dump, sql, startTestCluster } from '../support/cluster.ts';
+
+/** Removed after every test of the file, when no cluster uses them any more. */
+const folders: string[] = [];
+after(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+const quick = { writers: 2, reader: true, durability: 'none' } as const;
 
 test('the writers are independent systems, and the reader is a replica of the first', async () => {
   const { w1, w2, replica } = await startTestCluster();
@@ -38,6 +57,197 @@ test('a server that was stopped or killed starts again on its port, with its dat
   await replica.start();
   await until(async () => (await dump(replica)) === (await dump(w1)));
 });
+
+test('older majors run, beside newer ones too, each with settings and access rules of its own', async () => {
+  const { w1, w2, replica } = await startTestCluster({
+    major: 15,
+    settings: { work_mem: '3MB' },
+    overrides: {
+      w2: { major: 14, settings: { work_mem: '5MB' }, hba: ['host all guarded 127.0.0.1/32 scram-sha-256'] },
+    },
+  });
+  assert.deepEqual([w1.major, w2.major, replica.major], [15, 14, 15]);
+  for (const [server, version, memory] of [
+    [w1, '15.', '3MB'],
+    [w2, '14.', '5MB'],
+    [replica, '15.', '3MB'],
+  ] as const) {
+    const [row] = await sql(
+      server,
+      "SELECT current_setting('server_version') AS version, current_setting('work_mem') AS memory",
+    );
+    assert.ok(String(row?.['version']).startsWith(version));
+    assert.equal(row?.['memory'], memory);
+  }
+  await sql(w1, "CREATE ROLE guarded LOGIN PASSWORD 'secret'");
+  await sql(w2, "CREATE ROLE guarded LOGIN PASSWORD 'secret'");
+  await connectGuarded(w1.port, 'wrong');
+  await connectGuarded(w2.port, 'secret');
+  await assert.rejects(connectGuarded(w2.port, 'wrong'), { code: '28P01' });
+});
+
+describe('the data folder', () => {
+  test('keeps data and ports from one start to the next', async () => {
+    const directory = join(temporary(), 'new', 'folder');
+    const first = await startCluster({ ...quick, directory });
+    const [w1, w2] = first.writers;
+    assert.ok(w1 && w2);
+    await sql(w1, 'CREATE TABLE kept AS SELECT 1 AS id');
+    await first.stop();
+    const second = await startCluster({ ...quick, directory });
+    after(() => second.stop('immediate'));
+    assert.deepEqual(
+      second.writers.map((server) => server.port),
+      [w1.port, w2.port],
+    );
+    assert.ok(second.reader && second.writers[0]);
+    await sql(second.writers[0], 'INSERT INTO kept VALUES (2)');
+    const { reader } = second;
+    await until(async () => (await sql(reader, 'TABLE kept')).length === 2);
+  });
+
+  test('is refused to a second run while the first one lives, which goes on undisturbed', async () => {
+    const directory = temporary();
+    const cluster = await startCluster({ ...quick, directory });
+    after(() => cluster.stop('immediate'));
+    await assert.rejects(startCluster({ ...quick, directory }), {
+      name: 'EmbeddedFailure',
+      message: `A cluster already runs in ${directory} (process ${process.pid}). Stop that one first, or name another folder.`,
+    });
+    assert.ok(cluster.reader);
+    assert.equal((await sql(cluster.reader, 'SELECT 1 AS one')).length, 1);
+  });
+
+  test('is refused when it holds other files, or a cluster of other servers', async () => {
+    const directory = temporary();
+    writeFileSync(join(directory, 'thesis.txt'), 'precious');
+    await assert.rejects(startCluster({ ...quick, directory }), /holds other files \(thesis\.txt\)/);
+    assert.ok(existsSync(join(directory, 'thesis.txt')));
+
+    const other = temporary();
+    const cluster = await startCluster({ writers: 1, reader: false, durability: 'none', directory: other });
+    await cluster.stop();
+    await assert.rejects(
+      startCluster({ ...quick, directory: other }),
+      /holds a cluster of other servers \(w1: 18\) than asked for/,
+    );
+  });
+
+  test('is made anew when a run was killed while it initialised it', async () => {
+    const directory = temporary();
+    mkdirSync(join(directory, 'w1'));
+    writeFileSync(join(directory, 'w1', 'PG_VERSION'), '18\n');
+    const members = [{ name: 'w1', major: 18 }];
+    writeFileSync(join(directory, 'cluster.json'), JSON.stringify({ state: 'initialising', members, ports: [] }));
+    const cluster = await startCluster({ writers: 1, reader: false, durability: 'none', directory });
+    await cluster.stop();
+  });
+});
+
+describe('after a run that was killed', () => {
+  test('its servers are stopped by the next start in its folder, and its data is there', async () => {
+    const directory = temporary();
+    const killed = await runAndKill(directory);
+    assert.deepEqual(killed.servers.map(isAlive), [true, true, true], 'servers outlive their owner');
+    const lines: string[] = [];
+    const cluster = await startCluster({ ...quick, directory, onProgress: (line) => lines.push(line) });
+    after(() => cluster.stop('immediate'));
+    assert.deepEqual(killed.servers.map(isAlive), [false, false, false]);
+    assert.ok(lines.includes('stopped 3 server(s) of an earlier run that was killed'));
+    assert.ok(cluster.writers[0]);
+    assert.deepEqual(await sql(cluster.writers[0], 'TABLE survivor'), [{ id: 7 }]);
+  });
+
+  test('its temporary folder and servers are removed by any later start', async () => {
+    const killed = await runAndKill(undefined);
+    const cluster = await startCluster({ writers: 1, reader: false, durability: 'none' });
+    after(() => cluster.stop('immediate'));
+    // Another test's start may be the one that cleans, at this moment.
+    await until(async () => !existsSync(killed.directory));
+    assert.deepEqual(killed.servers.map(isAlive), [false, false, false]);
+  });
+
+  test('a process that has the pid of one of its servers by now is left alone', async () => {
+    const bystander = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' });
+    after(() => bystander.kill('SIGKILL'));
+    await once(bystander, 'spawn');
+    const directory = temporary();
+    const gone = { pid: bystander.pid, began: 'another time' };
+    writeFileSync(
+      join(directory, 'owner.1.json'),
+      JSON.stringify({ owner: gone, servers: [{ name: 'w1', process: gone }] }),
+    );
+    const cluster = await startCluster({ writers: 1, reader: false, durability: 'none', directory });
+    await cluster.stop();
+    assert.equal(bystander.exitCode, null);
+    assert.equal(bystander.signalCode, null);
+  });
+});
+
+test('a start that is aborted ends its servers and gives the folder up', async () => {
+  const directory = temporary();
+  const abort = new AbortController();
+  const reason = new Error('enough');
+  const unexpected: string[] = [];
+  const start = startCluster({
+    ...quick,
+    directory,
+    signal: abort.signal,
+    onProgress: (line) => {
+      if (line.startsWith('starting')) setTimeout(() => abort.abort(reason), 30);
+    },
+    onServerExit: (server) => unexpected.push(server.name),
+  });
+  await assert.rejects(start, reason);
+  assert.deepEqual(unexpected, []);
+  assert.deepEqual(readdirSync(directory).filter(isOwnershipFile), []);
+  const lines: string[] = [];
+  const cluster = await startCluster({ ...quick, directory, onProgress: (line) => lines.push(line) });
+  await cluster.stop();
+  assert.deepEqual(lines, ['starting w1, w2, reader']);
+});
+
+test('a server that ends by itself is reported, one that was told to end is not', async () => {
+  const ended: string[] = [];
+  const cluster = await startTestCluster({ onServerExit: (server, how) => ended.push(`${server.name}: ${how}`) });
+  await cluster.replica.stop('fast');
+  assert.ok(cluster.w2.pid);
+  process.kill(cluster.w2.pid, 'SIGKILL');
+  await until(async () => cluster.w2.pid === undefined);
+  assert.deepEqual(ended, ['w2: signal SIGKILL']);
+});
+
+async function connectGuarded(port: number, password: string): Promise<void> {
+  const client = new pg.Client({ host: '127.0.0.1', port, user: 'guarded', password, database: 'postgres' });
+  await client.connect();
+  await client.end();
+}
+
+/** A run in a process of its own, with a row in w1, killed by SIGKILL. */
+async function runAndKill(directory: string | undefined): Promise<{
+  readonly directory: string;
+  readonly servers: readonly { readonly pid: number; readonly began: string | undefined }[];
+}> {
+  const program = fileURLToPath(new URL('../support/cluster-process.js', import.meta.url));
+  const child: Child = startNode(program, directory === undefined ? [] : [directory]);
+  const said: { directory: string; pids: number[]; dsn: string } = JSON.parse(await child.says('}\n'));
+  const client = new pg.Client(said.dsn);
+  client.on('error', () => undefined);
+  await client.connect();
+  await client.query('CREATE TABLE survivor AS SELECT 7 AS id');
+  await client.end();
+  const servers = said.pids.map((pid) => identify(pid)).filter((identity) => identity !== undefined);
+  child.process.kill('SIGKILL');
+  await child.ended;
+  return { directory: said.directory, servers };
+}
+
+function temporary(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'pprox-test-'));
+  folders.push(directory);
+  chmodSync(directory, 0o711); // as root the servers' account passes through
+  return directory;
+}
 
 /** The test runner's limit is the deadline. */
 async function until(condition: () => Promise<boolean>): Promise<void> {

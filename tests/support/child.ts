@@ -1,0 +1,56 @@
+/** Programs of ours that a test runs as processes of their own, to signal and to kill. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { after } from 'node:test';
+
+export interface Child {
+  readonly process: ChildProcess;
+  /** What it wrote so far, both streams in order of arrival. */
+  output(): string;
+  /** Resolves with all output once it contains `text`. Rejects with the output when the program ends before. */
+  says(text: string): Promise<string>;
+  /** Resolves with its exit status, or the name of the signal that ended it. */
+  readonly ended: Promise<number | string>;
+}
+
+/** Starts `node file args`; killed after the tests of the file, or of the enclosing `describe` or `test`, if it still runs. */
+export function startNode(
+  file: string,
+  args: readonly string[] = [],
+  options: { readonly env?: Readonly<Record<string, string | undefined>>; readonly cwd?: string } = {},
+): Child {
+  const child = spawn(process.execPath, [file, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...options.env },
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  });
+  let text = '';
+  let wake: (() => void) | undefined;
+  const collect = (chunk: Buffer): void => {
+    text += chunk.toString('utf8');
+    wake?.();
+  };
+  child.stdout.on('data', collect);
+  child.stderr.on('data', collect);
+  const ended = once(child, 'close').then(([status, signal]: unknown[]) => {
+    wake?.();
+    return typeof status === 'number' ? status : String(signal);
+  });
+  after(() => child.kill('SIGKILL'));
+  return {
+    process: child,
+    output: () => text,
+    ended,
+    async says(wanted) {
+      while (!text.includes(wanted)) {
+        if (child.exitCode !== null || child.signalCode !== null) {
+          throw new Error(`the program ended without saying ${JSON.stringify(wanted)}:\n${text}`);
+        }
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+      return text;
+    },
+  };
+}
