@@ -1,0 +1,32 @@
+/** The scripts by topic. Each group runs in a database of its own, and has a test file of its own. */
+import type { Script } from './script.ts';
+import { catalogScripts } from './scripts/catalog.ts';
+import { copyScripts } from './scripts/copy.ts';
+import { definitionScripts } from './scripts/definitions.ts';
+import { messageScripts } from './scripts/messages.ts';
+import { queryScripts } from './scripts/queries.ts';
+import { sessionScripts } from './scripts/sessions.ts';
+import { settingScripts } from './scripts/settings.ts';
+import { severalStatementScripts } from './scripts/several-statements.ts';
+import { transactionScripts } from './scripts/transactions.ts';
+import { numberScripts } from './scripts/types-numbers.ts';
+import { otherTypeScripts } from './scripts/types-other.ts';
+import { structuredScripts } from './scripts/types-structured.ts';
+import { textScripts } from './scripts/types-text.ts';
+import { timeScripts } from './scripts/types-time.ts';
+import { writeScripts } from './scripts/writes.ts';
+
+export const groups = {
+  copy: copyScripts,
+  definitions: definitionScripts,
+  messages: messageScripts,
+  queries: [...queryScripts, ...catalogScripts],
+  sessions: [...sessionScripts, ...settingScripts],
+  transactions: [...transactionScripts, ...severalStatementScripts],
+  types: [...numberScripts, ...textScripts, ...timeScripts, ...structuredScripts, ...otherTypeScripts],
+  writes: writeScripts,
+} as const satisfies Record<string, readonly Script[]>;
+
+export type GroupName = keyof typeof groups;
+
+export const allScripts: readonly Script[] = Object.values(groups).flat();

@@ -1,0 +1,388 @@
+import { script } from '../script.ts';
+
+export const transactionScripts = [
+  script(
+    'blocks, failed blocks and their end',
+    String.raw`
+CREATE TABLE account (id int PRIMARY KEY, balance int NOT NULL CHECK (balance >= 0))
+
+INSERT INTO account VALUES (1, 100), (2, 50)
+
+BEGIN
+
+UPDATE account SET balance = balance - 30 WHERE id = 1
+
+UPDATE account SET balance = balance + 30 WHERE id = 2
+
+SELECT * FROM account ORDER BY id
+
+COMMIT
+
+START TRANSACTION
+
+UPDATE account SET balance = 0
+
+ABORT
+
+SELECT sum(balance) FROM account
+
+BEGIN WORK
+
+!23514
+UPDATE account SET balance = balance - 1000 WHERE id = 1
+
+!25P02
+SELECT 1
+
+!25P02
+SAVEPOINT too_late
+
+!42601
+SELEC 1
+
+COMMIT
+
+BEGIN TRANSACTION
+
+!22012
+SELECT 1 / 0
+
+!25P02
+INSERT INTO account VALUES (3, 1); COMMIT
+
+END
+
+BEGIN
+
+BEGIN
+
+SELECT 'still in the block'
+
+ROLLBACK
+
+COMMIT
+
+ROLLBACK
+
+END
+
+!25P01
+COMMIT AND CHAIN
+
+BEGIN
+
+INSERT INTO account VALUES (4, 4)
+
+COMMIT AND CHAIN
+
+INSERT INTO account VALUES (5, 5)
+
+ROLLBACK AND CHAIN
+
+SELECT count(*) FROM account
+
+COMMIT AND NO CHAIN
+
+SELECT array_agg(id ORDER BY id) FROM account`,
+  ),
+  script(
+    'savepoints',
+    String.raw`
+CREATE TABLE steps (n int PRIMARY KEY)
+
+!25P01
+SAVEPOINT outside
+
+!25P01
+RELEASE outside
+
+!25P01
+ROLLBACK TO outside
+
+BEGIN
+
+INSERT INTO steps VALUES (1)
+
+SAVEPOINT a
+
+INSERT INTO steps VALUES (2)
+
+SAVEPOINT b
+
+!23505
+INSERT INTO steps VALUES (1)
+
+!25P02
+RELEASE b
+
+ROLLBACK TO SAVEPOINT b
+
+INSERT INTO steps VALUES (3)
+
+SAVEPOINT a
+
+INSERT INTO steps VALUES (4)
+
+ROLLBACK TO a
+
+RELEASE SAVEPOINT a
+
+INSERT INTO steps VALUES (5)
+
+ROLLBACK TO a
+
+SELECT array_agg(n ORDER BY n) FROM steps
+
+!3B001
+RELEASE nothing
+
+ROLLBACK TO a
+
+INSERT INTO steps VALUES (6)
+
+SAVEPOINT "Quoted ""name"
+
+INSERT INTO steps VALUES (7)
+
+ROLLBACK TO "Quoted ""name"
+
+COMMIT
+
+SELECT array_agg(n ORDER BY n) FROM steps
+
+BEGIN
+
+SAVEPOINT x
+
+!42P01
+SELECT * FROM nowhere
+
+!3B001
+ROLLBACK TO nothing
+
+ROLLBACK TO x
+
+SELECT 1
+
+ROLLBACK`,
+  ),
+  script(
+    'transaction modes',
+    String.raw`
+CREATE TABLE modes (id int PRIMARY KEY)
+
+BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY, DEFERRABLE
+
+SHOW transaction_isolation
+
+SHOW transaction_read_only
+
+SHOW transaction_deferrable
+
+SELECT count(*) FROM modes
+
+!25006
+INSERT INTO modes VALUES (1)
+
+ROLLBACK
+
+BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE NOT DEFERRABLE
+
+INSERT INTO modes VALUES (2)
+
+!25001
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+
+ROLLBACK
+
+BEGIN
+
+SET TRANSACTION ISOLATION LEVEL SERIALIZABLE
+
+SET TRANSACTION READ ONLY
+
+SHOW transaction_isolation
+
+SELECT 1
+
+!25001
+SET TRANSACTION READ WRITE
+
+ROLLBACK
+
+BEGIN READ ONLY
+
+SELECT 1
+
+!25006
+CREATE TABLE never (id int)
+
+ROLLBACK
+
+BEGIN TRANSACTION READ ONLY
+
+SELECT 1
+
+COMMIT AND CHAIN
+
+SHOW transaction_read_only
+
+ROLLBACK
+
+SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY
+
+SHOW default_transaction_isolation
+
+SHOW transaction_isolation
+
+SELECT current_setting('transaction_isolation')
+
+!25006
+INSERT INTO modes VALUES (3)
+
+BEGIN READ WRITE
+
+INSERT INTO modes VALUES (4)
+
+COMMIT
+
+SET default_transaction_read_only = off
+
+INSERT INTO modes VALUES (5)
+
+RESET ALL
+
+SHOW default_transaction_isolation
+
+SET TRANSACTION ISOLATION LEVEL SERIALIZABLE
+
+BEGIN ISOLATION LEVEL READ UNCOMMITTED
+
+SHOW transaction_isolation
+
+COMMIT
+
+!42601
+BEGIN ISOLATION LEVEL CHAOS
+
+BEGIN; SET LOCAL transaction_read_only = on
+
+!25006
+DELETE FROM modes
+
+ROLLBACK
+
+SELECT * FROM modes ORDER BY id`,
+  ),
+  script(
+    'constraints checked at the end',
+    String.raw`
+CREATE TABLE place (id int PRIMARY KEY, rank int, CONSTRAINT one_rank UNIQUE (rank) DEFERRABLE INITIALLY DEFERRED)
+
+CREATE TABLE visit (id int PRIMARY KEY, place int CONSTRAINT to_place REFERENCES place DEFERRABLE INITIALLY IMMEDIATE)
+
+INSERT INTO place VALUES (1, 1), (2, 2)
+
+BEGIN
+
+UPDATE place SET rank = 3 - rank
+
+COMMIT
+
+BEGIN
+
+INSERT INTO place VALUES (3, 1)
+
+!23505
+COMMIT
+
+SELECT * FROM place ORDER BY id
+
+BEGIN
+
+SET CONSTRAINTS to_place DEFERRED
+
+INSERT INTO visit VALUES (1, 9)
+
+INSERT INTO place VALUES (9, 9)
+
+COMMIT
+
+BEGIN
+
+SET CONSTRAINTS ALL DEFERRED
+
+INSERT INTO visit VALUES (2, 10)
+
+!23503
+SET CONSTRAINTS ALL IMMEDIATE
+
+ROLLBACK
+
+!23503
+INSERT INTO visit VALUES (3, 10)
+
+!23505
+INSERT INTO place VALUES (4, 1)
+
+SET CONSTRAINTS ALL DEFERRED
+
+!42704
+SET CONSTRAINTS nothing DEFERRED
+
+CREATE FUNCTION complain() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'too late for %', NEW.id USING ERRCODE = 'XX123'; END $$
+
+CREATE CONSTRAINT TRIGGER complain AFTER INSERT ON visit DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.id > 100) EXECUTE FUNCTION complain()
+
+BEGIN
+
+INSERT INTO visit VALUES (101, 1)
+
+SELECT count(*) FROM visit
+
+!XX123
+COMMIT
+
+!XX123
+INSERT INTO visit VALUES (102, 1)
+
+SELECT count(*) FROM visit`,
+  ),
+  script(
+    'a client with two phases of its own',
+    String.raw`
+CREATE TABLE prepared_rows (id int PRIMARY KEY)
+
+BEGIN
+
+INSERT INTO prepared_rows VALUES (1)
+
+PREPARE TRANSACTION 'battery-1'
+
+SELECT count(*) FROM prepared_rows
+
+COMMIT PREPARED 'battery-1'
+
+SELECT count(*) FROM prepared_rows
+
+BEGIN; INSERT INTO prepared_rows VALUES (2)
+
+PREPARE TRANSACTION 'battery-2'
+
+ROLLBACK PREPARED 'battery-2'
+
+SELECT count(*) FROM prepared_rows
+
+!42704
+COMMIT PREPARED 'battery-none'
+
+BEGIN; SELECT 1
+
+!25001
+COMMIT PREPARED 'battery-none'
+
+ROLLBACK
+
+PREPARE TRANSACTION 'battery-3'`,
+  ),
+];
