@@ -37,18 +37,18 @@ export function steps(text: string): Step[] {
     .split(/\n[ \t]*\n/)
     .map((paragraph) => paragraph.replace(/^\n+|\n+$/g, ''))
     .filter((paragraph) => paragraph !== '')
-    .map(step);
+    .map(parseStep);
 }
 
-function step(paragraph: string): Step {
+function parseStep(paragraph: string): Step {
   const lines = paragraph.split('\n');
   const sql = lines.filter((line) => !/^[!<]/.test(line)).join('\n');
   const fails = lines.filter((line) => /^![0-9A-Z]/.test(line)).flatMap((line) => line.slice(1).trim().split(/\s+/));
   const lacking = lines.find((line) => line.startsWith('!? '))?.slice(3);
-  return { sql, fails, lacking, copy: lines.filter((line) => line.startsWith('<')).map(copyMessage) };
+  return { sql, fails, lacking, copy: lines.filter((line) => line.startsWith('<')).map(parseCopyMessage) };
 }
 
-function copyMessage(line: string): Buffer {
+function parseCopyMessage(line: string): Buffer {
   if (line === '<.') return copyDone();
   if (line.startsWith('<! ')) return copyFail(line.slice(3));
   if (line.startsWith('<x ')) return copyData(Buffer.from(line.slice(3), 'hex'));

@@ -155,7 +155,7 @@ export class RawClient {
   }
 
   #wake(): void {
-    for (const check of [...this.#waiters]) check();
+    for (const check of this.#waiters) check();
   }
 
   #receive(chunk: Buffer): void {

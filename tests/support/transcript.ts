@@ -8,6 +8,7 @@
  * - the numbers in the names of temporary and TOAST schemas and tables;
  * - the order of ParameterStatus messages that come in a row, which PostgreSQL takes from a hash table.
  */
+import { unreachable } from '../../src/lib/assert.ts';
 import type { BackendMessage, FieldDescription } from './backend-messages.ts';
 
 /** The answer to one step: the lines up to and including a ReadyForQuery, or what came after the last one. */
@@ -35,7 +36,8 @@ function canonicalText(text: string): string {
 /** Readable where it is text, hexadecimal where it is not. */
 function showBytes(bytes: Buffer): string {
   const text = bytes.toString('utf8');
-  const isText = Buffer.from(text).equals(bytes) && !/[\0-\x08\x0b-\x1f\x7f]/.test(text);
+  const isText =
+    Buffer.from(text).equals(bytes) && bytes.every((byte) => byte >= 0x20 || byte === 0x09 || byte === 0x0a);
   return isText ? JSON.stringify(canonicalText(text)) : `0x${bytes.toString('hex')}`;
 }
 
@@ -89,6 +91,8 @@ function showMessage(message: BackendMessage, names: Names): string {
     case 'EmptyQueryResponse':
     case 'CopyDone':
       return message.type;
+    default:
+      return unreachable(message);
   }
 }
 
