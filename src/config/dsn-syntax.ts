@@ -63,7 +63,8 @@ function parseUri(rest: string): Syntax {
     if (place.includes('@')) throw new UriError('has an @ that is not where a user name and password end');
     const authority = [...parseUserinfo(userinfo), ...parsePlace(place)];
     // An @ in the query may end the user name and password, and a port that is no number may begin the password.
-    const isSuspect = query.includes('@') || authority.some(({ name, value }) => name === 'port' && !/^\d+$/.test(value));
+    const isSuspect =
+      query.includes('@') || authority.some(({ name, value }) => name === 'port' && !/^\d+$/.test(value));
     const parameters = parseQuery(query);
     return { kind: 'parameters', form: 'uri', authority, parameters, unknownNames: isSuspect ? 'hidden' : 'shown' };
   } catch (error) {

@@ -1,4 +1,5 @@
 /** One DSN: the server it names, or everything that is wrong with it. */
+import { unreachable } from '../lib/assert.ts';
 import { formatHostPort } from './address.ts';
 import type { Dsn } from './config.ts';
 import { dsnParameters, otherNames, type ParameterRow } from './dsn-parameters.ts';
@@ -145,5 +146,7 @@ function judge(name: string, value: string, rule: ParameterRow['rule']): 'fine' 
         return mistake(`${name}=${value} is refused: ${rule.because}`, `Accepted: ${rule.accepted.join(', ')}.`);
       }
       return mistake(`invalid ${name} value`, `Accepted: ${rule.accepted.join(', ')}.`);
+    default:
+      return unreachable(rule);
   }
 }

@@ -1,4 +1,5 @@
 /** The tables of `config` as text for people: what docs/reference/configuration.md and `.env.example` must say. */
+import { unreachable } from '../lib/assert.ts';
 import { dsnParameters, type ParameterRow } from './dsn-parameters.ts';
 import type { Variable } from './field.ts';
 import { variables } from './settings.ts';
@@ -21,8 +22,11 @@ export function renderDsnParameters(): string {
   return ['| Parameter | What pprox does with it | Instead, from |', '| --- | --- | --- |', ...rows].join('\n');
 }
 
+function list(words: readonly string[]): string {
+  return words.map((word) => `\`${word}\``).join(', ');
+}
+
 function explain({ rule }: ParameterRow): string {
-  const list = (words: readonly string[]) => words.map((word) => `\`${word}\``).join(', ');
   switch (rule.kind) {
     case 'used':
       return rule.doc;
@@ -36,6 +40,8 @@ function explain({ rule }: ParameterRow): string {
       const refused = rule.refused.length === 0 ? '' : ` Refused: ${list(rule.refused)}, because ${rule.because}.`;
       return `Accepted: ${list(rule.accepted)}.${refused}`;
     }
+    default:
+      return unreachable(rule);
   }
 }
 

@@ -119,7 +119,7 @@ export const settings = {
     default: 10 * second,
     min: 0,
     max: hour,
-    doc: 'SIGTERM: how long transactions in flight may take to end before their connections are closed. The time that Docker gives a container.',
+    doc: 'SIGTERM: how long transactions in flight may take to end before their connections are closed. Docker kills a container after 10 s: give it longer than this (--stop-timeout), or lower this.',
     reloadable: true,
   }),
 } satisfies { readonly [K in keyof Settings]: Field<Settings[K]> };
@@ -144,7 +144,7 @@ const addresses: readonly Variable[] = [
     type: 'address',
     default: ':54329',
     accepts: '`:port`, `*:port`, `host:port`, `[::1]:port`, or the absolute path of a Unix socket or of its folder',
-    doc: 'Where clients connect. Every address of the machine by default, as the servers behind it are useless to clients otherwise; the demo without it listens on 127.0.0.1 only.',
+    doc: 'Where clients connect. Every address of the machine by default, because clients are mostly elsewhere; the demo without it listens on 127.0.0.1 only.',
     reloadable: false,
   },
   {

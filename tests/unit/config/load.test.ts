@@ -246,20 +246,20 @@ suite('durations', () => {
   });
 });
 
-suite('a password that the DSN does not have', () => {
-  const files = (text: string): Partial<Files> => ({ readPassfile: () => ({ kind: 'text', text }) });
+const passfile = (text: string): Partial<Files> => ({ readPassfile: () => ({ kind: 'text', text }) });
 
+suite('a password that the DSN does not have', () => {
   test('comes from PGPASSWORD, or else from the password file', () => {
     const env = { HOME: '/home/u', PG_WRITERS_CSV: 'postgres://u@a/db,postgres://u:own@b/db' };
     const passwords = (extra: Environment) =>
-      config({ ...env, ...extra }, files('*:*:*:*:file')).writers.map(({ password }) => password);
+      config({ ...env, ...extra }, passfile('*:*:*:*:file')).writers.map(({ password }) => password);
     assert.deepEqual(passwords({}), ['file', 'own']);
     assert.deepEqual(passwords({ PGPASSWORD: 'env' }), ['env', 'own']);
   });
 
   test('is looked up by the name of the server where hostaddr gives the address', () => {
     const env = { HOME: '/home/u', PG_WRITERS_CSV: 'host=a hostaddr=10.0.0.1 user=u dbname=db' };
-    const { writers } = config(env, files('a:5432:db:u:p'));
+    const { writers } = config(env, passfile('a:5432:db:u:p'));
     assert.deepEqual([writers[0].host, writers[0].password], ['10.0.0.1', 'p']);
   });
 
@@ -288,7 +288,10 @@ suite('a password that the DSN does not have', () => {
 suite('a password', () => {
   /** A password in clear, with what means something in a DSN: every piece of it has the marker. */
   const marker = 'Zq7';
-  const special = fc.constantFrom(...'@:/?#&=%,;\'"\\ []$+|~`{}<>^', '://', ',,', '%4', '%zz', '&x=', "' ", ' = ');
+  const special = fc.oneof(
+    fc.stringMatching(/^[@:/?#&=%,;'"\\ [\]$+|~`{}<>^]$/),
+    fc.constantFrom('://', ',,', '%4', '%zz', '&x=', "' ", ' = '),
+  );
   const password = fc
     .array(fc.tuple(special, fc.constantFrom('', 'x', '12')), { maxLength: 5 })
     .map((pieces) => pieces.reduce((text, [before, after]) => `${text}${before}${marker}${after}`, marker));

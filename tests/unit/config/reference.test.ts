@@ -32,7 +32,7 @@ suite('the reference', () => {
 
   test('docs/reference/configuration.md has the tables of the code', () => {
     const text = readFileSync(page, 'utf8');
-    const expected = Object.entries(tables).reduce((page, [name, table]) => replaceTable(page, name, table), text);
+    const expected = Object.entries(tables).reduce((filled, [name, table]) => replaceTable(filled, name, table), text);
     if (update) writeFileSync(page, expected);
     assert.equal(readFileSync(page, 'utf8'), expected);
   });
