@@ -1,0 +1,41 @@
+#!/bin/sh
+# Installs the programs that the client tests drive: psql, pg_dump, pgbench, psycopg2, DBD::Pg and Go.
+# For Debian and Ubuntu, as root. Does nothing, quickly, when all of them are there.
+set -eu
+
+missing=''
+need() { # package, command that succeeds when it is there
+  package=$1
+  shift
+  "$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+
+go_there() { command -v go || [ -x /usr/local/go/bin/go ]; }
+
+need postgresql-client command -v psql
+need postgresql-client command -v pg_dump
+need postgresql-contrib command -v pgbench
+need python3-psycopg2 /usr/bin/python3 -c 'import psycopg2'
+need libdbd-pg-perl /usr/bin/perl -MDBD::Pg -e 1
+need golang-go go_there
+
+[ -n "$missing" ] || exit 0
+
+if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
+  echo "Missing for the client tests:$missing. Run this script as root on Debian or Ubuntu, or install them by hand." >&2
+  exit 1
+fi
+
+# pgbench comes with the server's package, which would otherwise create and start a cluster of its own.
+if [ ! -e /etc/postgresql-common ]; then
+  mkdir -p /etc/postgresql-common/createcluster.d
+  echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/pprox-tests.conf
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+install() {
+  # shellcheck disable=SC2086 -- a list of words
+  apt-get install -y -q --no-install-recommends $missing
+}
+# Package lists may be missing or too old; fetching them takes longer than most installations.
+install || { apt-get update -q && install; }

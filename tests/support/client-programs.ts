@@ -1,0 +1,56 @@
+/** Programs that are not ours and not from npm, and tests that drive them. `scripts/install-clients.sh` installs them. */
+import { spawnSync } from 'node:child_process';
+import { type TestContext, test } from 'node:test';
+
+/** How a program is asked whether it is there; what works first is the command to use. */
+const probes = {
+  psql: [['psql', '--version']],
+  pg_dump: [['pg_dump', '--version']],
+  pgbench: [['pgbench', '--version']],
+  // Packages of the system belong to its own interpreters, which need not be the first in PATH.
+  psycopg2: [
+    ['/usr/bin/python3', '-c', 'import psycopg2'],
+    ['python3', '-c', 'import psycopg2'],
+  ],
+  'DBD::Pg': [
+    ['/usr/bin/perl', '-MDBD::Pg', '-e', '1'],
+    ['perl', '-MDBD::Pg', '-e', '1'],
+  ],
+  go: [
+    ['go', 'version'],
+    ['/usr/local/go/bin/go', 'version'],
+  ],
+} as const satisfies Readonly<Record<string, readonly (readonly [string, ...string[]])[]>>;
+
+export type ClientProgram = keyof typeof probes;
+
+const known = new Map<ClientProgram, string | undefined>();
+
+/** The command that runs it (for psycopg2 and DBD::Pg: the interpreter that has it); undefined where it is not installed. */
+export function findClient(program: ClientProgram): string | undefined {
+  if (!known.has(program)) {
+    const works = probes[program].find(
+      ([command, ...args]) => spawnSync(command, args, { stdio: 'ignore', timeout: 30_000 }).status === 0,
+    );
+    known.set(program, works?.[0]);
+  }
+  return known.get(program);
+}
+
+/**
+ * A test of that name, given the command of `program`. Where it is not installed the test is skipped and says so, but
+ * fails in CI (the variable `CI` is set), where nothing may be left out without a word.
+ */
+export function clientTest(
+  name: string,
+  program: ClientProgram,
+  body: (command: string, context: TestContext) => Promise<void>,
+): void {
+  const command = findClient(program);
+  const absent = `${program} is not installed: scripts/install-clients.sh installs it`;
+  const skip = command === undefined && process.env['CI'] === undefined ? absent : false;
+  test(name, { skip }, async (context) => {
+    if (command === undefined) throw new Error(absent);
+    await body(command, context);
+  });
+}
