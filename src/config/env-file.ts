@@ -34,15 +34,17 @@ export function addEnvFile(environment: Environment, folder: string): EnvFileRes
 /** An unquoted value ends at a `#`: a password with one would lose its end without a word. */
 function findCutValues(text: string, environment: Environment): readonly Problem[] {
   return variables
-    .filter(({ variable }) => environment[variable] === undefined)
-    .filter(({ variable }) =>
-      new RegExp(`^\\s*(?:export\\s+)?${variable}\\s*[=:]\\s*[^'"\`\\s#][^\\r\\n#]*(?<=\\S)#`, 'm').test(text),
-    )
+    .filter(({ variable }) => environment[variable] === undefined && hasCutValue(text, variable))
     .map(({ variable }) => ({
       variable,
       message: 'its value in the .env file has a # and no quotes, and would end there',
       hint: 'Put the value in single quotes; for a comment, put a space before the #.',
     }));
+}
+
+function hasCutValue(text: string, variable: string): boolean {
+  const line = new RegExp(`^[ \\t]*(?:export[ \\t]+)?${variable}[ \\t]*[=:][ \\t]*([^\\s'"\`#][^\\r\\n]*)`, 'gm');
+  return [...text.matchAll(line)].some(([, value = '']) => /^[^#]*[^\s#]#/.test(value));
 }
 
 function dropUndefined(environment: Environment): Environment {

@@ -40,7 +40,7 @@ suite('the .env file', () => {
 
   test('is a problem where a # would cut a value that has no quotes', () => {
     write(
-      'PG_READER_DSN=postgres://u:a#b@h\nPG_WRITERS_CSV="postgres://u:a#b@h"\nPPROX_DRAIN=1s # comment\nOTHER=a#b\n',
+      'PG_READER_DSN=postgres://u:a#b@h\nPG_WRITERS_CSV="postgres://u:a#b@h"\nPPROX_DRAIN=1s # a#b\nPROXY_ADDR=\nOTHER=a#b\n',
     );
     const result = addEnvFile({}, folder);
     assert(result.kind === 'invalid');

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
 import type { Config } from '../../../src/config/config.ts';
@@ -80,6 +83,17 @@ suite('with DSNs', () => {
   test('a folder as address gets the socket that psql looks for', () => {
     const { listen } = config({ PROXY_ADDR: '/run', PG_WRITERS_CSV: two }, { isFolder: (path) => path === '/run' });
     assert.deepEqual(listen, { kind: 'unix', path: '/run/.s.PGSQL.54329' });
+  });
+
+  test('a folder of the real file system is recognised as one', () => {
+    const path = mkdtempSync(join(tmpdir(), 'pprox-load-'));
+    try {
+      const result = loadConfig({ PROXY_ADDR: path });
+      assert(result.kind === 'demo');
+      assert.deepEqual(result.demo.listen, { kind: 'unix', path: join(path, '.s.PGSQL.54329') });
+    } finally {
+      rmSync(path, { recursive: true });
+    }
   });
 
   test('one writer is allowed, with a warning', () => {
