@@ -3,7 +3,8 @@
  *
  *   lease() ─► an idle backend of the same login
  *          └► room for one more: connect          └► room only if an idle one of another login is closed: close, connect
- *          └► else wait in line: bounded in number and time
+ *
+ *          └► else wait in line, bounded in number and time; leases that are on offer are reclaimed, oldest first
  *
  * A backend is in exactly one place: connecting, leased, or idle under its login. Every lease ends in `release`.
  */
@@ -26,6 +27,10 @@ export interface Lease {
   readonly backend: Backend;
   /** `reuse`: it is idle, outside a transaction and carries no state of its session; otherwise why it is closed. */
   release(how: 'reuse' | CloseReason): void;
+  /** The holder could do without it: `reclaim` is called once when somebody would have to wait, and must release it soon. */
+  offer(reclaim: () => void): void;
+  /** The holder uses it again. */
+  withdraw(): void;
 }
 
 interface Waiter {
@@ -45,6 +50,8 @@ export class Pool {
   readonly #idle = new Map<string, { backend: Backend; since: number }[]>();
   readonly #waiters: Waiter[] = [];
   readonly #sweep: NodeJS.Timeout;
+  /** Leases that their holders could do without, the longest on offer first. */
+  readonly #offers = new Map<Lease, () => void>();
   /** Connecting, leased and idle together. */
   #size = 0;
   #closed: 'no' | 'yes' = 'no';
@@ -106,14 +113,22 @@ export class Pool {
   }
 
   #leaseOf(backend: Backend, login: Login): Lease {
-    let held = true;
+    let state: 'held' | 'released' = 'held';
     backend.onClosed = undefined;
-    return {
+    const lease: Lease = {
       backend,
+      offer: (reclaim) => {
+        if (state === 'held') this.#offers.set(lease, reclaim);
+      },
+      withdraw: () => {
+        this.#offers.delete(lease);
+      },
       release: (how) => {
-        if (!held) return;
-        held = false;
+        if (state === 'released') return;
+        state = 'released';
+        this.#offers.delete(lease);
         backend.listener = undefined;
+        backend.onClosed = undefined;
         const old = Date.now() - backend.createdAt > this.#limits.lifetimeMs;
         const clean = how === 'reuse' && backend.idle && backend.status === TransactionStatus.Idle;
         if (clean && !old && this.#closed === 'no') {
@@ -124,6 +139,7 @@ export class Pool {
         this.#leave();
       },
     };
+    return lease;
   }
 
   #giveBack(backend: Backend, login: Login): void {
@@ -203,6 +219,13 @@ export class Pool {
         hint: 'Raise PPROX_POOL_SIZE within the limits of the server, or use fewer connections at once.',
       });
     if (this.#waiters.length >= queue) return Promise.reject(exhausted(`${queue} sessions wait already`));
+    const [offered] = this.#offers;
+    if (offered !== undefined) {
+      const [lease, reclaim] = offered;
+      this.#offers.delete(lease);
+      // After this turn, when the waiter stands in line.
+      queueMicrotask(reclaim);
+    }
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         const at = this.#waiters.indexOf(waiter);

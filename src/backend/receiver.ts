@@ -61,6 +61,8 @@ export class Collector implements Receiver {
   readonly #rows: (string | null)[][] = [];
   readonly #tags: string[] = [];
   #error: ErrorFields | undefined;
+  /** The ErrorResponse as it came, for who forwards it. */
+  errorFrame: Buffer | undefined;
   #resolve!: (answer: Answer) => void;
   #reject!: (error: BackendLostError) => void;
   readonly #onCopyIn: (() => void) | undefined;
@@ -97,6 +99,7 @@ export class Collector implements Receiver {
       this.#tags.push(decodeCommandTag(chunk, start, end));
     } else if (tag === BackendTag.ErrorResponse) {
       this.#error = decodeErrorFields(chunk, start, end);
+      this.errorFrame = Buffer.from(chunk.subarray(start, end));
     } else if (tag === BackendTag.CopyInResponse) {
       this.#onCopyIn?.();
     }

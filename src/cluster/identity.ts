@@ -37,8 +37,9 @@ export async function identify(backend: Backend): Promise<Identity> {
 export type Relation =
   | { readonly kind: 'the lead itself' }
   | { readonly kind: 'standby of the lead' }
-  | { readonly kind: 'follower itself' }
-  | { readonly kind: 'standby of a follower' }
+  /** `follower` counts from 0. */
+  | { readonly kind: 'follower itself'; readonly follower: number }
+  | { readonly kind: 'standby of a follower'; readonly follower: number }
   /** A logical subscriber, or a server with other data: reads from it promise nothing. */
   | { readonly kind: 'unrelated' }
   | { readonly kind: 'unknown' };
@@ -53,8 +54,7 @@ export function relate(
   if (id === undefined) return { kind: 'unrelated' };
   const standby = reader.recovery === 'standby';
   if (id === lead.systemIdentifier) return { kind: standby ? 'standby of the lead' : 'the lead itself' };
-  if (followers.some((follower) => follower?.systemIdentifier === id)) {
-    return { kind: standby ? 'standby of a follower' : 'follower itself' };
-  }
+  const follower = followers.findIndex((candidate) => candidate?.systemIdentifier === id);
+  if (follower >= 0) return { kind: standby ? 'standby of a follower' : 'follower itself', follower };
   return { kind: 'unrelated' };
 }

@@ -33,6 +33,8 @@ export const CONDITIONS = {
   wrong_database: { sqlstate: '3D000', outcome: 'not_sent' },
   startup_timeout: { sqlstate: '57014', outcome: 'not_sent' },
   failed_transaction: { sqlstate: '25P02', outcome: 'not_sent' },
+  no_transaction_block: { sqlstate: '25P01', outcome: 'not_sent' },
+  catalog_unreadable: { sqlstate: '58000', outcome: 'not_sent' },
   not_replayable: { sqlstate: '0A000', outcome: 'not_sent' },
   follower_lock_timeout: { sqlstate: '40001', outcome: 'rolled_back' },
   follower_failed: { sqlstate: '40000', outcome: 'rolled_back' },

@@ -36,6 +36,8 @@ export class Channel {
       this.#error = error;
     });
     socket.on('close', () => handler.closed(this.#error));
+    // Whoever had the socket before may have paused it.
+    socket.resume();
   }
 
   get remote(): string {
@@ -59,13 +61,16 @@ export class Channel {
     if (this.#turn === 'open') {
       this.#turn = 'corked';
       this.#socket.cork();
-      process.nextTick(() => {
-        this.#turn = 'open';
-        this.#socket.uncork();
-      });
+      // Ticks run again only when every microtask is done: what `await` continues in this turn joins the same write.
+      queueMicrotask(() => process.nextTick(this.#uncork));
     }
     this.#socket.write(bytes);
   }
+
+  readonly #uncork = (): void => {
+    this.#turn = 'open';
+    this.#socket.uncork();
+  };
 
   brake(reason: BrakeReason): void {
     this.#brakes.add(reason);

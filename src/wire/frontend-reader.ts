@@ -70,13 +70,6 @@ export class FrontendReader {
     this.#buffered += chunk.length;
   }
 
-  /** Bytes that the next message still needs before it can be taken; the feeder may not stop before they are there. */
-  get wanted(): number {
-    if (this.#buffered < HEADER_BYTES) return HEADER_BYTES - this.#buffered;
-    if (this.#copyRemaining > 0) return 1;
-    return Math.max(0, this.#announced() + 1 - this.#buffered);
-  }
-
   /** The next message, or undefined until more is fed. Throws FrontendStreamError. */
   next(): FrontendMessage | undefined {
     if (this.#copyRemaining > 0) {

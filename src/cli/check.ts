@@ -1,0 +1,151 @@
+/** `pprox check`: every server named, what it is, and what would keep the proxy from working. */
+import { createLogin } from '../backend/login.ts';
+import { ConnectError, connectBackend } from '../backend/backend.ts';
+import { BackendLostError } from '../backend/receiver.ts';
+import { type Identity, identify, relate } from '../cluster/identity.ts';
+import type { Config, Dsn } from '../config/config.ts';
+import { describe } from '../config/dsn.ts';
+
+interface Report {
+  readonly role: 'lead' | 'follower' | 'reader';
+  readonly dsn: Dsn;
+  readonly found: Found | undefined;
+  /** Why it could not be looked at. */
+  readonly problem: string | undefined;
+}
+
+interface Found {
+  readonly identity: Identity;
+  readonly version: string;
+  readonly maxPrepared: number;
+  /** Server clock minus ours, half the round trip taken off. */
+  readonly clockMs: number;
+  readonly encoding: string;
+  readonly locale: string;
+}
+
+/** A difference of clocks that an application may notice in timestamps. */
+const CLOCK_MS = 1000;
+
+const LOOK = `SELECT current_setting('server_version'), current_setting('max_prepared_transactions'),
+  extract(epoch FROM clock_timestamp()) * 1000, pg_encoding_to_char(encoding), datcollate || ' / ' || datctype
+  FROM pg_catalog.pg_database WHERE datname = current_database()`;
+
+/** Answers with the exit status: 0 where the proxy can work, 1 where it cannot. */
+export async function runCheck(config: Config): Promise<number> {
+  const [lead, ...followers] = config.writers;
+  const named: { role: Report['role']; dsn: Dsn }[] = [
+    { role: 'lead', dsn: lead },
+    ...followers.map((dsn) => ({ role: 'follower' as const, dsn })),
+    ...(config.reader === undefined ? [] : [{ role: 'reader' as const, dsn: config.reader }]),
+  ];
+  const reports = await Promise.all(named.map(({ role, dsn }) => look(role, dsn, config.settings.connectTimeoutMs)));
+  const { errors, warnings } = judge(reports);
+  process.stdout.write(`${table(reports)}\n\n`);
+  for (const warning of [...config.warnings, ...warnings]) process.stdout.write(`warning: ${warning}\n`);
+  for (const error of errors) process.stdout.write(`error: ${error}\n`);
+  const verdict = errors.length > 0 ? 'not usable' : warnings.length > 0 ? 'usable, with warnings' : 'usable';
+  process.stdout.write(`verdict: ${verdict}\n`);
+  return errors.length > 0 ? 1 : 0;
+}
+
+async function look(role: Report['role'], dsn: Dsn, timeoutMs: number): Promise<Report> {
+  const user = dsn.user ?? 'postgres';
+  const login = createLogin(user, dsn.database ?? user, dsn.password, new Map([['client_encoding', 'UTF8']]));
+  const address = { host: dsn.host, port: dsn.port };
+  try {
+    const options = { address, user, password: dsn.password, parameters: login.parameters, keepAliveMs: undefined };
+    const backend = await connectBackend(options, dsn.connectTimeoutMs ?? timeoutMs);
+    const identity = await identify(backend);
+    const asked = Date.now();
+    const answer = await backend.ask(LOOK);
+    const middle = (asked + Date.now()) / 2;
+    backend.close('idle');
+    const [version, prepared, clock, encoding, locale] = answer.rows[0] ?? [];
+    const found: Found = {
+      identity,
+      version: version ?? '?',
+      maxPrepared: Number(prepared ?? 0),
+      clockMs: Math.round(Number(clock ?? 0) - middle),
+      encoding: encoding ?? '?',
+      locale: locale ?? '?',
+    };
+    return { role, dsn, found, problem: undefined };
+  } catch (error) {
+    if (!(error instanceof ConnectError) && !(error instanceof BackendLostError)) throw error;
+    return { role, dsn, found: undefined, problem: error.message };
+  }
+}
+
+function judge(reports: readonly Report[]): { errors: string[]; warnings: string[] } {
+  const errors: string[] = [];
+  const warnings: string[] = [];
+  const lead = reports.find(({ role }) => role === 'lead')?.found;
+  for (const { role, dsn, found, problem } of reports) {
+    const name = `${role} ${describe(dsn)}`;
+    if (found === undefined) {
+      errors.push(`${name}: ${problem ?? 'could not be looked at'}`);
+      continue;
+    }
+    const writer = role !== 'reader';
+    if (writer && found.identity.recovery === 'standby')
+      errors.push(`${name} is in recovery: a standby cannot be a writer`);
+    if (writer && found.maxPrepared === 0) {
+      warnings.push(`${name} has max_prepared_transactions = 0: it cannot take part in a commit of two phases`);
+    }
+    if (Math.abs(found.clockMs) > CLOCK_MS)
+      warnings.push(`${name}: its clock differs from this machine's by ${found.clockMs} ms`);
+    if (lead === undefined || role === 'lead') continue;
+    if (found.encoding !== lead.encoding)
+      errors.push(`${name} has encoding ${found.encoding}, the lead ${lead.encoding}`);
+    if (found.locale !== lead.locale)
+      warnings.push(`${name} has locale ${found.locale}, the lead ${lead.locale}: text may sort otherwise`);
+  }
+  const identifiers = reports
+    .filter(({ role }) => role !== 'reader')
+    .map(({ found }) => found?.identity.systemIdentifier);
+  if (identifiers.some((id, index) => id !== undefined && identifiers.indexOf(id) !== index)) {
+    errors.push('two writers have the same system identifier: they are one server, or a copy of each other');
+  }
+  if (relation(reports) === 'unrelated') {
+    warnings.push('the reader is no standby of a writer: a session may not read there what it has just written');
+  }
+  return { errors, warnings };
+}
+
+function relation(reports: readonly Report[]): string {
+  const of = (role: Report['role']): (Identity | undefined)[] =>
+    reports.filter((report) => report.role === role).map(({ found }) => found?.identity);
+  const [reader] = of('reader');
+  const [lead] = of('lead');
+  const related = relate(reader, lead, of('follower'));
+  return related.kind === 'standby of a follower' || related.kind === 'follower itself'
+    ? `${related.kind} ${related.follower + 1}`
+    : related.kind;
+}
+
+function table(reports: readonly Report[]): string {
+  const heads = ['role', 'server', 'version', 'state', 'follows', 'max_prepared', 'clock', 'encoding', 'locale'];
+  const rows = reports.map(({ role, dsn, found }) =>
+    found === undefined
+      ? [role, describe(dsn), '-', 'unreachable', '-', '-', '-', '-', '-']
+      : [
+          role,
+          describe(dsn),
+          found.version,
+          found.identity.recovery,
+          role === 'reader' ? relation(reports) : '-',
+          String(found.maxPrepared),
+          `${found.clockMs >= 0 ? '+' : ''}${found.clockMs} ms`,
+          found.encoding,
+          found.locale,
+        ],
+  );
+  const widths = heads.map((head, column) => Math.max(head.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd();
+  return [line(heads), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
+}

@@ -1,0 +1,179 @@
+/**
+ * What pprox knows of a database's catalog: read from the lead through the connection of the session that needs it, kept
+ * for a while, and dropped when DDL passes through. What is unknown is taken for the worst.
+ */
+import type { Answer } from '../backend/receiver.ts';
+import { PproxError } from '../lib/errors.ts';
+import { qualified, quoteLiteral } from '../sql/quote.ts';
+import type { QualifiedName } from '../sql/statement.ts';
+
+/** Who asks. Names mean what they mean in its session. */
+export interface CatalogAsker {
+  /** Equal for sessions in which equal names mean equal things. */
+  readonly scope: string;
+  /** `forbidden`: its session or transaction sees a catalog of its own (uncommitted DDL, a search_path, temporary tables). */
+  readonly caching: 'allowed' | 'forbidden';
+  /** Runs on the lead. */
+  ask(text: string): Promise<Answer>;
+}
+
+export interface DatabaseFacts {
+  readonly volatileFunctions: ReadonlySet<string>;
+  readonly volatileOperators: ReadonlySet<string>;
+  /** Views that call a volatile function, directly or through others. */
+  readonly volatileViews: ReadonlySet<string>;
+  /** Whether any constraint may be checked at COMMIT. */
+  readonly deferrable: 'none' | 'some';
+}
+
+export interface Column {
+  readonly name: string;
+  /** SQL text; null where there is none. */
+  readonly default: string | null;
+  readonly identity: '' | 'a' | 'd';
+  readonly generated: '' | 's' | 'v';
+  /** Quoted, schema-qualified name of the sequence that its default draws from. */
+  readonly sequence: string | null;
+  readonly selectable: boolean;
+}
+
+export interface Table {
+  /** pg_class.relkind: r, p, v, f, m. */
+  readonly kind: string;
+  readonly persistence: 'permanent' | 'temporary';
+  readonly triggers: 'none' | 'some';
+  readonly rules: 'none' | 'some';
+  readonly columns: readonly Column[];
+  readonly primaryKey: readonly string[];
+}
+
+export type Persistence = 'permanent' | 'temporary' | 'missing';
+
+/** DDL that passes through drops the knowledge at once; this bounds how long DDL run elsewhere stays unnoticed. */
+const TTL_MS = 5000;
+/** Entries of all scopes together. */
+const LIMIT = 10_000;
+
+const FACTS = `WITH RECURSIVE volatile AS (
+  SELECT oid, proname FROM pg_catalog.pg_proc
+  WHERE provolatile = 'v' AND pronamespace <> 'pg_catalog'::regnamespace AND pronamespace <> 'information_schema'::regnamespace
+), views AS (
+  SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid JOIN volatile v ON v.oid = d.refobjid
+  WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_proc'::regclass
+  UNION
+  SELECT r.ev_class FROM views w JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = w.ev_class
+  JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid AND r.ev_class <> w.ev_class
+)
+SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM volatile), '[]'),
+  coalesce((SELECT json_agg(DISTINCT oprname) FROM pg_catalog.pg_operator o JOIN volatile v ON v.oid = o.oprcode), '[]'),
+  coalesce((SELECT json_agg(DISTINCT relname) FROM views JOIN pg_catalog.pg_class c ON c.oid = ev_class), '[]'),
+  EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE condeferrable)
+    OR EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgdeferrable)`;
+
+const TABLE = `SELECT c.relkind, c.relpersistence,
+  EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'),
+  EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'),
+  coalesce((SELECT json_agg(json_build_object('name', a.attname,
+      'default', coalesce(pg_get_expr(d.adbin, d.adrelid), ty.typdefault),
+      'identity', a.attidentity, 'generated', a.attgenerated,
+      'selectable', has_column_privilege(c.oid, a.attnum, 'SELECT'),
+      'sequence', (SELECT quote_ident(n.nspname) || '.' || quote_ident(s.relname)
+        FROM pg_catalog.pg_depend p JOIN pg_catalog.pg_class s ON s.relkind = 'S'
+          AND s.oid = CASE WHEN a.attidentity <> '' THEN p.objid ELSE p.refobjid END
+        JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
+        WHERE CASE WHEN a.attidentity <> ''
+          THEN p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass AND p.refobjid = c.oid
+            AND p.refobjsubid = a.attnum AND p.deptype = 'i'
+          ELSE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass END
+        LIMIT 1)) ORDER BY a.attnum)
+    FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid
+    LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'),
+  coalesce((SELECT json_agg(a.attname) FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a
+    ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey) WHERE i.indrelid = c.oid AND i.indisprimary), '[]')
+FROM pg_catalog.pg_class c WHERE c.oid = `;
+
+interface Entry {
+  readonly value: unknown;
+  readonly since: number;
+}
+
+export class Catalog {
+  readonly #entries = new Map<string, Entry>();
+
+  /** Everything may have changed. */
+  forget(): void {
+    this.#entries.clear();
+  }
+
+  facts(asker: CatalogAsker): Promise<DatabaseFacts> {
+    return this.#cached(asker, 'facts', async () => {
+      const [functions, operators, views, deferrable] = await row(asker, FACTS);
+      return {
+        volatileFunctions: new Set<string>(JSON.parse(functions ?? '[]')),
+        volatileOperators: new Set<string>(JSON.parse(operators ?? '[]')),
+        volatileViews: new Set<string>(JSON.parse(views ?? '[]')),
+        deferrable: deferrable === 't' ? 'some' : 'none',
+      };
+    });
+  }
+
+  async deferrable(asker: CatalogAsker): Promise<boolean> {
+    return (await this.facts(asker)).deferrable === 'some';
+  }
+
+  /** Undefined where the name means nothing: the server will say so. */
+  table(asker: CatalogAsker, name: QualifiedName): Promise<Table | undefined> {
+    const text = qualified(name);
+    return this.#cached(asker, `table ${text}`, async () => {
+      const [kind, persistence, triggers, rules, columns, key] = await row(
+        asker,
+        `${TABLE}to_regclass(${quoteLiteral(text)})`,
+      );
+      if (kind === undefined || kind === null) return undefined;
+      return {
+        kind,
+        persistence: persistence === 't' ? 'temporary' : 'permanent',
+        triggers: triggers === 't' ? 'some' : 'none',
+        rules: rules === 't' ? 'some' : 'none',
+        columns: JSON.parse(columns ?? '[]') as Column[],
+        primaryKey: JSON.parse(key ?? '[]') as string[],
+      };
+    });
+  }
+
+  /** For each name; never cached, since it matters only to sessions with temporary objects. */
+  async persistence(asker: CatalogAsker, names: readonly QualifiedName[]): Promise<readonly Persistence[]> {
+    const list = names.map((name) => `to_regclass(${quoteLiteral(qualified(name))})`).join(', ');
+    const [found] = await row(
+      asker,
+      `SELECT json_agg(coalesce((SELECT CASE relpersistence WHEN 't' THEN 'temporary' ELSE 'permanent' END
+         FROM pg_catalog.pg_class WHERE oid = o), 'missing') ORDER BY n)
+       FROM unnest(ARRAY[${list}]) WITH ORDINALITY AS u (o, n)`,
+    );
+    return JSON.parse(found ?? '[]') as Persistence[];
+  }
+
+  async #cached<T>(asker: CatalogAsker, what: string, load: () => Promise<T>): Promise<T> {
+    if (asker.caching === 'forbidden') return load();
+    const key = `${asker.scope}\0${what}`;
+    const known = this.#entries.get(key);
+    if (known !== undefined && Date.now() - known.since < TTL_MS) return known.value as T;
+    const since = Date.now();
+    const value = await load();
+    if (this.#entries.size >= LIMIT) this.#entries.clear();
+    this.#entries.set(key, { value, since });
+    return value;
+  }
+}
+
+async function row(asker: CatalogAsker, text: string): Promise<readonly (string | null)[]> {
+  const answer = await asker.ask(text);
+  if (answer.error !== undefined) {
+    throw new PproxError('catalog_unreadable', {
+      sqlstate: answer.error.code,
+      message: `the catalog of the lead could not be read: ${answer.error.message}`,
+    });
+  }
+  return answer.rows[0] ?? [];
+}

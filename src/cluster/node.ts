@@ -1,0 +1,170 @@
+/** One server of the cluster: its address, its connections, what it was last found to be. */
+import { type Backend, ConnectError, connectBackend } from '../backend/backend.ts';
+import type { HandshakeFailure } from '../backend/handshake.ts';
+import { createLogin, type Login } from '../backend/login.ts';
+import { type Lease, Pool } from '../backend/pool.ts';
+import { BackendLostError } from '../backend/receiver.ts';
+import type { Dsn, Settings } from '../config/config.ts';
+import { PproxError } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import { type Identity, identify } from './identity.ts';
+
+export type NodeRole = 'lead' | 'follower' | 'reader';
+
+/** The server refused the login in its own words: a client's start-up gets them as they came. */
+export class ServerRefusedError extends PproxError {
+  readonly frame: Buffer;
+  constructor(node: Node, failure: HandshakeFailure & { kind: 'refused' }) {
+    super('server_refused', {
+      sqlstate: failure.fields.code,
+      message: `${node.label} refused the connection: ${failure.fields.message}`,
+      detail: failure.fields.detail,
+      hint: failure.fields.hint,
+    });
+    this.frame = failure.frame;
+  }
+}
+
+/** Health as connecting has found it. `down` carries why, so that waiting sessions can be told at once. */
+export type Health =
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'up' }
+  | { readonly kind: 'down'; readonly since: number; readonly error: PproxError };
+
+/** A server found down is not asked again sooner than this: a storm of attempts would hold every session for its time-out. */
+const RETRY_MS = 200;
+
+export class Node {
+  readonly role: NodeRole;
+  readonly dsn: Dsn;
+  readonly pool: Pool;
+  /** `lead 10.0.0.1:5432`, for messages and the log. */
+  readonly label: string;
+  readonly #settings: Settings;
+  readonly #log: Log;
+  #identity: Identity | undefined;
+  #health: Health = { kind: 'unknown' };
+  /** Told when the server is found to be another or to have changed its role. */
+  onIdentity: (() => void) | undefined;
+
+  constructor(role: NodeRole, dsn: Dsn, address: string, settings: Settings, log: Log) {
+    this.role = role;
+    this.dsn = dsn;
+    this.label = `${role} ${address}`;
+    this.#settings = settings;
+    this.#log = log;
+    const limits = {
+      size: settings.poolSize,
+      queue: settings.poolQueue,
+      waitMs: settings.poolWaitMs,
+      idleMs: settings.poolIdleMs,
+      lifetimeMs: settings.poolLifetimeMs,
+    };
+    this.pool = new Pool(this.label, limits, (login) => this.#connect(login));
+  }
+
+  get identity(): Identity | undefined {
+    return this.#identity;
+  }
+
+  get health(): Health {
+    return this.#health;
+  }
+
+  /** The login of a client at this server: the DSN's user and database where it names them. */
+  login(client: { user: string; database: string; parameters: ReadonlyMap<string, string> }): Login {
+    const extra = new Map(Object.entries(this.dsn.parameters));
+    for (const [name, value] of client.parameters) extra.set(name, value);
+    return createLogin(this.dsn.user ?? client.user, this.dsn.database ?? client.database, this.dsn.password, extra);
+  }
+
+  /** Rejects with PproxError (ServerRefusedError where the server said no). */
+  async lease(login: Login): Promise<Lease> {
+    const health = this.#health;
+    if (health.kind === 'down' && Date.now() - health.since < RETRY_MS && this.pool.idleCount === 0) throw health.error;
+    return this.pool.lease(login);
+  }
+
+  async #connect(login: Login): Promise<Backend> {
+    const options = {
+      address: { host: this.dsn.host, port: this.dsn.port },
+      user: login.user,
+      password: login.password,
+      parameters: login.parameters,
+      keepAliveMs: this.dsn.keepalives === 'off' ? undefined : (this.dsn.keepalives?.idleMs ?? KEEPALIVE_MS),
+    };
+    try {
+      const backend = await connectBackend(options, this.dsn.connectTimeoutMs ?? this.#settings.connectTimeoutMs);
+      this.#found(await identify(backend), backend);
+      this.#healthy();
+      return backend;
+    } catch (error) {
+      throw this.#failed(error);
+    }
+  }
+
+  #found(identity: Identity, backend: Backend): void {
+    const before = this.#identity;
+    const writer = this.role !== 'reader';
+    if (writer && identity.recovery === 'standby') {
+      backend.close('server start-up failed');
+      throw new PproxError('server_refused', {
+        message: `${this.label} is in recovery: a standby cannot be a writer`,
+        hint: 'Name the primary server in PG_WRITERS_CSV.',
+      });
+    }
+    if (writer && before?.systemIdentifier !== undefined && before.systemIdentifier !== identity.systemIdentifier) {
+      backend.close('server start-up failed');
+      throw new PproxError('server_refused', {
+        message: `${this.label} is another server than before`,
+        detail: `Its system identifier is ${identity.systemIdentifier}, and was ${before.systemIdentifier}.`,
+        hint: 'Compare the writers, then restart the proxy.',
+      });
+    }
+    this.#identity = identity;
+    if (before?.systemIdentifier !== identity.systemIdentifier || before?.recovery !== identity.recovery)
+      this.onIdentity?.();
+  }
+
+  /** A reader was seen to have left recovery: what it is has to be found out again. */
+  forgetIdentity(): void {
+    this.#identity = undefined;
+    this.pool.closeIdle('server session lost');
+    this.onIdentity?.();
+  }
+
+  #healthy(): void {
+    if (this.#health.kind === 'down')
+      this.#log.info('server up', { server: this.label, downMs: Date.now() - this.#health.since });
+    this.#health = { kind: 'up' };
+  }
+
+  #failed(error: unknown): PproxError {
+    const wrapped = this.#wrap(error);
+    const reachable = wrapped instanceof ServerRefusedError && !wrapped.sqlstate.startsWith('57P');
+    if (reachable) {
+      this.#log.warn('server refused', { server: this.label, sqlstate: wrapped.sqlstate });
+      this.#healthy();
+      return wrapped;
+    }
+    if (this.#health.kind !== 'down') this.#log.error('server down', { server: this.label, reason: wrapped.message });
+    this.#health = { kind: 'down', since: Date.now(), error: wrapped };
+    return wrapped;
+  }
+
+  #wrap(error: unknown): PproxError {
+    if (error instanceof PproxError) return error;
+    if (error instanceof ConnectError && error.failure.kind === 'refused')
+      return new ServerRefusedError(this, error.failure);
+    if (error instanceof ConnectError || error instanceof BackendLostError) {
+      return new PproxError('server_unreachable', {
+        message: `could not connect to ${this.label}: ${error.message}`,
+        hint: 'Is the server running and does it accept connections at this address?',
+      });
+    }
+    throw error;
+  }
+}
+
+/** Idle time after which the kernel asks whether the server is still there. */
+const KEEPALIVE_MS = 30_000;

@@ -1,0 +1,45 @@
+/**
+ * How a transaction becomes durable on every writer or on none: the seam between the session, which knows what a client
+ * asked for, and the protocol between the writers.
+ */
+import type { Backend } from '../backend/backend.ts';
+import type { PproxError } from '../lib/errors.ts';
+import type { Lsn } from '../cluster/lsn.ts';
+
+export interface CommitLeg {
+  readonly label: string;
+  readonly backend: Backend;
+}
+
+export interface CommitRequest {
+  readonly lead: CommitLeg;
+  /** Followers with a transaction of their own. */
+  readonly followers: readonly CommitLeg[];
+  /** COMMIT AND CHAIN: the lead's next transaction begins with the same characteristics. */
+  readonly chain: boolean;
+  /** Whether the lead's COMMIT itself can still fail by the client's own doing (SERIALIZABLE). */
+  readonly leadCommit: 'certain' | 'may fail';
+  /** Whether constraints may be checked only at COMMIT: they are checked before the first server commits. */
+  readonly deferred: 'none' | 'possible';
+  /** The leg whose log position after its commit is wanted. */
+  readonly position: Backend | undefined;
+}
+
+export type CommitOutcome =
+  /** `frames`: what the lead said for the client (its COMMIT's completion, notices), as it came. */
+  | {
+      readonly kind: 'committed';
+      readonly completion: Buffer;
+      readonly frames: readonly Buffer[];
+      readonly position: Lsn | undefined;
+    }
+  /** Rolled back everywhere. `frame`: the lead's own ErrorResponse, or its ROLLBACK completion, as it came. */
+  | { readonly kind: 'refused by lead'; readonly frames: readonly Buffer[] }
+  | { readonly kind: 'rolled back'; readonly error: PproxError }
+  /** Not known, or known to differ between writers: `error` says what is known of each. */
+  | { readonly kind: 'unknown'; readonly error: PproxError };
+
+/** Every leg is idle again when this resolves, or its connection is closed. Never rejects for what a server does. */
+export interface Coordinator {
+  commit(request: CommitRequest): Promise<CommitOutcome>;
+}

@@ -1,0 +1,176 @@
+/**
+ * Statements on followers: what is sent, what came back, and what it means when it is not what the lead did.
+ */
+import type { Backend } from '../backend/backend.ts';
+import { BackendLostError, type Lost, type Receiver } from '../backend/receiver.ts';
+import { PproxError } from '../lib/errors.ts';
+import { decodeCommandTag } from '../wire/backend.ts';
+import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts';
+import { Watch, type WatchTable, watchTable } from '../wire/frame-scan.ts';
+import { BackendTag } from '../wire/tags.ts';
+import { RowDigest } from './row-digest.ts';
+
+/** What one statement did: compared between the lead and each follower. */
+export interface Effect {
+  /** CommandComplete's, with its row count; empty where the statement failed. */
+  readonly tag: string;
+  /** Of the rows it returned; undefined where rows are not compared. */
+  readonly rows: string | undefined;
+}
+
+export interface FollowerReply {
+  readonly effect: Effect;
+  readonly error: ErrorFields | undefined;
+  readonly status: number;
+}
+
+export type FollowerFailure =
+  | { readonly kind: 'error'; readonly label: string; readonly fields: ErrorFields }
+  | { readonly kind: 'lost'; readonly label: string; readonly lost: Lost }
+  | { readonly kind: 'different'; readonly label: string; readonly expected: Effect; readonly found: Effect };
+
+const EFFECT: WatchTable = watchTable({
+  [BackendTag.DataRow]: Watch.tap,
+  [BackendTag.CommandComplete]: Watch.take,
+  [BackendTag.CopyInResponse]: Watch.take,
+});
+
+/** Takes a follower's reply in, row by row, and keeps its effect alone. */
+export class EffectReceiver implements Receiver {
+  readonly watch = EFFECT;
+  readonly reply: Promise<FollowerReply>;
+  /** Resolves when the server waits for COPY data, rejects never: `reply` tells where it does not come to that. */
+  readonly copyIn: Promise<'ready' | 'refused'>;
+  readonly #digest = new RowDigest();
+  #tag = '';
+  #error: ErrorFields | undefined;
+  #resolve!: (reply: FollowerReply) => void;
+  #reject!: (error: BackendLostError) => void;
+  #copy!: (state: 'ready' | 'refused') => void;
+
+  constructor() {
+    this.reply = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    this.reply.catch(() => undefined);
+    this.copyIn = new Promise((resolve) => {
+      this.#copy = resolve;
+    });
+  }
+
+  run(): void {
+    return undefined;
+  }
+
+  flush(): void {
+    return undefined;
+  }
+
+  tap(_tag: number, chunk: Buffer, start: number, end: number, last: boolean): void {
+    this.#digest.tap(chunk, start, end, last);
+  }
+
+  take(tag: number, chunk: Buffer, start: number, end: number): void {
+    if (tag === BackendTag.CommandComplete) this.#tag = decodeCommandTag(chunk, start, end);
+    else if (tag === BackendTag.CopyInResponse) this.#copy('ready');
+    else if (tag === BackendTag.ErrorResponse) this.#error = decodeErrorFields(chunk, start, end);
+  }
+
+  ready(status: number): void {
+    this.#copy('refused');
+    this.#resolve({ effect: { tag: this.#tag, rows: this.#digest.value }, error: this.#error, status });
+  }
+
+  lost(lost: Lost): void {
+    this.#copy('refused');
+    this.#reject(new BackendLostError(lost));
+  }
+}
+
+/** Waits for a follower's reply and compares it with what the lead did. */
+export async function judge(
+  label: string,
+  receiver: EffectReceiver,
+  expected: Effect,
+): Promise<FollowerFailure | undefined> {
+  try {
+    const { effect, error } = await receiver.reply;
+    if (error !== undefined) return { kind: 'error', label, fields: error };
+    const sameRows = expected.rows === undefined || expected.rows === effect.rows;
+    return effect.tag === expected.tag && sameRows ? undefined : { kind: 'different', label, expected, found: effect };
+  } catch (error) {
+    if (error instanceof BackendLostError) return { kind: 'lost', label, lost: error.lost };
+    throw error;
+  }
+}
+
+/** Rows of a transaction on a follower may wait for a lock this long; the lead's own locks have ordered them already. */
+export function beginText(lockTimeoutMs: number, savepoints: readonly string[]): string {
+  const begin = `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = ${lockTimeoutMs}`;
+  return [begin, ...savepoints.map((name) => `SAVEPOINT ${name}`)].join('; ');
+}
+
+/** Ends a wait for followers that say nothing: their connections are cut, which makes their replies `lost`. */
+export function guard(backends: readonly Backend[], timeoutMs: number): { clear(): void } {
+  const timer = setTimeout(() => {
+    for (const backend of backends) if (!backend.idle) backend.close('server too slow');
+  }, timeoutMs);
+  return { clear: () => clearTimeout(timer) };
+}
+
+const LOCK_NOT_AVAILABLE = '55P03';
+
+/** One error for the client out of what happened on each follower. `others`: writers where nothing went wrong. */
+export function followerError(
+  failures: readonly FollowerFailure[],
+  others: readonly string[],
+  fate: string,
+): PproxError {
+  const detail = [...failures.map(describe), ...others.map((label) => `${label}: ${fate}`)].join('\n');
+  const hint = 'Nothing of this was applied on any writer.';
+  const first = failures.find((failure) => failure.kind === 'error') ?? failures[0];
+  switch (first?.kind) {
+    case 'error':
+      if (first.fields.code === LOCK_NOT_AVAILABLE) {
+        return new PproxError('follower_lock_timeout', {
+          message: `could not serialize: ${first.label} waited for a lock that the lead did not have`,
+          detail,
+          hint: `${hint} The transaction may be tried again.`,
+        });
+      }
+      return new PproxError('follower_failed', {
+        sqlstate: first.fields.code,
+        message: first.fields.message,
+        detail,
+        hint,
+      });
+    case 'lost':
+      return new PproxError('follower_lost', { message: `the connection to ${first.label} was lost`, detail, hint });
+    default:
+      return new PproxError('writers_differ', {
+        message: 'the statement did not have the same effect on every writer',
+        detail,
+        hint,
+      });
+  }
+}
+
+function describe(failure: FollowerFailure): string {
+  switch (failure.kind) {
+    case 'error': {
+      const { severity, code, message, detail } = failure.fields;
+      return `${failure.label}: ${severity} ${code}: ${message}${detail === undefined ? '' : ` (${detail})`}`;
+    }
+    case 'lost':
+      return `${failure.label}: connection lost (${failure.lost.reason}: ${failure.lost.message})`;
+    default: {
+      const { expected, found } = failure;
+      const what =
+        expected.tag === found.tag
+          ? `the rows differ from the lead's`
+          : `${found.tag} where the lead did ${expected.tag}`;
+      return `${failure.label}: ${what}`;
+    }
+  }
+}

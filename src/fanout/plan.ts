@@ -1,0 +1,197 @@
+/**
+ * What followers get for a statement of the lead's: its replay plan. Chosen so that the effect is the same on every
+ * writer; where pprox cannot make that sure, the statement is refused before any server has seen it.
+ */
+import type { Catalog, CatalogAsker, Column, Table } from '../cluster/catalog.ts';
+import { PproxError } from '../lib/errors.ts';
+import type { Analyser } from '../sql/analyse.ts';
+import { qualified, quoteIdentifier } from '../sql/quote.ts';
+import type { InsertCommand, Lexis, Nondeterminism, Statement } from '../sql/statement.ts';
+
+export type ReplayPlan =
+  /** The same text. `times`: calls in it that stand for the lead's transaction time. */
+  | {
+      readonly kind: 'statement';
+      readonly times: readonly Nondeterminism[];
+      readonly rows: 'compared' | 'not compared';
+    }
+  /** The rows that the lead has stored. */
+  | RowPlan;
+
+export interface RowPlan {
+  readonly kind: 'rows';
+  /** Appended to the client's statement on the lead. */
+  readonly returning: string;
+  /** Columns of `returning`, in order: each stored as given. */
+  readonly columns: readonly Column[];
+  /** `INSERT INTO … VALUES `, to be followed by rows. */
+  readonly prefix: string;
+  /** Behind the rows: how a row that exists already is met. */
+  readonly suffix: string;
+  /** Whether what a follower stored is compared with the lead's row: triggers may have changed it. */
+  readonly rows: 'compared' | 'not compared';
+  /** Whether the client's statement returns rows of its own, in front of ours. */
+  readonly client: 'rows' | 'no rows';
+}
+
+const LEXIS: Lexis = { encoding: 'UTF8', standardStrings: 'on' };
+
+export class Planner {
+  readonly #catalog: Catalog;
+  readonly #analyser: Analyser;
+
+  constructor(catalog: Catalog, analyser: Analyser) {
+    this.#catalog = catalog;
+    this.#analyser = analyser;
+  }
+
+  /** Rejects with PproxError `not_replayable` where no plan is safe. */
+  async plan(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
+    const { command } = statement;
+    switch (command.kind) {
+      case 'insert':
+        return this.#insert(asker, statement, command);
+      case 'modify':
+        return same(statement, command.hasReturning ? 'compared' : 'not compared');
+      case 'copy in':
+        return this.#copy(asker, statement, command);
+      case 'definition':
+        return same(statement, 'not compared', 'no times');
+      case 'read':
+        // A volatile function of the user's: what it returns is all there is to compare.
+        return { kind: 'statement', times: [], rows: statement.explains ? 'not compared' : 'compared' };
+      default:
+        return { kind: 'statement', times: [], rows: 'not compared' };
+    }
+  }
+
+  async #insert(asker: CatalogAsker, statement: Statement, command: InsertCommand): Promise<ReplayPlan> {
+    const table = await this.#catalog.table(asker, command.target);
+    // A name that means nothing is the lead's to refuse.
+    if (table === undefined) return same(statement, 'not compared');
+    const reason = await this.#insertReason(asker, statement, command, table);
+    if (reason === undefined) return same(statement, command.hasReturning ? 'compared' : 'not compared');
+    if (statement.explains) throw notReplayable(`EXPLAIN ANALYZE of an INSERT with ${reason}`);
+    return rowPlan(command, table, reason);
+  }
+
+  /** Why the same text would not store the same rows; undefined where it would. */
+  async #insertReason(
+    asker: CatalogAsker,
+    statement: Statement,
+    command: InsertCommand,
+    table: Table,
+  ): Promise<string | undefined> {
+    const [first] = statement.nondeterminism;
+    if (first !== undefined) return first.name;
+    if (command.source === 'query') return 'rows of a query';
+    const { volatileFunctions } = await this.#catalog.facts(asker);
+    const called = statement.functions.find(({ name }) => volatileFunctions.has(name));
+    if (called !== undefined) return `${called.name}()`;
+    for (const column of defaulted(command, table)) {
+      if (column.identity !== '') return `identity column ${column.name}`;
+      if (column.default !== null && (await this.#varies(asker, column.default)))
+        return `the default of column ${column.name}`;
+    }
+    return undefined;
+  }
+
+  /** Whether an expression of the catalog may give another value on another server. */
+  async #varies(asker: CatalogAsker, expression: string): Promise<boolean> {
+    const analysis = this.#analyser.analyse(Buffer.from(`SELECT ${expression}`), LEXIS);
+    const statement = analysis.kind === 'statements' ? analysis.statements[0] : undefined;
+    if (statement === undefined || statement.nondeterminism.length > 0 || statement.sequences.calls !== 'none')
+      return true;
+    if (statement.functions.length === 0) return false;
+    const { volatileFunctions } = await this.#catalog.facts(asker);
+    return statement.functions.some(({ name }) => volatileFunctions.has(name));
+  }
+
+  async #copy(
+    asker: CatalogAsker,
+    statement: Statement,
+    command: Statement['command'] & { kind: 'copy in' },
+  ): Promise<ReplayPlan> {
+    const table = await this.#catalog.table(asker, command.target);
+    const listed = command.columns;
+    for (const column of table?.columns ?? []) {
+      if (listed === undefined || listed.includes(column.name) || column.generated !== '') continue;
+      if (column.identity !== '' || (column.default !== null && (await this.#varies(asker, column.default)))) {
+        throw notReplayable(
+          `COPY that leaves column ${column.name} to its default`,
+          'List the column and give its values.',
+        );
+      }
+    }
+    return same(statement, 'not compared');
+  }
+}
+
+/** The columns that the statement leaves to their defaults. */
+function defaulted(command: InsertCommand, table: Table): readonly Column[] {
+  const plain = table.columns.filter((column) => column.generated === '');
+  const listed = command.columns ?? plain.slice(0, command.width ?? plain.length).map(({ name }) => name);
+  const given = new Set(listed.filter((_, position) => !command.defaultPositions.includes(position)));
+  return plain.filter(({ name }) => !given.has(name));
+}
+
+function same(
+  statement: Statement,
+  rows: 'compared' | 'not compared',
+  times: 'times' | 'no times' = 'times',
+): ReplayPlan {
+  const unsafe = statement.nondeterminism.find(
+    ({ kind, span }) => times === 'no times' || kind !== 'transaction time' || span === undefined,
+  );
+  if (unsafe !== undefined) throw notReplayable(unsafe.name);
+  return { kind: 'statement', times: statement.nondeterminism, rows };
+}
+
+function rowPlan(command: InsertCommand, table: Table, reason: string): RowPlan {
+  if (command.hasWritingWith) throw notReplayable(`INSERT with ${reason} and a WITH that writes`);
+  if (table.kind !== 'r' && table.kind !== 'p')
+    throw notReplayable(`INSERT with ${reason} into something that is not a table`);
+  if (table.rules === 'some') throw notReplayable(`INSERT with ${reason} into a table with rules`);
+  const columns = table.columns.filter(({ generated }) => generated === '');
+  const hidden = columns.find(({ selectable }) => !selectable);
+  if (hidden !== undefined) {
+    throw notReplayable(
+      `INSERT with ${reason}`,
+      `Grant SELECT on column ${hidden.name}: its stored value has to be read back.`,
+    );
+  }
+  const names = columns.map(({ name }) => quoteIdentifier(name));
+  const row = quoteIdentifier(command.alias ?? command.target.name);
+  const returned = names.map((name) => `${row}.${name}`).join(', ');
+  return {
+    kind: 'rows',
+    returning: command.hasReturning ? `\n, ${returned}` : `\n RETURNING ${returned}`,
+    columns,
+    prefix: `INSERT INTO ${qualified(command.target)} (${names.join(', ')}) OVERRIDING SYSTEM VALUE VALUES `,
+    suffix: conflictClause(command, table, names) + (table.triggers === 'some' ? ` RETURNING ${names.join(', ')}` : ''),
+    rows: table.triggers === 'some' ? 'compared' : 'not compared',
+    client: command.hasReturning ? 'rows' : 'no rows',
+  };
+}
+
+/** A row that ON CONFLICT DO UPDATE has changed on the lead exists on the follower under the same key. */
+function conflictClause(command: InsertCommand, table: Table, names: readonly string[]): string {
+  if (command.onConflict !== 'update') return '';
+  const { primaryKey } = table;
+  if (primaryKey.length === 0 || command.conflictColumns.some((name) => primaryKey.includes(name))) {
+    throw notReplayable('INSERT … ON CONFLICT DO UPDATE without a primary key that stays as it is');
+  }
+  const key = primaryKey.map(quoteIdentifier);
+  const assigned = names.filter((name) => !key.includes(name)).map((name) => `${name} = EXCLUDED.${name}`);
+  return assigned.length === 0
+    ? ` ON CONFLICT (${key.join(', ')}) DO NOTHING`
+    : ` ON CONFLICT (${key.join(', ')}) DO UPDATE SET ${assigned.join(', ')}`;
+}
+
+function notReplayable(what: string, hint?: string): PproxError {
+  return new PproxError('not_replayable', {
+    message: `the statement would not have the same effect on every writer: ${what}`,
+    detail: 'Nothing was run.',
+    hint: hint ?? 'Give the value in the statement instead of leaving it to each server.',
+  });
+}

@@ -1,0 +1,147 @@
+/**
+ * The lead's stored rows on their way to the followers: taken from its RETURNING as they arrive, made into INSERT
+ * statements of bounded size, sent while the lead still produces. Memory: one batch under construction and
+ * `OUTSTANDING_LIMIT` in flight; beyond that the lead is not read.
+ */
+import type { Backend } from '../backend/backend.ts';
+import type { Channel } from '../net/channel.ts';
+import { EffectReceiver, type FollowerFailure, guard, judge } from './follower.ts';
+import type { RowPlan } from './plan.ts';
+import { RowDigest } from './row-digest.ts';
+
+export interface RowTarget {
+  readonly label: string;
+  readonly backend: Backend;
+}
+
+const BATCH_BYTES = 256 * 1024;
+const OUTSTANDING_LIMIT = 4;
+
+const NULL = Buffer.from('NULL');
+const QUOTE = 0x27;
+const BACKSLASH = 0x5c;
+
+export class RowReplay {
+  readonly #plan: RowPlan;
+  readonly #targets: readonly RowTarget[];
+  readonly #source: Channel;
+  readonly #backslashes: 'literal' | 'escape';
+  readonly #timeoutMs: number;
+  readonly #failures: FollowerFailure[] = [];
+  readonly #settled = new Set<Promise<void>>();
+  #parts: Buffer[] = [];
+  #bytes = 0;
+  #rows = 0;
+  #digest = new RowDigest();
+  /** Rows handed over in all. */
+  total = 0;
+  /** For each column that draws from a sequence: the largest and smallest value seen. */
+  readonly drawn = new Map<string, { least: bigint; greatest: bigint }>();
+
+  /** `timeoutMs`: a follower that takes longer for one batch is taken for lost. */
+  constructor(
+    plan: RowPlan,
+    targets: readonly RowTarget[],
+    source: Channel,
+    backslashes: 'literal' | 'escape',
+    timeoutMs: number,
+  ) {
+    this.#timeoutMs = timeoutMs;
+    this.#plan = plan;
+    this.#targets = targets;
+    this.#source = source;
+    this.#backslashes = backslashes;
+  }
+
+  /** `values`: text format, in the order of the plan's columns; null for NULL. Copied. `wire`: the same as a DataRow's fields. */
+  add(values: readonly (Buffer | null)[], wire: Buffer): void {
+    this.total++;
+    this.#rows++;
+    this.#parts.push(this.#rows === 1 ? OPEN : NEXT);
+    this.#bytes += 3;
+    values.forEach((value, index) => {
+      if (index > 0) this.#parts.push(COMMA);
+      const literal = value === null ? NULL : quote(value, this.#backslashes);
+      this.#parts.push(literal);
+      this.#bytes += literal.length + 1;
+      this.#draw(index, value);
+    });
+    this.#parts.push(CLOSE);
+    this.#digest.tap(wire, 0, wire.length, true);
+    if (this.#bytes >= BATCH_BYTES) this.#send();
+  }
+
+  /** Sends the rest and waits for every follower. */
+  async finish(): Promise<readonly FollowerFailure[]> {
+    this.#send();
+    await Promise.all(this.#settled);
+    return this.#failures;
+  }
+
+  #send(): void {
+    if (this.#rows === 0) return;
+    const text = Buffer.concat([Buffer.from(this.#plan.prefix), ...this.#parts, Buffer.from(this.#plan.suffix)]);
+    const expected = {
+      tag: `INSERT 0 ${this.#rows}`,
+      rows: this.#plan.rows === 'compared' ? this.#digest.value : undefined,
+    };
+    this.#parts = [];
+    this.#bytes = 0;
+    this.#rows = 0;
+    this.#digest = new RowDigest();
+    const watchdog = guard(
+      this.#targets.map(({ backend }) => backend),
+      this.#timeoutMs,
+    );
+    const sent = Promise.all(
+      this.#targets.map(async ({ label, backend }) => {
+        const receiver = new EffectReceiver();
+        backend.query(text, receiver);
+        const failure = await judge(label, receiver, expected);
+        if (failure !== undefined && !this.#failures.some((known) => known.label === label))
+          this.#failures.push(failure);
+      }),
+    ).then(() => {
+      watchdog.clear();
+      this.#settled.delete(sent);
+      if (this.#settled.size < OUTSTANDING_LIMIT) this.#source.release('row replay slow');
+    });
+    this.#settled.add(sent);
+    if (this.#settled.size >= OUTSTANDING_LIMIT) this.#source.brake('row replay slow');
+  }
+
+  #draw(index: number, value: Buffer | null): void {
+    const sequence = this.#plan.columns[index]?.sequence;
+    if (sequence === null || sequence === undefined || value === null) return;
+    const text = value.toString('latin1');
+    if (!/^-?\d{1,19}$/.test(text)) return;
+    const drawn = BigInt(text);
+    const known = this.drawn.get(sequence);
+    if (known === undefined) this.drawn.set(sequence, { least: drawn, greatest: drawn });
+    else if (drawn < known.least) known.least = drawn;
+    else if (drawn > known.greatest) known.greatest = drawn;
+  }
+}
+
+const OPEN = Buffer.from('(');
+const NEXT = Buffer.from(', (');
+const COMMA = Buffer.from(',');
+const CLOSE = Buffer.from(')');
+
+/** A string constant of the value's bytes, whatever the client's encoding: no trailing byte of any of them is a quote. */
+function quote(value: Buffer, backslashes: 'literal' | 'escape'): Buffer {
+  let extra = 2;
+  for (const byte of value) if (byte === QUOTE || (byte === BACKSLASH && backslashes === 'escape')) extra++;
+  const literal = Buffer.allocUnsafe(value.length + extra);
+  let at = 0;
+  literal[at++] = QUOTE;
+  if (extra === 2) at += value.copy(literal, at);
+  else {
+    for (const byte of value) {
+      if (byte === QUOTE || (byte === BACKSLASH && backslashes === 'escape')) literal[at++] = byte;
+      literal[at++] = byte;
+    }
+  }
+  literal[at] = QUOTE;
+  return literal;
+}

@@ -1,0 +1,86 @@
+/** The process: arguments, signals, exit status. */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { runCheck } from './cli/check.ts';
+import { runDemo } from './cli/demo.ts';
+import { runProxy } from './cli/run.ts';
+import { addEnvFile } from './config/env-file.ts';
+import { loadConfig, type LoadResult } from './config/load.ts';
+import { formatProblems } from './config/problem.ts';
+import { startDemoProxy } from './cli/demo-proxy.ts';
+
+/** EX_CONFIG of sysexits.h: the configuration is at fault. */
+const EXIT_CONFIG = 78;
+const EXIT_USAGE = 2;
+
+function version(): string {
+  const file = new URL('../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}
+
+/** All that is wrong, on standard error, or the configuration. */
+function configuration(): LoadResult {
+  const environment = addEnvFile(process.env, process.cwd());
+  const result = environment.kind === 'environment' ? loadConfig(environment.environment) : environment;
+  if (result.kind === 'invalid')
+    process.stderr.write(`pprox: the configuration is not usable\n${formatProblems(result.problems)}\n`);
+  return result;
+}
+
+async function start(): Promise<number> {
+  const result = configuration();
+  switch (result.kind) {
+    case 'config':
+      return runProxy(result.config);
+    case 'demo':
+      return runDemo({
+        listen: result.demo.listen,
+        dataDirectory: result.demo.dataDir,
+        startProxy: (servers) => startDemoProxy(result.demo, servers),
+      });
+    default:
+      return EXIT_CONFIG;
+  }
+}
+
+async function check(): Promise<number> {
+  const result = configuration();
+  if (result.kind === 'config') return runCheck(result.config);
+  if (result.kind === 'demo') {
+    process.stderr.write('pprox: nothing to check: PG_WRITERS_CSV is not set\n');
+    return EXIT_CONFIG;
+  }
+  return EXIT_CONFIG;
+}
+
+async function main(): Promise<number> {
+  let status: Promise<number> = Promise.resolve(0);
+  const program = new Command('pprox')
+    .description('A PostgreSQL proxy: reads go to a reader, every write is applied to all writers or to none.')
+    .version(version(), '-V, --version')
+    .exitOverride()
+    .action(() => {
+      status = start();
+    });
+  program
+    .command('start', { isDefault: true })
+    .description('run the proxy, or with no DSN set the demo: an embedded cluster and the proxy in front of it')
+    .action(() => {
+      status = start();
+    });
+  program
+    .command('check')
+    .description('connect to every server named, and report what would keep the proxy from working')
+    .action(() => {
+      status = check();
+    });
+  try {
+    program.parse();
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+    throw error;
+  }
+  return status;
+}
+
+process.exitCode = await main();

@@ -1,0 +1,70 @@
+/** Listening sockets: every address of a configuration, or none. */
+import { chmodSync, unlinkSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import type { ListenAddress } from '../config/config.ts';
+
+export interface Listener {
+  /** As bound: the port is the real one where 0 was asked for. */
+  readonly addresses: readonly ListenAddress[];
+  /** Accepts no more; connections that were accepted stay. */
+  close(): Promise<void>;
+}
+
+/** Rejects with the system's error (EADDRINUSE, EACCES) where any address cannot be had. */
+export async function listen(
+  addresses: readonly ListenAddress[],
+  onConnection: (socket: Socket) => void,
+): Promise<Listener> {
+  const servers: { server: Server; address: ListenAddress }[] = [];
+  try {
+    for (const address of addresses) servers.push(await open(address, onConnection));
+  } catch (error) {
+    await Promise.all(servers.map(({ server }) => closed(server)));
+    throw error;
+  }
+  return {
+    addresses: servers.map(({ address }) => address),
+    close: async () => {
+      await Promise.all(servers.map(({ server }) => closed(server)));
+    },
+  };
+}
+
+function open(
+  address: ListenAddress,
+  onConnection: (socket: Socket) => void,
+): Promise<{ server: Server; address: ListenAddress }> {
+  return new Promise((resolve, reject) => {
+    // A client that has closed its half gets its answers all the same.
+    const server = createServer({ allowHalfOpen: false, pauseOnConnect: false }, onConnection);
+    server.once('error', reject);
+    server.once('listening', () => {
+      server.off('error', reject);
+      if (address.kind === 'unix') {
+        chmodSync(address.path, 0o777);
+        resolve({ server, address });
+        return;
+      }
+      const bound = server.address();
+      const port = bound !== null && typeof bound === 'object' ? bound.port : address.port;
+      resolve({ server, address: { ...address, port } });
+    });
+    if (address.kind === 'unix') {
+      removeStale(address.path);
+      server.listen(address.path);
+    } else server.listen({ port: address.port, ...(address.host === undefined ? {} : { host: address.host }) });
+  });
+}
+
+/** A socket file that nobody listens on was left by a process that was killed; listening would fail on it. */
+function removeStale(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}
+
+function closed(server: Server): Promise<void> {
+  return new Promise((resolve) => server.close(() => resolve()));
+}

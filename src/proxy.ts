@@ -1,0 +1,134 @@
+/** Composition root: everything that a running proxy is made of, from one Config; started, drained, stopped. */
+import type { Socket } from 'node:net';
+import { Catalog } from './cluster/catalog.ts';
+import { Cluster } from './cluster/cluster.ts';
+import { OnePhase } from './commit/one-phase.ts';
+import type { Config, ListenAddress } from './config/config.ts';
+import { Planner } from './fanout/plan.ts';
+import { SequenceKeeper } from './fanout/sequences.ts';
+import { PproxError } from './lib/errors.ts';
+import type { Log } from './lib/log.ts';
+import { listen } from './net/listener.ts';
+import { CancelRegistry } from './session/registry.ts';
+import { errorFrame } from './session/reply.ts';
+import { Session } from './session/session.ts';
+import { readStartUp } from './session/start-up.ts';
+import type { Services } from './session/state.ts';
+import { Analyser, loadParser } from './sql/analyse.ts';
+
+export interface Proxy {
+  /** As bound: the port is the real one where 0 was asked for. */
+  readonly addresses: readonly ListenAddress[];
+  readonly cluster: Cluster;
+  /** Clients connected, those in start-up included. */
+  readonly clients: number;
+  /** Accepts no more clients, lets transactions in flight end within the drain time, then closes everything. */
+  stop(): Promise<void>;
+}
+
+/** Statement shapes kept, and the largest text that is parsed: 1 MiB of SQL, constants aside, takes the parser some 50 ms. */
+const SHAPES = 5000;
+const PARSE_LIMIT_BYTES = 1024 * 1024;
+
+/** Rejects with the system's error where an address cannot be listened on. */
+export async function startProxy(config: Config, log: Log): Promise<Proxy> {
+  await loadParser();
+  const cluster = new Cluster(config, log);
+  const catalog = new Catalog();
+  const analyser = new Analyser({ cacheSize: SHAPES, sizeLimitBytes: PARSE_LIMIT_BYTES });
+  const services: Services = {
+    cluster,
+    catalog,
+    analyser,
+    planner: new Planner(catalog, analyser),
+    sequences: new SequenceKeeper(config.settings.sequenceBlock),
+    coordinator: new OnePhase(config.settings.followerTimeoutMs, log),
+    settings: config.settings,
+    log,
+  };
+  for (const warning of config.warnings) log.warn(warning);
+  const registry = new CancelRegistry();
+  const sessions = new Set<Session>();
+  let connections = 0;
+  let counter = 0;
+
+  async function serve(socket: Socket): Promise<void> {
+    const start = await readStartUp(socket, config.settings.startupTimeoutMs);
+    if (start.kind === 'cancel') {
+      socket.destroy();
+      registry.cancel(start.processId, start.secretKey);
+      return;
+    }
+    if (start.kind === 'refused') {
+      log.info('client refused', { reason: start.reason, message: start.error?.message });
+      if (start.error !== undefined) socket.write(errorFrame(start.error, 'FATAL'));
+      farewell(socket);
+      return;
+    }
+    if (sessions.size >= config.settings.maxClients) {
+      const error = new PproxError('too_many_clients', { message: 'sorry, too many clients already' });
+      log.warn('client refused', { reason: 'too many clients', clients: sessions.size });
+      socket.write(errorFrame(error, 'FATAL'));
+      farewell(socket);
+      return;
+    }
+    const client = ++counter;
+    const { user, database } = Object.fromEntries(start.packet.parameters);
+    log.info('client connected', { client, user, database: database ?? user });
+    const session = new Session(services, registry, socket, start.packet, start.rest, withClient(log, client));
+    sessions.add(session);
+    const reason = await session.run();
+    sessions.delete(session);
+    log.info('client closed', { client, reason });
+  }
+
+  const listener = await listen([config.listen], (socket) => {
+    connections++;
+    socket.on('close', () => connections--);
+    serve(socket).catch((error: unknown) => {
+      log.error('internal error', { message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+      socket.destroy();
+    });
+  });
+  for (const { node, error } of await cluster.probe({ user: 'postgres', database: 'postgres' })) {
+    if (error !== undefined) log.warn('server not available at start', { server: node.label, reason: error.message });
+  }
+
+  return {
+    addresses: listener.addresses,
+    cluster,
+    get clients() {
+      return connections;
+    },
+    stop: async () => {
+      const closed = listener.close();
+      for (const session of sessions) session.drain();
+      const cut = setTimeout(() => {
+        for (const session of sessions) session.cut();
+      }, config.settings.drainMs);
+      await closed;
+      clearTimeout(cut);
+      cluster.close();
+    },
+  };
+}
+
+/** The last word has this long to arrive. */
+const FAREWELL_MS = 2000;
+
+function farewell(socket: Socket): void {
+  socket.end();
+  socket.resume();
+  const cut = setTimeout(() => socket.destroy(), FAREWELL_MS);
+  cut.unref();
+  socket.once('close', () => clearTimeout(cut));
+}
+
+function withClient(log: Log, client: number): Log {
+  return {
+    debug: (event, fields) => log.debug(event, { client, ...fields }),
+    info: (event, fields) => log.info(event, { client, ...fields }),
+    warn: (event, fields) => log.warn(event, { client, ...fields }),
+    error: (event, fields) => log.error(event, { client, ...fields }),
+  };
+}

@@ -1,0 +1,185 @@
+/** How a transaction block ends: committed, rolled back, failed by pprox, or lost with its servers. */
+import { BackendLostError } from '../backend/receiver.ts';
+import { rollback } from '../commit/one-phase.ts';
+import type { CommitLeg } from '../commit/coordinator.ts';
+import { PproxError } from '../lib/errors.ts';
+import { encodeError } from '../wire/error-fields.ts';
+import { BackendTag, TransactionStatus } from '../wire/tags.ts';
+import type { FollowerLeg, LeadLeg, Legs } from './legs.ts';
+import type { SessionState, WritersBlock } from './state.ts';
+import { StatementRelay } from './relay.ts';
+
+/** Aborts a block on its server: any error does, and this one is cheap and has no side effect. */
+const POISON = 'ROLLBACK TO SAVEPOINT "pprox: aborted"';
+
+export function commitLeg(leg: FollowerLeg | LeadLeg): CommitLeg {
+  return { label: leg.node.label, backend: leg.lease.backend };
+}
+
+function everyLeg(legs: Legs): CommitLeg[] {
+  return [commitLeg(legs.lead), ...legs.begun.map(commitLeg)];
+}
+
+/** The block is over on every server: its legs go back, and what it changed in the catalog is forgotten. */
+export async function leaveBlock(session: SessionState, block: WritersBlock): Promise<void> {
+  session.block = { kind: 'none' };
+  if (block.catalog === 'changed') session.services.catalog.forget();
+  for (const leg of block.legs.followers) leg.block = 'leased';
+  await session.giveBack(block.legs);
+}
+
+/**
+ * Commits on every writer and tells the client. `completion`: what an autocommit statement answers instead of COMMIT.
+ * Throws PproxError, with the block left, where the transaction is not committed for a reason of pprox's.
+ */
+export async function commitBlock(
+  session: SessionState,
+  block: WritersBlock,
+  options: { chain: boolean; completion: Buffer | undefined },
+): Promise<void> {
+  const { link, cluster, services } = session;
+  const { positionSource } = cluster;
+  const lead = commitLeg(block.legs.lead);
+  const source = positionSource.kind === 'follower' ? block.legs.followers[positionSource.follower] : block.legs.lead;
+  const wrote = block.legs.begun.length > 0 || cluster.followers.length === 0;
+  const outcome = await services.coordinator.commit({
+    lead,
+    followers: block.legs.begun.map(commitLeg),
+    chain: options.chain,
+    leadCommit: block.isolation === 'read committed' ? 'certain' : 'may fail',
+    deferred: block.catalog === 'changed' || (await services.catalog.deferrable(session)) ? 'possible' : 'none',
+    position: positionSource.kind === 'none' || source === undefined || !wrote ? undefined : source.lease.backend,
+  });
+  switch (outcome.kind) {
+    case 'committed':
+      if (outcome.position !== undefined) session.position = services.cluster.reachable(outcome.position);
+      for (const frame of outcome.frames) if (frame[0] === BackendTag.NoticeResponse) link.send(frame);
+      link.send(options.completion ?? outcome.completion);
+      for (const frame of outcome.frames) if (frame[0] !== BackendTag.NoticeResponse) link.send(frame);
+      session.noteParameters(block.legs.lead.lease.backend);
+      break;
+    case 'refused by lead':
+      for (const frame of outcome.frames) link.send(frame);
+      break;
+    default:
+      await leaveBlock(session, block);
+      throw outcome.error;
+  }
+  if (options.chain && block.legs.alive) continueBlock(session, block);
+  else await leaveBlock(session, block);
+}
+
+/** AND CHAIN: the lead is in its next transaction already; followers begin theirs when they are needed. */
+export function continueBlock(session: SessionState, block: WritersBlock): void {
+  if (block.catalog === 'changed') session.services.catalog.forget();
+  for (const leg of block.legs.followers) leg.block = 'leased';
+  session.block = { ...block, status: TransactionStatus.InBlock, savepoints: [], catalog: 'unchanged' };
+}
+
+/** Rolls back everywhere, without a word to the client. */
+export async function rollbackBlock(session: SessionState, block: WritersBlock): Promise<void> {
+  await rollback(everyLeg(block.legs));
+  await leaveBlock(session, block);
+}
+
+/** The client's own ROLLBACK, or COMMIT of a failed block: the lead answers it. */
+export async function rollbackByClient(
+  session: SessionState,
+  block: WritersBlock,
+  text: Buffer,
+  chain: boolean,
+): Promise<void> {
+  const { backend } = block.legs.lead.lease;
+  const relay = new StatementRelay(session.link, backend);
+  backend.query(text, relay);
+  const [result] = await Promise.all([relay.result, rollback(block.legs.begun.map(commitLeg))]);
+  session.noteParameters(backend);
+  block.status = result.status;
+  if (result.status === TransactionStatus.Idle) await leaveBlock(session, block);
+  else if (chain && result.status === TransactionStatus.InBlock) continueBlock(session, block);
+}
+
+/** After an error of pprox's own: an implicit transaction is rolled back, an explicit one becomes a failed block. */
+export async function abortBlock(session: SessionState): Promise<void> {
+  const { block } = session;
+  switch (block.kind) {
+    case 'writers':
+      if (block.mode === 'implicit') return rollbackBlock(session, block);
+      if (block.status === TransactionStatus.InBlock) block.status = await poison(block.legs.lead.lease.backend);
+      return undefined;
+    case 'reader':
+      if (block.status === TransactionStatus.InBlock) block.status = await poison(block.lease.backend);
+      return undefined;
+    case 'pending':
+      session.block = { kind: 'lost' };
+      return undefined;
+    default:
+      return undefined;
+  }
+}
+
+async function poison(backend: Legs['lead']['lease']['backend']): Promise<number> {
+  try {
+    return (await backend.ask(POISON)).status;
+  } catch (error) {
+    if (error instanceof BackendLostError) return TransactionStatus.Failed;
+    throw error;
+  }
+}
+
+/**
+ * A server session of the block is gone. What it had not committed its server rolls back; the others are told to. Answers
+ * with what the client should hear. A session pinned to the lost server session ends here.
+ */
+export async function loseBlock(session: SessionState, error: BackendLostError): Promise<PproxError> {
+  const { block } = session;
+  const last = error.lost.fatal;
+  const told = new PproxError('server_lost', {
+    message: `the connection to the server was lost: ${error.message}`,
+    detail: last === undefined ? undefined : `${last.severity} ${last.code}: ${last.message}`,
+    hint: 'The transaction was rolled back on every writer.',
+  });
+  if (block.kind === 'writers') {
+    await rollback(everyLeg(block.legs).filter(({ backend }) => backend.open));
+    session.block = block.mode === 'explicit' ? { kind: 'lost' } : { kind: 'none' };
+    if (session.pins.size === 0) block.legs.release('reuse');
+  } else if (block.kind === 'reader') {
+    session.block = { kind: 'lost' };
+    block.lease.release('reuse');
+  }
+  if (session.pins.size > 0) endPinned(session, error);
+  return told;
+}
+
+/** What a pinned session kept on its server cannot be had back: as when PostgreSQL's own session ends, the client's does. */
+export function endPinned(session: SessionState, error: { readonly message: string }): void {
+  session.link.send(
+    encodeError({
+      severity: 'FATAL',
+      code: '57P01',
+      message: 'terminating connection: its server session was lost',
+      detail: `The session was kept on one server session for: ${[...session.pins].join(', ')}. ${error.message}`,
+    }),
+  );
+  session.dropPinned('server session lost');
+  session.link.end();
+}
+
+/** The client is gone: whatever it had open is rolled back, and its server sessions go back or end. */
+export async function abandon(session: SessionState): Promise<void> {
+  const { block } = session;
+  session.block = { kind: 'none' };
+  if (block.kind === 'writers') {
+    await rollback(everyLeg(block.legs));
+    for (const leg of block.legs.followers) leg.block = 'leased';
+    await session.giveBack(block.legs);
+  } else if (block.kind === 'reader') {
+    await rollback([{ label: 'reader', backend: block.lease.backend }]);
+    await session.settle(block.lease.backend);
+    block.lease.release('reuse');
+  }
+  const pinned = session.takePinned();
+  if (pinned === undefined) return;
+  if (session.pins.size === 1 && session.pins.has('sequence value')) await session.releaseSequences(pinned);
+  else pinned.release('session state not movable');
+}

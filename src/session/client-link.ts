@@ -1,0 +1,136 @@
+/**
+ * The client's connection as the session sees it: messages one by one on demand, bytes back, and who must wait for whom.
+ *
+ *   client bytes ─► FrontendReader (bounded; the socket is not read beyond) ─► next() / nextCopyPart()
+ *   backend bytes ─► send() ─► congested? the backend that feeds it is braked until the client has taken them
+ */
+import type { Socket } from 'node:net';
+import { type BrakeReason, Channel } from '../net/channel.ts';
+import { encodeReadyForQuery } from '../wire/backend.ts';
+import { type CopyPart, type FrontendMessage, FrontendReader } from '../wire/frontend-reader.ts';
+import { TransactionStatus } from '../wire/tags.ts';
+
+/** What a client may send ahead of the message in hand: a read of the socket. */
+const READ_AHEAD_BYTES = 64 * 1024;
+/** The last message, an error as a rule, has this long to reach the client. */
+const LINGER_MS = 2000;
+
+const READY = new Map<number, Buffer>(
+  Object.values(TransactionStatus).map((status) => [status, encodeReadyForQuery(status)]),
+);
+
+export class ClientLink {
+  readonly channel: Channel;
+  /** Told once when the client is gone, whether it said so or not. */
+  onGone: (() => void) | undefined;
+  readonly #reader: FrontendReader;
+  readonly #throttled = new Set<Channel>();
+  #gone: 'no' | 'yes' = 'no';
+  #copy: 'going on' | 'interrupted' = 'going on';
+  #waiting: (() => void) | undefined;
+  #drainWaiters: (() => void)[] = [];
+
+  /** `rest`: bytes that came behind the start-up packet. */
+  constructor(socket: Socket, rest: Buffer, maxMessageBytes: number) {
+    this.#reader = new FrontendReader(maxMessageBytes);
+    this.#reader.feed(rest);
+    this.channel = new Channel(socket, {
+      data: (chunk) => this.#data(chunk),
+      drained: () => this.#drained(),
+      closed: () => {
+        this.#gone = 'yes';
+        this.#wake();
+        this.#drained();
+        this.onGone?.();
+      },
+    });
+  }
+
+  get gone(): boolean {
+    return this.#gone === 'yes';
+  }
+
+  /** The next message, or undefined when the client is gone. Throws FrontendStreamError. */
+  async next(): Promise<FrontendMessage | undefined> {
+    for (;;) {
+      const message = this.#reader.next();
+      if (message !== undefined || this.gone) return message;
+      await this.#more();
+    }
+  }
+
+  /** Inside COPY: the next part of the data, or the message that ends it; undefined when the client is gone. */
+  async nextCopyPart(): Promise<CopyPart | 'interrupted' | undefined> {
+    for (;;) {
+      if (this.#copy === 'interrupted') {
+        this.#copy = 'going on';
+        return 'interrupted';
+      }
+      const part = this.#reader.nextCopyPart();
+      if (part !== undefined || this.gone) return part;
+      await this.#more();
+    }
+  }
+
+  /** Ends the wait of `nextCopyPart`, or its next one: the COPY has ended on a server. */
+  interrupt(): void {
+    this.#copy = 'interrupted';
+    this.#wake();
+  }
+
+  send(bytes: Buffer): void {
+    this.channel.send(bytes);
+  }
+
+  sendReady(status: number): void {
+    const frame = READY.get(status);
+    if (frame !== undefined) this.send(frame);
+  }
+
+  /** As `send`, for bytes that `source` goes on producing: it is not read while the client is slower. */
+  sendFrom(source: Channel, bytes: Buffer): void {
+    this.channel.send(bytes);
+    if (this.channel.congested && !this.gone && !this.#throttled.has(source)) {
+      this.#throttled.add(source);
+      source.brake(THROTTLE);
+    }
+  }
+
+  /** Resolves when the client takes more, or is gone. */
+  writable(): Promise<void> {
+    if (!this.channel.congested || this.gone) return Promise.resolve();
+    return new Promise((resolve) => this.#drainWaiters.push(resolve));
+  }
+
+  /** Sends what is queued and closes. */
+  end(): void {
+    this.channel.end(LINGER_MS);
+  }
+
+  #data(chunk: Buffer): void {
+    this.#reader.feed(chunk);
+    if (this.#waiting !== undefined) this.#wake();
+    else if (this.#reader.buffered > READ_AHEAD_BYTES) this.channel.brake('session busy');
+  }
+
+  #more(): Promise<void> {
+    this.channel.release('session busy');
+    return new Promise((resolve) => {
+      this.#waiting = resolve;
+    });
+  }
+
+  #wake(): void {
+    const wake = this.#waiting;
+    this.#waiting = undefined;
+    wake?.();
+  }
+
+  #drained(): void {
+    for (const source of this.#throttled) source.release(THROTTLE);
+    this.#throttled.clear();
+    for (const wake of this.#drainWaiters.splice(0)) wake();
+  }
+}
+
+const THROTTLE: BrakeReason = 'receiver slow';

@@ -1,0 +1,278 @@
+/** BEGIN, COMMIT, ROLLBACK, SAVEPOINT and their kin: what they mean where the block is now. */
+import { BackendLostError } from '../backend/receiver.ts';
+import { followerError, type FollowerFailure } from '../fanout/follower.ts';
+import { unreachable } from '../lib/assert.ts';
+import { PproxError } from '../lib/errors.ts';
+import { quoteIdentifier } from '../sql/quote.ts';
+import type { Statement, TransactionAction, TransactionModes } from '../sql/statement.ts';
+import { TransactionStatus } from '../wire/tags.ts';
+import { commitBlock, rollbackBlock, rollbackByClient } from './block-end.ts';
+import { readOnLead } from './read.ts';
+import { StatementRelay } from './relay.ts';
+import { Completion, failedBlock, NO_TRANSACTION } from './reply.ts';
+import type { SessionState, WritersBlock } from './state.ts';
+import { DONE, FAILED, type StatementEnd } from './statement-end.ts';
+import { openImplicit } from './write.ts';
+
+export async function control(
+  session: SessionState,
+  statement: Statement,
+  text: Buffer,
+  company: 'one' | 'many',
+): Promise<StatementEnd> {
+  const { command } = statement;
+  if (command.kind !== 'transaction') throw new TypeError('not a transaction statement');
+  const { block } = session;
+  switch (block.kind) {
+    case 'none':
+      if (command.action === 'begin') return begin(session, text, command.modes);
+      if (command.action === 'prepare' || command.action.endsWith('prepared')) throw preparedRefused();
+      // Savepoints and ends outside a block: warnings and errors that are the lead's to say. Several statements in one
+      // text are a block of their own to PostgreSQL, and give other words than a lone one.
+      if (company === 'many' && (command.action === 'commit' || command.action === 'rollback'))
+        return endNothing(session, command);
+      if (company === 'many') return savepointOutside(command);
+      return readOnLead(session, statement, text);
+    case 'pending':
+      if (command.action === 'commit' || command.action === 'rollback') {
+        if (!command.chain) session.block = { kind: 'none' };
+        session.link.send(command.action === 'commit' ? Completion.commit : Completion.rollback);
+        return DONE;
+      }
+      await openPending(session, block.begin);
+      return control(session, statement, text, company);
+    case 'reader':
+      return onReader(session, text);
+    case 'lost':
+      if (command.action !== 'commit' && command.action !== 'rollback') throw failedBlock();
+      session.block = { kind: 'none' };
+      session.link.send(Completion.rollback);
+      return DONE;
+    case 'writers':
+      return block.mode === 'implicit' ? inImplicit(session, block, command) : inBlock(session, block, text, command);
+    default:
+      return unreachable(block);
+  }
+}
+
+/** A read-only block waits for its first statement; any other leases every writer before its first lock. */
+async function begin(session: SessionState, text: Buffer, modes: TransactionModes): Promise<StatementEnd> {
+  const readable = session.cluster.reader !== undefined && !session.pinsReads;
+  if (modes.access === 'read only' && modes.isolation !== 'serializable' && readable) {
+    session.block = { kind: 'pending', begin: Buffer.from(text) };
+    session.link.send(Completion.begin);
+    return DONE;
+  }
+  return beginOnWriters(session, text, modes);
+}
+
+async function beginOnWriters(session: SessionState, text: Buffer, modes: TransactionModes): Promise<StatementEnd> {
+  const legs = await session.leaseWriters();
+  const { backend } = legs.lead.lease;
+  const relay = new StatementRelay(session.link, backend);
+  backend.query(text, relay);
+  let result: Awaited<typeof relay.result>;
+  try {
+    result = await relay.result;
+  } catch (error) {
+    await session.giveBack(legs);
+    throw error;
+  }
+  if (result.status === TransactionStatus.Idle) {
+    await session.giveBack(legs);
+    return FAILED;
+  }
+  const plain =
+    modes.isolation === 'read committed' ||
+    modes.isolation === 'read uncommitted' ||
+    modes.isolation === 'repeatable read';
+  const isolation =
+    plain || (modes.isolation === undefined && !session.pins.has('setting'))
+      ? 'read committed'
+      : 'serializable or unknown';
+  session.block = {
+    kind: 'writers',
+    legs,
+    mode: 'explicit',
+    status: result.status,
+    savepoints: [],
+    isolation,
+    catalog: 'unchanged',
+  };
+  return result.error === undefined ? DONE : FAILED;
+}
+
+/** A read-only block that begins with something else than a read goes to the lead, without a second BEGIN for the client. */
+async function openPending(session: SessionState, begin: Buffer): Promise<void> {
+  const legs = await session.leaseWriters();
+  const answer = await legs.lead.lease.backend.ask(begin.toString('utf8'));
+  session.block = {
+    kind: 'writers',
+    legs,
+    mode: 'explicit',
+    status: answer.status,
+    savepoints: [],
+    isolation: 'serializable or unknown',
+    catalog: 'unchanged',
+  };
+}
+
+async function onReader(session: SessionState, text: Buffer): Promise<StatementEnd> {
+  const { block } = session;
+  if (block.kind !== 'reader') return DONE;
+  const relay = new StatementRelay(session.link, block.lease.backend, 'swallow');
+  block.lease.backend.query(text, relay);
+  const result = await relay.result;
+  block.status = result.status;
+  if (result.status === TransactionStatus.Idle) {
+    session.block = { kind: 'none' };
+    await session.settle(block.lease.backend);
+    block.lease.release('reuse');
+  }
+  return result.error === undefined ? DONE : FAILED;
+}
+
+/** Inside one text of several statements, with no BEGIN: PostgreSQL's implicit block (xact.c, TBLOCK_IMPLICIT_INPROGRESS). */
+async function inImplicit(
+  session: SessionState,
+  block: WritersBlock,
+  command: TransactionAction,
+): Promise<StatementEnd> {
+  switch (command.action) {
+    case 'begin': {
+      session.block = { ...block, mode: 'explicit' };
+      const set = modesText(command.modes);
+      if (set !== undefined) {
+        const { backend } = block.legs.lead.lease;
+        const relay = new StatementRelay(session.link, backend, 'forward', 'drop completion');
+        backend.query(set, relay);
+        const { error, status } = await relay.result;
+        session.block.status = status;
+        if (error !== undefined) return FAILED;
+      }
+      session.link.send(Completion.begin);
+      return DONE;
+    }
+    case 'commit':
+    case 'rollback':
+      if (command.chain) throw outsideOnly(`${command.action.toUpperCase()} AND CHAIN`);
+      session.link.send(NO_TRANSACTION);
+      if (command.action === 'commit') await commitBlock(session, block, { chain: false, completion: undefined });
+      else {
+        await rollbackBlock(session, block);
+        session.link.send(Completion.rollback);
+      }
+      return DONE;
+    case 'prepare':
+    case 'commit prepared':
+    case 'rollback prepared':
+      throw preparedRefused();
+    default:
+      return savepointOutside(command);
+  }
+}
+
+async function inBlock(
+  session: SessionState,
+  block: WritersBlock,
+  text: Buffer,
+  command: TransactionAction,
+): Promise<StatementEnd> {
+  switch (command.action) {
+    case 'commit':
+      if (block.status === TransactionStatus.InBlock) {
+        await commitBlock(session, block, { chain: command.chain, completion: undefined });
+      } else await rollbackByClient(session, block, text, command.chain);
+      return DONE;
+    case 'rollback':
+      await rollbackByClient(session, block, text, command.chain);
+      return DONE;
+    case 'prepare':
+    case 'commit prepared':
+    case 'rollback prepared':
+      throw preparedRefused();
+    case 'begin':
+      return onLead(session, block, text);
+    case 'rollback to':
+      if (!block.legs.alive) throw failedBlock();
+      return savepoint(session, block, text, command);
+    default:
+      return savepoint(session, block, text, command);
+  }
+}
+
+async function onLead(session: SessionState, block: WritersBlock, text: Buffer): Promise<StatementEnd> {
+  const { backend } = block.legs.lead.lease;
+  const relay = new StatementRelay(session.link, backend);
+  backend.query(text, relay);
+  const result = await relay.result;
+  block.status = result.status;
+  return result.error === undefined ? DONE : FAILED;
+}
+
+/** On the lead, then on the followers that have begun; the others get the open savepoints when they begin. */
+async function savepoint(
+  session: SessionState,
+  block: WritersBlock,
+  text: Buffer,
+  command: TransactionAction & { name: string },
+): Promise<StatementEnd> {
+  const end = await onLead(session, block, text);
+  if (end.kind === 'failed') return end;
+  const name = quoteIdentifier(command.name);
+  const failures = await Promise.all(
+    block.legs.begun.map(async ({ node, lease }): Promise<FollowerFailure | undefined> => {
+      try {
+        const { error } = await lease.backend.ask(`${command.action.toUpperCase()} ${name}`);
+        return error === undefined ? undefined : { kind: 'error', label: node.label, fields: error };
+      } catch (error) {
+        if (error instanceof BackendLostError) return { kind: 'lost', label: node.label, lost: error.lost };
+        throw error;
+      }
+    }),
+  );
+  const failed = failures.flatMap((failure) => failure ?? []);
+  if (failed.length > 0)
+    throw followerError(failed, [block.legs.lead.node.label], 'will be rolled back with the transaction');
+  const { savepoints } = block;
+  const at = savepoints.lastIndexOf(name);
+  if (command.action === 'savepoint') savepoints.push(name);
+  else if (command.action === 'release') savepoints.length = Math.max(at, 0);
+  else savepoints.length = at + 1;
+  return DONE;
+}
+
+/** COMMIT or ROLLBACK as one of several statements, with nothing before it: a warning, then the completion. */
+async function endNothing(session: SessionState, command: TransactionAction): Promise<StatementEnd> {
+  const block = await openImplicit(session);
+  return inImplicit(session, block, command);
+}
+
+function savepointOutside(command: TransactionAction): StatementEnd {
+  const words: Partial<Record<TransactionAction['action'], string>> = {
+    savepoint: 'SAVEPOINT',
+    release: 'RELEASE SAVEPOINT',
+    'rollback to': 'ROLLBACK TO SAVEPOINT',
+  };
+  throw outsideOnly(words[command.action] ?? command.action.toUpperCase());
+}
+
+function outsideOnly(what: string): PproxError {
+  return new PproxError('no_transaction_block', { message: `${what} can only be used in transaction blocks` });
+}
+
+function preparedRefused(): PproxError {
+  return new PproxError('unsupported_feature', {
+    message: 'PREPARE TRANSACTION is not supported through pprox',
+    detail: 'A prepared transaction would stand on the lead alone.',
+    hint: 'Commit the transaction, or prepare it on a server directly.',
+  });
+}
+
+function modesText(modes: TransactionModes): string | undefined {
+  const parts: string[] = [];
+  if (modes.isolation !== undefined) parts.push(`ISOLATION LEVEL ${modes.isolation.toUpperCase()}`);
+  if (modes.access !== undefined) parts.push(modes.access.toUpperCase());
+  if (modes.deferrable !== undefined) parts.push(modes.deferrable ? 'DEFERRABLE' : 'NOT DEFERRABLE');
+  return parts.length === 0 ? undefined : `SET TRANSACTION ${parts.join(', ')}`;
+}

@@ -1,0 +1,216 @@
+/**
+ * COPY … FROM STDIN: the client's data goes to every writer as it comes.
+ *
+ *   client ─► part ─┬► lead
+ *                   └► followers          the slowest of them brakes the client
+ *
+ * The lead accepts the COPY first, and ends it first. Whoever fails in the middle, the others are told CopyFail and the
+ * transaction is rolled back; what the client still sends of it is dropped, as a server does.
+ */
+import type { Backend } from '../backend/backend.ts';
+import { EffectReceiver, guard, judge } from '../fanout/follower.ts';
+import type { Statement } from '../sql/statement.ts';
+import { decodeCommandTag } from '../wire/backend.ts';
+import { COPY_DONE, encodeCopyFail } from '../wire/frontend.ts';
+import { MessageReader } from '../wire/reader.ts';
+import { FrontendTag } from '../wire/tags.ts';
+import type { Node } from '../cluster/node.ts';
+import { Relay } from './relay.ts';
+import type { FollowerLeg } from './legs.ts';
+import type { SessionState, WritersBlock } from './state.ts';
+import { FAILED, type StatementEnd } from './statement-end.ts';
+import { beginFollowers, followerDeadline, keep, openImplicit, throwFailures } from './write.ts';
+
+/** How the client's data ended. `cut`: a server ended the COPY before the client did. */
+type DataEnd = { readonly kind: 'done' | 'gone' | 'cut' } | { readonly kind: 'failed'; readonly reason: string };
+
+/** A follower's part in the COPY. */
+interface Copier {
+  readonly node: Node;
+  readonly backend: Backend;
+  readonly receiver: EffectReceiver;
+}
+
+export async function copyIn(
+  session: SessionState,
+  statement: Statement,
+  text: Buffer,
+  route: 'lead' | 'writers',
+  company: 'one' | 'many',
+): Promise<StatementEnd> {
+  if (route === 'lead' && session.block.kind === 'none' && company === 'one') {
+    const legs = await session.leaseLead();
+    try {
+      return await copyTo(session, statement, text, undefined, legs.lead.lease.backend, []);
+    } finally {
+      await session.giveBack(legs);
+    }
+  }
+  if (route === 'writers') await session.services.planner.plan(session, statement);
+  const block = await openImplicit(session);
+  return copyTo(
+    session,
+    statement,
+    text,
+    block,
+    block.legs.lead.lease.backend,
+    route === 'writers' ? block.legs.followers : [],
+  );
+}
+
+async function copyTo(
+  session: SessionState,
+  statement: Statement,
+  text: Buffer,
+  block: WritersBlock | undefined,
+  lead: Backend,
+  legs: readonly FollowerLeg[],
+): Promise<StatementEnd> {
+  const started = performance.now();
+  const { relay, response } = await ask(session, lead, text);
+  if (response === undefined) {
+    const result = await relay.result;
+    if (block !== undefined) block.status = result.status;
+    return FAILED;
+  }
+  if (block !== undefined && legs.length > 0) beginFollowers(session, block);
+  const copiers = legs.map(({ node, lease }): Copier => {
+    const receiver = new EffectReceiver();
+    lease.backend.query(text, receiver);
+    return { node, backend: lease.backend, receiver };
+  });
+  const ready = await Promise.all(copiers.map(({ receiver }) => receiver.copyIn));
+  let end: DataEnd = { kind: 'cut' };
+  if (!ready.includes('refused')) {
+    session.link.send(response);
+    end = await pump(session, relay, lead, copiers);
+  }
+  if (end.kind !== 'done') return abort(block, relay, lead, copiers, end);
+  lead.sendCopy(COPY_DONE);
+  const result = await session.cancellable(lead, relay.result);
+  if (block !== undefined) block.status = result.status;
+  if (result.error !== undefined) {
+    await failCopiers(copiers, 'the lead refused the data');
+    return FAILED;
+  }
+  const tag = result.held === undefined ? '' : decodeCommandTag(result.held, 0, result.held.length);
+  const watchdog = guard(
+    copiers.map(({ backend }) => backend),
+    followerDeadline(session, performance.now() - started),
+  );
+  for (const { backend } of copiers) backend.sendCopy(COPY_DONE);
+  const found = await Promise.all(
+    copiers.map(({ node, receiver }) => judge(node.label, receiver, { tag, rows: undefined })),
+  );
+  watchdog.clear();
+  if (block !== undefined) {
+    throwFailures(
+      block,
+      found.flatMap((failure) => failure ?? []),
+    );
+    await keep(session, block, statement, undefined);
+  }
+  return { kind: 'done', held: result.held };
+}
+
+/** Starts the COPY on the lead: its CopyInResponse, or undefined where it refuses, which the client has been told. */
+function ask(
+  session: SessionState,
+  lead: Backend,
+  text: Buffer,
+): Promise<{ relay: Relay; response: Buffer | undefined }> {
+  return new Promise((resolve) => {
+    const relay: Relay = new Relay(session.link, lead, {
+      completion: 'hold',
+      parameters: 'forward',
+      onCopyIn: (response) => resolve({ relay, response }),
+    });
+    const refused = (): void => resolve({ relay, response: undefined });
+    relay.result.then(refused, refused);
+    lead.query(text, relay);
+  });
+}
+
+/** Hands the client's data to every backend until it ends, or until one of them has ended the COPY by itself. */
+async function pump(session: SessionState, relay: Relay, lead: Backend, copiers: readonly Copier[]): Promise<DataEnd> {
+  const { link } = session;
+  const backends = [lead, ...copiers.map(({ backend }) => backend)];
+  let state: 'pumping' | 'cut' | 'ended' = 'pumping';
+  const cut = (): void => {
+    if (state !== 'pumping') return;
+    state = 'cut';
+    link.interrupt();
+  };
+  relay.result.then(cut, cut);
+  for (const { receiver } of copiers) receiver.reply.then(cut, cut);
+  const now = (): typeof state => state;
+  try {
+    while (now() === 'pumping') {
+      const part = await link.nextCopyPart();
+      if (part === 'interrupted') break;
+      if (part === undefined) return { kind: 'gone' };
+      if (part.kind === 'data') {
+        for (const backend of backends) backend.sendCopy(part.bytes);
+        await drained(session, backends);
+        continue;
+      }
+      const { tag, body } = part.message;
+      if (tag === FrontendTag.CopyDone) return { kind: 'done' };
+      if (tag === FrontendTag.CopyFail)
+        return { kind: 'failed', reason: new MessageReader(body, 0, body.length).cstring() };
+      // Ignored inside COPY (PostgreSQL, "COPY Operations").
+      if (tag === FrontendTag.Flush || tag === FrontendTag.Sync) continue;
+      return {
+        kind: 'failed',
+        reason: `unexpected message type 0x${tag.toString(16).toUpperCase()} during COPY from stdin`,
+      };
+    }
+    return { kind: 'cut' };
+  } finally {
+    state = 'ended';
+  }
+}
+
+/** The slowest writer brakes the client; one that takes nothing at all is given up. */
+async function drained(session: SessionState, backends: readonly Backend[]): Promise<void> {
+  const slow = backends.filter(({ channel }) => channel.congested);
+  if (slow.length === 0) return;
+  const watchdog = guard(slow, session.services.settings.followerTimeoutMs);
+  await Promise.all(slow.map((backend) => backend.writable()));
+  watchdog.clear();
+}
+
+/** The COPY fails: by the client's wish, its disappearance, or a server that gave up. */
+async function abort(
+  block: WritersBlock | undefined,
+  relay: Relay,
+  lead: Backend,
+  copiers: readonly Copier[],
+  end: DataEnd,
+): Promise<StatementEnd> {
+  const reason =
+    end.kind === 'failed' ? end.reason : end.kind === 'gone' ? 'the client is gone' : 'another writer failed';
+  const ended = copiers.filter(({ backend }) => backend.idle || !backend.open);
+  // A follower's failure is told in one error for all writers; the lead's own COPY only fails in its wake.
+  if (ended.length > 0) relay.mute();
+  if (!lead.idle) lead.sendCopy(encodeCopyFail(reason));
+  await failCopiers(copiers, reason);
+  const result = await relay.result;
+  if (block !== undefined) block.status = result.status;
+  if (block !== undefined && ended.length > 0) {
+    const found = await Promise.all(
+      ended.map(({ node, receiver }) => judge(node.label, receiver, { tag: 'COPY', rows: undefined })),
+    );
+    throwFailures(
+      block,
+      found.flatMap((failure) => failure ?? []),
+    );
+  }
+  return FAILED;
+}
+
+/** Ends the COPY of every follower that is still in it, and waits until it has. */
+async function failCopiers(copiers: readonly Copier[], reason: string): Promise<void> {
+  for (const { backend } of copiers) if (!backend.idle) backend.sendCopy(encodeCopyFail(reason));
+  await Promise.allSettled(copiers.map(({ receiver }) => receiver.reply));
+}

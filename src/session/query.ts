@@ -1,0 +1,183 @@
+/**
+ * One Query message: its statements in order, as one implicit transaction where no block is open (PostgreSQL, "Multiple
+ * Statements in a Simple Query"), and the ReadyForQuery that ends it.
+ */
+import { BackendLostError } from '../backend/receiver.ts';
+import { unreachable } from '../lib/assert.ts';
+import { PproxError } from '../lib/errors.ts';
+import type { Statement, Unreadable } from '../sql/statement.ts';
+import { EMPTY_QUERY_RESPONSE } from '../wire/backend.ts';
+import { encodeParseSync } from '../wire/frontend.ts';
+import { TransactionStatus } from '../wire/tags.ts';
+import { Collector } from '../backend/receiver.ts';
+import { abortBlock, commitBlock, loseBlock, rollbackBlock } from './block-end.ts';
+import { copyIn } from './copy-in.ts';
+import { discard } from './discard.ts';
+import { control } from './control.ts';
+import { readAnywhere, readOnLead, readWhole } from './read.ts';
+import { errorFrame, failedBlock } from './reply.ts';
+import { resolveRoute } from './route.ts';
+import type { StatementEnd } from './statement-end.ts';
+import type { SessionState } from './state.ts';
+import { outsideBlock, writeStatement } from './write.ts';
+import { encodeError } from '../wire/error-fields.ts';
+
+/** Runs one query text and answers it whole, ReadyForQuery included. Throws only for bugs. */
+export async function runQuery(session: SessionState, text: Buffer): Promise<void> {
+  try {
+    await statements(session, text);
+  } catch (error) {
+    await report(session, error);
+  }
+  if (!session.link.gone) session.link.sendReady(session.status);
+}
+
+async function statements(session: SessionState, text: Buffer): Promise<void> {
+  const analysis = session.services.analyser.analyse(text, session.lexis);
+  if (analysis.kind === 'unreadable') return unreadable(session, text, analysis.why);
+  const all = analysis.statements;
+  const first = all[0];
+  if (first === undefined) {
+    session.link.send(EMPTY_QUERY_RESPONSE);
+    return undefined;
+  }
+  const many = all.length > 1;
+  if (many && (await readWhole(session, text, all))) return undefined;
+  let held: Buffer | undefined;
+  for (const statement of all) {
+    if (held !== undefined) session.link.send(held);
+    held = undefined;
+    const own = many ? isolate(text, statement) : text;
+    const end = await runStatement(session, statement, own, many ? 'many' : 'one', analysis.hint);
+    if (end.kind === 'failed') {
+      await endImplicit(session, 'rollback');
+      return undefined;
+    }
+    if (end.held !== undefined && session.block.kind === 'writers' && session.block.mode === 'implicit')
+      held = end.held;
+    else if (end.held !== undefined) session.link.send(end.held);
+  }
+  await endImplicit(session, 'commit', held);
+  return undefined;
+}
+
+/** The statement alone, at its own position: what stands before it becomes blanks, so that error positions stay true. */
+function isolate(text: Buffer, statement: Statement): Buffer {
+  const { start, end } = statement.span;
+  const own = Buffer.from(text.subarray(0, end));
+  let at = 0;
+  for (let from = 0; from < start; from++) {
+    // Positions count characters: a continuation byte of UTF-8 takes no blank of its own.
+    if (((own[from] ?? 0) & 0xc0) !== 0x80) own[at++] = 0x20;
+  }
+  return at === start ? own : Buffer.concat([own.subarray(0, at), own.subarray(start)]);
+}
+
+async function endImplicit(session: SessionState, how: 'commit' | 'rollback', held?: Buffer): Promise<void> {
+  const block = session.block;
+  if (block.kind !== 'writers' || block.mode !== 'implicit') {
+    if (held !== undefined) session.link.send(held);
+    return;
+  }
+  if (how === 'rollback') await rollbackBlock(session, block);
+  else await commitBlock(session, block, { chain: false, completion: held });
+}
+
+async function runStatement(
+  session: SessionState,
+  statement: Statement,
+  text: Buffer,
+  company: 'one' | 'many',
+  hint: 'reader' | 'lead' | undefined,
+): Promise<StatementEnd> {
+  const { command } = statement;
+  if (command.kind === 'transaction') return control(session, statement, text, company);
+  if (session.block.kind === 'lost') throw failedBlock();
+  const failed = session.status === TransactionStatus.Failed;
+  // In a failed block the lead says what PostgreSQL says; nothing else needs to know.
+  if (failed) return readOnLead(session, statement, text);
+  const route = await resolveRoute(session, statement, hint);
+  if (session.block.kind === 'pending' || session.block.kind === 'reader')
+    return readAnywhere(session, statement, text, route);
+  if (command.kind === 'discard') return discard(session, statement, text);
+  switch (route) {
+    case 'reader':
+      return readAnywhere(session, statement, text, route);
+    case 'lead':
+      if (command.kind === 'copy in' && command.source === 'stdin')
+        return copyIn(session, statement, text, 'lead', company);
+      return readOnLead(session, statement, text);
+    case 'writers':
+      if (statement.block === 'forbidden' && session.block.kind === 'none' && company === 'one') {
+        return outsideBlock(session, statement, text);
+      }
+      if (command.kind === 'copy in' && command.source === 'stdin')
+        return copyIn(session, statement, text, 'writers', company);
+      return writeStatement(session, statement, text);
+    default:
+      return unreachable(route);
+  }
+}
+
+/** An error becomes an ErrorResponse and, in a block, the failed block that PostgreSQL would leave. */
+export async function report(session: SessionState, error: unknown): Promise<void> {
+  const told = error instanceof BackendLostError ? await loseBlock(session, error) : error;
+  if (!(told instanceof PproxError)) throw told;
+  session.fail(told);
+  await abortBlock(session);
+  session.link.send(errorFrame(told));
+}
+
+/**
+ * A text that pprox cannot read is never run: the lead parses it, which gives PostgreSQL's own syntax error where it is
+ * one. What the lead could read and pprox could not is refused.
+ */
+async function unreadable(session: SessionState, text: Buffer, why: Unreadable): Promise<void> {
+  if (session.block.kind === 'lost') throw failedBlock();
+  const block = session.block;
+  const legs = block.kind === 'writers' ? block.legs : await session.leaseLead();
+  const { backend } = legs.lead.lease;
+  const collector = new Collector();
+  backend.send(encodeParseSync(text), collector);
+  try {
+    const { error, status } = await collector.answer;
+    if (block.kind === 'writers') block.status = status;
+    // Several statements in one text are refused by Parse itself, after they were read.
+    const read = error === undefined || (error.code === '42601' && error.position === undefined);
+    if (!read && error !== undefined) {
+      session.link.send(collector.errorFrame ?? encodeError(error));
+      if (block.kind === 'reader') await abortBlock(session);
+      return;
+    }
+    throw refusal(why);
+  } finally {
+    if (block.kind !== 'writers') await session.giveBack(legs);
+  }
+}
+
+function refusal(why: Unreadable): PproxError {
+  switch (why) {
+    case 'syntax':
+      return new PproxError('unreadable_statement', {
+        message: 'this statement is valid on the server, but not in the grammar of PostgreSQL 18 that pprox routes by',
+        hint: 'Nothing was run. Rewrite the statement, or run it on the servers directly.',
+      });
+    case 'nesting':
+      return new PproxError('statement_too_complex', {
+        message: 'the statement is nested too deeply to be routed',
+        hint: 'Nothing was run.',
+      });
+    case 'size':
+      return new PproxError('statement_too_complex', {
+        message: 'the statement is too long to be routed, constants aside',
+        hint: 'Nothing was run. Use COPY or smaller statements.',
+      });
+    case 'lexis':
+      return new PproxError('unreadable_statement', {
+        message: 'the statement cannot be read with these settings of client_encoding and standard_conforming_strings',
+        hint: 'Nothing was run. Use client_encoding UTF8 and standard_conforming_strings on.',
+      });
+    default:
+      return unreachable(why);
+  }
+}

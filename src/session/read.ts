@@ -1,0 +1,182 @@
+/** Statements that change nothing on the followers: on the reader where it may serve them, else on the lead. */
+import type { Backend } from '../backend/backend.ts';
+import type { Lease } from '../backend/pool.ts';
+import { BackendLostError } from '../backend/receiver.ts';
+import { PproxError } from '../lib/errors.ts';
+import type { Route, Statement } from '../sql/statement.ts';
+import { Relay, type RelayResult } from './relay.ts';
+import { resolveRoute } from './route.ts';
+import type { SessionState } from './state.ts';
+import { DONE, FAILED, type StatementEnd } from './statement-end.ts';
+
+/** Forwards one query's reply from `backend`; a cancel of the client reaches it. */
+async function relay(
+  session: SessionState,
+  backend: Backend,
+  text: Buffer,
+  source: 'lead' | 'reader',
+): Promise<{ relay: Relay; result: RelayResult }> {
+  const forward = new Relay(session.link, backend, {
+    completion: 'forward',
+    parameters: source === 'lead' ? 'forward' : 'swallow',
+  });
+  backend.query(text, forward);
+  try {
+    const result = await session.cancellable(backend, forward.result);
+    if (source === 'lead') session.noteParameters(backend);
+    return { relay: forward, result };
+  } catch (error) {
+    if (error instanceof BackendLostError && backend.insideFrame) session.link.end();
+    if (error instanceof BackendLostError && forward.forwarded === 'something') {
+      throw new PproxError('read_lost', { message: `the connection to the ${source} was lost: ${error.message}` });
+    }
+    throw error;
+  }
+}
+
+/** A lease of the reader where it may serve this session now; undefined: the lead reads. */
+async function leaseReader(session: SessionState): Promise<Lease | undefined> {
+  const { reader } = session.cluster;
+  if (reader === undefined || session.pinsReads) return undefined;
+  let lease: Lease;
+  try {
+    lease = await reader.lease(session.loginAt(reader));
+  } catch (error) {
+    if (!(error instanceof PproxError) || session.services.settings.readerFailure === 'error') throw error;
+    session.log.debug('read on lead', { reason: error.message });
+    return undefined;
+  }
+  if (session.position === undefined) return lease;
+  if (session.cluster.positionSource.kind === 'none') {
+    session.position = undefined;
+    return lease;
+  }
+  try {
+    if (await session.cluster.hasReplayed(session.position, lease)) {
+      session.position = undefined;
+      return lease;
+    }
+    lease.release('reuse');
+  } catch (error) {
+    lease.release('server disconnected');
+    if (!(error instanceof BackendLostError)) throw error;
+  }
+  return undefined;
+}
+
+/** A read outside a block, or a statement of a read-only block that has no server yet or has the reader. */
+export async function readAnywhere(
+  session: SessionState,
+  statement: Statement,
+  text: Buffer,
+  route: Route,
+): Promise<StatementEnd> {
+  const { block } = session;
+  if (block.kind === 'writers') return readOnLead(session, statement, text);
+  if (block.kind === 'pending') {
+    await place(session, block.begin, route);
+    return session.block.kind === 'reader'
+      ? readAnywhere(session, statement, text, route)
+      : readOnLead(session, statement, text);
+  }
+  if (block.kind === 'reader') {
+    const { result } = await relay(session, block.lease.backend, text, 'reader');
+    block.status = result.status;
+    return result.error === undefined ? DONE : FAILED;
+  }
+  const lease = await leaseReader(session);
+  if (lease === undefined) return readOnLead(session, statement, text);
+  try {
+    const { result } = await relay(session, lease.backend, text, 'reader');
+    await session.settle(lease.backend);
+    return result.error === undefined ? DONE : FAILED;
+  } catch (error) {
+    // Nothing has reached the client, and a read may be asked twice.
+    if (!(error instanceof BackendLostError) || session.services.settings.readerFailure === 'error') throw error;
+    session.log.warn('read on lead', { reason: error.message });
+    return await readOnLead(session, statement, text);
+  } finally {
+    lease.release('reuse');
+  }
+}
+
+/** The first statement of a read-only block decides where the block is. */
+async function place(session: SessionState, begin: Buffer, route: Route): Promise<void> {
+  const lease = route === 'reader' ? await leaseReader(session) : undefined;
+  if (lease !== undefined) {
+    const answer = await lease.backend.ask(begin.toString('utf8'));
+    if (answer.error === undefined) {
+      session.block = { kind: 'reader', lease, status: answer.status };
+      return;
+    }
+    lease.release('reuse');
+  }
+  const legs = await session.leaseWriters();
+  const answer = await legs.lead.lease.backend.ask(begin.toString('utf8'));
+  session.block = {
+    kind: 'writers',
+    legs,
+    mode: 'explicit',
+    status: answer.status,
+    savepoints: [],
+    isolation: 'serializable or unknown',
+    catalog: 'unchanged',
+  };
+}
+
+/** On the lead: in the block where there is one, else on its own. */
+export async function readOnLead(session: SessionState, statement: Statement, text: Buffer): Promise<StatementEnd> {
+  const { block } = session;
+  if (block.kind === 'writers') {
+    const { backend } = block.legs.lead.lease;
+    const { result } = await relay(session, backend, text, 'lead');
+    block.status = result.status;
+    if (result.error === undefined) await keep(session, statement);
+    return result.error === undefined ? DONE : FAILED;
+  }
+  if (block.kind === 'reader') {
+    // A failed read-only block: its own server says so.
+    const { result } = await relay(session, block.lease.backend, text, 'reader');
+    block.status = result.status;
+    return result.error === undefined ? DONE : FAILED;
+  }
+  const legs = await session.leaseLead();
+  const { backend } = legs.lead.lease;
+  try {
+    const { result } = await relay(session, backend, text, 'lead');
+    if (result.error === undefined) await keep(session, statement);
+    return result.error === undefined ? DONE : FAILED;
+  } finally {
+    await session.giveBack(legs);
+  }
+}
+
+/** What a successful statement leaves behind: pins, prepared names, and followers' sequences that must stay ahead. */
+async function keep(session: SessionState, statement: Statement): Promise<void> {
+  for (const pin of statement.pins) session.pins.add(pin);
+  const { command } = statement;
+  if (command.kind === 'prepare') session.prepared.set(command.name, command.inner);
+  if (command.kind === 'deallocate') {
+    if (command.name === undefined) session.prepared.clear();
+    else session.prepared.delete(command.name);
+  }
+  if (statement.sequences.calls === 'nextval') {
+    await session.services.sequences.afterNextval(session, statement.sequences.names);
+  }
+}
+
+/** Several statements that are all reads, in no block: one query on the reader, as PostgreSQL would run it. */
+export async function readWhole(
+  session: SessionState,
+  text: Buffer,
+  statements: readonly Statement[],
+): Promise<boolean> {
+  if (session.block.kind !== 'none' || session.pinsReads) return false;
+  const first = statements[0];
+  if (first === undefined) return false;
+  for (const statement of statements) {
+    if (statement.route !== 'reader' || (await resolveRoute(session, statement, undefined)) !== 'reader') return false;
+  }
+  await readAnywhere(session, first, text, 'reader');
+  return true;
+}

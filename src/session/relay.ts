@@ -1,0 +1,163 @@
+/**
+ * Forwards one reply from a backend to the client, byte for byte, save for what the session answers for itself:
+ * ReadyForQuery always, CommandComplete where it must wait for the followers.
+ */
+import type { Backend } from '../backend/backend.ts';
+import { BackendLostError, type Lost, type Receiver } from '../backend/receiver.ts';
+import type { RowDigest } from '../fanout/row-digest.ts';
+import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts';
+import { Watch, type WatchTable, watchTable } from '../wire/frame-scan.ts';
+import { BackendTag } from '../wire/tags.ts';
+import type { ClientLink } from './client-link.ts';
+
+export interface RelayResult {
+  /** ReadyForQuery's transaction status. */
+  readonly status: number;
+  /** The reply ended in an ErrorResponse, which the client has been sent. */
+  readonly error: ErrorFields | undefined;
+  /** CommandComplete or EmptyQueryResponse as it came, where it was held back. */
+  readonly held: Buffer | undefined;
+}
+
+export interface RelayOptions {
+  /** `hold`: the last CommandComplete waits in the result. */
+  readonly completion: 'forward' | 'hold';
+  /** The lead's settings are the client's settings; a reader's or follower's are nobody's business. */
+  readonly parameters: 'forward' | 'swallow';
+  readonly digest?: RowDigest | undefined;
+  /** Told when the server asks for COPY data; its CopyInResponse is handed over, not forwarded. */
+  readonly onCopyIn?: ((frame: Buffer) => void) | undefined;
+}
+
+const PLAIN: WatchTable = watchTable({
+  [BackendTag.CopyInResponse]: Watch.take,
+});
+const HOLDING: WatchTable = watchTable({
+  [BackendTag.CopyInResponse]: Watch.take,
+  [BackendTag.CommandComplete]: Watch.take,
+  [BackendTag.EmptyQueryResponse]: Watch.take,
+});
+const DIGESTING: WatchTable = watchTable({
+  [BackendTag.CopyInResponse]: Watch.take,
+  [BackendTag.CommandComplete]: Watch.take,
+  [BackendTag.EmptyQueryResponse]: Watch.take,
+  [BackendTag.DataRow]: Watch.tap,
+});
+
+export class Relay implements Receiver {
+  readonly watch: WatchTable;
+  readonly result: Promise<RelayResult>;
+  /** Bytes have reached the client: the query cannot be run anywhere else any more. */
+  forwarded: 'nothing' | 'something' = 'nothing';
+  readonly #client: ClientLink;
+  readonly #source: Backend;
+  readonly #options: RelayOptions;
+  #resolve!: (result: RelayResult) => void;
+  #reject!: (error: BackendLostError) => void;
+  #voice: 'heard' | 'muted' = 'heard';
+  #held: Buffer | undefined;
+  #error: ErrorFields | undefined;
+  /** A run that the next frames of the same chunk may extend. */
+  #chunk: Buffer | undefined;
+  #start = 0;
+  #end = 0;
+
+  constructor(client: ClientLink, source: Backend, options: RelayOptions) {
+    this.#client = client;
+    this.#source = source;
+    this.#options = options;
+    this.watch = options.digest !== undefined ? DIGESTING : options.completion === 'hold' ? HOLDING : PLAIN;
+    this.result = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    this.result.catch(() => undefined);
+  }
+
+  run(chunk: Buffer, start: number, end: number): void {
+    if (this.#held !== undefined) this.#forwardHeld();
+    if (this.#chunk === chunk && this.#end === start) {
+      this.#end = end;
+      return;
+    }
+    this.flush();
+    this.#chunk = chunk;
+    this.#start = start;
+    this.#end = end;
+  }
+
+  tap(_tag: number, chunk: Buffer, start: number, end: number, last: boolean): void {
+    this.#options.digest?.tap(chunk, start, end, last);
+  }
+
+  take(tag: number, chunk: Buffer, start: number, end: number): void {
+    switch (tag) {
+      case BackendTag.CommandComplete:
+      case BackendTag.EmptyQueryResponse:
+        if (this.#options.completion === 'forward') break;
+        if (this.#held !== undefined) this.#forwardHeld();
+        this.#held = Buffer.from(chunk.subarray(start, end));
+        return;
+      case BackendTag.ParameterStatus:
+        if (this.#options.parameters === 'swallow') return;
+        break;
+      case BackendTag.CopyInResponse:
+        this.flush();
+        this.#options.onCopyIn?.(Buffer.from(chunk.subarray(start, end)));
+        return;
+      case BackendTag.ErrorResponse:
+        this.#error = decodeErrorFields(chunk, start, end);
+        if (this.#voice === 'muted') return;
+        break;
+      default:
+        break;
+    }
+    this.run(chunk, start, end);
+  }
+
+  /** The reply's error is not forwarded: the client is told something better. */
+  mute(): void {
+    this.#voice = 'muted';
+  }
+
+  flush(): void {
+    const chunk = this.#chunk;
+    if (chunk === undefined) return;
+    this.#chunk = undefined;
+    this.forwarded = 'something';
+    const whole = this.#start === 0 && this.#end === chunk.length;
+    this.#client.sendFrom(this.#source.channel, whole ? chunk : chunk.subarray(this.#start, this.#end));
+  }
+
+  ready(status: number): void {
+    this.flush();
+    this.#resolve({ status, error: this.#error, held: this.#held });
+  }
+
+  lost(lost: Lost): void {
+    this.flush();
+    this.#reject(new BackendLostError(lost));
+  }
+
+  /** Only the last completion of a reply waits: what comes behind it (a rewritten query's next statement) frees it. */
+  #forwardHeld(): void {
+    const held = this.#held;
+    this.#held = undefined;
+    if (held === undefined) return;
+    this.flush();
+    this.#client.sendFrom(this.#source.channel, held);
+    this.forwarded = 'something';
+  }
+}
+
+/** Forwards the reply of a transaction-control statement: all of it, or all but its completion. */
+export class StatementRelay extends Relay {
+  constructor(
+    client: ClientLink,
+    source: Backend,
+    parameters: RelayOptions['parameters'] = 'forward',
+    completion: 'forward' | 'drop completion' = 'forward',
+  ) {
+    super(client, source, { completion: completion === 'forward' ? 'forward' : 'hold', parameters });
+  }
+}

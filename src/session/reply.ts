@@ -1,0 +1,34 @@
+/** What pprox says to a client for itself. */
+import { PproxError } from '../lib/errors.ts';
+import { encodeCommandComplete } from '../wire/backend.ts';
+import { encodeError, encodeNotice, type Severity } from '../wire/error-fields.ts';
+
+export function errorFrame(error: PproxError, severity: Severity = 'ERROR'): Buffer {
+  return encodeError({
+    severity,
+    code: error.sqlstate,
+    message: error.message,
+    detail: error.detail,
+    hint: error.hint,
+  });
+}
+
+/** PostgreSQL's wording for statements in a failed block. */
+export function failedBlock(): PproxError {
+  return new PproxError('failed_transaction', {
+    message: 'current transaction is aborted, commands ignored until end of transaction block',
+  });
+}
+
+export const Completion = {
+  begin: encodeCommandComplete('BEGIN'),
+  commit: encodeCommandComplete('COMMIT'),
+  rollback: encodeCommandComplete('ROLLBACK'),
+} as const;
+
+/** PostgreSQL's warning for COMMIT and ROLLBACK outside a block. */
+export const NO_TRANSACTION: Buffer = encodeNotice({
+  severity: 'WARNING',
+  code: '25P01',
+  message: 'there is no transaction in progress',
+});

@@ -1,0 +1,59 @@
+/** A statement's route, once the catalog and the session have had their say. They can only raise it. */
+import type { Route, Statement } from '../sql/statement.ts';
+import type { SessionState } from './state.ts';
+import { PproxError } from '../lib/errors.ts';
+
+export async function resolveRoute(
+  session: SessionState,
+  statement: Statement,
+  hint: 'reader' | 'lead' | undefined,
+): Promise<Route> {
+  const { command } = statement;
+  // Outside a block these do nothing but warn: that is the lead's to say, not a transaction's to hold.
+  if (command.kind === 'set transaction' && command.scope === 'transaction') return 'lead';
+  if (command.kind === 'set' && command.scope === 'local' && session.block.kind === 'none') return 'lead';
+  if (command.kind === 'execute') return session.prepared.get(command.name)?.route ?? 'lead';
+  if (command.kind === 'deallocate') return session.pins.has('prepared statement') ? 'writers' : 'lead';
+  let route = statement.route;
+  if (route === 'reader' && (await callsVolatile(session, statement))) {
+    session.pins.add('volatile function');
+    route = 'writers';
+  }
+  if (route === 'writers' && session.pins.has('temporary object') && (await touchesTemporary(session, statement)))
+    route = 'lead';
+  if (route === 'reader' && (hint === 'lead' || statement.needsSequenceState)) route = 'lead';
+  if (route === 'lead' && hint === 'reader' && command.kind === 'read' && statement.pins.length === 0) route = 'reader';
+  return route;
+}
+
+/** A user's function or operator is a read only where the catalog says that it is not volatile; unknown means write. */
+async function callsVolatile(session: SessionState, statement: Statement): Promise<boolean> {
+  if (statement.functions.length === 0 && statement.operators.length === 0 && statement.relations.length === 0)
+    return false;
+  const facts = await session.services.catalog.facts(session);
+  return (
+    statement.functions.some(({ name }) => facts.volatileFunctions.has(name)) ||
+    statement.operators.some(({ name }) => facts.volatileOperators.has(name)) ||
+    statement.relations.some(({ name }) => facts.volatileViews.has(name))
+  );
+}
+
+/** A statement on temporary tables alone is the lead session's own affair. */
+async function touchesTemporary(session: SessionState, statement: Statement): Promise<boolean> {
+  if (statement.relations.length === 0) return false;
+  const found = await session.services.catalog.persistence(session, statement.relations);
+  if (!found.includes('temporary')) return false;
+  const target = 'target' in statement.command ? statement.command.target : undefined;
+  if (!found.includes('permanent')) return true;
+  // Rows of a permanent table that come from a temporary one exist on the lead alone; only an INSERT can hand them on.
+  if (statement.command.kind === 'insert' || target === undefined) {
+    const [kind] = target === undefined ? [] : await session.services.catalog.persistence(session, [target]);
+    return kind === 'temporary';
+  }
+  const [kind] = await session.services.catalog.persistence(session, [target]);
+  if (kind === 'temporary') return true;
+  throw new PproxError('not_replayable', {
+    message: 'a permanent table cannot be changed from a temporary one: the other writers do not have it',
+    hint: 'Use INSERT … SELECT into a permanent table first.',
+  });
+}

@@ -1,0 +1,86 @@
+/**
+ * The lead's reply to an INSERT whose rows the followers get: our columns go to the row replay, the client sees its own
+ * columns alone, or none where it asked for none.
+ */
+import type { Backend } from '../backend/backend.ts';
+import type { RowReplay } from '../fanout/row-replay.ts';
+import { Watch, type WatchTable, watchTable } from '../wire/frame-scan.ts';
+import { MessageReader } from '../wire/reader.ts';
+import { BackendTag, HEADER_BYTES } from '../wire/tags.ts';
+import { MessageWriter } from '../wire/writer.ts';
+import type { ClientLink } from './client-link.ts';
+import { Relay } from './relay.ts';
+
+const ROWS: WatchTable = watchTable({
+  [BackendTag.RowDescription]: Watch.take,
+  [BackendTag.DataRow]: Watch.take,
+  [BackendTag.CommandComplete]: Watch.take,
+  [BackendTag.EmptyQueryResponse]: Watch.take,
+  [BackendTag.CopyInResponse]: Watch.take,
+});
+
+/** Bytes of a RowDescription field behind its name. */
+const FIELD_BYTES = 18;
+
+export class RowRelay extends Relay {
+  override readonly watch: WatchTable = ROWS;
+  readonly #replay: RowReplay;
+  readonly #own: number;
+  readonly #client: 'rows' | 'no rows';
+
+  /** `own`: how many columns at the end of each row are ours. */
+  constructor(client: ClientLink, source: Backend, replay: RowReplay, own: number, rows: 'rows' | 'no rows') {
+    super(client, source, { completion: 'hold', parameters: 'forward' });
+    this.#replay = replay;
+    this.#own = own;
+    this.#client = rows;
+  }
+
+  override take(tag: number, chunk: Buffer, start: number, end: number): void {
+    if (tag === BackendTag.RowDescription) {
+      if (this.#client === 'rows') this.#forward(this.#description(chunk, start, end));
+    } else if (tag === BackendTag.DataRow) this.#row(chunk, start, end);
+    else super.take(tag, chunk, start, end);
+  }
+
+  #forward(frame: Buffer): void {
+    this.run(frame, 0, frame.length);
+  }
+
+  #description(chunk: Buffer, start: number, end: number): Buffer {
+    const reader = new MessageReader(chunk, start + HEADER_BYTES, end);
+    const count = reader.int16() - this.#own;
+    const writer = new MessageWriter().begin(BackendTag.RowDescription).int16(count);
+    for (let index = 0; index < count; index++) writer.cstring(reader.cstringBytes()).bytes(reader.bytes(FIELD_BYTES));
+    return writer.end().finish();
+  }
+
+  #row(chunk: Buffer, start: number, end: number): void {
+    const reader = new MessageReader(chunk, start + HEADER_BYTES, end);
+    const count = reader.int16() - this.#own;
+    const fieldsAt = start + HEADER_BYTES + 2;
+    for (let index = 0; index < count; index++) skip(reader);
+    const split = end - reader.remaining;
+    if (this.#client === 'rows') {
+      const fields = chunk.subarray(fieldsAt, split);
+      this.#forward(new MessageWriter().begin(BackendTag.DataRow).int16(count).bytes(fields).end().finish());
+    }
+    const values: (Buffer | null)[] = [];
+    for (let index = 0; index < this.#own; index++) {
+      const size = reader.int32();
+      values.push(size < 0 ? null : reader.bytes(size));
+    }
+    const wire = new MessageWriter()
+      .begin(BackendTag.DataRow)
+      .int16(this.#own)
+      .bytes(chunk.subarray(split, end))
+      .end()
+      .finish();
+    this.#replay.add(values, wire);
+  }
+}
+
+function skip(reader: MessageReader): void {
+  const size = reader.int32();
+  if (size > 0) reader.bytes(size);
+}

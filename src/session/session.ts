@@ -1,0 +1,259 @@
+/**
+ * One client, from its StartupMessage to its end.
+ *
+ *   starting ─► serving ─► ended
+ *
+ * Messages are taken one by one; while one is worked on, what the client sends ahead waits in its link.
+ */
+import type { Socket } from 'node:net';
+import { ServerRefusedError } from '../cluster/node.ts';
+import type { CloseReason } from '../lib/close-reason.ts';
+import { AssertionError } from '../lib/assert.ts';
+import { PproxError } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import { AUTHENTICATION_OK, encodeBackendKeyData, encodeNegotiateProtocolVersion } from '../wire/backend.ts';
+import { ProtocolVersion } from '../wire/frontend.ts';
+import { type FrontendMessage, FrontendStreamError } from '../wire/frontend-reader.ts';
+import type { StartupPacket } from '../wire/startup.ts';
+import { FrontendTag } from '../wire/tags.ts';
+import { abandon, endPinned } from './block-end.ts';
+import { ClientLink } from './client-link.ts';
+import { report, runQuery } from './query.ts';
+import type { CancelKey, CancelRegistry } from './registry.ts';
+import { errorFrame } from './reply.ts';
+import { type ClientIdentity, type Services, SessionState } from './state.ts';
+
+/** The newest minor version of protocol 3 that is served. */
+const NEWEST_MINOR = 2;
+
+/** The largest Query that is held in memory whole; larger data belongs into COPY. */
+const MAX_MESSAGE_BYTES = 0x3fff_fffe;
+
+export class Session {
+  readonly #state: SessionState;
+  readonly #link: ClientLink;
+  readonly #registry: CancelRegistry;
+  readonly #packet: StartupPacket & { kind: 'startup' };
+  readonly #log: Log;
+  #work: 'idle' | 'busy' = 'idle';
+  #closing: 'no' | 'when idle' = 'no';
+  #reason: CloseReason = 'client disconnected';
+
+  constructor(
+    services: Services,
+    registry: CancelRegistry,
+    socket: Socket,
+    packet: StartupPacket & { kind: 'startup' },
+    rest: Buffer,
+    log: Log,
+  ) {
+    this.#link = new ClientLink(socket, rest, MAX_MESSAGE_BYTES);
+    this.#registry = registry;
+    this.#packet = packet;
+    this.#log = log;
+    const parameters = new Map(packet.parameters);
+    const user = parameters.get('user') ?? '';
+    const database = parameters.get('database') ?? user;
+    for (const name of ['user', 'database']) parameters.delete(name);
+    for (const name of parameters.keys()) if (name.startsWith('_pq_.')) parameters.delete(name);
+    const client: ClientIdentity = { user, database, parameters };
+    this.#state = new SessionState(services, client, this.#link, log);
+  }
+
+  /** Serves the client until it is gone. Never rejects. */
+  async run(): Promise<CloseReason> {
+    let key: CancelKey | undefined;
+    // A client that vanishes in the middle of a query leaves nobody to answer: the query is cancelled.
+    this.#link.onGone = () => this.#state.cancel();
+    this.#state.onPinnedLost = (lost) => {
+      // A query in hand hears of it by itself.
+      if (this.#work === 'busy') return;
+      this.#reason = 'server session lost';
+      endPinned(this.#state, lost);
+    };
+    try {
+      key = await this.#start();
+      if (key !== undefined) await this.#serve();
+    } catch (error) {
+      this.#reason = 'internal error';
+      const bug = error instanceof AssertionError ? 'assertion' : 'exception';
+      this.#log.error('internal error', {
+        bug,
+        message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      });
+      const told = new PproxError('internal', { message: 'internal error of the proxy: the session ends here' });
+      this.#link.send(errorFrame(told, 'FATAL'));
+    }
+    if (key !== undefined) this.#registry.unregister(key);
+    this.#link.end();
+    try {
+      await abandon(this.#state);
+    } catch (error) {
+      this.#log.error('internal error', {
+        message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      });
+      this.#state.dropPinned('internal error');
+    }
+    return this.#reason;
+  }
+
+  /** The proxy is stopping: an idle session ends now, another with its transaction. */
+  drain(): void {
+    this.#closing = 'when idle';
+    if (this.#work === 'idle' && this.#state.block.kind === 'none') this.#shutDown();
+  }
+
+  /** The proxy waits no longer. */
+  cut(): void {
+    this.#state.cancel();
+    this.#shutDown();
+  }
+
+  async #start(): Promise<CancelKey | undefined> {
+    const { client } = this.#state;
+    const refusal = this.#refusal(client);
+    if (refusal !== undefined) return this.#refuse(refusal);
+    const unknown = [...this.#packet.parameters.keys()].filter((name) => name.startsWith('_pq_.'));
+    if (this.#packet.minor > NEWEST_MINOR || unknown.length > 0) {
+      const minor = Math.min(this.#packet.minor, NEWEST_MINOR);
+      this.#link.send(encodeNegotiateProtocolVersion(ProtocolVersion.v30 | minor, unknown));
+    }
+    try {
+      await this.#greet();
+    } catch (error) {
+      if (error instanceof ServerRefusedError) {
+        this.#reason = 'client start-up refused';
+        this.#link.send(error.frame);
+        return undefined;
+      }
+      if (error instanceof PproxError) return this.#refuse(error);
+      throw error;
+    }
+    const key = this.#registry.register(this.#state, this.#packet.minor >= 2 ? 'v32' : 'v30');
+    this.#link.send(encodeBackendKeyData(key.processId, key.secretKey));
+    this.#link.sendReady(this.#state.status);
+    return key;
+  }
+
+  /** Authentication is trust: the servers' settings are told as the lead has them, or the reader while the lead is down. */
+  async #greet(): Promise<void> {
+    const { cluster } = this.#state;
+    const nodes = cluster.reader === undefined ? [cluster.lead] : [cluster.lead, cluster.reader];
+    let first: unknown;
+    for (const node of nodes) {
+      try {
+        const lease = await node.lease(this.#state.loginAt(node));
+        this.#link.send(AUTHENTICATION_OK);
+        this.#state.follow(lease.backend);
+        lease.release('reuse');
+        return;
+      } catch (error) {
+        if (error instanceof ServerRefusedError || !(error instanceof PproxError)) throw error;
+        first ??= error;
+      }
+    }
+    throw first;
+  }
+
+  #refusal(client: ClientIdentity): PproxError | undefined {
+    if (client.user === '') {
+      return new PproxError('no_user', { message: 'no PostgreSQL user name specified in startup packet' });
+    }
+    const replication = client.parameters.get('replication');
+    if (replication !== undefined && !['false', 'off', 'no', '0'].includes(replication.toLowerCase())) {
+      return new PproxError('unsupported_feature', {
+        message: 'replication connections are not served by pprox',
+        hint: `Connect to the server itself: ${this.#state.cluster.lead.label}.`,
+      });
+    }
+    const { database } = this.#state.cluster.lead.dsn;
+    if (database !== undefined && database !== client.database) {
+      return new PproxError('wrong_database', {
+        message: `database "${client.database}" does not exist`,
+        detail: `This proxy serves the database "${database}" alone.`,
+      });
+    }
+    return undefined;
+  }
+
+  #refuse(error: PproxError): undefined {
+    this.#reason = 'client start-up refused';
+    this.#state.fail(error);
+    this.#link.send(errorFrame(error, 'FATAL'));
+    return undefined;
+  }
+
+  async #serve(): Promise<void> {
+    /** After an extended-protocol error, everything up to Sync is skipped. */
+    let mode: 'reading' | 'skipping to sync' = 'reading';
+    for (;;) {
+      this.#work = 'idle';
+      if (this.#closing === 'when idle' && this.#state.block.kind === 'none') return this.#shutDown();
+      let message: FrontendMessage | undefined;
+      try {
+        message = await this.#link.next();
+      } catch (error) {
+        if (error instanceof FrontendStreamError) return this.#violation(error.message);
+        throw error;
+      }
+      if (message === undefined) return undefined;
+      this.#work = 'busy';
+      const { tag, body } = message;
+      if (tag === FrontendTag.Terminate) {
+        this.#reason = 'client terminated';
+        return undefined;
+      }
+      if (mode === 'skipping to sync' && tag !== FrontendTag.Sync) continue;
+      switch (tag) {
+        case FrontendTag.Query: {
+          // One string and nothing behind it.
+          const zero = body.indexOf(0);
+          if (zero < 0) return this.#violation('invalid string in message');
+          if (zero !== body.length - 1) return this.#violation('invalid message format');
+          await runQuery(this.#state, body.subarray(0, zero));
+          if (this.#link.gone) return undefined;
+          break;
+        }
+        case FrontendTag.Sync:
+          mode = 'reading';
+          this.#link.sendReady(this.#state.status);
+          break;
+        case FrontendTag.Flush:
+        case FrontendTag.CopyData:
+        case FrontendTag.CopyDone:
+        case FrontendTag.CopyFail:
+          break; // what is left of a COPY that has failed: dropped, as a server does
+        case FrontendTag.FunctionCall:
+          await this.#unsupported('the function call protocol is not supported by pprox yet');
+          this.#link.sendReady(this.#state.status);
+          break;
+        default:
+          await this.#unsupported('the extended query protocol is not supported by pprox yet');
+          mode = 'skipping to sync';
+      }
+    }
+  }
+
+  async #unsupported(what: string): Promise<void> {
+    await report(
+      this.#state,
+      new PproxError('unsupported_feature', { message: what, hint: 'Use the simple query protocol.' }),
+    );
+  }
+
+  #violation(message: string): undefined {
+    this.#reason = 'client protocol violation';
+    const error = new PproxError('protocol_violation', { message });
+    this.#state.fail(error);
+    this.#link.send(errorFrame(error, 'FATAL'));
+    return undefined;
+  }
+
+  #shutDown(): undefined {
+    this.#reason = 'shutdown';
+    const error = new PproxError('shutting_down', { message: 'terminating connection due to administrator command' });
+    this.#link.send(errorFrame(error, 'FATAL'));
+    this.#link.end();
+    return undefined;
+  }
+}

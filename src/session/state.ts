@@ -1,0 +1,334 @@
+/**
+ * What one client's session holds: where its transaction is, what pins it to a server session, what it has written.
+ * The functions of this folder work on it; none keeps state of its own.
+ */
+import type { Backend } from '../backend/backend.ts';
+import { cancelBackend } from '../backend/backend.ts';
+import type { Lease } from '../backend/pool.ts';
+import type { Login } from '../backend/login.ts';
+import type { Answer, Lost } from '../backend/receiver.ts';
+import type { Catalog, CatalogAsker } from '../cluster/catalog.ts';
+import type { Cluster } from '../cluster/cluster.ts';
+import type { Lsn } from '../cluster/lsn.ts';
+import type { Node } from '../cluster/node.ts';
+import type { Coordinator } from '../commit/coordinator.ts';
+import type { Settings } from '../config/config.ts';
+import type { Planner } from '../fanout/plan.ts';
+import type { SequenceKeeper, SequenceScope } from '../fanout/sequences.ts';
+import type { CloseReason } from '../lib/close-reason.ts';
+import type { Log } from '../lib/log.ts';
+import type { PproxError } from '../lib/errors.ts';
+import type { Analyser } from '../sql/analyse.ts';
+import type { Lexis, PinReason, Statement } from '../sql/statement.ts';
+import { encodeParameterStatus } from '../wire/backend.ts';
+import { BackendTag, TransactionStatus } from '../wire/tags.ts';
+import type { ClientLink } from './client-link.ts';
+import { Legs } from './legs.ts';
+
+/** What all sessions share. */
+export interface Services {
+  readonly cluster: Cluster;
+  readonly coordinator: Coordinator;
+  readonly catalog: Catalog;
+  readonly planner: Planner;
+  readonly sequences: SequenceKeeper;
+  readonly analyser: Analyser;
+  readonly settings: Settings;
+  readonly log: Log;
+}
+
+export interface ClientIdentity {
+  readonly user: string;
+  readonly database: string;
+  /** Start-up parameters other than user and database. */
+  readonly parameters: ReadonlyMap<string, string>;
+}
+
+/** A transaction on the writers. `implicit`: the client did not begin it; it ends with the query in hand. */
+export interface WritersBlock {
+  readonly kind: 'writers';
+  readonly legs: Legs;
+  readonly mode: 'explicit' | 'implicit';
+  /** The lead's ReadyForQuery status: in a block, or failed. */
+  status: number;
+  /** Open savepoints in order, quoted, for followers that begin late. */
+  savepoints: string[];
+  isolation: 'read committed' | 'serializable or unknown';
+  /** Whether DDL has run in it: cached catalog knowledge is not to be used, and dropped at its end. */
+  catalog: 'unchanged' | 'changed';
+}
+
+export type Block =
+  | { readonly kind: 'none' }
+  /** BEGIN READ ONLY that no server has seen yet: its first statement decides where it goes. */
+  | { readonly kind: 'pending'; readonly begin: Buffer }
+  | { readonly kind: 'reader'; readonly lease: Lease; status: number }
+  | WritersBlock
+  /** Its servers are gone: nothing but its end is accepted, as in a failed block. */
+  | { readonly kind: 'lost' };
+
+/** Pins that live in the lead's session alone and do not change what a read on another server shows. */
+const LEAD_ONLY_PINS: ReadonlySet<PinReason> = new Set<PinReason>([
+  'sequence value',
+  'listen',
+  'advisory lock',
+  'held cursor',
+]);
+const READ_NEUTRAL_PINS: ReadonlySet<PinReason> = new Set<PinReason>(['sequence value', 'listen', 'advisory lock']);
+
+/** Sessions that may see names of their own, or mean other things by them. */
+const OWN_CATALOG_PINS: readonly PinReason[] = ['setting', 'temporary object', 'volatile function'];
+
+export class SessionState implements CatalogAsker, SequenceScope {
+  readonly services: Services;
+  readonly client: ClientIdentity;
+  readonly link: ClientLink;
+  readonly log: Log;
+  block: Block = { kind: 'none' };
+  /** Why the session keeps its legs between transactions. */
+  readonly pins = new Set<PinReason>();
+  /** SQL-level prepared statements, by name. */
+  readonly prepared = new Map<string, Statement>();
+  /** A reader must have replayed this far before it serves this session. */
+  position: Lsn | undefined;
+  /** Told when the pinned server session ends by itself while no query is in hand. */
+  onPinnedLost: ((lost: Lost) => void) | undefined;
+  #pinned: Legs | undefined;
+  readonly #logins = new Map<Node, Login>();
+  readonly #active = new Set<Backend>();
+  readonly #cancelling = new Map<Backend, Promise<void>>();
+  /** The lead's settings as the client was last told. */
+  readonly #told = new Map<string, string>();
+  #toldFrom: { backend: Backend; version: number } | undefined;
+
+  constructor(services: Services, client: ClientIdentity, link: ClientLink, log: Log) {
+    this.services = services;
+    this.client = client;
+    this.link = link;
+    this.log = log;
+  }
+
+  get cluster(): Cluster {
+    return this.services.cluster;
+  }
+
+  /** ReadyForQuery's status as the client should see it now. */
+  get status(): number {
+    switch (this.block.kind) {
+      case 'none':
+        return TransactionStatus.Idle;
+      case 'pending':
+        return TransactionStatus.InBlock;
+      case 'lost':
+        return TransactionStatus.Failed;
+      default:
+        return this.block.status;
+    }
+  }
+
+  get lexis(): Lexis {
+    return {
+      encoding: this.#told.get('client_encoding') ?? 'UTF8',
+      standardStrings: this.#told.get('standard_conforming_strings') === 'off' ? 'off' : 'on',
+    };
+  }
+
+  /** Whether a read elsewhere than in the pinned session would show something else. */
+  get pinsReads(): boolean {
+    for (const pin of this.pins) if (!READ_NEUTRAL_PINS.has(pin)) return true;
+    return false;
+  }
+
+  loginAt(node: Node): Login {
+    let login = this.#logins.get(node);
+    if (login === undefined) {
+      login = node.login(this.client);
+      this.#logins.set(node, login);
+    }
+    return login;
+  }
+
+  /** The lead's leg: the pinned one, or a fresh lease. Rejects with PproxError. */
+  async leaseLead(): Promise<Legs> {
+    if (this.#pinned !== undefined) {
+      this.#pinned.lead.lease.withdraw();
+      return this.#pinned;
+    }
+    const node = this.cluster.lead;
+    const lease = await node.lease(this.loginAt(node));
+    this.follow(lease.backend);
+    return new Legs({ node, lease });
+  }
+
+  /** As `leaseLead`, with every follower: before the first lock. */
+  async leaseWriters(): Promise<Legs> {
+    const legs = await this.leaseLead();
+    try {
+      await legs.leaseFollowers(this.cluster.followers, (node) => this.loginAt(node));
+    } catch (error) {
+      await this.giveBack(legs);
+      throw error;
+    }
+    return legs;
+  }
+
+  /** Ends the use of legs outside a transaction: they go back to their pools, or stay where the session is pinned. */
+  async giveBack(legs: Legs): Promise<void> {
+    await this.#settleCancels();
+    if (this.pins.size > 0) {
+      this.#pinned = legs;
+      this.#listen(legs.lead.lease.backend);
+      const leadOnly = [...this.pins].every((pin) => LEAD_ONLY_PINS.has(pin));
+      if (leadOnly) legs.releaseFollowers('reuse');
+      else for (const leg of legs.followers) leg.block = 'leased';
+      if (this.pins.size === 1 && this.pins.has('sequence value'))
+        legs.lead.lease.offer(() => void this.#reclaim(legs));
+      return;
+    }
+    if (this.#pinned === legs) this.#pinned = undefined;
+    legs.release('reuse');
+  }
+
+  /**
+   * Somebody waits for a connection, and all that this session keeps its own for is currval() and lastval(). Without it
+   * they answer as in a session that has not called nextval() yet, which is an error and never another's value.
+   */
+  async #reclaim(legs: Legs): Promise<void> {
+    if (this.#pinned !== legs) return;
+    this.#pinned = undefined;
+    this.pins.delete('sequence value');
+    await this.releaseSequences(legs);
+  }
+
+  /** Gives back legs that carry no other state than the sequences' last values. */
+  async releaseSequences(legs: Legs): Promise<void> {
+    const answer = await legs.lead.lease.backend.ask('DISCARD SEQUENCES').catch(() => undefined);
+    legs.release(answer !== undefined && answer.error === undefined ? 'reuse' : 'session state not movable');
+  }
+
+  /** Takes the pinned legs away from the session, which is about to end. */
+  takePinned(): Legs | undefined {
+    const legs = this.#pinned;
+    this.#pinned = undefined;
+    return legs;
+  }
+
+  /** The pinned server session is no more: nothing of it can be had back. */
+  dropPinned(how: 'reuse' | CloseReason): void {
+    this.#pinned?.release(how);
+    this.#pinned = undefined;
+  }
+
+  /** The session carries nothing any more (DISCARD ALL). */
+  async unpin(): Promise<void> {
+    this.pins.clear();
+    this.prepared.clear();
+    const legs = this.#pinned;
+    this.#pinned = undefined;
+    if (legs === undefined) return;
+    legs.lead.lease.backend.listener = undefined;
+    // DISCARD ALL leaves custom settings behind as empty placeholders: another client would see them.
+    legs.release('session state not movable');
+  }
+
+  /** Runs `work` while a cancel request reaches `backend`. */
+  async cancellable<T>(backend: Backend, work: Promise<T>): Promise<T> {
+    this.#active.add(backend);
+    try {
+      return await work;
+    } finally {
+      this.#active.delete(backend);
+    }
+  }
+
+  /** Asks every server that runs a statement for this session to stop. */
+  cancel(): void {
+    for (const backend of this.#active) {
+      if (this.#cancelling.has(backend)) continue;
+      const sent = cancelBackend(backend, this.services.settings.connectTimeoutMs);
+      this.#cancelling.set(
+        backend,
+        sent.finally(() => this.#cancelling.delete(backend)),
+      );
+    }
+  }
+
+  /** A backend may not change hands while a cancel for it is under way. */
+  async settle(backend: Backend): Promise<void> {
+    const sent = this.#cancelling.get(backend);
+    if (sent !== undefined) await sent;
+  }
+
+  /** Tells the client where the lead's settings differ from what it was told last. */
+  follow(backend: Backend): void {
+    if (this.#toldFrom?.backend === backend && this.#toldFrom.version === backend.parametersVersion) return;
+    for (const [name, value] of backend.parameters) {
+      if (this.#told.get(name) === value) continue;
+      this.#told.set(name, value);
+      this.link.send(encodeParameterStatus(name, value));
+    }
+    this.#toldFrom = { backend, version: backend.parametersVersion };
+  }
+
+  /** Takes note of settings that the client was forwarded in the course of a reply. */
+  noteParameters(backend: Backend): void {
+    if (this.#toldFrom?.backend === backend && this.#toldFrom.version === backend.parametersVersion) return;
+    for (const [name, value] of backend.parameters) this.#told.set(name, value);
+    this.#toldFrom = { backend, version: backend.parametersVersion };
+  }
+
+  get scope(): string {
+    return this.loginAt(this.cluster.lead).key;
+  }
+
+  get caching(): 'allowed' | 'forbidden' {
+    const own = this.block.kind === 'writers' && this.block.catalog === 'changed';
+    return own || OWN_CATALOG_PINS.some((pin) => this.pins.has(pin)) ? 'forbidden' : 'allowed';
+  }
+
+  /** On the lead, in the session's own transaction where there is one. */
+  async ask(text: string): Promise<Answer> {
+    if (this.block.kind === 'writers') return this.block.legs.lead.lease.backend.ask(text);
+    const legs = await this.leaseLead();
+    try {
+      return await legs.lead.lease.backend.ask(text);
+    } finally {
+      await this.giveBack(legs);
+    }
+  }
+
+  async askLead(text: string): Promise<Answer['rows']> {
+    return (await this.ask(text)).rows;
+  }
+
+  async askFollowers(text: string): Promise<readonly Answer['rows'][]> {
+    if (this.cluster.followers.length === 0) return [];
+    const open = this.block.kind === 'writers' && this.block.legs.followers.length > 0 ? this.block.legs : undefined;
+    const legs = open ?? (await this.leaseWriters());
+    try {
+      const answers = await Promise.all(legs.followers.map(({ lease }) => lease.backend.ask(text)));
+      return answers.map(({ rows }) => rows);
+    } finally {
+      if (open === undefined) await this.giveBack(legs);
+    }
+  }
+
+  fail(error: PproxError): void {
+    this.log.warn('error', { sqlstate: error.sqlstate, condition: error.condition, outcome: error.outcome });
+  }
+
+  async #settleCancels(): Promise<void> {
+    if (this.#cancelling.size > 0) await Promise.all(this.#cancelling.values());
+  }
+
+  /** Between transactions a pinned server session speaks to its client, and ends with it. */
+  #listen(backend: Backend): void {
+    backend.onClosed = (lost) => this.onPinnedLost?.(lost);
+    backend.listener = {
+      asyncMessage: (tag, frame) => {
+        if (tag === BackendTag.ParameterStatus) this.noteParameters(backend);
+        this.link.send(frame);
+      },
+    };
+  }
+}

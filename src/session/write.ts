@@ -1,0 +1,313 @@
+/** Statements with a durable effect: on the lead, then on every follower, compared, within one transaction. */
+import { BackendLostError } from '../backend/receiver.ts';
+import {
+  type Effect,
+  EffectReceiver,
+  type FollowerFailure,
+  beginText,
+  followerError,
+  guard,
+  judge,
+} from '../fanout/follower.ts';
+import type { ReplayPlan } from '../fanout/plan.ts';
+import { RowDigest } from '../fanout/row-digest.ts';
+import { RowReplay } from '../fanout/row-replay.ts';
+import { parseLsn } from '../cluster/lsn.ts';
+import { PproxError } from '../lib/errors.ts';
+import type { Nondeterminism, Statement } from '../sql/statement.ts';
+import { decodeCommandTag } from '../wire/backend.ts';
+import { TransactionStatus } from '../wire/tags.ts';
+import type { FollowerLeg } from './legs.ts';
+import { Relay, type RelayResult } from './relay.ts';
+import { RowRelay } from './row-relay.ts';
+import type { SessionState, WritersBlock } from './state.ts';
+import { FAILED, type StatementEnd } from './statement-end.ts';
+
+/** Begins a transaction that the client has not asked for; it ends with the query in hand. */
+export async function openImplicit(session: SessionState): Promise<WritersBlock> {
+  const { block } = session;
+  if (block.kind === 'writers') return block;
+  const legs = await session.leaseWriters();
+  // Its answer comes before the statement's: nobody has to wait for it alone.
+  void legs.lead.lease.backend.ask('BEGIN').catch(() => undefined);
+  const implicit: WritersBlock = {
+    kind: 'writers',
+    legs,
+    mode: 'implicit',
+    status: TransactionStatus.InBlock,
+    savepoints: [],
+    isolation: session.pins.has('setting') ? 'serializable or unknown' : 'read committed',
+    catalog: 'unchanged',
+  };
+  session.block = implicit;
+  return implicit;
+}
+
+/** Starts the followers' transactions; the answers come in front of the next statement's. */
+export function beginFollowers(session: SessionState, block: WritersBlock): void {
+  const text = beginText(session.services.settings.followerLockTimeoutMs, block.savepoints);
+  for (const leg of block.legs.followers) {
+    if (leg.block === 'begun') continue;
+    leg.block = 'begun';
+    void leg.lease.backend.ask(text).catch(() => undefined);
+  }
+}
+
+/** How long followers may take for what took the lead `elapsedMs`: the least deadline, and a slower server's due. */
+export function followerDeadline(session: SessionState, elapsedMs: number): number {
+  return session.services.settings.followerTimeoutMs + 4 * elapsedMs;
+}
+
+/** `text` is the statement alone, or a query text that holds nothing else; what stands behind its end is left out of a rewrite. */
+export async function writeStatement(session: SessionState, statement: Statement, text: Buffer): Promise<StatementEnd> {
+  if (session.cluster.followers.length === 0 && session.block.kind === 'none')
+    return writeAlone(session, statement, text);
+  const plan = await session.services.planner.plan(session, planned(session, statement));
+  const block = await openImplicit(session);
+  const started = performance.now();
+  const { result, effect, replay } = await onLead(session, block, plan, statement, text);
+  block.status = result.status;
+  if (result.error !== undefined) return FAILED;
+  const failures =
+    replay === undefined
+      ? await replaySame(session, block, plan, statement, text, effect, performance.now() - started)
+      : await replay.finish();
+  throwFailures(block, failures);
+  await keep(session, block, statement, replay);
+  return { kind: 'done', held: result.held };
+}
+
+/** EXECUTE is planned as what it executes. */
+function planned(session: SessionState, statement: Statement): Statement {
+  const { command } = statement;
+  const inner = command.kind === 'execute' ? session.prepared.get(command.name) : undefined;
+  if (inner === undefined) return statement;
+  if (inner.command.kind === 'insert' && inner.nondeterminism.length === 0) return { ...inner, explains: true };
+  return inner;
+}
+
+async function onLead(
+  session: SessionState,
+  block: WritersBlock,
+  plan: ReplayPlan,
+  statement: Statement,
+  text: Buffer,
+): Promise<{ result: RelayResult; effect: Effect; replay: RowReplay | undefined }> {
+  const { backend } = block.legs.lead.lease;
+  let replay: RowReplay | undefined;
+  let digest: RowDigest | undefined;
+  let relay: Relay;
+  if (plan.kind === 'rows') {
+    beginFollowers(session, block);
+    const targets = block.legs.followers.map(({ node, lease }) => ({ label: node.label, backend: lease.backend }));
+    const backslashes = session.lexis.standardStrings === 'on' ? 'literal' : 'escape';
+    replay = new RowReplay(plan, targets, backend.channel, backslashes, session.services.settings.followerTimeoutMs);
+    relay = new RowRelay(session.link, backend, replay, plan.columns.length, plan.client);
+    backend.query(
+      Buffer.concat([text.subarray(0, Math.min(text.length, statement.span.end)), Buffer.from(plan.returning)]),
+      relay,
+    );
+  } else {
+    if (plan.rows === 'compared') digest = new RowDigest();
+    relay = new Relay(session.link, backend, { completion: 'hold', parameters: 'forward', digest });
+    backend.query(text, relay);
+  }
+  const result = await session.cancellable(backend, relay.result);
+  session.noteParameters(backend);
+  const tag = result.held === undefined ? '' : decodeCommandTag(result.held, 0, result.held.length);
+  return { result, effect: { tag, rows: digest?.value }, replay };
+}
+
+async function replaySame(
+  session: SessionState,
+  block: WritersBlock,
+  plan: ReplayPlan,
+  statement: Statement,
+  text: Buffer,
+  effect: Effect,
+  elapsedMs: number,
+): Promise<readonly FollowerFailure[]> {
+  const times = plan.kind === 'statement' ? plan.times : [];
+  // One of several statements has blanks in front, fewer than the bytes that its spans count.
+  const shift = Math.min(0, text.length - statement.span.end);
+  const own = times.length === 0 ? text : substitute(text, times, shift, await transactionTime(block));
+  beginFollowers(session, block);
+  return onFollowers(session, block.legs.followers, own, effect, elapsedMs);
+}
+
+/** The same text on every follower at once. */
+async function onFollowers(
+  session: SessionState,
+  legs: readonly FollowerLeg[],
+  text: Buffer,
+  expected: Effect,
+  elapsedMs: number,
+): Promise<readonly FollowerFailure[]> {
+  const watchdog = guard(
+    legs.map(({ lease }) => lease.backend),
+    followerDeadline(session, elapsedMs),
+  );
+  try {
+    const found = await Promise.all(
+      legs.map(({ node, lease }) => {
+        const receiver = new EffectReceiver();
+        lease.backend.query(text, receiver);
+        return session.cancellable(lease.backend, judge(node.label, receiver, expected));
+      }),
+    );
+    return found.flatMap((failure) => failure ?? []);
+  } finally {
+    watchdog.clear();
+  }
+}
+
+export function throwFailures(block: WritersBlock, failures: readonly FollowerFailure[]): void {
+  if (failures.length === 0) return;
+  const failed = new Set(failures.map(({ label }) => label));
+  const others = [block.legs.lead, ...block.legs.followers]
+    .map(({ node }) => node.label)
+    .filter((label) => !failed.has(label));
+  throw followerError(
+    failures,
+    others,
+    block.mode === 'implicit' ? 'rolled back' : 'will be rolled back with the transaction',
+  );
+}
+
+/** The lead's transaction time, with every digit and its offset, whatever the session's DateStyle. */
+async function transactionTime(block: WritersBlock): Promise<string> {
+  const answer = await block.legs.lead.lease.backend.ask(
+    `SELECT pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00'`,
+  );
+  const time = answer.rows[0]?.[0];
+  if (time === null || time === undefined) {
+    throw new PproxError('internal', { message: 'the lead did not tell its transaction time' });
+  }
+  return time;
+}
+
+function substitute(text: Buffer, times: readonly Nondeterminism[], shift: number, time: string): Buffer {
+  const parts: Buffer[] = [];
+  let at = 0;
+  for (const { span, type } of [...times].sort((a, b) => (a.span?.start ?? 0) - (b.span?.start ?? 0))) {
+    if (span === undefined) continue;
+    const value = `('${time}'::timestamptz)`;
+    parts.push(
+      text.subarray(at, span.start + shift),
+      Buffer.from(type === undefined || type === 'timestamptz' ? value : `(${value}::${type})`),
+    );
+    at = span.end + shift;
+  }
+  parts.push(text.subarray(at));
+  return Buffer.concat(parts);
+}
+
+/** What a statement leaves behind once every writer has it. */
+export async function keep(
+  session: SessionState,
+  block: WritersBlock,
+  statement: Statement,
+  replay: RowReplay | undefined,
+): Promise<void> {
+  const { command } = statement;
+  for (const pin of statement.pins) session.pins.add(pin);
+  if (command.kind === 'prepare') session.prepared.set(command.name, command.inner);
+  if (command.kind === 'deallocate') {
+    if (command.name === undefined) session.prepared.clear();
+    else session.prepared.delete(command.name);
+  }
+  if (changesCatalog(statement)) block.catalog = 'changed';
+  const { sequences } = session.services;
+  if (statement.sequences.calls === 'setval' || block.catalog === 'changed') sequences.forget();
+  for (const [sequence, { least, greatest }] of replay?.drawn ?? []) {
+    await sequences.reserve(session, sequence, greatest);
+    if (least !== greatest) await sequences.reserve(session, sequence, least);
+    session.pins.add('sequence value');
+  }
+}
+
+/** DDL, and what may contain any: a function, a procedure, a DO block. TRUNCATE may restart sequences. */
+function changesCatalog({ command, pins }: Statement): boolean {
+  return command.kind === 'definition' || command.kind === 'utility' || pins.includes('volatile function');
+}
+
+/** With one writer there is nobody to agree with. */
+async function writeAlone(session: SessionState, statement: Statement, text: Buffer): Promise<StatementEnd> {
+  const legs = await session.leaseLead();
+  const { backend } = legs.lead.lease;
+  try {
+    const relay = new Relay(session.link, backend, { completion: 'forward', parameters: 'forward' });
+    backend.query(text, relay);
+    const result = await session.cancellable(backend, relay.result);
+    session.noteParameters(backend);
+    if (result.error !== undefined) return FAILED;
+    for (const pin of statement.pins) session.pins.add(pin);
+    if (statement.command.kind === 'prepare') session.prepared.set(statement.command.name, statement.command.inner);
+    if (changesCatalog(statement)) session.services.catalog.forget();
+    if (session.cluster.positionSource.kind === 'lead') {
+      const answer = await backend.ask('SELECT pg_current_wal_insert_lsn()');
+      const lsn = answer.rows[0]?.[0];
+      if (lsn !== null && lsn !== undefined) session.position = session.cluster.reachable(parseLsn(lsn));
+    }
+    return { kind: 'done', held: undefined };
+  } finally {
+    await session.giveBack(legs);
+  }
+}
+
+/**
+ * What PostgreSQL does not allow in a transaction block runs on the lead, then on each follower. It cannot be undone:
+ * a failure behind the lead says where it ran and where not.
+ */
+export async function outsideBlock(session: SessionState, statement: Statement, text: Buffer): Promise<StatementEnd> {
+  const legs = await session.leaseWriters();
+  const { backend } = legs.lead.lease;
+  try {
+    const started = performance.now();
+    const relay = new Relay(session.link, backend, { completion: 'hold', parameters: 'forward' });
+    backend.query(text, relay);
+    const result = await session.cancellable(backend, relay.result);
+    session.noteParameters(backend);
+    if (result.error !== undefined) return FAILED;
+    session.services.catalog.forget();
+    session.services.sequences.forget();
+    const tag = result.held === undefined ? '' : decodeCommandTag(result.held, 0, result.held.length);
+    const failures = await onFollowers(
+      session,
+      legs.followers,
+      text,
+      { tag, rows: undefined },
+      performance.now() - started,
+    );
+    if (failures.length > 0) throw partly(legs.lead.node.label, legs.followers, failures);
+    for (const pin of statement.pins) session.pins.add(pin);
+    return { kind: 'done', held: result.held };
+  } catch (error) {
+    if (error instanceof BackendLostError) {
+      throw new PproxError('partly_executed', {
+        message: `the connection to ${legs.lead.node.label} was lost while it ran a statement that no transaction holds`,
+        detail: `${legs.lead.node.label}: unknown\n${legs.followers.map(({ node }) => `${node.label}: not run`).join('\n')}`,
+        hint: 'See on the lead what became of the statement, then run it again.',
+      });
+    }
+    throw error;
+  } finally {
+    await session.giveBack(legs);
+  }
+}
+
+function partly(lead: string, followers: readonly FollowerLeg[], failures: readonly FollowerFailure[]): PproxError {
+  const failed = new Map(failures.map((failure) => [failure.label, failure]));
+  const lines = followers.map(({ node }) => {
+    const failure = failed.get(node.label);
+    if (failure === undefined) return `${node.label}: done`;
+    return failure.kind === 'error' ? `${node.label}: not done (${failure.fields.message})` : `${node.label}: unknown`;
+  });
+  const [first] = failures;
+  return new PproxError('partly_executed', {
+    sqlstate: first?.kind === 'error' ? first.fields.code : undefined,
+    message: `the statement was executed on ${lead}, but not on every writer`,
+    detail: [`${lead}: done`, ...lines].join('\n'),
+    hint: 'PostgreSQL does not allow this statement in a transaction, so it cannot be undone. Run it on the other writers when they can.',
+  });
+}
