@@ -98,10 +98,10 @@ export class RawClient {
     }
   }
 
-  /** Asks for encryption; the answer, a single byte, is the next `EncryptionAnswer`. */
-  requestEncryption(kind: 'SSL' | 'GSS'): void {
+  /** Asks for encryption, with `behind` in the same write; the answer, a single byte, is an `EncryptionAnswer`. */
+  requestEncryption(kind: 'SSL' | 'GSS', behind: Uint8Array = Buffer.alloc(0)): void {
     this.#encryptionAnswers += 1;
-    this.send(kind === 'SSL' ? sslRequest() : gssEncRequest());
+    this.send(kind === 'SSL' ? sslRequest() : gssEncRequest(), behind);
   }
 
   /** Sends one Query and returns what it was answered with, up to ReadyForQuery or the end of the connection. */

@@ -1,0 +1,4 @@
+import { runConversations } from './conversations.ts';
+import { violations } from './violations.ts';
+
+runConversations('violations', violations);
