@@ -1,28 +1,24 @@
 /** Turns a group of scripts into tests: each is played on bare PostgreSQL and on the subject, with equal answers. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
-import { type Arena, openArena } from '../support/targets.ts';
-import { compareTranscripts, errorCodes, type Section } from '../support/transcript.ts';
-import { compareWriters } from './equality.ts';
+import { describe, it } from 'node:test';
+import { errorCodes, type Section } from '../support/transcript.ts';
+import { compareServers } from './contest.ts';
 import { type GroupName, groups } from './groups.ts';
 import { play } from './play.ts';
 import type { Script } from './script.ts';
 
-function describeDifferences(script: Script, expected: readonly Section[], actual: readonly Section[]): string[] {
-  return compareTranscripts(expected, actual).map(({ section, text }) => {
-    const what = section === 0 ? 'start-up' : (script.steps[section - 1]?.sql.slice(0, 300) ?? 'the end');
-    return `${script.name}, step ${section}: ${what}\n${text}`;
-  });
+/** What a section of the script's transcript answers. */
+export function stepOf(script: Script, section: number): string {
+  return section === 0 ? 'the start-up' : (script.steps[section - 1]?.sql.slice(0, 300) ?? 'the end');
 }
 
 /** What the script says about its own errors, against what PostgreSQL answered. */
-function assertWritten(script: Script, answers: readonly Section[]): void {
+export function assertWritten(script: Script, answers: readonly Section[]): void {
   const slips = script.steps.flatMap((step, index) => {
     const seen = errorCodes(answers[index + 1] ?? []).join(' ');
     const isExpected = seen === step.fails.join(' ') || seen === step.lacking;
-    return isExpected
-      ? []
-      : [`${step.sql.slice(0, 300)} → ${seen || 'succeeds'}, not ${step.fails.join(' ') || 'without an error'}`];
+    const outcome = `${seen || 'succeeds'}, not ${step.fails.join(' ') || 'without an error'}`;
+    return isExpected ? [] : [`${stepOf(script, index + 1)} → ${outcome}`];
   });
   assert.ok(slips.length === 0, `the script does not say what PostgreSQL answers:\n${slips.join('\n')}`);
   assert.equal(answers.length, script.steps.length + 2, 'one answer for each request, the start-up and the end');
@@ -31,32 +27,14 @@ function assertWritten(script: Script, answers: readonly Section[]): void {
 export function runBattery(name: GroupName): void {
   describe(`protocol battery: ${name}`, () => {
     const scripts: readonly Script[] = groups[name];
-    const database = `battery_${name}`;
-    const expected = new Map<Script, Section[]>();
-    let arena: Arena;
-
-    before(async () => {
-      arena = await openArena();
-      await arena.prepareBare(database);
-      for (const script of scripts) {
-        expected.set(script, await play(script, { ...arena.bare, user: arena.user, database }));
-      }
-      await arena.prepareSubject(database);
-    });
-    after(async () => arena?.stop());
+    const contest = compareServers(name, scripts, (script, target) => play(script, target));
 
     for (const script of scripts) {
       it(`answers ${script.name} as PostgreSQL does`, async () => {
-        const answers = expected.get(script) ?? [];
-        assertWritten(script, answers);
-        const actual = await play(script, { ...arena.subject, user: arena.user, database });
-        const differences = describeDifferences(script, answers, actual);
-        assert.ok(differences.length === 0, `\n${differences.join('\n')}`);
+        assertWritten(script, contest.expected(script));
+        contest.assertEqual(script, await play(script, contest.target), (section) => stepOf(script, section));
       });
     }
-
-    it('leaves the same rows on every writer', async () => {
-      assert.deepEqual(await compareWriters(arena.writers, database), []);
-    });
+    contest.conclude();
   });
 }

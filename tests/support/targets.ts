@@ -11,6 +11,9 @@ import type { Server } from '../../src/embedded/server.ts';
 import { sql } from './cluster.ts';
 import type { Address } from './raw-client.ts';
 
+/** pprox joins here: `openArena` then starts it with `startProxy`, in front of two writers and a reader. */
+export const subjectKind: 'bare' | 'pprox' = 'bare';
+
 export interface Arena {
   readonly kind: 'bare' | 'pprox';
   readonly user: string;

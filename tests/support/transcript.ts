@@ -37,7 +37,7 @@ function canonicalText(text: string): string {
 function showBytes(bytes: Buffer): string {
   const text = bytes.toString('utf8');
   const isText =
-    Buffer.from(text).equals(bytes) && bytes.every((byte) => byte >= 0x20 || byte === 0x09 || byte === 0x0a);
+    Buffer.from(text).equals(bytes) && bytes.every((byte) => byte >= 0x20 || [0x00, 0x09, 0x0a, 0x0d].includes(byte));
   return isText ? JSON.stringify(canonicalText(text)) : `0x${bytes.toString('hex')}`;
 }
 
