@@ -49,7 +49,8 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
   for (const warning of config.warnings) log.warn(warning);
   const registry = new CancelRegistry();
   const sessions = new Set<Session>();
-  let connections = 0;
+  /** Every client connection, those in start-up included. */
+  const sockets = new Set<Socket>();
   let counter = 0;
 
   async function serve(socket: Socket): Promise<void> {
@@ -83,8 +84,13 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
   }
 
   const listener = await listen([config.listen], (socket) => {
-    connections++;
-    socket.on('close', () => connections--);
+    // Start-ups hold a place each: as many as clients may, and no more.
+    if (sockets.size >= 2 * config.settings.maxClients) {
+      socket.destroy();
+      return;
+    }
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
     serve(socket).catch((error: unknown) => {
       log.error('internal error', { message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
       socket.destroy();
@@ -98,13 +104,14 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
     addresses: listener.addresses,
     cluster,
     get clients() {
-      return connections;
+      return sockets.size;
     },
     stop: async () => {
       const closed = listener.close();
       for (const session of sessions) session.drain();
       const cut = setTimeout(() => {
         for (const session of sessions) session.cut();
+        for (const socket of sockets) if (!socket.destroyed) farewell(socket);
       }, config.settings.drainMs);
       await closed;
       clearTimeout(cut);

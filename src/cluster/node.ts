@@ -75,6 +75,8 @@ export class Node {
   login(client: { user: string; database: string; parameters: ReadonlyMap<string, string> }): Login {
     const extra = new Map(Object.entries(this.dsn.parameters));
     for (const [name, value] of client.parameters) extra.set(name, value);
+    // A read that writes after all (a function that lies about itself) fails there instead of changing the reader alone.
+    if (this.role === 'reader') extra.set('default_transaction_read_only', 'on');
     return createLogin(this.dsn.user ?? client.user, this.dsn.database ?? client.database, this.dsn.password, extra);
   }
 

@@ -41,14 +41,13 @@ export async function commitBlock(
   const { positionSource } = cluster;
   const lead = commitLeg(block.legs.lead);
   const source = positionSource.kind === 'follower' ? block.legs.followers[positionSource.follower] : block.legs.lead;
-  const wrote = block.legs.begun.length > 0 || cluster.followers.length === 0;
   const outcome = await services.coordinator.commit({
     lead,
     followers: block.legs.begun.map(commitLeg),
     chain: options.chain,
     leadCommit: block.isolation === 'read committed' ? 'certain' : 'may fail',
     deferred: block.catalog === 'changed' || (await services.catalog.deferrable(session)) ? 'possible' : 'none',
-    position: positionSource.kind === 'none' || source === undefined || !wrote ? undefined : source.lease.backend,
+    position: positionSource.kind === 'none' ? undefined : source?.lease.backend,
   });
   switch (outcome.kind) {
     case 'committed':

@@ -2,12 +2,14 @@
 import type { Backend } from '../backend/backend.ts';
 import type { Lease } from '../backend/pool.ts';
 import { BackendLostError } from '../backend/receiver.ts';
+import { assert } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Route, Statement } from '../sql/statement.ts';
-import { Relay, type RelayResult } from './relay.ts';
+import { READ_ONLY, Relay, type RelayResult } from './relay.ts';
 import { resolveRoute } from './route.ts';
 import type { SessionState } from './state.ts';
 import { DONE, FAILED, type StatementEnd } from './statement-end.ts';
+import { writeStatement } from './write.ts';
 
 /** Forwards one query's reply from `backend`; a cancel of the client reaches it. */
 async function relay(
@@ -19,6 +21,7 @@ async function relay(
   const forward = new Relay(session.link, backend, {
     completion: 'forward',
     parameters: source === 'lead' ? 'forward' : 'swallow',
+    readOnlyError: source === 'reader' && session.block.kind === 'none' ? 'withhold' : undefined,
   });
   backend.query(text, forward);
   try {
@@ -86,10 +89,13 @@ export async function readAnywhere(
   }
   const lease = await leaseReader(session);
   if (lease === undefined) return readOnLead(session, statement, text);
+  let writes: 'no' | 'yes' = 'no';
   try {
-    const { result } = await relay(session, lease.backend, text, 'reader');
+    const { result, relay: forward } = await relay(session, lease.backend, text, 'reader');
     await session.settle(lease.backend);
-    return result.error === undefined ? DONE : FAILED;
+    if (result.error?.code !== READ_ONLY || forward.forwarded === 'something')
+      return result.error === undefined ? DONE : FAILED;
+    writes = 'yes';
   } catch (error) {
     // Nothing has reached the client, and a read may be asked twice.
     if (!(error instanceof BackendLostError) || session.services.settings.readerFailure === 'error') throw error;
@@ -98,6 +104,10 @@ export async function readAnywhere(
   } finally {
     lease.release('reuse');
   }
+  assert(writes === 'yes', 'a read that was not answered writes');
+  session.log.info('a read turned out to write', { node: statement.node });
+  session.pins.add('volatile function');
+  return writeStatement(session, statement, text);
 }
 
 /** The first statement of a read-only block decides where the block is. */
@@ -162,6 +172,7 @@ async function keep(session: SessionState, statement: Statement): Promise<void> 
   }
   if (statement.sequences.calls === 'nextval') {
     await session.services.sequences.afterNextval(session, statement.sequences.names);
+    if (session.block.kind === 'none') await session.rememberPosition();
   }
 }
 

@@ -22,12 +22,17 @@ export interface RelayResult {
 export interface RelayOptions {
   /** `hold`: the last CommandComplete waits in the result. */
   readonly completion: 'forward' | 'hold';
+  /** `withhold`: 25006 as the first word of the reply is not forwarded: the statement writes after all, elsewhere. */
+  readonly readOnlyError?: 'withhold' | undefined;
   /** The lead's settings are the client's settings; a reader's or follower's are nobody's business. */
   readonly parameters: 'forward' | 'swallow';
   readonly digest?: RowDigest | undefined;
   /** Told when the server asks for COPY data; its CopyInResponse is handed over, not forwarded. */
   readonly onCopyIn?: ((frame: Buffer) => void) | undefined;
 }
+
+/** read_only_sql_transaction */
+export const READ_ONLY = '25006';
 
 const PLAIN: WatchTable = watchTable({
   [BackendTag.CopyInResponse]: Watch.take,
@@ -108,6 +113,14 @@ export class Relay implements Receiver {
       case BackendTag.ErrorResponse:
         this.#error = decodeErrorFields(chunk, start, end);
         if (this.#voice === 'muted') return;
+        if (
+          this.#options.readOnlyError === 'withhold' &&
+          this.#error.code === READ_ONLY &&
+          this.forwarded === 'nothing'
+        ) {
+          this.#chunk = undefined; // at most a RowDescription
+          return;
+        }
         break;
       default:
         break;

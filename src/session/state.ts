@@ -9,7 +9,7 @@ import type { Login } from '../backend/login.ts';
 import type { Answer, Lost } from '../backend/receiver.ts';
 import type { Catalog, CatalogAsker } from '../cluster/catalog.ts';
 import type { Cluster } from '../cluster/cluster.ts';
-import type { Lsn } from '../cluster/lsn.ts';
+import { type Lsn, parseLsn } from '../cluster/lsn.ts';
 import type { Node } from '../cluster/node.ts';
 import type { Coordinator } from '../commit/coordinator.ts';
 import type { Settings } from '../config/config.ts';
@@ -311,6 +311,19 @@ export class SessionState implements CatalogAsker, SequenceScope {
     } finally {
       if (open === undefined) await this.giveBack(legs);
     }
+  }
+
+  /** After a write that no COMMIT of ours has ended: a reader must have replayed up to here before it serves the session. */
+  async rememberPosition(): Promise<void> {
+    const { positionSource } = this.cluster;
+    if (positionSource.kind === 'none') return;
+    const text = 'SELECT pg_current_wal_insert_lsn()';
+    const rows =
+      positionSource.kind === 'lead'
+        ? await this.askLead(text)
+        : (await this.askFollowers(text))[positionSource.follower];
+    const lsn = rows?.[0]?.[0];
+    if (lsn !== null && lsn !== undefined) this.position = this.cluster.reachable(parseLsn(lsn));
   }
 
   fail(error: PproxError): void {

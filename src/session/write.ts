@@ -12,7 +12,6 @@ import {
 import type { ReplayPlan } from '../fanout/plan.ts';
 import { RowDigest } from '../fanout/row-digest.ts';
 import { RowReplay } from '../fanout/row-replay.ts';
-import { parseLsn } from '../cluster/lsn.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Nondeterminism, Statement } from '../sql/statement.ts';
 import { decodeCommandTag } from '../wire/backend.ts';
@@ -235,6 +234,7 @@ function changesCatalog({ command, pins }: Statement): boolean {
 async function writeAlone(session: SessionState, statement: Statement, text: Buffer): Promise<StatementEnd> {
   const legs = await session.leaseLead();
   const { backend } = legs.lead.lease;
+  let answered: 'no' | 'yes' = 'no';
   try {
     const relay = new Relay(session.link, backend, { completion: 'forward', parameters: 'forward' });
     backend.query(text, relay);
@@ -244,14 +244,11 @@ async function writeAlone(session: SessionState, statement: Statement, text: Buf
     for (const pin of statement.pins) session.pins.add(pin);
     if (statement.command.kind === 'prepare') session.prepared.set(statement.command.name, statement.command.inner);
     if (changesCatalog(statement)) session.services.catalog.forget();
-    if (session.cluster.positionSource.kind === 'lead') {
-      const answer = await backend.ask('SELECT pg_current_wal_insert_lsn()');
-      const lsn = answer.rows[0]?.[0];
-      if (lsn !== null && lsn !== undefined) session.position = session.cluster.reachable(parseLsn(lsn));
-    }
+    answered = 'yes';
     return { kind: 'done', held: undefined };
   } finally {
     await session.giveBack(legs);
+    if (answered === 'yes') await session.rememberPosition();
   }
 }
 
@@ -262,6 +259,7 @@ async function writeAlone(session: SessionState, statement: Statement, text: Buf
 export async function outsideBlock(session: SessionState, statement: Statement, text: Buffer): Promise<StatementEnd> {
   const legs = await session.leaseWriters();
   const { backend } = legs.lead.lease;
+  let ran: 'not everywhere' | 'everywhere' = 'not everywhere';
   try {
     const started = performance.now();
     const relay = new Relay(session.link, backend, { completion: 'hold', parameters: 'forward' });
@@ -281,6 +279,7 @@ export async function outsideBlock(session: SessionState, statement: Statement, 
     );
     if (failures.length > 0) throw partly(legs.lead.node.label, legs.followers, failures);
     for (const pin of statement.pins) session.pins.add(pin);
+    ran = 'everywhere';
     return { kind: 'done', held: result.held };
   } catch (error) {
     if (error instanceof BackendLostError) {
@@ -293,6 +292,7 @@ export async function outsideBlock(session: SessionState, statement: Statement, 
     throw error;
   } finally {
     await session.giveBack(legs);
+    if (ran === 'everywhere') await session.rememberPosition();
   }
 }
 
