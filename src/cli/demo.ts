@@ -35,6 +35,7 @@ const echoMs = 1_000;
 /** Runs until a signal stops it. Returns the exit status: 0 after a clean stop, 1 when it did not come up. */
 export async function runDemo(options: DemoOptions): Promise<number> {
   const stop = new StopSignal();
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe);
   try {
     await assertFree(options.listen);
     say('pprox demo: starting three PostgreSQL servers');
@@ -58,7 +59,13 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     return 1;
   } finally {
     stop.dispose();
+    for (const stream of [process.stdout, process.stderr]) stream.off('error', ignoreClosedPipe);
   }
+}
+
+/** Whoever read our output (`npm start | head`) has gone: the demo goes on without an audience. */
+function ignoreClosedPipe(error: unknown): void {
+  if (systemCode(error) !== 'EPIPE') throw error;
 }
 
 async function serve(options: DemoOptions, cluster: Cluster, stop: StopSignal): Promise<number> {

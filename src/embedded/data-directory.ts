@@ -1,5 +1,4 @@
 /** Data directories: made by initdb, copied from a template, turned into a standby. All of it under the servers' account. */
-import { createHash } from 'node:crypto';
 import { chmodSync, chownSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Account, type Outcome, runAs } from './account.ts';
@@ -54,13 +53,8 @@ export async function copyDataDirectory(
  */
 export async function template(binaries: Binaries, account: Account, writer: number): Promise<string> {
   const uid = account.kind === 'other' ? account.uid : (process.getuid?.() ?? 0);
-  const key = createHash('sha256')
-    .update(`1 ${binaries.version} ${binaries.postgres} ${uid}`)
-    .digest('hex')
-    .slice(0, 12);
-  const tree = await cachedTree(`data-${binaries.version}-${key}-${writer}`, (directory) =>
-    initialiseBelow(binaries, account, directory),
-  );
+  const name = `data-${binaries.version}-user-${uid}-w${writer + 1}`;
+  const tree = await cachedTree(name, (directory) => initialiseBelow(binaries, account, directory));
   return join(tree, 'data');
 }
 

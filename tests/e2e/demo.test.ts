@@ -50,6 +50,16 @@ test('a second signal a moment later ends the wait for a proxy that does not sto
   assert.ok(demo.output().endsWith('stopped\n'));
 });
 
+test('a reader of its output that goes away does not end the demo', async () => {
+  const { demo } = await startDemo();
+  await demo.says('pprox demo');
+  demo.process.stdout?.destroy();
+  await sleep(3_000); // it writes more meanwhile
+  assert.equal(demo.process.exitCode, null);
+  demo.process.kill('SIGTERM');
+  assert.equal(await demo.ended, 0);
+});
+
 test('a signal while the servers start ends the start', async () => {
   const { demo } = await startDemo();
   await demo.says('initialising');

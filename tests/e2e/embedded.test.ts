@@ -12,7 +12,7 @@ import { startCluster } from '../../src/embedded/cluster.ts';
 import { isOwnershipFile } from '../../src/embedded/ownership.ts';
 import { identify, isAlive } from '../../src/embedded/process-identity.ts';
 import { type Child, startNode } from '../support/child.ts';
-import { dump, sql, startTestCluster } from '../support/cluster.ts';
+import { dump, freeze, sql, startTestCluster, thaw, withConnection } from '../support/cluster.ts';
 
 /** Removed after every test of the file, when no cluster uses them any more. */
 const folders: string[] = [];
@@ -84,6 +84,22 @@ test('older majors run, beside newer ones too, each with settings and access rul
   await connectGuarded(w1.port, 'wrong');
   await connectGuarded(w2.port, 'secret');
   await assert.rejects(connectGuarded(w2.port, 'wrong'), { code: '28P01' });
+});
+
+test('a frozen server holds its connections and answers nothing until it is thawed', async () => {
+  const { w1, w2 } = await startTestCluster({ reader: false });
+  await withConnection(w2, undefined, async (client) => {
+    freeze(w2);
+    let answered = false;
+    const answer = client.query('SELECT 1').then(() => {
+      answered = true;
+    });
+    for (let round = 0; round < 10; round += 1) await sql(w1, 'SELECT 1'); // another server is not held up
+    assert.ok(!answered);
+    thaw(w2);
+    await answer;
+  });
+  freeze(w2); // for the clean-up after the test
 });
 
 describe('the data folder', () => {

@@ -1,7 +1,9 @@
 /** Real servers for a test file, and a direct view of each of them. */
+import { spawnSync } from 'node:child_process';
 import { after } from 'node:test';
 import pg from 'pg';
 import { type Cluster, type ClusterOptions, startCluster } from '../../src/embedded/cluster.ts';
+import { systemCode } from '../../src/embedded/failure.ts';
 import type { Server } from '../../src/embedded/server.ts';
 
 export type Row = Readonly<Record<string, unknown>>;
@@ -19,7 +21,10 @@ export interface TestCluster extends Cluster {
  */
 export async function startTestCluster(options: Partial<ClusterOptions> = {}): Promise<TestCluster> {
   const cluster = await startCluster({ writers: 2, reader: true, durability: 'none', ...options });
-  after(() => cluster.stop('immediate'));
+  after(async () => {
+    for (const server of [...cluster.writers, ...(cluster.reader === undefined ? [] : [cluster.reader])]) thaw(server);
+    await cluster.stop('immediate');
+  });
   const writer = (index: number): Server => {
     const server = cluster.writers[index];
     if (server === undefined) throw new Error(`this cluster has no w${index + 1}`);
@@ -38,6 +43,32 @@ export async function startTestCluster(options: Partial<ClusterOptions> = {}): P
       return cluster.reader;
     },
   };
+}
+
+/**
+ * Stops every process of the server in its tracks (SIGSTOP): connections stay open and say nothing, new ones are accepted
+ * by the kernel and not answered. `thaw` lets it go on; so does the end of the test.
+ */
+export function freeze(server: Server): void {
+  signalAll(server, 'SIGSTOP');
+}
+
+export function thaw(server: Server): void {
+  signalAll(server, 'SIGCONT');
+}
+
+/** The postmaster first, so that it starts no backend that is not seen; backends are process groups of their own. */
+function signalAll(server: Server, signal: 'SIGSTOP' | 'SIGCONT'): void {
+  if (server.pid === undefined) return;
+  server.kill(signal);
+  const { stdout } = spawnSync('pgrep', ['-P', String(server.pid)], { encoding: 'utf8' });
+  for (const pid of stdout.split('\n').filter((line) => line !== '')) {
+    try {
+      process.kill(Number(pid), signal);
+    } catch (error) {
+      if (systemCode(error) !== 'ESRCH') throw error; // a backend that has just ended
+    }
+  }
 }
 
 /** Runs `text` on that server itself, past any proxy, and returns the rows of its last statement. Values as `pg` parses them. */
