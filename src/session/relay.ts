@@ -4,6 +4,7 @@
  */
 import type { Backend } from '../backend/backend.ts';
 import { BackendLostError, type Lost, type Receiver } from '../backend/receiver.ts';
+import { assert } from '../lib/assert.ts';
 import type { RowDigest } from '../fanout/row-digest.ts';
 import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts';
 import { Watch, type WatchTable, watchTable } from '../wire/frame-scan.ts';
@@ -15,7 +16,7 @@ export interface RelayResult {
   readonly status: number;
   /** The reply ended in an ErrorResponse, which the client has been sent. */
   readonly error: ErrorFields | undefined;
-  /** CommandComplete or EmptyQueryResponse as it came, where it was held back. */
+  /** CommandComplete or EmptyQueryResponse as it came, with what came behind it, where it was held back. */
   readonly held: Buffer | undefined;
 }
 
@@ -80,7 +81,11 @@ export class Relay implements Receiver {
   }
 
   run(chunk: Buffer, start: number, end: number): void {
-    if (this.#held !== undefined) this.#forwardHeld();
+    if (this.#held !== undefined) {
+      // Settings and notifications that the server tells behind the completion stay behind it.
+      this.#held = Buffer.concat([this.#held, chunk.subarray(start, end)]);
+      return;
+    }
     if (this.#chunk === chunk && this.#end === start) {
       this.#end = end;
       return;
@@ -100,7 +105,8 @@ export class Relay implements Receiver {
       case BackendTag.CommandComplete:
       case BackendTag.EmptyQueryResponse:
         if (this.#options.completion === 'forward') break;
-        if (this.#held !== undefined) this.#forwardHeld();
+        assert(this.#held === undefined, 'a held reply is of one statement');
+        this.flush();
         this.#held = Buffer.from(chunk.subarray(start, end));
         return;
       case BackendTag.ParameterStatus:
@@ -150,16 +156,6 @@ export class Relay implements Receiver {
   lost(lost: Lost): void {
     this.flush();
     this.#reject(new BackendLostError(lost));
-  }
-
-  /** Only the last completion of a reply waits: what comes behind it (a rewritten query's next statement) frees it. */
-  #forwardHeld(): void {
-    const held = this.#held;
-    this.#held = undefined;
-    if (held === undefined) return;
-    this.flush();
-    this.#client.sendFrom(this.#source.channel, held);
-    this.forwarded = 'something';
   }
 }
 

@@ -35,7 +35,6 @@ export class Session {
   readonly #registry: CancelRegistry;
   readonly #packet: StartupPacket & { kind: 'startup' };
   readonly #log: Log;
-  #work: 'idle' | 'busy' = 'idle';
   #closing: 'no' | 'when idle' = 'no';
   #reason: CloseReason = 'client disconnected';
 
@@ -67,7 +66,7 @@ export class Session {
     this.#link.onGone = () => this.#state.cancel();
     this.#state.onPinnedLost = (lost) => {
       // A query in hand hears of it by itself.
-      if (this.#work === 'busy') return;
+      if (this.#state.work === 'busy') return;
       this.#reason = 'server session lost';
       endPinned(this.#state, lost);
     };
@@ -100,7 +99,7 @@ export class Session {
   /** The proxy is stopping: an idle session ends now, another with its transaction. */
   drain(): void {
     this.#closing = 'when idle';
-    if (this.#work === 'idle' && this.#state.block.kind === 'none') this.#shutDown();
+    if (this.#state.work === 'idle' && this.#state.block.kind === 'none') this.#shutDown();
   }
 
   /** The proxy waits no longer. */
@@ -187,7 +186,7 @@ export class Session {
     /** After an extended-protocol error, everything up to Sync is skipped. */
     let mode: 'reading' | 'skipping to sync' = 'reading';
     for (;;) {
-      this.#work = 'idle';
+      this.#state.becomeIdle();
       if (this.#closing === 'when idle' && this.#state.block.kind === 'none') return this.#shutDown();
       let message: FrontendMessage | undefined;
       try {
@@ -197,7 +196,7 @@ export class Session {
         throw error;
       }
       if (message === undefined) return undefined;
-      this.#work = 'busy';
+      this.#state.work = 'busy';
       const { tag, body } = message;
       if (tag === FrontendTag.Terminate) {
         this.#reason = 'client terminated';

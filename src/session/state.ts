@@ -76,6 +76,9 @@ const LEAD_ONLY_PINS: ReadonlySet<PinReason> = new Set<PinReason>([
 ]);
 const READ_NEUTRAL_PINS: ReadonlySet<PinReason> = new Set<PinReason>(['sequence value', 'listen', 'advisory lock']);
 
+/** Notifications kept for a busy session before its server is not read any further. */
+const WAITING_BYTES = 1024 * 1024;
+
 /** Sessions that may see names of their own, or mean other things by them. */
 const OWN_CATALOG_PINS: readonly PinReason[] = ['setting', 'temporary object', 'volatile function'];
 
@@ -91,6 +94,10 @@ export class SessionState implements CatalogAsker, SequenceScope {
   readonly prepared = new Map<string, Statement>();
   /** A reader must have replayed this far before it serves this session. */
   position: Lsn | undefined;
+  work: 'idle' | 'busy' = 'busy';
+  /** Notifications and settings that came while a query was in hand. */
+  readonly #waitingFrames: Buffer[] = [];
+  #waitingBytes = 0;
   /** Told when the pinned server session ends by itself while no query is in hand. */
   onPinnedLost: ((lost: Lost) => void) | undefined;
   #pinned: Legs | undefined;
@@ -152,6 +159,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
   async leaseLead(): Promise<Legs> {
     if (this.#pinned !== undefined) {
       this.#pinned.lead.lease.withdraw();
+      this.#pinned.lead.lease.backend.channel.release('session busy');
       return this.#pinned;
     }
     const node = this.cluster.lead;
@@ -340,8 +348,23 @@ export class SessionState implements CatalogAsker, SequenceScope {
     backend.listener = {
       asyncMessage: (tag, frame) => {
         if (tag === BackendTag.ParameterStatus) this.noteParameters(backend);
-        this.link.send(frame);
+        if (this.work === 'idle') {
+          this.link.send(frame);
+          return;
+        }
+        // A reply of another server is on its way to the client, perhaps in the middle of a row.
+        this.#waitingFrames.push(frame);
+        this.#waitingBytes += frame.length;
+        if (this.#waitingBytes > WAITING_BYTES) backend.channel.brake('session busy');
       },
     };
+  }
+
+  /** Between queries: what the pinned server session has said meanwhile. */
+  becomeIdle(): void {
+    this.work = 'idle';
+    for (const frame of this.#waitingFrames.splice(0)) this.link.send(frame);
+    this.#waitingBytes = 0;
+    this.#pinned?.lead.lease.backend.channel.release('session busy');
   }
 }
