@@ -21,9 +21,9 @@ const int4pl = 177;
 /** Message types and, for errors, their SQLSTATE. */
 async function answers(client: RawClient, readies: number, ...parts: readonly Buffer[]): Promise<string[]> {
   const from = client.messages.length;
-  const before = client.readies;
+  const already = client.readies;
   client.send(...parts);
-  await client.waitReady(before + readies);
+  await client.waitReady(already + readies);
   const lines = transcript(client.messages.slice(from), client.isClosed).flat();
   return lines.map((line) => (line.startsWith('ErrorResponse') ? `error ${errorCodes([line]).join('')}` : line));
 }

@@ -5,14 +5,17 @@
  * `PPROX_TEST_SUBJECT=bare` compares PostgreSQL with itself, which proves the battery and not pprox.
  * `PPROX_TEST_MAJOR` is the servers' major version.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { loadConfig } from '../../src/config/load.ts';
 import type { Major } from '../../src/embedded/binaries.ts';
 import { type Cluster, startCluster } from '../../src/embedded/cluster.ts';
 import type { Server } from '../../src/embedded/server.ts';
+import { createLog } from '../../src/lib/log.ts';
+import { type Proxy, startProxy } from '../../src/proxy.ts';
 import { sql } from './cluster.ts';
 import type { Address } from './raw-client.ts';
 
-/** pprox joins here: `openArena` then starts it with `startProxy`, in front of two writers and a reader. */
-export const subjectKind: 'bare' | 'pprox' = 'bare';
+export const subjectKind: 'bare' | 'pprox' = process.env['PPROX_TEST_SUBJECT'] === 'bare' ? 'bare' : 'pprox';
 
 export interface Arena {
   readonly kind: 'bare' | 'pprox';
@@ -53,6 +56,7 @@ function addressOf(server: Server): Address {
   return { host: server.host, port: server.port };
 }
 
+/** One server, compared with itself. */
 async function bareArena(): Promise<Arena> {
   const cluster = await startCluster({ writers: 1, reader: false, durability: 'none', major: chosenMajor() });
   const lead = first(cluster);
@@ -68,6 +72,64 @@ async function bareArena(): Promise<Arena> {
   };
 }
 
+/** pprox in this process, in front of two writers and a replica of the first. */
+async function pproxArena(): Promise<Arena> {
+  const cluster = await startCluster({ writers: 2, reader: true, durability: 'none', major: chosenMajor() });
+  try {
+    const lead = first(cluster);
+    const proxy = await startSubject(cluster);
+    return {
+      kind: 'pprox',
+      user: 'postgres',
+      bare: addressOf(lead),
+      subject: boundTo(proxy),
+      writers: cluster.writers,
+      prepareBare: (database) => freshDatabase(lead, database),
+      prepareSubject: async (database) => {
+        await Promise.all(cluster.writers.map((writer) => freshDatabase(writer, database)));
+        if (cluster.reader !== undefined) await replayed(lead, cluster.reader);
+      },
+      stop: async () => {
+        await proxy.stop();
+        await cluster.stop('immediate');
+      },
+    };
+  } catch (error) {
+    await cluster.stop('immediate');
+    throw error;
+  }
+}
+
+function startSubject(cluster: Cluster): Promise<Proxy> {
+  const dsn = (server: Server) => `postgresql://${server.host}:${server.port}`;
+  const loaded = loadConfig({
+    PG_WRITERS_CSV: cluster.writers.map(dsn).join(','),
+    ...(cluster.reader === undefined ? {} : { PG_READER_DSN: dsn(cluster.reader) }),
+  });
+  if (loaded.kind !== 'config') throw new Error(JSON.stringify(loaded));
+  const listen = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
+  return startProxy({ ...loaded.config, listen, warnings: [] }, createLog('error'));
+}
+
+function boundTo(proxy: Proxy): Address {
+  const [address] = proxy.addresses;
+  if (address?.kind !== 'tcp') throw new Error('the proxy listens on no TCP address');
+  return { host: '127.0.0.1', port: address.port };
+}
+
+const replayPatienceMs = 30_000;
+
+/** Until the reader has everything that the lead has now. */
+async function replayed(lead: Server, reader: Server): Promise<void> {
+  const [row] = await sql(lead, 'SELECT pg_current_wal_flush_lsn()::text AS position');
+  const caughtUp = `SELECT pg_last_wal_replay_lsn() >= '${String(row?.['position'])}' AS done`;
+  const deadline = Date.now() + replayPatienceMs;
+  while ((await sql(reader, caughtUp))[0]?.['done'] !== true) {
+    if (Date.now() > deadline) throw new Error(`the reader did not catch up within ${replayPatienceMs} ms`);
+    await sleep(20);
+  }
+}
+
 export function openArena(): Promise<Arena> {
-  return bareArena();
+  return subjectKind === 'bare' ? bareArena() : pproxArena();
 }
