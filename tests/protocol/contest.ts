@@ -61,6 +61,9 @@ export function compareServers<Item extends { readonly name: string }>(
       it('leaves the same rows and definitions on every writer', async () => {
         assert.deepEqual(await compareWriters(opened().writers, database), []);
       });
+      it('makes the subject log no error of its own', () => {
+        assert.deepEqual(opened().complaints(), []);
+      });
       it('needs every difference that is declared for it', () => {
         const declared = opened().kind === 'bare' ? [] : declaredFor([topic, ...items.map(({ name }) => name)]);
         assert.deepEqual([...used].toSorted(), declared.toSorted());

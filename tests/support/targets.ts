@@ -6,13 +6,11 @@
  * `PPROX_TEST_MAJOR` is the servers' major version.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { loadConfig } from '../../src/config/load.ts';
 import type { Major } from '../../src/embedded/binaries.ts';
 import { type Cluster, startCluster } from '../../src/embedded/cluster.ts';
 import type { Server } from '../../src/embedded/server.ts';
-import { createLog } from '../../src/lib/log.ts';
-import { type Proxy, startProxy } from '../../src/proxy.ts';
 import { sql } from './cluster.ts';
+import { startTestProxy, type TestProxy } from './proxy.ts';
 import type { Address } from './raw-client.ts';
 
 export const subjectKind: 'bare' | 'pprox' = process.env['PPROX_TEST_SUBJECT'] === 'bare' ? 'bare' : 'pprox';
@@ -29,6 +27,8 @@ export interface Arena {
   prepareBare(database: string): Promise<void>;
   /** The same for the subject, in place of the bare server's: that one is the lead as well. */
   prepareSubject(database: string): Promise<void>;
+  /** What the subject has logged as errors: it has none that a client could cause. */
+  complaints(): readonly string[];
   stop(): Promise<void>;
 }
 
@@ -68,6 +68,7 @@ async function bareArena(): Promise<Arena> {
     writers: [lead],
     prepareBare: (database) => freshDatabase(lead, database),
     prepareSubject: (database) => freshDatabase(lead, database),
+    complaints: () => [],
     stop: () => cluster.stop('immediate'),
   };
 }
@@ -82,13 +83,17 @@ async function pproxArena(): Promise<Arena> {
       kind: 'pprox',
       user: 'postgres',
       bare: addressOf(lead),
-      subject: boundTo(proxy),
+      subject: { host: proxy.host, port: proxy.port },
       writers: cluster.writers,
       prepareBare: (database) => freshDatabase(lead, database),
       prepareSubject: async (database) => {
         await Promise.all(cluster.writers.map((writer) => freshDatabase(writer, database)));
         if (cluster.reader !== undefined) await replayed(lead, cluster.reader);
       },
+      complaints: () =>
+        proxy.lines
+          .filter(({ level }) => level === 'error')
+          .map(({ event, fields }) => `${event} ${JSON.stringify(fields)}`),
       stop: async () => {
         await proxy.stop();
         await cluster.stop('immediate');
@@ -100,21 +105,10 @@ async function pproxArena(): Promise<Arena> {
   }
 }
 
-function startSubject(cluster: Cluster): Promise<Proxy> {
+function startSubject(cluster: Cluster): Promise<TestProxy> {
+  // Without a user: the servers' is the client's.
   const dsn = (server: Server) => `postgresql://${server.host}:${server.port}`;
-  const loaded = loadConfig({
-    PG_WRITERS_CSV: cluster.writers.map(dsn).join(','),
-    ...(cluster.reader === undefined ? {} : { PG_READER_DSN: dsn(cluster.reader) }),
-  });
-  if (loaded.kind !== 'config') throw new Error(JSON.stringify(loaded));
-  const listen = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
-  return startProxy({ ...loaded.config, listen, warnings: [] }, createLog('error'));
-}
-
-function boundTo(proxy: Proxy): Address {
-  const [address] = proxy.addresses;
-  if (address?.kind !== 'tcp') throw new Error('the proxy listens on no TCP address');
-  return { host: '127.0.0.1', port: address.port };
+  return startTestProxy({ writers: cluster.writers.map(dsn), reader: cluster.reader && dsn(cluster.reader) });
 }
 
 const replayPatienceMs = 30_000;
