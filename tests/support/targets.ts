@@ -6,11 +6,13 @@
  * `PPROX_TEST_MAJOR` is the servers' major version.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { loadConfig } from '../../src/config/load.ts';
 import type { Major } from '../../src/embedded/binaries.ts';
 import { type Cluster, startCluster } from '../../src/embedded/cluster.ts';
 import type { Server } from '../../src/embedded/server.ts';
+import type { Log, LogFields } from '../../src/lib/log.ts';
+import { type Proxy, startProxy } from '../../src/proxy.ts';
 import { sql } from './cluster.ts';
-import { startTestProxy, type TestProxy } from './proxy.ts';
 import type { Address } from './raw-client.ts';
 
 export const subjectKind: 'bare' | 'pprox' = process.env['PPROX_TEST_SUBJECT'] === 'bare' ? 'bare' : 'pprox';
@@ -78,22 +80,20 @@ async function pproxArena(): Promise<Arena> {
   const cluster = await startCluster({ writers: 2, reader: true, durability: 'none', major: chosenMajor() });
   try {
     const lead = first(cluster);
-    const proxy = await startSubject(cluster);
+    const complaints: string[] = [];
+    const proxy = await startSubject(cluster, complaints);
     return {
       kind: 'pprox',
       user: 'postgres',
       bare: addressOf(lead),
-      subject: { host: proxy.host, port: proxy.port },
+      subject: boundTo(proxy),
       writers: cluster.writers,
       prepareBare: (database) => freshDatabase(lead, database),
       prepareSubject: async (database) => {
         await Promise.all(cluster.writers.map((writer) => freshDatabase(writer, database)));
         if (cluster.reader !== undefined) await replayed(lead, cluster.reader);
       },
-      complaints: () =>
-        proxy.lines
-          .filter(({ level }) => level === 'error')
-          .map(({ event, fields }) => `${event} ${JSON.stringify(fields)}`),
+      complaints: () => complaints,
       stop: async () => {
         await proxy.stop();
         await cluster.stop('immediate');
@@ -105,10 +105,28 @@ async function pproxArena(): Promise<Arena> {
   }
 }
 
-function startSubject(cluster: Cluster): Promise<TestProxy> {
+function startSubject(cluster: Cluster, complaints: string[]): Promise<Proxy> {
   // Without a user: the servers' is the client's.
   const dsn = (server: Server) => `postgresql://${server.host}:${server.port}`;
-  return startTestProxy({ writers: cluster.writers.map(dsn), reader: cluster.reader && dsn(cluster.reader) });
+  const loaded = loadConfig({
+    PG_WRITERS_CSV: cluster.writers.map(dsn).join(','),
+    ...(cluster.reader === undefined ? {} : { PG_READER_DSN: dsn(cluster.reader) }),
+  });
+  if (loaded.kind !== 'config') throw new Error(JSON.stringify(loaded));
+  const listen = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
+  return startProxy({ ...loaded.config, listen, warnings: [] }, complaintsOnly(complaints));
+}
+
+function complaintsOnly(complaints: string[]): Log {
+  const ignore = (): void => undefined;
+  const error = (event: string, fields: LogFields = {}) => complaints.push(`${event} ${JSON.stringify(fields)}`);
+  return { debug: ignore, info: ignore, warn: ignore, error };
+}
+
+function boundTo(proxy: Proxy): Address {
+  const [address] = proxy.addresses;
+  if (address?.kind !== 'tcp') throw new Error('the proxy listens on no TCP address');
+  return { host: '127.0.0.1', port: address.port };
 }
 
 const replayPatienceMs = 30_000;
