@@ -347,8 +347,9 @@ export function connectBackend(options: BackendOptions, timeoutMs: number): Prom
     const fail = (failure: HandshakeFailure): void => {
       clearTimeout(timer);
       backend.onClosed = undefined;
-      backend.close('server start-up failed');
+      // First come first told: closing makes the handshake hear of a loss as well.
       reject(new ConnectError(failure));
+      backend.close('server start-up failed');
     };
     const timer = setTimeout(() => {
       const message = `no answer within ${timeoutMs} ms`;
