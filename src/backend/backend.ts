@@ -75,6 +75,8 @@ export class Backend {
   #fatal: ErrorFields | undefined;
   #lost: Lost | undefined;
   #drainWaiters: (() => void)[] = [];
+  /** When the last bytes came, or the oldest owed reply was asked for. */
+  #heardAt = Date.now();
 
   constructor(socket: Socket, address: Address) {
     this.address = address;
@@ -103,6 +105,11 @@ export class Backend {
     return this.#state === 'open' && this.#ledger.length === 0;
   }
 
+  /** How long a reply has been owed without a byte of it, in ms; 0 where none is owed, or we are the ones who do not read. */
+  silentMs(now: number): number {
+    return this.#ledger.length === 0 || this.#channel.braked ? 0 : now - this.#heardAt;
+  }
+
   /** Bytes forwarded so far end inside a frame: nothing can be put behind them. */
   get insideFrame(): boolean {
     return this.#scanner.insideFrame;
@@ -124,6 +131,7 @@ export class Backend {
       return;
     }
     assert(this.#ledger.length < LEDGER_LIMIT, 'a backend owes too many replies');
+    if (this.#ledger.length === 0) this.#heardAt = Date.now();
     this.#ledger.push(receiver);
     this.#channel.send(message);
   }
@@ -184,6 +192,7 @@ export class Backend {
 
   #data(chunk: Buffer): void {
     if (this.#state === 'closed') return;
+    this.#heardAt = Date.now();
     try {
       this.#scanner.scan(chunk, this.#sinkOf);
     } catch (error) {
@@ -368,6 +377,25 @@ export function connectBackend(options: BackendOptions, timeoutMs: number): Prom
         fail,
       );
     });
+  });
+}
+
+const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f]);
+
+/** Whether a server answers at all: any answer to an SSLRequest will do. Needs no login. */
+export function answers(address: Address, timeoutMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = dial(address);
+    const done = (answer: boolean): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(answer);
+    };
+    const timer = setTimeout(() => done(false), timeoutMs);
+    socket.once('connect', () => socket.write(SSL_REQUEST));
+    socket.once('data', () => done(true));
+    socket.once('close', () => done(false));
+    socket.once('error', () => done(false));
   });
 }
 

@@ -1,4 +1,5 @@
 /** The servers together: who leads, who follows, who reads, and what a reader's data is worth. */
+import { guard } from '../backend/guard.ts';
 import type { Login } from '../backend/login.ts';
 import type { Lease } from '../backend/pool.ts';
 import type { Config } from '../config/config.ts';
@@ -21,6 +22,7 @@ export class Cluster {
   /** Undefined: the lead reads. */
   readonly reader: Node | undefined;
   readonly #log: Log;
+  readonly #replayTimeoutMs: number;
   #relation: Relation = { kind: 'unknown' };
   /** The reader has replayed at least this far; it never goes back while it is the same server. */
   #replayed: Lsn = 0n;
@@ -31,6 +33,7 @@ export class Cluster {
     this.followers = followers.map((dsn) => new Node('follower', dsn, describeDsn(dsn), config.settings, log));
     this.reader = config.reader && new Node('reader', config.reader, describeDsn(config.reader), config.settings, log);
     this.#log = log;
+    this.#replayTimeoutMs = config.settings.connectTimeoutMs;
     for (const node of this.nodes) node.onIdentity = () => this.#related();
   }
 
@@ -64,7 +67,9 @@ export class Cluster {
    */
   async hasReplayed(position: Lsn, lease: Lease): Promise<boolean> {
     if (this.#replayed >= position) return true;
-    const answer = await lease.backend.ask('SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn()');
+    const watchdog = guard([lease.backend], this.#replayTimeoutMs);
+    const asked = lease.backend.ask('SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn()');
+    const answer = await asked.finally(() => watchdog.clear());
     const [recovery, lsn] = answer.rows[0] ?? [];
     if (recovery !== 't') {
       // It was promoted: from here on it has data of its own.
@@ -104,7 +109,7 @@ export class Cluster {
   }
 
   close(): void {
-    for (const node of this.nodes) node.pool.close();
+    for (const node of this.nodes) node.close();
   }
 
   #related(): void {

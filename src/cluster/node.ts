@@ -1,8 +1,9 @@
 /** One server of the cluster: its address, its connections, what it was last found to be. */
-import { type Backend, ConnectError, connectBackend } from '../backend/backend.ts';
+import { answers, type Backend, ConnectError, connectBackend } from '../backend/backend.ts';
 import type { HandshakeFailure } from '../backend/handshake.ts';
 import { createLogin, type Login } from '../backend/login.ts';
 import { type Lease, Pool } from '../backend/pool.ts';
+import { guard } from '../backend/guard.ts';
 import { BackendLostError } from '../backend/receiver.ts';
 import type { Dsn, Settings } from '../config/config.ts';
 import { PproxError } from '../lib/errors.ts';
@@ -44,6 +45,10 @@ export class Node {
   readonly #log: Log;
   #identity: Identity | undefined;
   #health: Health = { kind: 'unknown' };
+  /** Every connection to the server, open or not yet noticed to be closed. */
+  readonly #backends = new Set<Backend>();
+  readonly #watch: NodeJS.Timeout;
+  #probe: 'none' | 'under way' = 'none';
   /** Told when the server is found to be another or to have changed its role. */
   onIdentity: (() => void) | undefined;
 
@@ -61,6 +66,8 @@ export class Node {
       lifetimeMs: settings.poolLifetimeMs,
     };
     this.pool = new Pool(this.label, limits, (login) => this.#connect(login));
+    this.#watch = setInterval(() => void this.#look(), settings.healthIntervalMs);
+    this.#watch.unref();
   }
 
   get identity(): Identity | undefined {
@@ -87,6 +94,28 @@ export class Node {
     return this.pool.lease(login);
   }
 
+  close(): void {
+    clearInterval(this.#watch);
+    this.pool.close();
+  }
+
+  /**
+   * A query may take as long as it likes, and a server that is gone without a word looks just the same. So a server that
+   * owes a reply for long is asked whether it answers anybody; if not, its connections are given up.
+   */
+  async #look(): Promise<void> {
+    for (const backend of this.#backends) if (!backend.open) this.#backends.delete(backend);
+    const limitMs = this.#settings.connectTimeoutMs;
+    const silent = [...this.#backends].filter((backend) => backend.silentMs(Date.now()) > limitMs);
+    if (silent.length === 0 || this.#probe === 'under way') return;
+    this.#probe = 'under way';
+    const alive = await answers({ host: this.dsn.host, port: this.dsn.port }, limitMs);
+    this.#probe = 'none';
+    if (alive) return;
+    this.#log.error('server does not answer', { server: this.label, connections: silent.length });
+    for (const backend of silent) if (backend.silentMs(Date.now()) > limitMs) backend.close('server too slow');
+  }
+
   async #connect(login: Login): Promise<Backend> {
     const options = {
       address: { host: this.dsn.host, port: this.dsn.port },
@@ -95,9 +124,16 @@ export class Node {
       parameters: login.parameters,
       keepAliveMs: this.dsn.keepalives === 'off' ? undefined : (this.dsn.keepalives?.idleMs ?? KEEPALIVE_MS),
     };
+    const timeoutMs = this.dsn.connectTimeoutMs ?? this.#settings.connectTimeoutMs;
     try {
-      const backend = await connectBackend(options, this.dsn.connectTimeoutMs ?? this.#settings.connectTimeoutMs);
-      this.#found(await identify(backend), backend);
+      const backend = await connectBackend(options, timeoutMs);
+      const watchdog = guard([backend], timeoutMs);
+      try {
+        this.#found(await identify(backend), backend);
+      } finally {
+        watchdog.clear();
+      }
+      this.#backends.add(backend);
       this.#healthy();
       return backend;
     } catch (error) {

@@ -9,9 +9,10 @@
  * What is visible on the lead is therefore committed on every follower. Where the lead's COMMIT itself can fail by the
  * client's own doing (SERIALIZABLE), the lead goes before the followers instead.
  */
+import { guard } from '../backend/guard.ts';
 import { BackendLostError } from '../backend/receiver.ts';
 import type { Lsn } from '../cluster/lsn.ts';
-import { type FollowerFailure, followerError, guard } from '../fanout/follower.ts';
+import { type FollowerFailure, followerError } from '../fanout/follower.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { COMMIT_WITH_POSITION, type CommitReply, CommitReceiver } from './commit-receiver.ts';
@@ -65,7 +66,7 @@ export class OnePhase implements Coordinator {
       );
       return this.#settled(request, lead, followers, lead.reply?.position ?? position);
     }
-    await rollback([request.lead]);
+    await rollback([request.lead], this.#timeoutMs);
     if (followers.every(({ fate }) => fate === 'rolled back')) {
       const failures = followers.flatMap(({ failure }) => failure ?? []);
       return { kind: 'rolled back', error: followerError(failures, [request.lead.label], 'rolled back') };
@@ -82,7 +83,7 @@ export class OnePhase implements Coordinator {
       request.chain ? 'COMMIT AND CHAIN' : this.#text(request, request.lead),
     );
     if (lead.fate !== 'committed') {
-      await rollback(request.followers);
+      await rollback(request.followers, this.#timeoutMs);
       const followers = request.followers.map(
         (leg): LegResult => ({ leg, fate: 'rolled back', reply: undefined, failure: undefined }),
       );
@@ -159,16 +160,16 @@ export class OnePhase implements Coordinator {
       const lead = await receiver.reply;
       const failures = (await Promise.all(asked)).flatMap((failure) => failure ?? []);
       if (lead.error !== undefined) {
-        await rollback(all);
+        await rollback(all, this.#timeoutMs);
         return { kind: 'refused by lead', frames: [...lead.frames, lead.error] };
       }
       if (failures.length === 0) return undefined;
-      await rollback(all);
+      await rollback(all, this.#timeoutMs);
       return { kind: 'rolled back', error: followerError(failures, [request.lead.label], 'rolled back') };
     } catch (error) {
       if (!(error instanceof BackendLostError)) throw error;
       await Promise.all(asked);
-      await rollback(request.followers);
+      await rollback(request.followers, this.#timeoutMs);
       return { kind: 'rolled back', error: leadLost(request.lead, error) };
     }
   }
@@ -193,7 +194,11 @@ function leadLost(lead: CommitLeg, error: BackendLostError): PproxError {
 }
 
 /** Rolls back what is open; a connection that cannot is lost, and its server rolls back by itself. */
-export async function rollback(legs: readonly CommitLeg[]): Promise<void> {
+export async function rollback(legs: readonly CommitLeg[], timeoutMs: number): Promise<void> {
+  const watchdog = guard(
+    legs.map(({ backend }) => backend),
+    timeoutMs,
+  );
   await Promise.all(
     legs.map(async ({ backend }) => {
       try {
@@ -202,5 +207,5 @@ export async function rollback(legs: readonly CommitLeg[]): Promise<void> {
         if (!(error instanceof BackendLostError)) throw error;
       }
     }),
-  );
+  ).finally(() => watchdog.clear());
 }

@@ -1,7 +1,6 @@
 /**
  * Statements on followers: what is sent, what came back, and what it means when it is not what the lead did.
  */
-import type { Backend } from '../backend/backend.ts';
 import { BackendLostError, type Lost, type Receiver } from '../backend/receiver.ts';
 import { PproxError } from '../lib/errors.ts';
 import { decodeCommandTag } from '../wire/backend.ts';
@@ -109,14 +108,6 @@ export async function judge(
 export function beginText(lockTimeoutMs: number, savepoints: readonly string[]): string {
   const begin = `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = ${lockTimeoutMs}`;
   return [begin, ...savepoints.map((name) => `SAVEPOINT ${name}`)].join('; ');
-}
-
-/** Ends a wait for followers that say nothing: their connections are cut, which makes their replies `lost`. */
-export function guard(backends: readonly Backend[], timeoutMs: number): { clear(): void } {
-  const timer = setTimeout(() => {
-    for (const backend of backends) if (!backend.idle) backend.close('server too slow');
-  }, timeoutMs);
-  return { clear: () => clearTimeout(timer) };
 }
 
 const LOCK_NOT_AVAILABLE = '55P03';

@@ -3,9 +3,10 @@
  * statements of bounded size, sent while the lead still produces. Memory: one batch under construction and
  * `OUTSTANDING_LIMIT` in flight; beyond that the lead is not read.
  */
+import { guard } from '../backend/guard.ts';
 import type { Backend } from '../backend/backend.ts';
 import type { Channel } from '../net/channel.ts';
-import { EffectReceiver, type FollowerFailure, guard, judge } from './follower.ts';
+import { EffectReceiver, type FollowerFailure, judge } from './follower.ts';
 import type { RowPlan } from './plan.ts';
 import { RowDigest } from './row-digest.ts';
 

@@ -46,6 +46,11 @@ export class Channel {
       : `${this.#socket.remoteAddress}:${this.#socket.remotePort}`;
   }
 
+  /** We have stopped reading: what the peer does not say is no sign of its health. */
+  get braked(): boolean {
+    return this.#brakes.size > 0;
+  }
+
   get open(): boolean {
     return this.#socket.writable;
   }

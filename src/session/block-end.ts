@@ -77,7 +77,7 @@ export function continueBlock(session: SessionState, block: WritersBlock): void 
 
 /** Rolls back everywhere, without a word to the client. */
 export async function rollbackBlock(session: SessionState, block: WritersBlock): Promise<void> {
-  await rollback(everyLeg(block.legs));
+  await rollback(everyLeg(block.legs), session.services.settings.followerTimeoutMs);
   await leaveBlock(session, block);
 }
 
@@ -91,7 +91,10 @@ export async function rollbackByClient(
   const { backend } = block.legs.lead.lease;
   const relay = new StatementRelay(session.link, backend);
   backend.query(text, relay);
-  const [result] = await Promise.all([relay.result, rollback(block.legs.begun.map(commitLeg))]);
+  const [result] = await Promise.all([
+    relay.result,
+    rollback(block.legs.begun.map(commitLeg), session.services.settings.followerTimeoutMs),
+  ]);
   session.noteParameters(backend);
   block.status = result.status;
   if (result.status === TransactionStatus.Idle) await leaveBlock(session, block);
@@ -139,7 +142,10 @@ export async function loseBlock(session: SessionState, error: BackendLostError):
     hint: 'The transaction was rolled back on every writer.',
   });
   if (block.kind === 'writers') {
-    await rollback(everyLeg(block.legs).filter(({ backend }) => backend.open));
+    await rollback(
+      everyLeg(block.legs).filter(({ backend }) => backend.open),
+      session.services.settings.followerTimeoutMs,
+    );
     session.block = block.mode === 'explicit' ? { kind: 'lost' } : { kind: 'none' };
     if (session.pins.size === 0) block.legs.release('reuse');
   } else if (block.kind === 'reader') {
@@ -169,11 +175,11 @@ export async function abandon(session: SessionState): Promise<void> {
   const { block } = session;
   session.block = { kind: 'none' };
   if (block.kind === 'writers') {
-    await rollback(everyLeg(block.legs));
+    await rollback(everyLeg(block.legs), session.services.settings.followerTimeoutMs);
     for (const leg of block.legs.followers) leg.block = 'leased';
     await session.giveBack(block.legs);
   } else if (block.kind === 'reader') {
-    await rollback([{ label: 'reader', backend: block.lease.backend }]);
+    await rollback([{ label: 'reader', backend: block.lease.backend }], session.services.settings.followerTimeoutMs);
     await session.settle(block.lease.backend);
     block.lease.release('reuse');
   }

@@ -1,4 +1,5 @@
 /** BEGIN, COMMIT, ROLLBACK, SAVEPOINT and their kin: what they mean where the block is now. */
+import { guard } from '../backend/guard.ts';
 import { BackendLostError } from '../backend/receiver.ts';
 import { followerError, type FollowerFailure } from '../fanout/follower.ts';
 import { unreachable } from '../lib/assert.ts';
@@ -220,6 +221,10 @@ async function savepoint(
   const end = await onLead(session, block, text);
   if (end.kind === 'failed') return end;
   const name = quoteIdentifier(command.name);
+  const watchdog = guard(
+    block.legs.begun.map(({ lease }) => lease.backend),
+    session.services.settings.followerTimeoutMs,
+  );
   const failures = await Promise.all(
     block.legs.begun.map(async ({ node, lease }): Promise<FollowerFailure | undefined> => {
       try {
@@ -231,6 +236,7 @@ async function savepoint(
       }
     }),
   );
+  watchdog.clear();
   const failed = failures.flatMap((failure) => failure ?? []);
   if (failed.length > 0)
     throw followerError(failed, [block.legs.lead.node.label], 'will be rolled back with the transaction');

@@ -7,8 +7,9 @@
  * The lead accepts the COPY first, and ends it first. Whoever fails in the middle, the others are told CopyFail and the
  * transaction is rolled back; what the client still sends of it is dropped, as a server does.
  */
+import { guard } from '../backend/guard.ts';
 import type { Backend } from '../backend/backend.ts';
-import { EffectReceiver, guard, judge } from '../fanout/follower.ts';
+import { EffectReceiver, judge } from '../fanout/follower.ts';
 import type { Statement } from '../sql/statement.ts';
 import { decodeCommandTag } from '../wire/backend.ts';
 import { COPY_DONE, encodeCopyFail } from '../wire/frontend.ts';

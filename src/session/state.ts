@@ -4,6 +4,7 @@
  */
 import type { Backend } from '../backend/backend.ts';
 import { cancelBackend } from '../backend/backend.ts';
+import { guard } from '../backend/guard.ts';
 import type { Lease } from '../backend/pool.ts';
 import type { Login } from '../backend/login.ts';
 import type { Answer, Lost } from '../backend/receiver.ts';
@@ -314,7 +315,12 @@ export class SessionState implements CatalogAsker, SequenceScope {
     const open = this.block.kind === 'writers' && this.block.legs.followers.length > 0 ? this.block.legs : undefined;
     const legs = open ?? (await this.leaseWriters());
     try {
-      const answers = await Promise.all(legs.followers.map(({ lease }) => lease.backend.ask(text)));
+      const watchdog = guard(
+        legs.followers.map(({ lease }) => lease.backend),
+        this.services.settings.followerTimeoutMs,
+      );
+      const asked = Promise.all(legs.followers.map(({ lease }) => lease.backend.ask(text)));
+      const answers = await asked.finally(() => watchdog.clear());
       return answers.map(({ rows }) => rows);
     } finally {
       if (open === undefined) await this.giveBack(legs);

@@ -1,4 +1,5 @@
 /** Statements with a durable effect: on the lead, then on every follower, compared, within one transaction. */
+import { guard } from '../backend/guard.ts';
 import { BackendLostError } from '../backend/receiver.ts';
 import {
   type Effect,
@@ -6,7 +7,6 @@ import {
   type FollowerFailure,
   beginText,
   followerError,
-  guard,
   judge,
 } from '../fanout/follower.ts';
 import type { ReplayPlan } from '../fanout/plan.ts';
