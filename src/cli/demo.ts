@@ -8,7 +8,7 @@ import { EmbeddedFailure, systemCode } from '../embedded/failure.ts';
 import type { Server } from '../embedded/server.ts';
 
 export interface DemoProxy {
-  /** Where it listens, as an operator writes it: `127.0.0.1:54329`, `[::1]:54329`, or a socket's path. */
+  /** Where it listens, as an operator writes it: `127.0.0.1:54329`, `[::1]:54329`, or a socket's path; several with `, ` between. */
   readonly address: string;
   /** Lets transactions in flight end, then closes. */
   stop(): Promise<void>;
@@ -59,11 +59,10 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     return 1;
   } finally {
     stop.dispose();
-    for (const stream of [process.stdout, process.stderr]) stream.off('error', ignoreClosedPipe);
   }
 }
 
-/** Whoever read our output (`npm start | head`) has gone: the demo goes on without an audience. */
+/** Whoever read our output (`npm start | head`) has gone: the demo goes on without an audience. Errors come after the write. */
 function ignoreClosedPipe(error: unknown): void {
   if (systemCode(error) !== 'EPIPE') throw error;
 }
@@ -82,6 +81,7 @@ async function serve(options: DemoOptions, cluster: Cluster, stop: StopSignal): 
     await stopCluster(cluster, stop);
   }
   say('stopped');
+  if (stop.hurried) process.exit(0); // a proxy that was given up may hold sockets, and they the process
   return 0;
 }
 
@@ -154,8 +154,9 @@ function clusterDsn(server: Server): string {
   return `postgresql://postgres@${server.host}:${server.port}`;
 }
 
-/** What a client on this machine connects with. */
-export function clientDsn(address: string): string {
+/** What a client on this machine connects with, by the first of the addresses. */
+export function clientDsn(addresses: string): string {
+  const [address = ''] = addresses.split(', ');
   if (address.startsWith('/')) {
     const port = /^\.s\.PGSQL\.(\d+)$/.exec(basename(address))?.[1];
     return `postgresql://postgres@/postgres?host=${encodeURIComponent(dirname(address))}&port=${port ?? '5432'}`;

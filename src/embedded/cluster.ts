@@ -159,7 +159,7 @@ async function makeData(options: ClusterOptions, place: Place, plans: readonly P
   // All of them are waited for, so that no initdb works on in a folder that is being removed.
   await allSettled(
     writers.map(async (plan, index) => {
-      if (options.durability === 'full') return initialise(plan.binaries, account, plan.dataDirectory);
+      if (options.durability === 'full') return initialise(plan.binaries, account, plan.dataDirectory, 'full');
       const origin = await template(plan.binaries, account, index);
       return copyDataDirectory(account, origin, plan.dataDirectory, 'primary');
     }),

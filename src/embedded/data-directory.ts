@@ -1,19 +1,26 @@
 /** Data directories: made by initdb, copied from a template, turned into a standby. All of it under the servers' account. */
-import { chmodSync, chownSync, mkdirSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Account, type Outcome, runAs } from './account.ts';
 import type { Binaries } from './binaries.ts';
 import { cachedTree } from './cache.ts';
+import type { Durability } from './configuration.ts';
 import { EmbeddedFailure } from './failure.ts';
 
 /** The physical replication slot of w1 that keeps WAL until the reader has it. */
 export const readerSlot = 'reader';
 
 /** Makes `directory` a new database system with a system identifier of its own, with a slot for a standby. */
-export async function initialise(binaries: Binaries, account: Account, directory: string): Promise<void> {
+export async function initialise(
+  binaries: Binaries,
+  account: Account,
+  directory: string,
+  durability: Durability,
+): Promise<void> {
   makeOwned(account, directory);
   const initdb = (locale: string): Promise<Outcome> => {
-    const args = ['-D', directory, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', `--locale=${locale}`, '--no-sync'];
+    const args = ['-D', directory, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', `--locale=${locale}`];
+    if (durability === 'none') args.push('--no-sync');
     return runAs(account, binaries.initdb, args, { cwd: directory, timeoutMs: 120_000 });
   };
   let outcome = await initdb('C.UTF-8');
@@ -61,7 +68,30 @@ export async function template(binaries: Binaries, account: Account, writer: num
 function initialiseBelow(binaries: Binaries, account: Account, directory: string): Promise<void> {
   openFolder(account, directory);
   openFolder(account, dirname(directory));
-  return initialise(binaries, account, join(directory, 'data'));
+  return initialise(binaries, account, join(directory, 'data'), 'none');
+}
+
+/**
+ * Lock files of a server that was killed name a pid, and PostgreSQL refuses to start while any process of its account has
+ * that number: in a container that was replaced, that is quickly another server of ours. They are removed where the
+ * process works in another folder (a postmaster works in its data directory). Linux only.
+ */
+export async function removeStaleLocks(account: Account, directory: string): Promise<void> {
+  if (process.platform !== 'linux') return;
+  const stale = readdirSync(directory)
+    .filter((entry) => /^(postmaster\.pid|\.s\.PGSQL\.\d+\.lock)$/.test(entry))
+    .map((entry) => join(directory, entry))
+    .filter((file) => belongsElsewhere(file, directory));
+  if (stale.length > 0) await runAs(account, '/bin/rm', ['-f', ...stale], { timeoutMs: 10_000 });
+}
+
+function belongsElsewhere(lockFile: string, directory: string): boolean {
+  try {
+    const pid = Number(readFileSync(lockFile, 'latin1').split('\n')[0]);
+    return pid > 0 && readlinkSync(`/proc/${pid}/cwd`) !== realpathSync(directory);
+  } catch {
+    return false; // no such process, or one of another account: PostgreSQL sees that by itself
+  }
 }
 
 /** A folder of ours that the servers' account passes through. */

@@ -9,7 +9,7 @@ import { linkSync, readdirSync, readFileSync, renameSync, rmSync, unlinkSync, wr
 import { join } from 'node:path';
 import { assert } from '../lib/assert.ts';
 import { EmbeddedFailure, systemCode } from './failure.ts';
-import { identify, isAlive, type ProcessIdentity } from './process-identity.ts';
+import { fateOf, identify, isAlive, type ProcessIdentity } from './process-identity.ts';
 
 /** A server as recorded: enough to find it after its owner was killed, and to stop nothing else. */
 export interface RecordedServer {
@@ -31,7 +31,10 @@ export interface Ownership {
   release(): void;
 }
 
-/** Throws `EmbeddedFailure` while another process runs this folder's cluster. */
+/**
+ * Throws `EmbeddedFailure` while another process runs this folder's cluster. An owner of which nothing is known counts as
+ * dead: far more often it is a container that was replaced than one that shares the folder.
+ */
 export function claim(directory: string): Ownership {
   const self = identify(process.pid);
   assert(self !== undefined, 'this process exists');
@@ -56,11 +59,12 @@ export function claim(directory: string): Ownership {
   }
 }
 
-/** Whether a live process has claimed the folder; `unclaimed` where no claim was ever made (or all were released). */
-export function ownerOf(directory: string): 'alive' | 'dead' | 'unclaimed' {
+/** What is known of the process that claimed the folder; `unclaimed` where no claim was ever made (or all were released). */
+export function ownerOf(directory: string): 'alive' | 'dead' | 'unknown' | 'unclaimed' {
   const owners = generations(directory).map((generation) => read(directory, generation));
   if (owners.length === 0) return 'unclaimed';
-  return owners.some((content) => content !== undefined && isAlive(content.owner)) ? 'alive' : 'dead';
+  const fates = owners.map((content) => (content === undefined ? 'dead' : fateOf(content.owner)));
+  return fates.find((fate) => fate === 'alive') ?? fates.find((fate) => fate === 'unknown') ?? 'dead';
 }
 
 export function isOwnershipFile(entry: string): boolean {

@@ -7,7 +7,7 @@ import { systemCode } from './failure.ts';
 
 export interface ProcessIdentity {
   readonly pid: number;
-  /** Opaque, equal only for the same process. Undefined where the platform does not tell: such a process is never taken for alive. */
+  /** Opaque, equal only for the same process. Undefined where the platform does not tell. */
   readonly began: string | undefined;
 }
 
@@ -22,9 +22,18 @@ export function identify(pid: number): ProcessIdentity | undefined {
   return { pid, began: process.platform === 'win32' ? undefined : askPs(pid) };
 }
 
-/** Whether that very process still runs. */
+/** Whether that very process still runs. Of another container's processes (one that shares a folder) nothing is known. */
+export function fateOf(identity: ProcessIdentity): 'alive' | 'dead' | 'unknown' {
+  if (identity.began === undefined) return 'unknown';
+  if (identify(identity.pid)?.began === identity.began) return 'alive';
+  if (process.platform !== 'linux') return 'dead';
+  const [boot, namespace] = bootAndNamespace().split('/');
+  const [itsBoot, itsNamespace] = identity.began.split('/');
+  return boot === itsBoot && namespace !== itsNamespace ? 'unknown' : 'dead';
+}
+
 export function isAlive(identity: ProcessIdentity): boolean {
-  return identity.began !== undefined && identify(identity.pid)?.began === identity.began;
+  return fateOf(identity) === 'alive';
 }
 
 /** proc(5), /proc/pid/stat: the state is the first field after the command's name in parentheses, starttime the twentieth. */

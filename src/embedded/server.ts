@@ -3,6 +3,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { removeStaleLocks } from './data-directory.ts';
 import { type Account, spawnOptions } from './account.ts';
 import type { Binaries, Major } from './binaries.ts';
 import { renderHba, renderSettings, socketDirectory } from './configuration.ts';
@@ -162,6 +163,7 @@ export class PostgresServer implements Server {
 
   /** Undefined when it runs; else why it did not start. */
   async #attempt(logged: number): Promise<string | undefined> {
+    await removeStaleLocks(this.#options.account, this.dataDirectory);
     const postmaster = this.#spawn();
     const ready = await this.#waitUntil(postmaster, startTimeoutMs, () => this.#isReady(postmaster));
     if (ready === 'yes' && this.#options.role === 'standby') {

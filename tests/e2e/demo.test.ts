@@ -103,7 +103,7 @@ test('the DSN to connect with is one that a client on this machine can use', () 
     '0.0.0.0:5': 'postgresql://postgres@127.0.0.1:5/postgres',
     '*:5': 'postgresql://postgres@127.0.0.1:5/postgres',
     '[::]:5': 'postgresql://postgres@127.0.0.1:5/postgres',
-    '[::1]:5': 'postgresql://postgres@[::1]:5/postgres',
+    '[::1]:5, 127.0.0.1:5': 'postgresql://postgres@[::1]:5/postgres',
     'db.example:5': 'postgresql://postgres@db.example:5/postgres',
     '/run/pg/.s.PGSQL.6000': 'postgresql://postgres@/postgres?host=%2Frun%2Fpg&port=6000',
   };

@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -84,6 +93,19 @@ test('older majors run, beside newer ones too, each with settings and access rul
   await connectGuarded(w1.port, 'wrong');
   await connectGuarded(w2.port, 'secret');
   await assert.rejects(connectGuarded(w2.port, 'wrong'), { code: '28P01' });
+});
+
+test('a server starts though the pid in its lock files is that of another server by now', async () => {
+  const { w1, w2 } = await startTestCluster({ reader: false });
+  w1.kill('SIGKILL');
+  await w1.stop('immediate');
+  for (const name of ['postmaster.pid', `.s.PGSQL.${w1.port}.lock`]) {
+    const file = join(w1.dataDirectory, name);
+    const [, ...rest] = readFileSync(file, 'utf8').split('\n');
+    writeFileSync(file, [w2.pid, ...rest].join('\n'));
+  }
+  await w1.start();
+  assert.equal((await sql(w1, 'SELECT 1')).length, 1);
 });
 
 test('a frozen server holds its connections and answers nothing until it is thawed', async () => {

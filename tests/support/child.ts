@@ -13,13 +13,20 @@ export interface Child {
   readonly ended: Promise<number | string>;
 }
 
-/** Starts `node file args`; killed after the tests of the file, or of the enclosing `describe` or `test`, if it still runs. */
-export function startNode(
-  file: string,
-  args: readonly string[] = [],
-  options: { readonly env?: Readonly<Record<string, string | undefined>>; readonly cwd?: string } = {},
-): Child {
-  const child = spawn(process.execPath, [file, ...args], {
+export interface ChildOptions {
+  /** Added to ours. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly cwd?: string;
+}
+
+/** Starts `node file args`, with this Node. */
+export function startNode(file: string, args: readonly string[] = [], options: ChildOptions = {}): Child {
+  return start(process.execPath, [file, ...args], options);
+}
+
+/** Starts a program; killed after the tests of the file, or of the enclosing `describe` or `test`, if it still runs. */
+export function start(program: string, args: readonly string[] = [], options: ChildOptions = {}): Child {
+  const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),

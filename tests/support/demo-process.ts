@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { runDemo } from '../../src/cli/demo.ts';
 
 const [port, dataDirectory] = process.argv.slice(2);
-const status = await runDemo({
+process.exitCode = await runDemo({
   listen: { kind: 'tcp', host: '127.0.0.1', port: Number(port) },
   dataDirectory,
   async startProxy({ listen }) {
@@ -22,4 +22,3 @@ const status = await runDemo({
     };
   },
 });
-process.exit(status); // as main does: a proxy that was given up may hold sockets

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { claim, ownerOf } from '../../../src/embedded/ownership.ts';
-import { identify, isAlive } from '../../../src/embedded/process-identity.ts';
+import { fateOf, identify, isAlive } from '../../../src/embedded/process-identity.ts';
 
 const directories: string[] = [];
 after(() => {
@@ -74,6 +74,20 @@ test('of many processes that claim a folder at once, one gets it', async () => {
   );
   assert.deepEqual(answers.toSorted(), ['mine', ...Array.from({ length: 5 }, () => 'refused')]);
   for (const child of children) child.stdin.end();
+});
+
+test('a process of another container is neither alive nor dead', { skip: process.platform !== 'linux' }, () => {
+  const self = identify(process.pid);
+  assert.ok(self?.began !== undefined);
+  const [boot, , start] = self.began.split('/');
+  assert.equal(fateOf(self), 'alive');
+  assert.equal(fateOf({ pid: 1, began: `${boot}/pid:[1]/${start}` }), 'unknown');
+  assert.equal(fateOf({ pid: 1, began: `another boot/pid:[1]/${start}` }), 'dead');
+  const directory = folder();
+  const foreign = { pid: 1, began: `${boot}/pid:[1]/${start}` };
+  writeFileSync(join(directory, 'owner.1.json'), JSON.stringify({ owner: foreign, servers: [] }));
+  assert.equal(ownerOf(directory), 'unknown');
+  claim(directory).release();
 });
 
 test('a process is told from a later one with its number, and from its unreaped remains', async () => {
