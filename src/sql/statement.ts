@@ -131,11 +131,15 @@ export interface Statement {
   readonly pins: readonly PinReason[];
   /** Whether it may run inside a transaction block (VACUUM, CREATE DATABASE, … may not). */
   readonly block: 'allowed' | 'forbidden';
-  /** Functions called that are not built in, or that a user's function may shadow by other argument types. */
+  /** Functions and procedures called that are not built in: the catalog says what they may do. */
   readonly functions: readonly QualifiedName[];
+  /** Built-in functions called without their schema: a user's function of that name with other argument types may win. */
+  readonly shadowable: readonly string[];
+  /** Names as in `t.name` and `(row).name`: where the row has no such column, PostgreSQL calls `name(row)`. */
+  readonly attributes: readonly string[];
   /** Operators by name (`+`, `@@`, `OPERATOR(s.+)`): a user's operator may call a volatile function. */
   readonly operators: readonly QualifiedName[];
-  /** Relations named anywhere in it, the target included, common table expressions excluded. */
+  /** Relations named anywhere in it, the target or what is defined first, common table expressions excluded. */
   readonly relations: readonly QualifiedName[];
   readonly nondeterminism: readonly Nondeterminism[];
   /** Calls nextval() by name or through a whole-row expression; literal sequence names where they are constants. */

@@ -1,0 +1,343 @@
+/** From a statement's parse tree to what decides about it: its `Statement`. */
+
+import type { CopyStmt, DeclareCursorStmt, ExplainStmt, InsertStmt, Node, RangeVar } from 'libpg-query';
+import { definitionOf, droppedRelations, forbidsBlock, isTemporary } from './definitions.ts';
+import { Facts } from './facts.ts';
+import { insertCommand } from './insert.ts';
+import { settingChange, transactionControl } from './transaction.ts';
+import {
+  booleanOption,
+  isFields,
+  isTemporarySchema,
+  listOf,
+  nodeOf,
+  optionOf,
+  relationName,
+  stringOf,
+  stringsOf,
+  tagged,
+  type Fields,
+} from './tree.ts';
+import { timeWordIn } from './time-word.ts';
+import type { Command, PinReason, Route, Statement } from './statement.ts';
+import { Walker } from './walker.ts';
+
+/** `CURSOR_OPT_HOLD` of the server's parsenodes.h. */
+const withHold = 0x20;
+
+/** Statements by which a session talks to its server and that leave no durable effect. */
+const ofTheSession: Readonly<Record<string, { readonly name: string; readonly pin?: PinReason }>> = {
+  CheckPointStmt: { name: 'CHECKPOINT' },
+  ClosePortalStmt: { name: 'CLOSE' },
+  FetchStmt: { name: 'FETCH' },
+  ListenStmt: { name: 'LISTEN', pin: 'listen' },
+  LoadStmt: { name: 'LOAD', pin: 'setting' },
+  LockStmt: { name: 'LOCK' },
+  NotifyStmt: { name: 'NOTIFY' },
+  UnlistenStmt: { name: 'UNLISTEN' },
+};
+
+/** Statements with durable effects that change no definition. */
+const onWriters: Readonly<Record<string, { readonly name: string; readonly pin?: PinReason }>> = {
+  AlterSystemStmt: { name: 'ALTER SYSTEM' },
+  CallStmt: { name: 'CALL', pin: 'volatile function' },
+  ClusterStmt: { name: 'CLUSTER' },
+  // No effect by itself, but every leg has to check its constraints at the same point.
+  ConstraintsSetStmt: { name: 'SET CONSTRAINTS' },
+  DoStmt: { name: 'DO', pin: 'volatile function' },
+  RefreshMatViewStmt: { name: 'REFRESH MATERIALIZED VIEW' },
+  ReindexStmt: { name: 'REINDEX' },
+  TruncateStmt: { name: 'TRUNCATE' },
+};
+
+const readCommand: Command = { kind: 'read' };
+
+/**
+ * `text`: the bytes that the tree's locations are offsets of, not kept. The statement's spans are in these offsets
+ * too; its own span is left empty for the caller, who knows where the semicolons are.
+ */
+export function classify(node: unknown, text: Buffer): Statement {
+  const { tag, fields } = tagged(node) ?? { tag: 'nothing', fields: {} };
+  return new Classification(tag, fields, text).statement();
+}
+
+class Classification {
+  readonly #tag: string;
+  readonly #fields: Fields;
+  readonly #text: Buffer;
+
+  constructor(tag: string, fields: Fields, text: Buffer) {
+    this.#tag = tag;
+    this.#fields = fields;
+    this.#text = text;
+  }
+
+  statement(): Statement {
+    const tag = this.#tag;
+    const fields = this.#fields;
+    switch (tag) {
+      case 'SelectStmt':
+        return this.#select();
+      case 'InsertStmt':
+        return this.#writing('INSERT', (facts) => insertCommand(fields as InsertStmt, facts));
+      case 'UpdateStmt':
+        return this.#writing('UPDATE', () => this.#modification('update'));
+      case 'DeleteStmt':
+        return this.#writing('DELETE', () => this.#modification('delete'));
+      case 'MergeStmt':
+        return this.#writing('MERGE', () => this.#modification('merge'));
+      case 'ExplainStmt':
+        return this.#explain(fields as ExplainStmt);
+      case 'CopyStmt':
+        return this.#copy(fields as CopyStmt);
+      case 'CreateTableAsStmt':
+        return this.#createTableAs();
+      case 'VariableShowStmt':
+        // Of a reader it would tell in_hot_standby, transaction_read_only and settings of its own.
+        return this.#finish(readCommand, new Facts('lead', 'SHOW'));
+      case 'VariableSetStmt': {
+        const { command, reason, pin } = settingChange(fields);
+        return this.#finish(command, this.#facts('lead', reason, pin));
+      }
+      case 'TransactionStmt': {
+        const { command, reason, block } = transactionControl(fields);
+        return { ...this.#finish(command, new Facts('lead', reason)), block };
+      }
+      case 'PrepareStmt':
+        return this.#prepare();
+      case 'ExecuteStmt':
+        return this.#execute();
+      case 'DeallocateStmt': {
+        const name = fields['isall'] === true ? undefined : textOf(fields['name']);
+        return this.#finish({ kind: 'deallocate', name }, new Facts('lead', 'DEALLOCATE'));
+      }
+      case 'DiscardStmt':
+        return this.#discard();
+      case 'DeclareCursorStmt':
+        return this.#declare(fields as DeclareCursorStmt);
+      case 'VacuumStmt':
+        return this.#utility(fields['is_vacuumcmd'] === true ? 'VACUUM' : 'ANALYZE', 'writers', undefined);
+      default:
+        return this.#other();
+    }
+  }
+
+  // ---- Queries and changes ----------------------------------------------------------------------------------------
+
+  #select(): Statement {
+    const into = this.#fields['intoClause'];
+    if (isFields(into)) {
+      return this.#definition('SELECT INTO', into, (walker) => walker.evaluated({ SelectStmt: this.#fields }));
+    }
+    const facts = new Facts('reader', this.#fields['valuesLists'] === undefined ? 'SELECT' : 'VALUES');
+    this.#walker(facts).query({ SelectStmt: this.#fields });
+    const command: Command = facts.writesInWith
+      ? { kind: 'modify', statement: 'select', target: undefined, hasReturning: true }
+      : readCommand;
+    return this.#finish(command, facts);
+  }
+
+  #writing(name: string, command: (facts: Facts) => Command): Statement {
+    const target = this.#fields['relation'];
+    const facts =
+      isFields(target) && isTemporary({ relation: target })
+        ? new Facts('lead', 'temporary object')
+        : new Facts('writers', name);
+    this.#walker(facts).writing(this.#tag, this.#fields);
+    return this.#finish(command(facts), facts);
+  }
+
+  #modification(statement: 'update' | 'delete' | 'merge'): Command {
+    const hasReturning = this.#fields['returningClause'] !== undefined;
+    return { kind: 'modify', statement, target: relationName(this.#fields['relation'] as RangeVar), hasReturning };
+  }
+
+  #explain(statement: ExplainStmt): Statement {
+    const analyze = optionOf(statement.options, 'analyze');
+    // A value that the server would refuse counts as true: it must not run here as a read.
+    if (analyze !== undefined && (booleanOption(analyze.value) ?? true)) {
+      const inner = classify(statement.query, this.#text);
+      return { ...inner, node: this.#tag, reason: `EXPLAIN ANALYZE: ${inner.reason}`, explains: true };
+    }
+    const facts = new Facts('reader', 'EXPLAIN');
+    this.#walker(facts).stored(statement.query);
+    if (nodeOf(statement.query, 'ExecuteStmt') !== undefined) facts.raise('lead', 'EXPLAIN EXECUTE');
+    if (facts.relations.some((name) => isTemporarySchema(name.schema))) facts.raise('lead', 'temporary object');
+    return this.#finish(readCommand, facts);
+  }
+
+  #copy(statement: CopyStmt): Statement {
+    const server = statement.filename !== undefined || statement.is_program === true;
+    if (statement.is_from !== true) {
+      const facts = server ? new Facts('lead', 'COPY to the server') : new Facts('reader', 'COPY TO STDOUT');
+      const walker = this.#walker(facts);
+      const query = tagged(statement.query);
+      if (query === undefined) walker.evaluated({ RangeVar: statement.relation });
+      else if (query.tag === 'SelectStmt') walker.query(statement.query);
+      else {
+        facts.raise('writers', `COPY of ${query.tag.replace('Stmt', '').toUpperCase()}`);
+        walker.writing(query.tag, query.fields);
+      }
+      return this.#finish({ kind: 'copy out', sink: server ? 'server' : 'stdout' }, facts);
+    }
+    const facts = isTemporary(this.#fields)
+      ? new Facts('lead', 'temporary object')
+      : new Facts('writers', server ? 'COPY from the server' : 'COPY FROM STDIN');
+    facts.relations.add(relationName(statement.relation));
+    this.#walker(facts).evaluated(statement.whereClause);
+    const columns = statement.attlist === undefined ? undefined : stringsOf(statement.attlist);
+    const target = relationName(statement.relation);
+    return this.#finish({ kind: 'copy in', source: server ? 'server' : 'stdin', target, columns }, facts);
+  }
+
+  // ---- Session ----------------------------------------------------------------------------------------------------
+
+  #prepare(): Statement {
+    const inner = withoutSpans(classify(this.#fields['query'], this.#text));
+    const command: Command = { kind: 'prepare', name: textOf(this.#fields['name']) ?? '', inner };
+    const facts = this.#facts('lead', 'PREPARE', 'prepared statement');
+    for (const relation of inner.relations) facts.relations.add(relation);
+    return this.#finish(command, facts);
+  }
+
+  /** What it runs is not in its text: the session knows what was prepared under this name. */
+  #execute(): Statement {
+    const facts = new Facts('writers', 'EXECUTE');
+    this.#walker(facts).evaluated(this.#fields['params']);
+    return this.#finish({ kind: 'execute', name: textOf(this.#fields['name']) ?? '' }, facts);
+  }
+
+  #discard(): Statement {
+    const target = String(this.#fields['target']).replace('DISCARD_', '').toLowerCase();
+    const what = target === 'plans' || target === 'sequences' || target === 'temp' ? target : 'all';
+    return this.#finish({ kind: 'discard', what }, new Facts('lead', 'DISCARD'));
+  }
+
+  #declare(statement: DeclareCursorStmt): Statement {
+    const held = ((statement.options ?? 0) & withHold) !== 0;
+    const facts = this.#facts('lead', 'DECLARE CURSOR', held ? 'held cursor' : undefined);
+    this.#walker(facts).query(statement.query);
+    return this.#finish({ kind: 'utility', name: 'DECLARE CURSOR' }, facts);
+  }
+
+  // ---- Definitions and the rest -----------------------------------------------------------------------------------
+
+  #createTableAs(): Statement {
+    const materialized = this.#fields['objtype'] === 'OBJECT_MATVIEW';
+    const query = this.#fields['query'];
+    return this.#definition(materialized ? 'CREATE MATERIALIZED VIEW' : 'CREATE TABLE AS', this.#fields, (walker) => {
+      if (materialized) walker.stored(query, 'both');
+      else walker.evaluated(query);
+      if (nodeOf(query, 'ExecuteStmt') !== undefined) walker.facts.raise('writers', 'CREATE TABLE AS EXECUTE');
+    });
+  }
+
+  #other(): Statement {
+    const tag = this.#tag;
+    const fields = this.#fields;
+    const session = ofTheSession[tag];
+    if (session !== undefined) {
+      const name = tag === 'FetchStmt' && fields['ismove'] === true ? 'MOVE' : session.name;
+      return this.#utility(name, 'lead', session.pin);
+    }
+    const writers = onWriters[tag];
+    if (writers !== undefined) return this.#utility(writers.name, 'writers', writers.pin);
+    const definition = definitionOf(tag);
+    if (definition === undefined) return this.#utility(tag, 'writers', undefined, `unknown statement ${tag}`);
+    const walk = (walker: Walker): void => this.#walkDefinition(walker);
+    return this.#definition(definition.name, fields, walk, definition.route);
+  }
+
+  #utility(name: string, route: Route, pin: PinReason | undefined, reason: string = name): Statement {
+    const temporary = route === 'writers' && isTemporary(this.#fields);
+    const facts = temporary ? this.#facts('lead', 'temporary object', pin) : this.#facts(route, reason, pin);
+    const walker = this.#walker(facts);
+    if (this.#tag === 'CallStmt' || reason !== name) walker.evaluated(this.#fields);
+    // What LOCK and VACUUM name they do not read; what SET CONSTRAINTS names is no relation.
+    else if (this.#tag !== 'ConstraintsSetStmt') walker.stored(this.#fields);
+    return this.#finish({ kind: 'utility', name }, facts);
+  }
+
+  /** `subject`: the part of the tree that says what is defined, for temporary objects. */
+  #definition(name: string, subject: Fields, walk: (walker: Walker) => void, route: Route = 'writers'): Statement {
+    const temporary = isTemporary(subject);
+    const facts = new Facts(temporary ? 'lead' : route, temporary ? 'temporary object' : name);
+    for (const target of targetsOf(subject)) facts.relations.add(relationName(target));
+    for (const dropped of droppedRelations(this.#tag, this.#fields)) facts.relations.add(dropped);
+    walk(this.#walker(facts));
+    // A view of a temporary table is one itself.
+    const over = this.#tag === 'ViewStmt' && facts.relations.some((relation) => isTemporarySchema(relation.schema));
+    if (temporary || over) facts.pins.add('temporary object');
+    const statement = this.#finish({ kind: 'definition' }, facts);
+    return over ? { ...statement, route: 'lead', reason: 'temporary object' } : statement;
+  }
+
+  #walkDefinition(walker: Walker): void {
+    const fields = this.#fields;
+    for (const key in fields) {
+      if (this.#tag === 'CreateStmt' && key === 'partbound') walker.evaluated(fields[key]);
+      else if (this.#tag !== 'AlterTableStmt' || key !== 'cmds') walker.stored(fields[key]);
+      else for (const command of listOf(fields[key])) walker.stored(command, rewrites(command) ? 'both' : 'stored');
+    }
+    const until = stringOf(optionOf(listOf(fields['options']) as readonly Node[], 'validUntil')?.value);
+    const bytes = Buffer.from(until ?? '');
+    const word = timeWordIn(bytes, 0, bytes.length);
+    if (word !== undefined) walker.facts.differs('volatile', `'${word}'`);
+  }
+
+  // ---- Assembling -------------------------------------------------------------------------------------------------
+
+  #facts(route: Route, reason: string, pin: PinReason | undefined): Facts {
+    const facts = new Facts(route, reason);
+    if (pin !== undefined) facts.pins.add(pin);
+    return facts;
+  }
+
+  #walker(facts: Facts): Walker {
+    return new Walker(facts, this.#text);
+  }
+
+  #finish(command: Command, facts: Facts): Statement {
+    return {
+      span: { start: 0, end: 0 },
+      node: this.#tag,
+      command,
+      route: facts.route,
+      reason: facts.reason,
+      pins: [...facts.pins],
+      block: forbidsBlock(this.#tag, this.#fields) ? 'forbidden' : 'allowed',
+      functions: facts.functions.list(),
+      shadowable: [...facts.shadowable],
+      attributes: [...facts.attributes],
+      operators: facts.operators.list(),
+      relations: facts.relations.list(),
+      nondeterminism: facts.nondeterminism,
+      sequences: { calls: facts.sequenceCalls, names: [...facts.sequenceNames] },
+      needsSequenceState: facts.needsSequenceState,
+      explains: false,
+    };
+  }
+}
+
+/** Commands of ALTER TABLE that evaluate an expression for the rows there are. */
+function rewrites(command: unknown): boolean {
+  const subtype = nodeOf(command, 'AlterTableCmd')?.['subtype'];
+  return subtype === 'AT_AddColumn' || subtype === 'AT_AlterColumnType';
+}
+
+/** RangeVars of what is defined, so that they come first among the relations. */
+function targetsOf(subject: Fields): RangeVar[] {
+  const into = isFields(subject['into']) ? subject['into'] : subject;
+  const candidates = [into['rel'], subject['relation'], subject['sequence'], subject['view'], subject['typevar']];
+  return candidates.filter((one): one is RangeVar & Fields => isFields(one) && 'relname' in one);
+}
+
+/** A prepared statement runs as the server has it: nothing can be put into its text. */
+function withoutSpans(statement: Statement): Statement {
+  const nondeterminism = statement.nondeterminism.map((one) => ({ ...one, span: undefined, type: undefined }));
+  return { ...statement, nondeterminism };
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}

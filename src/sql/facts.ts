@@ -1,0 +1,69 @@
+/** What is found out about one statement while its tree is walked; becomes the fields of a `Statement`. */
+
+import type { Nondeterminism, PinReason, QualifiedName, Route } from './statement.ts';
+
+const rank: Readonly<Record<Route, number>> = { reader: 0, lead: 1, writers: 2 };
+
+/** Names without repetition, in the order of their first mention. */
+export class NameSet {
+  readonly #names = new Map<string, QualifiedName>();
+
+  add(name: QualifiedName): void {
+    const key = name.schema === undefined ? name.name : `${name.schema}\0${name.name}`;
+    if (!this.#names.has(key)) this.#names.set(key, name);
+  }
+
+  list(): readonly QualifiedName[] {
+    return [...this.#names.values()];
+  }
+
+  some(predicate: (name: QualifiedName) => boolean): boolean {
+    for (const name of this.#names.values()) if (predicate(name)) return true;
+    return false;
+  }
+}
+
+export class Facts {
+  route: Route = 'reader';
+  reason: string;
+  readonly pins = new Set<PinReason>();
+  readonly functions = new NameSet();
+  readonly shadowable = new Set<string>();
+  readonly attributes = new Set<string>();
+  readonly operators = new NameSet();
+  readonly relations = new NameSet();
+  readonly nondeterminism: Nondeterminism[] = [];
+  sequenceCalls: 'none' | 'nextval' | 'setval' = 'none';
+  readonly sequenceNames = new Set<string>();
+  needsSequenceState = false;
+  /** INSERT, UPDATE, DELETE or MERGE below WITH. */
+  writesInWith = false;
+  /** A function that may return several rows, or one of a user's. */
+  mayReturnSet = false;
+
+  /** `reason` is that of the statement by itself, where nothing raises its route. */
+  constructor(route: Route, reason: string) {
+    this.route = route;
+    this.reason = reason;
+  }
+
+  /** A route only rises; the first thing that raised it so far is the reason. */
+  raise(route: Route, reason: string): void {
+    if (rank[route] <= rank[this.route]) return;
+    this.route = route;
+    this.reason = reason;
+  }
+
+  differs(
+    kind: Nondeterminism['kind'],
+    name: string,
+    span?: Nondeterminism['span'],
+    type?: Nondeterminism['type'],
+  ): void {
+    // The tree holds the right side of `(a, b) = (…)` once for each column.
+    const repeated = this.nondeterminism.some(
+      (one) => one.kind === kind && one.name === name && one.span?.start === span?.start,
+    );
+    if (!repeated) this.nondeterminism.push({ kind, name, span, type });
+  }
+}

@@ -1,0 +1,23 @@
+/** Names and constants as SQL text that PostgreSQL reads back as the same value, whatever they contain. */
+
+import type { QualifiedName } from './statement.ts';
+
+/** `name` as a quoted identifier: always quoted, so that case and keywords do not matter. */
+export function quoteIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/**
+ * `text` as a string constant for a server with standard_conforming_strings on, where a backslash is itself. With
+ * it off, and a backslash in `text`, the server would read something else: prefer `E''` there.
+ */
+export function quoteLiteral(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+/** `"schema"."name"`, or `"name"` where it has no schema. */
+export function qualified(name: QualifiedName): string {
+  return name.schema === undefined
+    ? quoteIdentifier(name.name)
+    : `${quoteIdentifier(name.schema)}.${quoteIdentifier(name.name)}`;
+}

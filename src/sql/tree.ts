@@ -1,0 +1,125 @@
+/** Reading PostgreSQL's parse tree as libpg_query writes it: JSON in which a default value is simply absent. */
+
+import type { Node, RangeVar } from 'libpg-query';
+import type { QualifiedName } from './statement.ts';
+
+/** A node without its tag: whatever fields it has. */
+export type Fields = Readonly<Record<string, unknown>>;
+
+export interface Tagged {
+  readonly tag: string;
+  readonly fields: Fields;
+}
+
+export function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** `{ "A_Const": { … } }` taken apart; undefined for a list, a scalar, or fields whose type their place tells. */
+export function tagged(value: unknown): Tagged | undefined {
+  if (!isFields(value)) return undefined;
+  let only: string | undefined;
+  for (const key in value) {
+    if (only !== undefined) return undefined;
+    only = key;
+  }
+  if (only === undefined) return undefined;
+  const first = only.charCodeAt(0);
+  const fields = value[only];
+  return first >= 0x41 && first <= 0x5a && isFields(fields) ? { tag: only, fields } : undefined;
+}
+
+/** Fields of `value` where it is a node of this kind. */
+export function nodeOf(value: unknown, tag: string): Fields | undefined {
+  const node = tagged(value);
+  return node?.tag === tag ? node.fields : undefined;
+}
+
+export function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** A list of String nodes as text; other members (`*`) are left out. */
+export function stringsOf(value: unknown): string[] {
+  const strings: string[] = [];
+  for (const item of listOf(value)) {
+    const text = stringOf(item);
+    if (text !== undefined) strings.push(text);
+  }
+  return strings;
+}
+
+export function stringOf(value: unknown): string | undefined {
+  const fields = nodeOf(value, 'String');
+  if (fields === undefined) return undefined;
+  return typeof fields['sval'] === 'string' ? fields['sval'] : '';
+}
+
+/** `[catalog.][schema.]name` */
+export function nameOf(parts: readonly string[]): QualifiedName {
+  return { schema: parts.length > 1 ? parts[parts.length - 2] : undefined, name: parts[parts.length - 1] ?? '' };
+}
+
+export function relationName(relation: Pick<RangeVar, 'schemaname' | 'relname'> | undefined): QualifiedName {
+  return { schema: relation?.schemaname, name: relation?.relname ?? '' };
+}
+
+/** The text of a string constant, a cast of one (`'s'::regclass`) included; undefined for anything else. */
+export function constantText(value: unknown): string | undefined {
+  const cast = nodeOf(value, 'TypeCast');
+  if (cast !== undefined) return constantText(cast['arg']);
+  const constant = nodeOf(value, 'A_Const');
+  const text = constant?.['sval'];
+  if (!isFields(text)) return undefined;
+  return typeof text['sval'] === 'string' ? text['sval'] : '';
+}
+
+/** An option's value (`DefElem.arg`) as the server's defGetBoolean takes it; undefined where it would refuse it. */
+export function booleanOption(value: unknown): boolean | undefined {
+  if (value === undefined) return true;
+  const node = tagged(value);
+  if (node === undefined) return undefined;
+  if (node.tag === 'Boolean') return node.fields['boolval'] === true;
+  if (node.tag === 'Integer') return integerBoolean(node.fields['ival']);
+  const text = (stringOf(value) ?? '').toLowerCase();
+  if (text === 'true' || text === 'on') return true;
+  return text === 'false' || text === 'off' ? false : undefined;
+}
+
+/** The last option (DefElem) of this name, as the server reads options. */
+export function optionOf(options: readonly Node[] | undefined, name: string): { readonly value: unknown } | undefined {
+  let found: { readonly value: unknown } | undefined;
+  for (const option of options ?? []) {
+    const element = nodeOf(option, 'DefElem');
+    if (element?.['defname'] === name) found = { value: element['arg'] };
+  }
+  return found;
+}
+
+function integerBoolean(value: unknown): boolean | undefined {
+  if (value === undefined || value === 0) return false;
+  return value === 1 ? true : undefined;
+}
+
+/** A setting's value as parse_bool reads it: unique prefixes of true, false, yes, no, on and off, and 1 and 0. */
+export function booleanSetting(value: Node | undefined): boolean | undefined {
+  const constant = nodeOf(value, 'A_Const');
+  if (constant === undefined) return undefined;
+  const integer = constant['ival'];
+  if (isFields(integer)) return integerBoolean(integer['ival']);
+  const literal = constant['boolval'];
+  if (isFields(literal)) return literal['boolval'] === true;
+  const text = (constantText(value) ?? '').toLowerCase();
+  if (text === '') return undefined;
+  if (text === '1' || text === 'on') return true;
+  if (text === '0' || text === 'of' || text === 'off') return false;
+  if ('true'.startsWith(text) || 'yes'.startsWith(text)) return true;
+  return 'false'.startsWith(text) || 'no'.startsWith(text) ? false : undefined;
+}
+
+const temporarySchema = /^pg_temp(_\d+)?$/;
+
+/** Whether a schema is the session's own for temporary objects. */
+export function isTemporarySchema(schema: string | undefined): boolean {
+  return schema !== undefined && temporarySchema.test(schema);
+}

@@ -1,0 +1,440 @@
+/**
+ * A total walk over a parse tree: every node below is visited, whatever its type, so that nothing escapes by being
+ * nested in something unheard of. What counts is told to `Facts`.
+ *
+ * Two things depend on the place of an expression. One that is *stored* (a column's default, a view's query) is not
+ * evaluated by its statement: its functions do not run; only constants are made into values at once, so
+ * `DEFAULT 'now'` counts. And a clock function can be replaced by its value except where it names a result column
+ * that something else refers to, or stands for a table.
+ */
+
+import { emptyCallSpan, keywordSpan } from './call-span.ts';
+import type { Facts } from './facts.ts';
+import { builtinVolatility } from './builtin-functions.ts';
+import { functionEffect, isServerView, returnsSet } from './function-effects.ts';
+import { timeWordIn } from './time-word.ts';
+import {
+  constantText,
+  isFields,
+  isTemporarySchema,
+  listOf,
+  nameOf,
+  nodeOf,
+  stringOf,
+  stringsOf,
+  tagged,
+  type Fields,
+} from './tree.ts';
+import type { QualifiedName } from './statement.ts';
+
+const clockKeywords: Readonly<Record<string, { readonly keyword: string; readonly type: string }>> = {
+  SVFOP_CURRENT_DATE: { keyword: 'CURRENT_DATE', type: 'date' },
+  SVFOP_CURRENT_TIME: { keyword: 'CURRENT_TIME', type: 'timetz' },
+  SVFOP_CURRENT_TIMESTAMP: { keyword: 'CURRENT_TIMESTAMP', type: 'timestamptz' },
+  SVFOP_LOCALTIME: { keyword: 'LOCALTIME', type: 'time' },
+  SVFOP_LOCALTIMESTAMP: { keyword: 'LOCALTIMESTAMP', type: 'timestamp' },
+};
+
+const roleKeywords: Readonly<Record<string, string>> = {
+  SVFOP_CURRENT_ROLE: 'CURRENT_ROLE',
+  SVFOP_CURRENT_USER: 'CURRENT_USER',
+  SVFOP_USER: 'USER',
+  SVFOP_SESSION_USER: 'SESSION_USER',
+};
+
+/** Names of roles, tables, types and the like, stored as an identifier that each server hands out for itself. */
+const identifierType = /^reg(class|proc|procedure|oper|operator|type|namespace|role|config|dictionary|collation)$/;
+
+/** Where a row lies and which transaction made it: each server's own. */
+const systemColumns = new Set(['ctid', 'xmin', 'xmax', 'cmin', 'cmax', 'tableoid']);
+
+const lockStrength: Readonly<Record<string, string>> = {
+  LCS_FORUPDATE: 'FOR UPDATE',
+  LCS_FORNOKEYUPDATE: 'FOR NO KEY UPDATE',
+  LCS_FORSHARE: 'FOR SHARE',
+  LCS_FORKEYSHARE: 'FOR KEY SHARE',
+};
+
+/** Operators behind keywords. */
+const keywordOperators: Readonly<Record<string, readonly string[]>> = {
+  BETWEEN: ['>=', '<='],
+  'NOT BETWEEN': ['<', '>'],
+  'BETWEEN SYMMETRIC': ['>=', '<='],
+  'NOT BETWEEN SYMMETRIC': ['<', '>'],
+};
+
+const writingStatements: Readonly<Record<string, string>> = {
+  InsertStmt: 'INSERT',
+  UpdateStmt: 'UPDATE',
+  DeleteStmt: 'DELETE',
+  MergeStmt: 'MERGE',
+};
+
+export class Walker {
+  readonly facts: Facts;
+  readonly #text: Buffer;
+  /** `both`: a new column's default, a materialized view's query. */
+  #evaluation: 'evaluated' | 'stored' | 'both' = 'evaluated';
+  /** Names of the common table expressions in sight, innermost last. */
+  readonly #withNames: string[] = [];
+  /** Clock functions that must stay as they are. */
+  readonly #fixed = new Set<unknown>();
+
+  /** `text`: what the tree's locations are offsets of; not kept beyond the walk. */
+  constructor(facts: Facts, text: Buffer) {
+    this.facts = facts;
+    this.#text = text;
+  }
+
+  /** Anything that the statement evaluates. */
+  evaluated(value: unknown): void {
+    this.#walk(value, '');
+  }
+
+  /** Anything that the statement keeps for later, and where it is `both` evaluates now as well. */
+  stored(value: unknown, evaluation: 'stored' | 'both' = 'stored'): void {
+    this.#evaluation = evaluation;
+    this.#walk(value, '');
+    this.#evaluation = 'evaluated';
+  }
+
+  /** The statement's own query, whose column names nobody refers to. */
+  query(value: unknown): void {
+    const select = nodeOf(value, 'SelectStmt');
+    if (select === undefined) this.#walk(value, '');
+    else this.#select(select, 'result');
+  }
+
+  /** An INSERT, UPDATE, DELETE or MERGE that is the statement itself. */
+  writing(tag: string, fields: Fields): void {
+    this.#writing(tag, fields, 'result');
+  }
+
+  #walk(value: unknown, field: string): void {
+    if (Array.isArray(value)) {
+      for (const item of value) this.#walk(item, field);
+      return;
+    }
+    if (!isFields(value)) return;
+    const node = tagged(value);
+    if (node !== undefined) this.#visit(node.tag, node.fields);
+    else if ('relname' in value) this.#relation(value);
+    else if ((field === 'larg' || field === 'rarg') && 'op' in value) this.#select(value, 'columns');
+    else if (field === 'funccall') this.#call(value);
+    else if (field === 'typeName') return;
+    else this.#children(value);
+  }
+
+  #children(fields: Fields): void {
+    for (const key in fields) {
+      const value = fields[key];
+      if (typeof value === 'object') this.#walk(value, key);
+    }
+  }
+
+  #visit(tag: string, fields: Fields): void {
+    switch (tag) {
+      case 'SelectStmt':
+        return this.#select(fields, 'columns');
+      case 'InsertStmt':
+      case 'UpdateStmt':
+      case 'DeleteStmt':
+      case 'MergeStmt':
+        return this.#nestedWriting(tag, fields);
+      case 'RangeVar':
+        return this.#relation(fields);
+      case 'FuncCall':
+        return this.#call(fields);
+      case 'SQLValueFunction':
+        return this.#keywordFunction(fields);
+      case 'A_Const':
+        return this.#constant(fields);
+      case 'ColumnRef':
+        return this.#column(fields);
+      case 'A_Expr':
+        this.#operator(stringsOf(fields['name']));
+        return this.#children(fields);
+      case 'SubLink':
+        if (fields['operName'] !== undefined) this.#operator(stringsOf(fields['operName']));
+        else if (fields['subLinkType'] === 'ANY_SUBLINK') this.#operator(['=']);
+        return this.#children(fields);
+      case 'SortBy':
+        if (fields['useOp'] !== undefined) this.#operator(stringsOf(fields['useOp']));
+        return this.#children(fields);
+      case 'CaseExpr':
+        if (fields['arg'] !== undefined) this.#operator(['=']);
+        return this.#children(fields);
+      case 'JoinExpr':
+        if (fields['usingClause'] !== undefined || fields['isNatural'] === true) this.#operator(['=']);
+        return this.#children(fields);
+      case 'A_Indirection':
+        for (const name of stringsOf(fields['indirection'])) this.facts.attributes.add(name);
+        return this.#children(fields);
+      case 'TypeCast':
+        return this.#cast(fields);
+      case 'RangeFunction':
+        this.#fixTableFunctions(fields);
+        return this.#children(fields);
+      case 'RangeTableSample':
+        this.#sample(fields);
+        return this.#children(fields);
+      case 'CurrentOfExpr':
+        this.#differs('server', 'WHERE CURRENT OF');
+        return;
+      default:
+        return this.#children(fields);
+    }
+  }
+
+  // ---- Queries ----------------------------------------------------------------------------------------------------
+
+  #select(fields: Fields, names: 'result' | 'columns'): void {
+    for (const clause of listOf(fields['lockingClause'])) {
+      const strength = String(nodeOf(clause, 'LockingClause')?.['strength']);
+      // The relations it names are aliases of this query.
+      if (this.#evaluation !== 'stored') this.facts.raise('lead', lockStrength[strength] ?? 'row locks');
+    }
+    if (names === 'columns') this.#fixColumnNames(fields['targetList']);
+    this.#within(fields['withClause'], () => {
+      for (const key in fields) {
+        if (key === 'withClause' || key === 'lockingClause' || key === 'intoClause') continue;
+        const value = fields[key];
+        const branch = (key === 'larg' || key === 'rarg') && isFields(value) ? value : undefined;
+        if (branch !== undefined) this.#select(branch, names);
+        else if (typeof value === 'object') this.#walk(value, key);
+      }
+    });
+  }
+
+  /** Runs `body` with the names of a WITH clause in sight, each of them from its own place on. */
+  #within(withClause: unknown, body: () => void): void {
+    if (!isFields(withClause)) return body();
+    const outer = this.#withNames.length;
+    const expressions = listOf(withClause['ctes']).map((one) => nodeOf(one, 'CommonTableExpr'));
+    const names = expressions.map((one) => String(one?.['ctename']));
+    if (withClause['recursive'] === true) this.#withNames.push(...names);
+    for (const [index, expression] of expressions.entries()) {
+      if (expression !== undefined) this.#children(expression);
+      if (withClause['recursive'] !== true) this.#withNames.push(names[index] ?? '');
+    }
+    body();
+    this.#withNames.length = outer;
+  }
+
+  #nestedWriting(tag: string, fields: Fields): void {
+    if (this.#evaluation !== 'stored') {
+      const target = fields['relation'];
+      const temporary = isFields(target) && isTemporarySchema(asText(target['schemaname']));
+      this.facts.raise(temporary ? 'lead' : 'writers', `${writingStatements[tag] ?? tag} in WITH`);
+      this.facts.writesInWith = true;
+    }
+    this.#writing(tag, fields, 'columns');
+  }
+
+  #writing(tag: string, fields: Fields, names: 'result' | 'columns'): void {
+    const returning = fields['returningClause'];
+    if (names === 'columns' && isFields(returning)) this.#fixColumnNames(returning['exprs']);
+    this.#within(fields['withClause'], () => {
+      // The target is never a common table expression.
+      const target = fields['relation'];
+      if (isFields(target)) this.facts.relations.add(nameOfRelation(target));
+      for (const key in fields) {
+        if (key === 'withClause' || key === 'relation') continue;
+        // The columns of INSERT go by place.
+        if (key === 'selectStmt' && tag === 'InsertStmt') this.query(fields[key]);
+        else if (typeof fields[key] === 'object') this.#walk(fields[key], key);
+      }
+    });
+  }
+
+  #relation(fields: Fields): void {
+    const name = nameOfRelation(fields);
+    if (name.schema === undefined && this.#withNames.includes(name.name)) return;
+    this.facts.relations.add(name);
+    if (this.#evaluation === 'stored') return;
+    if (isTemporarySchema(name.schema)) this.facts.raise('lead', 'temporary object');
+    if ((name.schema === undefined || name.schema === 'pg_catalog') && isServerView(name.name)) {
+      this.facts.raise('lead', `reads ${name.name}`);
+    }
+  }
+
+  // ---- Expressions ------------------------------------------------------------------------------------------------
+
+  #differs(kind: 'volatile' | 'server' | 'transaction time', name: string): void {
+    if (this.#evaluation !== 'stored') this.facts.differs(kind, name);
+  }
+
+  #constant(fields: Fields): void {
+    const text = fields['sval'];
+    if (!isFields(text) || typeof text['sval'] !== 'string') return;
+    const bytes = Buffer.from(text['sval']);
+    const word = timeWordIn(bytes, 0, bytes.length);
+    // In what is stored, too: such a constant becomes a moment when the statement is analysed.
+    if (word !== undefined) this.facts.differs('volatile', `'${word}'`);
+  }
+
+  #cast(fields: Fields): void {
+    const type = fields['typeName'];
+    const name = isFields(type) ? stringsOf(type['names']).at(-1) : undefined;
+    if (name !== undefined && identifierType.test(name)) this.#differs('server', `::${name}`);
+    this.#children(fields);
+  }
+
+  #column(fields: Fields): void {
+    const parts = listOf(fields['fields']);
+    const name = stringOf(parts.at(-1));
+    if (name === undefined) return;
+    if (parts.length > 1 && this.#evaluation !== 'stored') this.facts.attributes.add(name);
+    if (systemColumns.has(name)) this.#differs('server', name);
+  }
+
+  #operator(parts: readonly string[]): void {
+    if (this.#evaluation === 'stored') return;
+    const name = nameOf(parts);
+    const behind = name.schema === undefined ? keywordOperators[name.name] : undefined;
+    for (const one of behind ?? [name.name]) this.facts.operators.add({ schema: name.schema, name: one });
+  }
+
+  #sample(fields: Fields): void {
+    const method = nameOf(stringsOf(fields['method']));
+    if (method.name === 'system' || method.name === 'bernoulli') {
+      this.#differs(fields['repeatable'] === undefined ? 'volatile' : 'server', 'TABLESAMPLE');
+    } else if (this.#evaluation !== 'stored') this.facts.functions.add(method);
+  }
+
+  #keywordFunction(fields: Fields): void {
+    const op = String(fields['op']);
+    const role = roleKeywords[op];
+    if (role !== undefined) return this.#differs('server', role);
+    const precise = op.endsWith('_N');
+    const clock = clockKeywords[precise ? op.slice(0, -2) : op];
+    if (clock === undefined || this.#evaluation === 'stored') return;
+    const digits = typeof fields['typmod'] === 'number' ? fields['typmod'] : 0;
+    const precision = precise ? `(${digits})` : '';
+    const location = fields['location'];
+    const span =
+      typeof location === 'number' && this.#replaceable(fields)
+        ? keywordSpan(this.#text, location, clock.keyword, precise ? 'precision' : 'plain')
+        : undefined;
+    this.facts.differs('transaction time', clock.keyword + precision, span, span && clock.type + precision);
+  }
+
+  // ---- Functions --------------------------------------------------------------------------------------------------
+
+  #call(fields: Fields): void {
+    const name = nameOf(stringsOf(fields['funcname']));
+    const args = listOf(fields['args']);
+    if (this.#evaluation !== 'stored') this.#effectOf(name, args, fields);
+    const sequence = (name.name === 'nextval' || name.name === 'setval') && constantText(args[0]) !== undefined;
+    this.#walk(sequence ? args.slice(1) : args, 'args');
+    for (const key in fields) {
+      if (key !== 'args' && key !== 'funcname' && typeof fields[key] === 'object') this.#walk(fields[key], key);
+    }
+  }
+
+  #effectOf(name: QualifiedName, args: readonly unknown[], fields: Fields): void {
+    const { facts } = this;
+    const builtin = name.schema === undefined || name.schema === 'pg_catalog' || name.schema === 'information_schema';
+    const known = builtin && (specialCalls.has(name.name) || functionEffect(name.name) !== undefined);
+    if (!known && !(builtin && builtinVolatility(name.name) !== undefined)) {
+      facts.functions.add(name);
+      facts.mayReturnSet = true;
+      return;
+    }
+    if (name.schema === undefined) facts.shadowable.add(name.name);
+    if (returnsSet(name.name)) facts.mayReturnSet = true;
+    switch (name.name) {
+      case 'nextval':
+      case 'setval':
+        return this.#sequenceCall(name.name, args);
+      case 'currval':
+      case 'lastval':
+        facts.needsSequenceState = true;
+        facts.raise('lead', `calls ${name.name}()`);
+        return facts.differs('server', `${name.name}()`);
+      case 'set_config': {
+        facts.raise('lead', 'calls set_config()');
+        const local = nodeOf(args[2], 'A_Const')?.['boolval'];
+        if (!(isFields(local) && local['boolval'] === true)) facts.pins.add('setting');
+        return facts.differs('server', 'set_config()');
+      }
+      case 'now':
+      case 'transaction_timestamp': {
+        const location = fields['location'];
+        const replaceable = typeof location === 'number' && args.length === 0 && this.#replaceable(fields);
+        const span = replaceable ? emptyCallSpan(this.#text, location) : undefined;
+        return facts.differs('transaction time', `${name.name}()`, span, span && 'timestamptz');
+      }
+      case 'age':
+        // Of one argument: its distance from the current date.
+        return args.length === 1 ? facts.differs('transaction time', 'age()') : undefined;
+      case 'ts_rewrite':
+        if (args.length === 3) return;
+    }
+    const effect = functionEffect(name.name);
+    if (effect === undefined) return;
+    const because = effect.because === undefined ? '' : `: ${effect.because}`;
+    facts.raise(effect.route, `calls ${name.name}()${because}`);
+    if (effect.pin !== undefined) facts.pins.add(effect.pin);
+    if (effect.result !== undefined) facts.differs(effect.result, `${name.name}()`);
+  }
+
+  #sequenceCall(name: 'nextval' | 'setval', args: readonly unknown[]): void {
+    const { facts } = this;
+    if (facts.sequenceCalls !== 'setval') facts.sequenceCalls = name;
+    const sequence = constantText(args[0]);
+    if (sequence !== undefined && sequence !== '') facts.sequenceNames.add(sequence);
+    facts.pins.add('sequence value');
+    facts.raise(name === 'nextval' ? 'lead' : 'writers', `calls ${name}()`);
+    if (name === 'nextval') facts.differs('volatile', 'nextval()');
+  }
+
+  // ---- Clock functions that have to stay --------------------------------------------------------------------------
+
+  #replaceable(call: Fields): boolean {
+    return this.#evaluation === 'evaluated' && !this.#fixed.has(call);
+  }
+
+  /** A function in FROM stands where no constant may. */
+  #fixTableFunctions(fields: Fields): void {
+    for (const entry of listOf(fields['functions'])) {
+      for (const item of listOf(nodeOf(entry, 'List')?.['items'])) {
+        const node = tagged(item);
+        if (node !== undefined) this.#fixed.add(node.fields);
+      }
+    }
+  }
+
+  /** `SELECT now()` in FROM or WITH makes a column `now`, which a constant would not. */
+  #fixColumnNames(targetList: unknown): void {
+    for (const item of listOf(targetList)) {
+      const target = nodeOf(item, 'ResTarget');
+      if (target !== undefined && target['name'] === undefined) this.#fixNameOf(target['val']);
+    }
+  }
+
+  /** What the server's FigureColname looks at. */
+  #fixNameOf(value: unknown): void {
+    const node = tagged(value);
+    if (node === undefined) return;
+    this.#fixed.add(node.fields);
+    if (node.tag === 'TypeCast' || node.tag === 'CollateClause' || node.tag === 'A_Indirection') {
+      this.#fixNameOf(node.fields['arg']);
+    } else if (node.tag === 'CaseExpr') this.#fixNameOf(node.fields['defresult']);
+    else if (node.tag === 'SubLink') {
+      const select = nodeOf(node.fields['subselect'], 'SelectStmt');
+      this.#fixColumnNames(select?.['targetList']);
+    }
+  }
+}
+
+/** Built-in functions whose arguments or place count. */
+const specialCalls = new Set(['nextval', 'setval', 'currval', 'lastval', 'set_config']);
+
+function asText(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+function nameOfRelation(fields: Fields): QualifiedName {
+  return { schema: asText(fields['schemaname']), name: asText(fields['relname']) ?? '' };
+}
