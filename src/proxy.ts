@@ -36,11 +36,12 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
   const cluster = new Cluster(config, log);
   const catalog = new Catalog();
   const analyser = new Analyser({ cacheSize: SHAPES, sizeLimitBytes: PARSE_LIMIT_BYTES });
+  const roles = new Set(config.writers.map(({ user }) => user)).size === 1 ? 'same' : 'different';
   const services: Services = {
     cluster,
     catalog,
     analyser,
-    planner: new Planner(catalog, analyser),
+    planner: new Planner(catalog, analyser, roles),
     sequences: new SequenceKeeper(config.settings.sequenceBlock),
     coordinator: new OnePhase(config.settings.followerTimeoutMs, log),
     settings: config.settings,

@@ -45,6 +45,8 @@ export interface Table {
   readonly rules: 'none' | 'some';
   readonly columns: readonly Column[];
   readonly primaryKey: readonly string[];
+  /** Of a view: the relations that it reads. */
+  readonly bases: readonly QualifiedName[];
 }
 
 export type Persistence = 'permanent' | 'temporary' | 'missing';
@@ -90,7 +92,12 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'),
   coalesce((SELECT json_agg(a.attname) FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a
-    ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey) WHERE i.indrelid = c.oid AND i.indisprimary), '[]')
+    ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey) WHERE i.indrelid = c.oid AND i.indisprimary), '[]'),
+  coalesce((SELECT json_agg(DISTINCT jsonb_build_object('schema', n.nspname, 'name', b.relname))
+    FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend p ON p.classid = 'pg_rewrite'::regclass AND p.objid = r.oid
+      AND p.refclassid = 'pg_class'::regclass AND p.refobjid <> c.oid
+    JOIN pg_catalog.pg_class b ON b.oid = p.refobjid JOIN pg_catalog.pg_namespace n ON n.oid = b.relnamespace
+    WHERE r.ev_class = c.oid AND c.relkind = 'v'), '[]')
 FROM pg_catalog.pg_class c WHERE c.oid = `;
 
 interface Entry {
@@ -126,7 +133,7 @@ export class Catalog {
   table(asker: CatalogAsker, name: QualifiedName): Promise<Table | undefined> {
     const text = qualified(name);
     return this.#cached(asker, `table ${text}`, async () => {
-      const [kind, persistence, triggers, rules, columns, key] = await row(
+      const [kind, persistence, triggers, rules, columns, key, bases] = await row(
         asker,
         `${TABLE}to_regclass(${quoteLiteral(text)})`,
       );
@@ -138,6 +145,7 @@ export class Catalog {
         rules: rules === 't' ? 'some' : 'none',
         columns: JSON.parse(columns ?? '[]') as Column[],
         primaryKey: JSON.parse(key ?? '[]') as string[],
+        bases: JSON.parse(bases ?? '[]') as QualifiedName[],
       };
     });
   }

@@ -6,7 +6,7 @@ import type { Catalog, CatalogAsker, Column, Table } from '../cluster/catalog.ts
 import { PproxError } from '../lib/errors.ts';
 import type { Analyser } from '../sql/analyse.ts';
 import { qualified, quoteIdentifier } from '../sql/quote.ts';
-import type { InsertCommand, Lexis, Nondeterminism, Statement } from '../sql/statement.ts';
+import type { InsertCommand, Lexis, Nondeterminism, QualifiedName, Statement } from '../sql/statement.ts';
 
 export type ReplayPlan =
   /** The same text. `times`: calls in it that stand for the lead's transaction time. */
@@ -40,37 +40,73 @@ export class Planner {
   readonly #catalog: Catalog;
   readonly #analyser: Analyser;
 
-  constructor(catalog: Catalog, analyser: Analyser) {
+  readonly #roles: 'same' | 'different';
+
+  /** `roles`: whether a session has the same login role on every writer. */
+  constructor(catalog: Catalog, analyser: Analyser, roles: 'same' | 'different') {
     this.#catalog = catalog;
     this.#analyser = analyser;
+    this.#roles = roles;
   }
 
   /** Rejects with PproxError `not_replayable` where no plan is safe. */
   async plan(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
+    await this.#checkNested(asker, statement);
     const { command } = statement;
     switch (command.kind) {
       case 'insert':
         return this.#insert(asker, statement, command);
       case 'modify':
-        return same(statement, command.hasReturning ? 'compared' : 'not compared');
+        return same(this.#varying(statement), statement, command.hasReturning ? 'compared' : 'not compared');
       case 'copy in':
         return this.#copy(asker, statement, command);
-      case 'definition':
-        return same(statement, 'not compared', 'no times');
       case 'read':
         // A volatile function of the user's: what it returns is all there is to compare.
-        return { kind: 'statement', times: [], rows: statement.explains ? 'not compared' : 'compared' };
+        return same(this.#varying(statement), statement, 'compared');
       default:
-        return { kind: 'statement', times: [], rows: 'not compared' };
+        return same(this.#varying(statement), statement, 'not compared');
     }
+  }
+
+  #varying(statement: Statement): readonly Nondeterminism[] {
+    return statement.nondeterminism.filter(({ name }) => this.#roles === 'different' || !OWN_ROLE.has(name));
+  }
+
+  /** MERGE, and an INSERT below WITH: which of their columns take defaults is not looked at, so none may vary. */
+  async #checkNested(asker: CatalogAsker, statement: Statement): Promise<void> {
+    for (const target of statement.inserts) {
+      const varying = await this.#varyingColumn(asker, target);
+      if (varying === undefined) continue;
+      throw notReplayable(
+        `an INSERT inside another statement into ${target.name}, whose column ${varying} has a default that varies`,
+        'Use an INSERT of its own.',
+      );
+    }
+  }
+
+  /** A column of the table, or of a table behind the view, whose default gives each server another value. */
+  async #varyingColumn(asker: CatalogAsker, name: QualifiedName): Promise<string | undefined> {
+    const table = await this.#catalog.table(asker, name);
+    for (const column of table?.columns ?? []) if (await this.#columnVaries(asker, column)) return column.name;
+    for (const base of table?.bases ?? []) {
+      const varying = await this.#varyingColumn(asker, base);
+      if (varying !== undefined) return varying;
+    }
+    return undefined;
+  }
+
+  async #columnVaries(asker: CatalogAsker, column: Column): Promise<boolean> {
+    if (column.generated !== '') return false;
+    return column.identity !== '' || (column.default !== null && (await this.#varies(asker, column.default)));
   }
 
   async #insert(asker: CatalogAsker, statement: Statement, command: InsertCommand): Promise<ReplayPlan> {
     const table = await this.#catalog.table(asker, command.target);
     // A name that means nothing is the lead's to refuse.
-    if (table === undefined) return same(statement, 'not compared');
+    if (table === undefined) return same(this.#varying(statement), statement, 'not compared');
     const reason = await this.#insertReason(asker, statement, command, table);
-    if (reason === undefined) return same(statement, command.hasReturning ? 'compared' : 'not compared');
+    if (reason === undefined)
+      return same(this.#varying(statement), statement, command.hasReturning ? 'compared' : 'not compared');
     if (statement.explains) throw notReplayable(`EXPLAIN ANALYZE of an INSERT with ${reason}`);
     return rowPlan(command, table, reason);
   }
@@ -82,16 +118,18 @@ export class Planner {
     command: InsertCommand,
     table: Table,
   ): Promise<string | undefined> {
-    const [first] = statement.nondeterminism;
+    const [first] = this.#varying(statement);
     if (first !== undefined) return first.name;
     if (command.source === 'query') return 'rows of a query';
     const { volatileFunctions } = await this.#catalog.facts(asker);
-    const called = statement.functions.find(({ name }) => volatileFunctions.has(name));
-    if (called !== undefined) return `${called.name}()`;
+    const called = names(statement).find((name) => volatileFunctions.has(name));
+    if (called !== undefined) return `${called}()`;
     for (const column of defaulted(command, table)) {
-      if (column.identity !== '') return `identity column ${column.name}`;
-      if (column.default !== null && (await this.#varies(asker, column.default)))
-        return `the default of column ${column.name}`;
+      if (await this.#columnVaries(asker, column)) return `the default of column ${column.name}`;
+    }
+    for (const base of table.bases) {
+      const varying = await this.#varyingColumn(asker, base);
+      if (varying !== undefined) return `the default of column ${varying} behind the view`;
     }
     return undefined;
   }
@@ -102,9 +140,10 @@ export class Planner {
     const statement = analysis.kind === 'statements' ? analysis.statements[0] : undefined;
     if (statement === undefined || statement.nondeterminism.length > 0 || statement.sequences.calls !== 'none')
       return true;
-    if (statement.functions.length === 0) return false;
+    const called = names(statement);
+    if (called.length === 0) return false;
     const { volatileFunctions } = await this.#catalog.facts(asker);
-    return statement.functions.some(({ name }) => volatileFunctions.has(name));
+    return called.some((name) => volatileFunctions.has(name));
   }
 
   async #copy(
@@ -115,16 +154,21 @@ export class Planner {
     const table = await this.#catalog.table(asker, command.target);
     const listed = command.columns;
     for (const column of table?.columns ?? []) {
-      if (listed === undefined || listed.includes(column.name) || column.generated !== '') continue;
-      if (column.identity !== '' || (column.default !== null && (await this.#varies(asker, column.default)))) {
+      if (listed === undefined || listed.includes(column.name)) continue;
+      if (await this.#columnVaries(asker, column)) {
         throw notReplayable(
           `COPY that leaves column ${column.name} to its default`,
           'List the column and give its values.',
         );
       }
     }
-    return same(statement, 'not compared');
+    return same(this.#varying(statement), statement, 'not compared');
   }
+}
+
+/** Everything in the statement that may be a call of a user's function. */
+function names({ functions, shadowable, attributes }: Statement): readonly string[] {
+  return [...functions.map(({ name }) => name), ...shadowable, ...attributes];
 }
 
 /** The columns that the statement leaves to their defaults. */
@@ -135,17 +179,21 @@ function defaulted(command: InsertCommand, table: Table): readonly Column[] {
   return plain.filter(({ name }) => !given.has(name));
 }
 
-function same(
-  statement: Statement,
-  rows: 'compared' | 'not compared',
-  times: 'times' | 'no times' = 'times',
-): ReplayPlan {
-  const unsafe = statement.nondeterminism.find(
-    ({ kind, span }) => times === 'no times' || kind !== 'transaction time' || span === undefined,
-  );
-  if (unsafe !== undefined) throw notReplayable(unsafe.name);
-  return { kind: 'statement', times: statement.nondeterminism, rows };
+/** The same text, the lead's time in place of each server's own. */
+function same(varying: readonly Nondeterminism[], statement: Statement, rows: 'compared' | 'not compared'): ReplayPlan {
+  const unsafe = varying.find(({ kind, span }) => kind !== 'transaction time' || span === undefined);
+  if (unsafe !== undefined) {
+    const ddl = statement.command.kind === 'definition';
+    throw notReplayable(
+      unsafe.name,
+      ddl ? 'Add the column without the default and set the default in a second statement.' : undefined,
+    );
+  }
+  return { kind: 'statement', times: varying, rows: statement.explains ? 'not compared' : rows };
 }
+
+/** The session's own role: sessions log in alike on every server, or the planner is told otherwise. */
+const OWN_ROLE: ReadonlySet<string> = new Set(['CURRENT_USER', 'SESSION_USER', 'USER', 'CURRENT_ROLE']);
 
 function rowPlan(command: InsertCommand, table: Table, reason: string): RowPlan {
   if (command.hasWritingWith) throw notReplayable(`INSERT with ${reason} and a WITH that writes`);

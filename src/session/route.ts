@@ -11,7 +11,8 @@ export async function resolveRoute(
   const { command } = statement;
   // Outside a block these do nothing but warn: that is the lead's to say, not a transaction's to hold.
   if (command.kind === 'set transaction' && command.scope === 'transaction') return 'lead';
-  if (command.kind === 'set' && command.scope === 'local' && session.block.kind === 'none') return 'lead';
+  if (command.kind === 'set') return command.scope === 'local' && session.block.kind === 'none' ? 'lead' : 'writers';
+  if (command.kind === 'prepare') return command.inner.route === 'writers' ? 'writers' : 'lead';
   if (command.kind === 'execute') return session.prepared.get(command.name)?.route ?? 'lead';
   if (command.kind === 'deallocate') return session.pins.has('prepared statement') ? 'writers' : 'lead';
   let route = statement.route;
@@ -28,13 +29,14 @@ export async function resolveRoute(
 
 /** A user's function or operator is a read only where the catalog says that it is not volatile; unknown means write. */
 async function callsVolatile(session: SessionState, statement: Statement): Promise<boolean> {
-  if (statement.functions.length === 0 && statement.operators.length === 0 && statement.relations.length === 0)
-    return false;
-  const facts = await session.services.catalog.facts(session);
+  const { functions, operators, relations, shadowable, attributes } = statement;
+  if (![functions, operators, relations, shadowable, attributes].some((names) => names.length > 0)) return false;
+  const { volatileFunctions, volatileOperators, volatileViews } = await session.services.catalog.facts(session);
   return (
-    statement.functions.some(({ name }) => facts.volatileFunctions.has(name)) ||
-    statement.operators.some(({ name }) => facts.volatileOperators.has(name)) ||
-    statement.relations.some(({ name }) => facts.volatileViews.has(name))
+    functions.some(({ name }) => volatileFunctions.has(name)) ||
+    [...shadowable, ...attributes].some((name) => volatileFunctions.has(name)) ||
+    operators.some(({ name }) => volatileOperators.has(name)) ||
+    relations.some(({ name }) => volatileViews.has(name))
   );
 }
 

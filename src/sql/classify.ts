@@ -311,6 +311,7 @@ class Classification {
       attributes: [...facts.attributes],
       operators: facts.operators.list(),
       relations: facts.relations.list(),
+      inserts: facts.inserts.list(),
       nondeterminism: facts.nondeterminism,
       sequences: { calls: facts.sequenceCalls, names: [...facts.sequenceNames] },
       needsSequenceState: facts.needsSequenceState,

@@ -32,6 +32,7 @@ export class Facts {
   readonly attributes = new Set<string>();
   readonly operators = new NameSet();
   readonly relations = new NameSet();
+  readonly inserts = new NameSet();
   readonly nondeterminism: Nondeterminism[] = [];
   sequenceCalls: 'none' | 'nextval' | 'setval' = 'none';
   readonly sequenceNames = new Set<string>();

@@ -141,6 +141,8 @@ export interface Statement {
   readonly operators: readonly QualifiedName[];
   /** Relations named anywhere in it, the target or what is defined first, common table expressions excluded. */
   readonly relations: readonly QualifiedName[];
+  /** Targets of MERGE and of INSERTs below WITH: columns that they leave out take defaults that the text does not show. */
+  readonly inserts: readonly QualifiedName[];
   readonly nondeterminism: readonly Nondeterminism[];
   /** Calls nextval() by name or through a whole-row expression; literal sequence names where they are constants. */
   readonly sequences: { readonly calls: 'none' | 'nextval' | 'setval'; readonly names: readonly string[] };

@@ -237,7 +237,12 @@ export class Walker {
     this.#within(fields['withClause'], () => {
       // The target is never a common table expression.
       const target = fields['relation'];
-      if (isFields(target)) this.facts.relations.add(nameOfRelation(target));
+      if (isFields(target)) {
+        this.facts.relations.add(nameOfRelation(target));
+        if (this.#evaluation !== 'stored' && (names === 'columns' || tag === 'MergeStmt')) {
+          if (tag === 'InsertStmt' || tag === 'MergeStmt') this.facts.inserts.add(nameOfRelation(target));
+        }
+      }
       for (const key in fields) {
         if (key === 'withClause' || key === 'relation') continue;
         // The columns of INSERT go by place.
