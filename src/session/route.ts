@@ -1,4 +1,5 @@
 /** A statement's route, once the catalog and the session have had their say. They can only raise it. */
+import type { DatabaseFacts } from '../cluster/catalog.ts';
 import type { Route, Statement } from '../sql/statement.ts';
 import type { SessionState } from './state.ts';
 import { PproxError } from '../lib/errors.ts';
@@ -31,13 +32,26 @@ export async function resolveRoute(
 async function callsVolatile(session: SessionState, statement: Statement): Promise<boolean> {
   const { functions, operators, relations, shadowable, attributes } = statement;
   if (![functions, operators, relations, shadowable, attributes].some((names) => names.length > 0)) return false;
-  const { volatileFunctions, volatileOperators, volatileViews } = await session.services.catalog.facts(session);
+  const { volatileFunctions, volatileOperators, volatileViews } = await facts(session);
   return (
     functions.some(({ name }) => volatileFunctions.has(name)) ||
     [...shadowable, ...attributes].some((name) => volatileFunctions.has(name)) ||
     operators.some(({ name }) => volatileOperators.has(name)) ||
     relations.some(({ name }) => volatileViews.has(name))
   );
+}
+
+const NOTHING: ReadonlySet<string> = new Set();
+
+/** While the lead is down the catalog cannot be asked: what turns out to write is refused by the reader, which only reads. */
+async function facts(session: SessionState): Promise<Omit<DatabaseFacts, 'deferrable'>> {
+  try {
+    return await session.services.catalog.facts(session);
+  } catch (error) {
+    const down = error instanceof PproxError && error.condition === 'server_unreachable';
+    if (!down || session.cluster.reader === undefined) throw error;
+    return { volatileFunctions: NOTHING, volatileOperators: NOTHING, volatileViews: NOTHING };
+  }
 }
 
 /** A statement on temporary tables alone is the lead session's own affair. */
