@@ -188,7 +188,7 @@ function topology(cluster: Cluster, address: string, data: 'temporary' | 'kept')
     'Try:',
     '  CREATE TABLE IF NOT EXISTS greeting (id serial PRIMARY KEY, words text);   -- on both writers',
     "  INSERT INTO greeting (words) VALUES ('hello') RETURNING *;                 -- on both, or on neither",
-    '  SELECT *, inet_server_port() AS answered_by FROM greeting;                 -- from the reader',
+    '  /* pprox: reader */ SELECT *, pg_is_in_recovery() AS replica FROM greeting;  -- from the replica',
     '',
     'Ctrl-C stops everything.',
     '',
