@@ -15,6 +15,7 @@ import { Session } from './session/session.ts';
 import { readStartUp } from './session/start-up.ts';
 import type { Services } from './session/state.ts';
 import { Analyser, loadParser } from './sql/analyse.ts';
+import { LargeAnalyser } from './sql/large-analyser.ts';
 
 export interface Proxy {
   /** As bound: the port is the real one where 0 was asked for. */
@@ -26,9 +27,10 @@ export interface Proxy {
   stop(): Promise<void>;
 }
 
-/** Statement shapes kept, and the largest text that is parsed: 1 MiB of SQL, constants aside, takes the parser some 50 ms. */
+/** Statement shapes kept. */
 const SHAPES = 5000;
-const PARSE_LIMIT_BYTES = 1024 * 1024;
+/** The largest text, constants aside, that is read in this thread: some 10 to 20 ms of the event loop. */
+const PARSE_LIMIT_BYTES = 16 * 1024;
 
 /** Rejects with the system's error where an address cannot be listened on. */
 export async function startProxy(config: Config, log: Log): Promise<Proxy> {
@@ -41,6 +43,7 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
     cluster,
     catalog,
     analyser,
+    largeAnalyser: new LargeAnalyser(),
     planner: new Planner(catalog, analyser, roles),
     sequences: new SequenceKeeper(config.settings.sequenceBlock),
     coordinator: new OnePhase(config.settings.followerTimeoutMs, log),
@@ -116,6 +119,7 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
       }, config.settings.drainMs);
       await closed;
       clearTimeout(cut);
+      services.largeAnalyser.close();
       cluster.close();
     },
   };

@@ -5,7 +5,7 @@
 import { BackendLostError } from '../backend/receiver.ts';
 import { unreachable } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
-import type { Statement, Unreadable } from '../sql/statement.ts';
+import type { Analysis, Statement, Unreadable } from '../sql/statement.ts';
 import { EMPTY_QUERY_RESPONSE } from '../wire/backend.ts';
 import { encodeParseSync } from '../wire/frontend.ts';
 import { TransactionStatus } from '../wire/tags.ts';
@@ -33,7 +33,7 @@ export async function runQuery(session: SessionState, text: Buffer): Promise<voi
 }
 
 async function statements(session: SessionState, text: Buffer): Promise<void> {
-  const analysis = session.services.analyser.analyse(text, session.lexis);
+  const analysis = await analyse(session, text);
   if (analysis.kind === 'unreadable') return unreadable(session, text, analysis.why);
   const all = analysis.statements;
   const first = all[0];
@@ -59,6 +59,14 @@ async function statements(session: SessionState, text: Buffer): Promise<void> {
   }
   await endImplicit(session, 'commit', held);
   return undefined;
+}
+
+/** In this thread where it is quick, in one of its own where it is not. */
+async function analyse(session: SessionState, text: Buffer): Promise<Analysis> {
+  const { analyser, largeAnalyser } = session.services;
+  const analysis = analyser.analyse(text, session.lexis);
+  const large = analysis.kind === 'unreadable' && analysis.why === 'size';
+  return large ? largeAnalyser.analyse(text, session.lexis) : analysis;
 }
 
 /** The statement alone, at its own position: what stands before it becomes blanks, so that error positions stay true. */

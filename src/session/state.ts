@@ -20,6 +20,7 @@ import type { CloseReason } from '../lib/close-reason.ts';
 import type { Log } from '../lib/log.ts';
 import type { PproxError } from '../lib/errors.ts';
 import type { Analyser } from '../sql/analyse.ts';
+import type { LargeAnalyser } from '../sql/large-analyser.ts';
 import type { Lexis, PinReason, Statement } from '../sql/statement.ts';
 import { encodeParameterStatus } from '../wire/backend.ts';
 import { BackendTag, TransactionStatus } from '../wire/tags.ts';
@@ -34,6 +35,7 @@ export interface Services {
   readonly planner: Planner;
   readonly sequences: SequenceKeeper;
   readonly analyser: Analyser;
+  readonly largeAnalyser: LargeAnalyser;
   readonly settings: Settings;
   readonly log: Log;
 }
