@@ -9,7 +9,7 @@ import type { Script } from './script.ts';
 
 /** What a section of the script's transcript answers. */
 export function stepOf(script: Script, section: number): string {
-  return section === 0 ? 'the start-up' : (script.steps[section - 1]?.sql.slice(0, 300) ?? 'the end');
+  return section === 0 ? 'the start-up' : (script.steps[section - 1]?.sql ?? 'the end');
 }
 
 /** What the script says about its own errors, against what PostgreSQL answered. */
@@ -18,7 +18,7 @@ export function assertWritten(script: Script, answers: readonly Section[]): void
     const seen = errorCodes(answers[index + 1] ?? []).join(' ');
     const isExpected = seen === step.fails.join(' ') || seen === step.lacking;
     const outcome = `${seen || 'succeeds'}, not ${step.fails.join(' ') || 'without an error'}`;
-    return isExpected ? [] : [`${stepOf(script, index + 1)} → ${outcome}`];
+    return isExpected ? [] : [`${step.sql.slice(0, 300)} → ${outcome}`];
   });
   assert.ok(slips.length === 0, `the script does not say what PostgreSQL answers:\n${slips.join('\n')}`);
   assert.equal(answers.length, script.steps.length + 2, 'one answer for each request, the start-up and the end');

@@ -50,10 +50,10 @@ export function compareServers<Item extends { readonly name: string }>(
     },
     expected: (item) => answers.get(item) ?? [],
     assertEqual: (item, actual, step) => {
-      const reconciled = reconcile([topic, item.name], answers.get(item) ?? [], actual);
+      const reconciled = reconcile([topic, item.name], answers.get(item) ?? [], actual, step);
       for (const title of reconciled.used) used.add(title);
       const faults = compareTranscripts(reconciled.expected, actual).map(
-        ({ section, text }) => `${item.name}, section ${section}: ${step(section)}\n${text}`,
+        ({ section, text }) => `${item.name}, section ${section}: ${step(section).slice(0, 300)}\n${text}`,
       );
       assert.ok(faults.length === 0, `\n${faults.join('\n')}`);
     },
@@ -65,7 +65,10 @@ export function compareServers<Item extends { readonly name: string }>(
         assert.deepEqual(opened().complaints(), []);
       });
       it('needs every difference that is declared for it', () => {
-        const declared = opened().kind === 'bare' ? [] : declaredFor([topic, ...items.map(({ name }) => name)]);
+        const declared =
+          opened().kind === 'bare'
+            ? []
+            : declaredFor([topic, ...items.map(({ name }) => name)]).map(({ title }) => title);
         assert.deepEqual([...used].toSorted(), declared.toSorted());
       });
     },

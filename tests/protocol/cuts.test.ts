@@ -58,7 +58,7 @@ describe('protocol battery: the answers do not depend on how the bytes arrive', 
       for (const delivery of deliveries(length)) {
         const how = `${describeDelivery(delivery)} of ${length} bytes, PPROX_TEST_SEED=${seed}`;
         const actual = await play(script, contest.target, delivery);
-        contest.assertEqual(script, actual, (section) => `${stepOf(script, section)}\n${how}`);
+        contest.assertEqual(script, actual, (section) => `${how}\n${stepOf(script, section)}`);
       }
     });
   }

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { root } from '../support/repository.ts';
-import { declaredFor, differences, reconcile, renderDifferences } from './differences.ts';
+import { differences, reconcile, renderDifferences } from './differences.ts';
 import { groups } from './groups.ts';
 import { openings } from './openings.ts';
 import { violations } from './violations.ts';
@@ -36,16 +36,26 @@ describe('the declared differences', () => {
   });
 
   it('let through what they declare and nothing else', () => {
-    const theirs = [
-      'ErrorResponse\n    S="FATAL"\n    C="08P01"\n    F="postgres.c"\n    L="1"\n    R="f"',
-      '(closed)',
-    ];
-    const ours = ['ErrorResponse\n    S="FATAL"\n    C="08P01"', '(closed)'];
-    assert.deepEqual(reconcile(['violations'], [theirs], [ours]).expected, [ours]);
-    assert.deepEqual(reconcile(['violations'], [theirs], [ours]).used, declaredFor(['violations']).slice(0, 1));
-    assert.deepEqual(reconcile(['types'], [theirs], [ours]).expected, [theirs], 'not declared for types');
-    const another = ['ErrorResponse\n    S="FATAL"\n    C="08P02"', '(closed)'];
-    assert.notDeepEqual(reconcile(['violations'], [theirs], [another]).expected, [another]);
-    assert.deepEqual(reconcile(['violations'], [theirs], [theirs]).used, []);
+    const report = (code: string, rest = '') => `ErrorResponse\n    S="FATAL"\n    C="${code}"${rest}`;
+    const source = '\n    F="postgres.c"\n    L="1"\n    R="f"';
+    const theirs = [report('08P01', source), '(closed)'];
+    const ours = [report('08P01'), '(closed)'];
+    const against = (names: readonly string[], actual: readonly string[], statement = '') =>
+      reconcile(names, [theirs], [actual], () => statement);
+    assert.deepEqual(against(['violations'], ours), {
+      expected: [ours],
+      used: ['No source location in reports of pprox itself'],
+    });
+    assert.deepEqual(against(['types'], ours), { expected: [theirs], used: [] }, 'not declared for types');
+    assert.notDeepEqual(against(['violations'], [report('08P02'), '(closed)']).expected, [
+      [report('08P02'), '(closed)'],
+    ]);
+    assert.deepEqual(against(['violations'], theirs).used, []);
+
+    const refused = [report('2D000'), 'ReadyForQuery I'];
+    const procedures = ['procedures that end transactions'];
+    assert.deepEqual(against(procedures, refused, 'CALL commits()').expected, [refused]);
+    assert.deepEqual(against(procedures, refused, 'CALL others()').expected, [theirs], 'another statement');
+    assert.deepEqual(against(procedures, [report('2D000'), 'ReadyForQuery E'], 'CALL commits()').expected, [theirs]);
   });
 });

@@ -11,26 +11,103 @@ export interface DeclaredDifference {
   readonly reason: string;
   /** Names of the scripts or conversations that show it, or of their whole topic. */
   readonly where: readonly string[];
-  /** PostgreSQL's answer as it is to be expected of pprox, given what pprox answered; unchanged where it does not apply. */
-  readonly reconcile: (expected: Section, actual: Section) => Section;
+  /** The section to compare pprox's with: PostgreSQL's own where nothing declared happened in it. */
+  readonly reconcile: (expected: Section, actual: Section, step: string) => Section;
 }
 
 /** The fields that name a place in PostgreSQL's source: file, line, routine. */
 const sourceFields = /\n {4}[FLR]="[^"]*"/g;
 
+/** Drops the source location from PostgreSQL's line where pprox's report has none. */
+function withoutSource(expected: Section, actual: Section): Section {
+  return expected.map((line, index) => {
+    const answer = actual[index] ?? '';
+    const isOurs = /^(Error|Notice)Response/.test(answer) && !/\n {4}[FLR]=/.test(answer);
+    return isOurs ? line.replaceAll(sourceFields, '') : line;
+  });
+}
+
+/** Statements, and what pprox answers them with: `0A000` for an error, otherwise command tags, and the status at the end. */
+function answers(declared: Readonly<Record<string, string>>): DeclaredDifference['reconcile'] {
+  return (expected, actual, step) => (declared[step] === summary(actual) ? actual : expected);
+}
+
+function summary(section: Section): string {
+  return section
+    .filter((line) => !line.startsWith('NoticeResponse'))
+    .map((line) => /\n {4}C="([^"]*)"/.exec(line)?.[1] ?? line.replace(/^(CommandComplete|ReadyForQuery) /, ''))
+    .join(', ');
+}
+
 export const differences: readonly DeclaredDifference[] = [
   {
-    title: 'No source location in errors of pprox itself',
-    postgres: 'Every ErrorResponse has the fields F, L and R: file, line and routine of the server that raised it.',
-    pprox: 'A server’s errors have them, as they came. Errors that pprox raises itself do not.',
+    title: 'No source location in reports of pprox itself',
+    postgres: 'Errors and notices have the fields F, L and R: file, line and routine of the server that raised them.',
+    pprox: 'A server’s reports have them, as they came. Those that pprox raises itself do not.',
     reason: 'They are not raised in PostgreSQL’s source, and to name a place there would be a lie.',
-    where: ['openings', 'violations'],
-    reconcile: (expected, actual) =>
-      expected.map((line, index) => {
-        const answer = actual[index] ?? '';
-        const isOurs = answer.startsWith('ErrorResponse') && !/\n {4}[FLR]=/.test(answer);
-        return isOurs && line.startsWith('ErrorResponse') ? line.replaceAll(sourceFields, '') : line;
-      }),
+    where: ['openings', 'violations', 'transactions that begin and end inside one Query'],
+    reconcile: withoutSource,
+  },
+  {
+    title: 'PREPARE TRANSACTION is refused',
+    postgres: 'A client can prepare a transaction, and commit or roll it back by its name later.',
+    pprox: '`0A000` for PREPARE TRANSACTION, COMMIT PREPARED and ROLLBACK PREPARED.',
+    reason: 'pprox commits on all writers itself. A transaction prepared by name would be another one on each of them.',
+    where: ['a client with two phases of its own'],
+    reconcile: answers({
+      "PREPARE TRANSACTION 'battery-1'": '0A000, E',
+      ROLLBACK: 'ROLLBACK, I',
+      "COMMIT PREPARED 'battery-none'": '0A000, I',
+      "ROLLBACK PREPARED 'battery-1'": '0A000, I',
+      "PREPARE TRANSACTION 'battery-2'": '0A000, I',
+    }),
+  },
+  {
+    title: 'Backslashes in string literals while standard_conforming_strings is off',
+    postgres: 'A backslash in an ordinary literal escapes the next character.',
+    pprox: '`0A000` for a text with a backslash in it. Other statements run.',
+    reason: 'Where a literal ends would depend on the setting at that moment, and a COMMIT could hide behind it.',
+    where: ['string literals by the old rules'],
+    reconcile: answers({
+      "SELECT 'a\\\\b', 'a\\'b'": '0A000, I',
+      "SELECT 'a\\'; SELECT 1; --b'": '0A000, I',
+      "SELECT 'no backslash', E'a\\\\b'": '0A000, I',
+    }),
+  },
+  {
+    title: 'Procedures that end transactions fail',
+    postgres: 'A procedure that is called outside a block can commit and roll back.',
+    pprox: '`2D000` from the lead, as in a block.',
+    reason:
+      'The lead’s COMMIT is the decision for all writers. One inside a procedure would come before the others are asked.',
+    where: ['procedures that end transactions'],
+    reconcile: answers({ 'CALL commits()': '2D000, I' }),
+  },
+  {
+    title: 'Writes whose effect another writer could not repeat are refused',
+    postgres: 'Any expression may be written, volatile ones too.',
+    pprox:
+      '`0A000`, and nothing is run: volatile expressions in UPDATE and DELETE, WHERE CURRENT OF, INSERT from a query beside a WITH that writes, COPY into a table that fills columns from a sequence or a volatile default.',
+    reason:
+      'The same text would have another effect on each writer, and their rows are not replayed from the lead’s yet.',
+    where: ['writes that are not replayed yet'],
+    reconcile: answers({
+      'UPDATE chance SET v = random()': '0A000, I',
+      'UPDATE chance SET at = clock_timestamp() WHERE id = 1': '0A000, I',
+      'DELETE FROM chance WHERE v > 100 + random()': '0A000, I',
+      'WITH moved AS (DELETE FROM chance WHERE id = 3 RETURNING *) INSERT INTO chance SELECT id + 10, 5, NULL FROM moved':
+        '0A000, I',
+      'COPY chance (v) FROM STDIN': '0A000, I',
+      'UPDATE chance SET v = 0 WHERE CURRENT OF w': '0A000, E',
+    }),
+  },
+  {
+    title: 'An index that could not be built concurrently is left behind on the lead alone',
+    postgres: 'The invalid index is dropped by DROP INDEX.',
+    pprox: 'DROP INDEX is executed on the lead, and the error says that the other writers do not have the index.',
+    reason: 'The statement cannot run in a transaction. It failed on the lead, so the others never saw it.',
+    where: ['an index that could not be built'],
+    reconcile: answers({ 'DROP INDEX CONCURRENTLY doubled_once': '42704, I' }),
   },
 ];
 
@@ -40,25 +117,25 @@ export interface Reconciled {
   readonly used: readonly string[];
 }
 
-/** Applies what is declared for these names: of the script or conversation, and of its topic. */
+/** Applies what is declared for these names: of the script or conversation, and of its topic. `step` says what a section answers. */
 export function reconcile(
   names: readonly string[],
   expected: readonly Section[],
   actual: readonly Section[],
+  step: (section: number) => string,
 ): Reconciled {
   const used = new Set<string>();
   let current = expected;
-  for (const difference of differences.filter(({ where }) => where.some((name) => names.includes(name)))) {
-    const next = current.map((section, index) => difference.reconcile(section, actual[index] ?? []));
+  for (const difference of declaredFor(names)) {
+    const next = current.map((section, index) => difference.reconcile(section, actual[index] ?? [], step(index)));
     if (JSON.stringify(next) !== JSON.stringify(current)) used.add(difference.title);
     current = next;
   }
   return { expected: current, used: [...used] };
 }
 
-/** Titles of the differences that are declared for any of these names. */
-export function declaredFor(names: readonly string[]): string[] {
-  return differences.filter(({ where }) => where.some((name) => names.includes(name))).map(({ title }) => title);
+export function declaredFor(names: readonly string[]): readonly DeclaredDifference[] {
+  return differences.filter(({ where }) => where.some((name) => names.includes(name)));
 }
 
 /** The table of docs/reference/protocol-support.md. */

@@ -3,6 +3,7 @@ import type { Script } from './script.ts';
 import { catalogScripts } from './scripts/catalog.ts';
 import { copyScripts } from './scripts/copy.ts';
 import { definitionScripts } from './scripts/definitions.ts';
+import { limitScripts } from './scripts/limits.ts';
 import { messageScripts } from './scripts/messages.ts';
 import { queryScripts } from './scripts/queries.ts';
 import { sessionScripts } from './scripts/sessions.ts';
@@ -19,6 +20,7 @@ import { writeScripts } from './scripts/writes.ts';
 export const groups = {
   copy: copyScripts,
   definitions: definitionScripts,
+  limits: limitScripts,
   messages: messageScripts,
   queries: [...queryScripts, ...catalogScripts],
   sessions: [...sessionScripts, ...settingScripts],

@@ -252,10 +252,10 @@ CREATE FUNCTION annotate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.note
 
 CREATE TRIGGER annotate BEFORE INSERT ON rich FOR EACH ROW EXECUTE FUNCTION annotate()
 
-COPY rich (v) FROM STDIN
-<10
-<20
-<30
+COPY rich (id, v) FROM STDIN
+<1␉10
+<2␉20
+<3␉30
 <.
 
 SELECT * FROM rich ORDER BY id

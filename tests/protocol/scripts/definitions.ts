@@ -336,7 +336,7 @@ CREATE TABLE measured_rest PARTITION OF measured DEFAULT
 
 INSERT INTO measured VALUES (1, '2020-01-01', 1)
 
-UPDATE measured SET at = '2023-06-01' WHERE id = 2 RETURNING tableoid::regclass, at
+UPDATE measured SET at = '2023-06-01' WHERE id = 2 RETURNING at
 
 SELECT tableoid::regclass, * FROM measured ORDER BY at
 
@@ -474,11 +474,6 @@ REINDEX TABLE CONCURRENTLY swept
 
 CREATE INDEX CONCURRENTLY swept_by_v ON swept (v)
 
-!23505
-CREATE UNIQUE INDEX CONCURRENTLY swept_once ON swept (v)
-
-DROP INDEX CONCURRENTLY swept_once
-
 DROP INDEX CONCURRENTLY swept_by_v
 
 CHECKPOINT
@@ -512,15 +507,6 @@ DROP DATABASE IF EXISTS battery_made_inside
 !55006
 DROP DATABASE battery_definitions
 
-CREATE PROCEDURE commits() LANGUAGE plpgsql AS $$ BEGIN INSERT INTO swept SELECT max(id) + 1000, 'first' FROM swept; COMMIT; INSERT INTO swept VALUES (9999, 'second'); ROLLBACK; END $$
-
-CALL commits()
-
-!2D000
-BEGIN; CALL commits()
-
-ROLLBACK
-
-SELECT id FROM swept WHERE id > 1000`,
+SELECT count(*) FROM swept`,
   ),
 ];

@@ -139,7 +139,7 @@ WITH RECURSIVE path AS (SELECT id, label FROM tree WHERE parent IS NULL UNION AL
 
 WITH RECURSIVE path(id) AS (SELECT id, parent FROM tree WHERE parent IS NULL UNION ALL SELECT t.id, t.parent FROM tree t JOIN path p ON t.parent = p.id) SEARCH DEPTH FIRST BY id SET place SELECT id FROM path ORDER BY place
 
-WITH moved AS (DELETE FROM tree WHERE id = 4 RETURNING *) INSERT INTO tree SELECT id + 10, parent, label FROM moved RETURNING *
+WITH gone AS (DELETE FROM tree WHERE id = 4 RETURNING *) SELECT id + 10, label FROM gone
 
 WITH changed AS (UPDATE tree SET label = upper(label) WHERE parent = 1 RETURNING id, label) SELECT * FROM changed ORDER BY id
 

@@ -348,41 +348,4 @@ INSERT INTO visit VALUES (102, 1)
 
 SELECT count(*) FROM visit`,
   ),
-  script(
-    'a client with two phases of its own',
-    String.raw`
-CREATE TABLE prepared_rows (id int PRIMARY KEY)
-
-BEGIN
-
-INSERT INTO prepared_rows VALUES (1)
-
-PREPARE TRANSACTION 'battery-1'
-
-SELECT count(*) FROM prepared_rows
-
-COMMIT PREPARED 'battery-1'
-
-SELECT count(*) FROM prepared_rows
-
-BEGIN; INSERT INTO prepared_rows VALUES (2)
-
-PREPARE TRANSACTION 'battery-2'
-
-ROLLBACK PREPARED 'battery-2'
-
-SELECT count(*) FROM prepared_rows
-
-!42704
-COMMIT PREPARED 'battery-none'
-
-BEGIN; SELECT 1
-
-!25001
-COMMIT PREPARED 'battery-none'
-
-ROLLBACK
-
-PREPARE TRANSACTION 'battery-3'`,
-  ),
 ];

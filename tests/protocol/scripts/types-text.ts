@@ -102,26 +102,6 @@ RESET client_encoding`,
     { leaves: 'nothing' },
   ),
   script(
-    'string literals by the old rules',
-    String.raw`
-SET standard_conforming_strings = off
-
-SELECT 'a\\b', 'a\'b'
-
-SET escape_string_warning = off
-
-SELECT 'a\\b'
-
-SET backslash_quote = on
-
-SELECT 'a\'; SELECT 1; --b'
-
-RESET ALL
-
-SELECT 'a\\b'`,
-    { leaves: 'nothing' },
-  ),
-  script(
     'full text search',
     String.raw`
 SELECT 'a fat cat sat'::tsvector, 'a:1A fat:2B,3 cat'::tsvector, ''::tsvector

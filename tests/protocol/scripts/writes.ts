@@ -334,9 +334,7 @@ INSERT INTO moments (at) VALUES (now()), (CURRENT_TIMESTAMP), ('now'), (clock_ti
 
 INSERT INTO moments (chance) SELECT random() FROM generate_series(1, 3)
 
-UPDATE moments SET clock = clock_timestamp(), day = 'today' WHERE id = 1
-
-UPDATE moments SET chance = random() WHERE id IN (2, 3) RETURNING id, chance BETWEEN 0 AND 1, who
+UPDATE moments SET at = now(), day = CURRENT_DATE WHERE id = 1 RETURNING id, day = CURRENT_DATE
 
 SELECT id, at <= now(), chance BETWEEN 0 AND 1, length(key::text), who FROM moments ORDER BY id
 
