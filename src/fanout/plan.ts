@@ -15,8 +15,20 @@ export type ReplayPlan =
       readonly times: readonly Nondeterminism[];
       readonly rows: 'compared' | 'not compared';
     }
+  /** The same text, and the rows that it leaves behind compared: triggers may have made them differ. */
+  | VerifiedPlan
   /** The rows that the lead has stored. */
   | RowPlan;
+
+export interface VerifiedPlan {
+  readonly kind: 'verified';
+  readonly times: readonly Nondeterminism[];
+  /** Appended to the statement on every writer. */
+  readonly returning: string;
+  /** How many columns `returning` adds. */
+  readonly width: number;
+  readonly client: 'rows' | 'no rows';
+}
 
 export interface RowPlan {
   readonly kind: 'rows';
@@ -57,7 +69,7 @@ export class Planner {
       case 'insert':
         return this.#insert(asker, statement, command);
       case 'modify':
-        return same(this.#varying(statement), statement, command.hasReturning ? 'compared' : 'not compared');
+        return this.#modify(asker, statement, command);
       case 'copy in':
         return this.#copy(asker, statement, command);
       case 'read':
@@ -100,13 +112,25 @@ export class Planner {
     return column.identity !== '' || (column.default !== null && (await this.#varies(asker, column.default)));
   }
 
+  async #modify(
+    asker: CatalogAsker,
+    statement: Statement,
+    command: Statement['command'] & { kind: 'modify' },
+  ): Promise<ReplayPlan> {
+    const plan = same(this.#varying(statement), statement, command.hasReturning ? 'compared' : 'not compared');
+    if (command.target === undefined || command.statement === 'merge') return plan;
+    return verified(plan, statement, command, await this.#catalog.table(asker, command.target));
+  }
+
   async #insert(asker: CatalogAsker, statement: Statement, command: InsertCommand): Promise<ReplayPlan> {
     const table = await this.#catalog.table(asker, command.target);
     // A name that means nothing is the lead's to refuse.
     if (table === undefined) return same(this.#varying(statement), statement, 'not compared');
     const reason = await this.#insertReason(asker, statement, command, table);
-    if (reason === undefined)
-      return same(this.#varying(statement), statement, command.hasReturning ? 'compared' : 'not compared');
+    if (reason === undefined) {
+      const plan = same(this.#varying(statement), statement, command.hasReturning ? 'compared' : 'not compared');
+      return verified(plan, statement, command, table);
+    }
     if (statement.explains) throw notReplayable(`EXPLAIN ANALYZE of an INSERT with ${reason}`);
     return rowPlan(command, table, reason);
   }
@@ -195,6 +219,41 @@ function same(varying: readonly Nondeterminism[], statement: Statement, rows: 'c
 /** The session's own role: sessions log in alike on every server, or the planner is told otherwise. */
 const OWN_ROLE: ReadonlySet<string> = new Set(['CURRENT_USER', 'SESSION_USER', 'USER', 'CURRENT_ROLE']);
 
+/** A table with triggers: what they made of the rows is compared. What they did elsewhere is not. */
+function verified(
+  plan: ReplayPlan,
+  statement: Statement,
+  command: {
+    readonly target: QualifiedName | undefined;
+    readonly alias: string | undefined;
+    readonly hasReturning: boolean;
+  },
+  table: Table | undefined,
+): ReplayPlan {
+  if (plan.kind !== 'statement' || table?.triggers !== 'some' || table.kind === 'v' || statement.explains) return plan;
+  const columns = table.columns.filter(({ selectable }) => selectable);
+  if (command.target === undefined || columns.length === 0) return plan;
+  const client = command.hasReturning ? 'rows' : 'no rows';
+  return {
+    kind: 'verified',
+    times: plan.times,
+    returning: returning(command.target, command, columns),
+    width: columns.length,
+    client,
+  };
+}
+
+/** The columns of the target's row, behind the client's own where it has any. */
+function returning(
+  target: QualifiedName,
+  command: { readonly alias: string | undefined; readonly hasReturning: boolean },
+  columns: readonly Column[],
+): string {
+  const row = quoteIdentifier(command.alias ?? target.name);
+  const list = columns.map(({ name }) => `${row}.${quoteIdentifier(name)}`).join(', ');
+  return command.hasReturning ? `\n, ${list}` : `\n RETURNING ${list}`;
+}
+
 function rowPlan(command: InsertCommand, table: Table, reason: string): RowPlan {
   if (command.hasWritingWith) throw notReplayable(`INSERT with ${reason} and a WITH that writes`);
   if (table.kind !== 'r' && table.kind !== 'p')
@@ -209,11 +268,9 @@ function rowPlan(command: InsertCommand, table: Table, reason: string): RowPlan 
     );
   }
   const names = columns.map(({ name }) => quoteIdentifier(name));
-  const row = quoteIdentifier(command.alias ?? command.target.name);
-  const returned = names.map((name) => `${row}.${name}`).join(', ');
   return {
     kind: 'rows',
-    returning: command.hasReturning ? `\n, ${returned}` : `\n RETURNING ${returned}`,
+    returning: returning(command.target, command, columns),
     columns,
     prefix: `INSERT INTO ${qualified(command.target)} (${names.join(', ')}) OVERRIDING SYSTEM VALUE VALUES `,
     suffix: conflictClause(command, table, names) + (table.triggers === 'some' ? ` RETURNING ${names.join(', ')}` : ''),

@@ -33,6 +33,11 @@ export class RowDigest {
     this.#b = 0x9747_b28c;
   }
 
+  /** As a `RowTap`: the whole row counts. */
+  add(_values: unknown, _wire: unknown, whole: Buffer): void {
+    this.tap(whole, 0, whole.length, true);
+  }
+
   /** Equal for equal multisets of rows. */
   get value(): string {
     return `${this.#rows}:${this.#sumA.toString(16)}:${this.#sumB.toString(16)}`;

@@ -22,7 +22,16 @@ const NULL = Buffer.from('NULL');
 const QUOTE = 0x27;
 const BACKSLASH = 0x5c;
 
-export class RowReplay {
+/** Takes what the lead returns for us, row by row. */
+export interface RowTap {
+  /**
+   * `values`: our columns, in text format, null for NULL; `wire`: the same as a DataRow of their own; `whole`: the
+   * DataRow as it came, the client's columns in front. All of it is valid during the call.
+   */
+  add(values: readonly (Buffer | null)[], wire: Buffer, whole: Buffer): void;
+}
+
+export class RowReplay implements RowTap {
   readonly #plan: RowPlan;
   readonly #targets: readonly RowTarget[];
   readonly #source: Channel;

@@ -1,9 +1,9 @@
 /**
- * The lead's reply to an INSERT whose rows the followers get: our columns go to the row replay, the client sees its own
- * columns alone, or none where it asked for none.
+ * A reply whose last columns are ours: they go to a tap (row replay, or a digest), and the client sees its own columns
+ * alone, or no rows where it asked for none.
  */
 import type { Backend } from '../backend/backend.ts';
-import type { RowReplay } from '../fanout/row-replay.ts';
+import type { RowTap } from '../fanout/row-replay.ts';
 import { Watch, type WatchTable, watchTable } from '../wire/frame-scan.ts';
 import { MessageReader } from '../wire/reader.ts';
 import { BackendTag, HEADER_BYTES } from '../wire/tags.ts';
@@ -24,14 +24,14 @@ const FIELD_BYTES = 18;
 
 export class RowRelay extends Relay {
   override readonly watch: WatchTable = ROWS;
-  readonly #replay: RowReplay;
+  readonly #tap: RowTap;
   readonly #own: number;
   readonly #client: 'rows' | 'no rows';
 
   /** `own`: how many columns at the end of each row are ours. */
-  constructor(client: ClientLink, source: Backend, replay: RowReplay, own: number, rows: 'rows' | 'no rows') {
+  constructor(client: ClientLink, source: Backend, tap: RowTap, own: number, rows: 'rows' | 'no rows') {
     super(client, source, { completion: 'hold', parameters: 'forward' });
-    this.#replay = replay;
+    this.#tap = tap;
     this.#own = own;
     this.#client = rows;
   }
@@ -76,7 +76,7 @@ export class RowRelay extends Relay {
       .bytes(chunk.subarray(split, end))
       .end()
       .finish();
-    this.#replay.add(values, wire);
+    this.#tap.add(values, wire, chunk.subarray(start, end));
   }
 }
 

@@ -102,10 +102,11 @@ async function onLead(
     const backslashes = session.lexis.standardStrings === 'on' ? 'literal' : 'escape';
     replay = new RowReplay(plan, targets, backend.channel, backslashes, session.services.settings.followerTimeoutMs);
     relay = new RowRelay(session.link, backend, replay, plan.columns.length, plan.client);
-    backend.query(
-      Buffer.concat([text.subarray(0, Math.min(text.length, statement.span.end)), Buffer.from(plan.returning)]),
-      relay,
-    );
+    backend.query(extended(text, statement, plan.returning), relay);
+  } else if (plan.kind === 'verified') {
+    digest = new RowDigest();
+    relay = new RowRelay(session.link, backend, digest, plan.width, plan.client);
+    backend.query(extended(text, statement, plan.returning), relay);
   } else {
     if (plan.rows === 'compared') digest = new RowDigest();
     relay = new Relay(session.link, backend, { completion: 'hold', parameters: 'forward', digest });
@@ -117,6 +118,11 @@ async function onLead(
   return { result, effect: { tag, rows: digest?.value }, replay };
 }
 
+/** The statement with something behind its end: RETURNING is the last clause of what has one. */
+function extended(text: Buffer, { span }: Statement, clause: string): Buffer {
+  return Buffer.concat([text.subarray(0, Math.min(text.length, span.end)), Buffer.from(clause)]);
+}
+
 async function replaySame(
   session: SessionState,
   block: WritersBlock,
@@ -126,10 +132,11 @@ async function replaySame(
   effect: Effect,
   elapsedMs: number,
 ): Promise<readonly FollowerFailure[]> {
-  const times = plan.kind === 'statement' ? plan.times : [];
+  const times = plan.kind === 'rows' ? [] : plan.times;
+  const whole = plan.kind === 'verified' ? extended(text, statement, plan.returning) : text;
   // One of several statements has blanks in front, fewer than the bytes that its spans count.
   const shift = Math.min(0, text.length - statement.span.end);
-  const own = times.length === 0 ? text : substitute(text, times, shift, await transactionTime(block));
+  const own = times.length === 0 ? whole : substitute(whole, times, shift, await transactionTime(block));
   beginFollowers(session, block);
   return onFollowers(session, block.legs.followers, own, effect, elapsedMs);
 }

@@ -132,7 +132,7 @@ class Classification {
     const facts = new Facts('reader', this.#fields['valuesLists'] === undefined ? 'SELECT' : 'VALUES');
     this.#walker(facts).query({ SelectStmt: this.#fields });
     const command: Command = facts.writesInWith
-      ? { kind: 'modify', statement: 'select', target: undefined, hasReturning: true }
+      ? { kind: 'modify', statement: 'select', target: undefined, alias: undefined, hasReturning: true }
       : readCommand;
     return this.#finish(command, facts);
   }
@@ -149,7 +149,14 @@ class Classification {
 
   #modification(statement: 'update' | 'delete' | 'merge'): Command {
     const hasReturning = this.#fields['returningClause'] !== undefined;
-    return { kind: 'modify', statement, target: relationName(this.#fields['relation'] as RangeVar), hasReturning };
+    const relation = this.#fields['relation'] as RangeVar;
+    return {
+      kind: 'modify',
+      statement,
+      target: relationName(relation),
+      alias: relation.alias?.aliasname,
+      hasReturning,
+    };
   }
 
   #explain(statement: ExplainStmt): Statement {

@@ -93,6 +93,8 @@ export type Command =
       readonly kind: 'modify';
       readonly statement: 'update' | 'delete' | 'merge' | 'select';
       readonly target: QualifiedName | undefined;
+      /** Names the target's row in RETURNING where the statement gives it an alias. */
+      readonly alias: string | undefined;
       readonly hasReturning: boolean;
     }
   | {
