@@ -15,6 +15,7 @@ import type { Lsn } from '../cluster/lsn.ts';
 import { type FollowerFailure, followerError } from '../fanout/follower.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
+import { decodeErrorFields } from '../wire/error-fields.ts';
 import { COMMIT_WITH_POSITION, type CommitReply, CommitReceiver } from './commit-receiver.ts';
 import type { CommitLeg, CommitOutcome, CommitRequest, Coordinator } from './coordinator.ts';
 
@@ -128,14 +129,7 @@ export class OnePhase implements Coordinator {
       const reply = await receiver.reply;
       // COMMIT of a failed transaction answers ROLLBACK, without an error.
       if (reply.tag === 'COMMIT') return { leg, fate: 'committed', reply, failure: undefined };
-      const found = { tag: reply.tag, rows: undefined };
-      const failure: FollowerFailure = {
-        kind: 'different',
-        label: leg.label,
-        expected: { tag: 'COMMIT', rows: undefined },
-        found,
-      };
-      return { leg, fate: 'rolled back', reply, failure };
+      return { leg, fate: 'rolled back', reply, failure: refusal(leg, reply) };
     } catch (error) {
       if (!(error instanceof BackendLostError)) throw error;
       return { leg, fate: 'unknown', reply: undefined, failure: { kind: 'lost', label: leg.label, lost: error.lost } };
@@ -184,6 +178,12 @@ export class OnePhase implements Coordinator {
     });
     return { kind: 'unknown', error };
   }
+}
+
+function refusal({ label }: CommitLeg, { error, tag }: CommitReply): FollowerFailure {
+  if (error !== undefined) return { kind: 'error', label, fields: decodeErrorFields(error, 0, error.length) };
+  const expected = { tag: 'COMMIT', rows: undefined };
+  return { kind: 'different', label, expected, found: { tag, rows: undefined } };
 }
 
 function leadLost(lead: CommitLeg, error: BackendLostError): PproxError {
