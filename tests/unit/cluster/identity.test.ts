@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { type Identity, relate } from '../../../src/cluster/identity.ts';
+
+function server(systemIdentifier: string | undefined, recovery: Identity['recovery'] = 'primary'): Identity {
+  return { systemIdentifier, recovery, timeline: 1, version: 180_000, walSegmentBytes: 16n * 1024n * 1024n };
+}
+
+describe('a reader', () => {
+  test('of the lead’s system is its standby, or the lead itself', () => {
+    assert.deepEqual(relate(server('a', 'standby'), server('a'), [server('b')]), { kind: 'standby of the lead' });
+    assert.deepEqual(relate(server('a'), server('a'), [server('b')]), { kind: 'the lead itself' });
+  });
+
+  test('of a follower’s system is that follower’s standby, or that follower', () => {
+    const followers = [undefined, server('b'), server('c')];
+    assert.deepEqual(relate(server('c', 'standby'), server('a'), followers), {
+      kind: 'standby of a follower',
+      follower: 2,
+    });
+    assert.deepEqual(relate(server('b'), server('a'), followers), { kind: 'follower itself', follower: 1 });
+  });
+
+  test('of no writer’s system is unrelated, and one that may not be known counts as such', () => {
+    assert.deepEqual(relate(server('x', 'standby'), server('a'), [server('b')]), { kind: 'unrelated' });
+    assert.deepEqual(relate(server(undefined, 'standby'), server(undefined), []), { kind: 'unrelated' });
+  });
+
+  test('is not judged before both it and the lead are known', () => {
+    assert.deepEqual(relate(undefined, server('a'), []), { kind: 'unknown' });
+    assert.deepEqual(relate(server('a', 'standby'), undefined, []), { kind: 'unknown' });
+  });
+});
