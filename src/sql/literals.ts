@@ -7,6 +7,8 @@
 import { byteOf, continuesTag, continuesWord, hexValue, isDigit, isSpace } from './bytes.ts';
 import { TimeWordReader, type TimeWord } from './time-word.ts';
 
+const reader = new TimeWordReader();
+
 /** A quote this far away is looked for by memchr. */
 const shortScan = 48;
 
@@ -19,7 +21,7 @@ function find(text: Buffer, wanted: number, from: number): number {
 
 /**
  * A closed string goes on where only white space with a line break, and `--` comments, stand before the next quote.
- * Answers the offset of that quote, or -1.
+ * Answers the offset of that quote, or -1. (libpg_query refuses the comments; PostgreSQL takes them.)
  */
 function continuation(text: Buffer, from: number): number {
   let lines = 0;
@@ -82,6 +84,19 @@ export function endOfString(text: Buffer, quote: number, doubling: 'doubling' | 
   return -1;
 }
 
+/** The special word in the value of a `'…'` that `endOfString` found to end at `end`. */
+export function timeWordInString(text: Buffer, quote: number, end: number): TimeWord | undefined {
+  if (end - quote < 5) return undefined;
+  reader.begin();
+  for (let at = quote + 1; at < end - 1 && reader.wants; at++) {
+    const byte = text[at] ?? 0;
+    if (byte !== byteOf.quote) reader.byte(byte);
+    else if (text[at + 1] === byteOf.quote) reader.byte(text[at++] ?? 0);
+    else at = continuation(text, at + 1);
+  }
+  return reader.end();
+}
+
 /** `$tag$…$tag$`; 0 where the dollar at `start` opens no such string. */
 export function endOfDollarString(text: Buffer, start: number): number {
   let at = start + 1;
@@ -103,7 +118,6 @@ export interface EscapeString {
   readonly word: TimeWord | undefined;
 }
 
-const reader = new TimeWordReader();
 const unterminated: EscapeString = { end: -1, opaque: false, word: undefined };
 
 /** From here on the escapes of one string are not looked at: a wrong one is left to the server to refuse. */

@@ -20,6 +20,7 @@ import {
   endOfString,
   readEscapeString,
   readNumber,
+  timeWordInString,
 } from './literals.ts';
 import { timeWordIn, type TimeWord } from './time-word.ts';
 
@@ -32,6 +33,9 @@ export type Normalisation =
 
 /** Where constants are kept, from an opening parenthesis on or to the end of the statement. */
 type Keep = 'nothing' | 'group' | 'first argument' | 'statement';
+
+/** What every string constant reads that means nothing to the analysis. */
+export const anyText = '?';
 
 const longestToken = 32;
 const hintText = /^\s*pprox:\s*(reader|lead)\s*$/i;
@@ -262,11 +266,11 @@ export class Normaliser {
     if (letter === 0x65) {
       const { end, opaque, word } = readEscapeString(text, start + 1);
       if (end < 0 || opaque) return end < 0 ? end : this.#constant(start, end, undefined);
-      return this.#constant(start, end, word === undefined ? emptyString : timeStrings[word]);
+      return this.#constant(start, end, word === undefined ? anyString : timeStrings[word]);
     }
     if (letter === 0x62 || letter === 0x78) {
       const end = endOfString(text, start + 1, 'plain');
-      return end < 0 ? end : this.#constant(start, end, letter === 0x62 ? emptyBits : emptyHex);
+      return end < 0 ? end : this.#constant(start, end, letter === 0x62 ? anyBits : anyHex);
     }
     return 0;
   }
@@ -297,8 +301,8 @@ export class Normaliser {
   #string(start: number, quote: number): number {
     const end = endOfString(this.#text, quote, 'doubling');
     if (end < 0) return end;
-    const word = timeWordIn(this.#text, quote + 1, end - 1);
-    return this.#constant(start, end, word === undefined ? emptyString : timeStrings[word]);
+    const word = timeWordInString(this.#text, quote, end);
+    return this.#constant(start, end, word === undefined ? anyString : timeStrings[word]);
   }
 
   #dollar(start: number): number {
@@ -308,7 +312,7 @@ export class Normaliser {
     if (end > 0) {
       const tag = text.indexOf(byteOf.dollar, start + 1) + 1 - start;
       const word = timeWordIn(text, start + tag, end - tag);
-      return this.#constant(start, end, word === undefined ? emptyString : timeStrings[word]);
+      return this.#constant(start, end, word === undefined ? anyString : timeStrings[word]);
     }
     // `$1`, and what PostgreSQL refuses
     let at = start + 1;
@@ -319,7 +323,7 @@ export class Normaliser {
 
   #number(start: number): number {
     const { end, kind } = readNumber(this.#text, start);
-    return this.#constant(start, end, kind === 'junk' ? undefined : kind === 'small' ? smallNumber : otherNumber);
+    return this.#constant(start, end, kind === 'junk' ? undefined : kind === 'small' ? anyInteger : anyDecimal);
   }
 
   /** A constant in `start..end`: as it is where `placeholder` is undefined or constants are kept here. */
@@ -346,7 +350,8 @@ export class Normaliser {
     if (this.#list === 'rows' && this.#depth === this.#listDepth) {
       this.#itemStart = this.#length - 1;
       // Behind the first row nothing but one comma may stand before the next.
-      const follows = this.#previousStart < 0 || this.#itemStart === this.#previousEnd + 1;
+      const comma = this.#itemStart === this.#previousEnd + 1 && this.#out[this.#previousEnd] === byteOf.comma;
+      const follows = this.#previousStart < 0 || comma;
       if (!follows || byte !== byteOf.open) this.#list = 'off';
     }
     const keep = armed === 'sequence call' ? 'first argument' : 'group';
@@ -419,11 +424,12 @@ export class Normaliser {
 }
 
 const empty = Buffer.alloc(0);
-const emptyString = Buffer.from(`''`);
-const emptyBits = Buffer.from(`B''`);
-const emptyHex = Buffer.from(`X''`);
-const smallNumber = Buffer.from('1');
-const otherNumber = Buffer.from('1.0');
+/** Not the empty string and not zero: the parser leaves those out of its tree, as if the text had none. */
+const anyString = Buffer.from(`'${anyText}'`);
+const anyBits = Buffer.from(`B''`);
+const anyHex = Buffer.from(`X''`);
+const anyInteger = Buffer.from('1');
+const anyDecimal = Buffer.from('1.0');
 const timeStrings: Readonly<Record<TimeWord, Uint8Array>> = {
   now: Buffer.from(`'now'`),
   today: Buffer.from(`'today'`),

@@ -81,7 +81,8 @@ export function booleanOption(value: unknown): boolean | undefined {
   if (node === undefined) return undefined;
   if (node.tag === 'Boolean') return node.fields['boolval'] === true;
   if (node.tag === 'Integer') return integerBoolean(node.fields['ival']);
-  const text = (stringOf(value) ?? '').toLowerCase();
+  // An unquoted word may have been taken for a type's name.
+  const text = (stringOf(value) ?? stringsOf(node.fields['names']).join('.')).toLowerCase();
   if (text === 'true' || text === 'on') return true;
   return text === 'false' || text === 'off' ? false : undefined;
 }

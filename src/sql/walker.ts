@@ -12,6 +12,7 @@ import { emptyCallSpan, keywordSpan } from './call-span.ts';
 import type { Facts } from './facts.ts';
 import { builtinVolatility } from './builtin-functions.ts';
 import { functionEffect, isServerView, returnsSet } from './function-effects.ts';
+import { anyText } from './normaliser.ts';
 import { timeWordIn } from './time-word.ts';
 import {
   constantText,
@@ -388,7 +389,8 @@ export class Walker {
     const { facts } = this;
     if (facts.sequenceCalls !== 'setval') facts.sequenceCalls = name;
     const sequence = constantText(args[0]);
-    if (sequence !== undefined && sequence !== '') facts.sequenceNames.add(sequence);
+    // A name that the normaliser did not see coming (U&"nextval") is lost.
+    if (sequence !== undefined && sequence !== anyText) facts.sequenceNames.add(sequence);
     facts.pins.add('sequence value');
     facts.raise(name === 'nextval' ? 'lead' : 'writers', `calls ${name}()`);
     if (name === 'nextval') facts.differs('volatile', 'nextval()');
