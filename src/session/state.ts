@@ -152,10 +152,24 @@ export class SessionState implements CatalogAsker, SequenceScope {
   loginAt(node: Node): Login {
     let login = this.#logins.get(node);
     if (login === undefined) {
-      login = node.login(this.client);
+      login = node.login(node.role === 'follower' ? this.#asOnLead() : this.client);
       this.#logins.set(node, login);
     }
     return login;
+  }
+
+  /**
+   * A follower reads and writes dates as the lead does, whatever its own configuration says: else the same text would be
+   * another value. Asked for when the lead's settings are known, since followers are leased behind the lead.
+   */
+  #asOnLead(): ClientIdentity {
+    const parameters = new Map(this.client.parameters);
+    const given = new Set([...parameters.keys()].map((name) => name.toLowerCase()));
+    for (const name of ['DateStyle', 'IntervalStyle', 'TimeZone']) {
+      const value = this.#told.get(name);
+      if (value !== undefined && !given.has(name.toLowerCase())) parameters.set(name, value);
+    }
+    return { ...this.client, parameters };
   }
 
   /** The lead's leg: the pinned one, or a fresh lease. Rejects with PproxError. */

@@ -359,10 +359,11 @@ export class Walker {
         facts.raise('lead', `calls ${name.name}()`);
         return facts.differs('server', `${name.name}()`);
       case 'set_config': {
-        facts.raise('lead', 'calls set_config()');
+        // A setting can change what a later statement does: every leg has to have it.
+        facts.raise('writers', 'calls set_config()');
         const local = nodeOf(args[2], 'A_Const')?.['boolval'];
         if (!(isFields(local) && local['boolval'] === true)) facts.pins.add('setting');
-        return facts.differs('server', 'set_config()');
+        return;
       }
       case 'now':
       case 'transaction_timestamp': {

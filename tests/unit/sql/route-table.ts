@@ -106,10 +106,6 @@ const lead: readonly Row[] = [
   ["VALUES (nextval('s'))", 'calls nextval()', { pins: ['sequence value'] }],
   ["SELECT currval('s')", 'calls currval()'],
   ['SELECT lastval()', 'calls lastval()'],
-  ["SELECT set_config('a.b', 'c', false)", 'calls set_config()', { pins: ['setting'] }],
-  ["SELECT set_config('a.b', 'c', true)", 'calls set_config()', { pins: [] }],
-  ["SELECT set_config('a.b', 'c', x) FROM t", 'calls set_config()', { pins: ['setting'] }],
-  ["SELECT pg_catalog.set_config('search_path', '', false)", 'calls set_config()', { pins: ['setting'] }],
   ['SELECT pg_advisory_lock(1)', 'calls pg_advisory_lock(): advisory lock', { pins: ['advisory lock'] }],
   [
     'SELECT pg_try_advisory_lock_shared(1, 2)',
@@ -249,6 +245,10 @@ const lead: readonly Row[] = [
 
 /** Durable effects, wherever they hide. */
 const writers: readonly Row[] = [
+  ["SELECT set_config('a.b', 'c', false)", 'calls set_config()', { pins: ['setting'] }],
+  ["SELECT set_config('a.b', 'c', true)", 'calls set_config()', { pins: [] }],
+  ["SELECT set_config('a.b', 'c', x) FROM t", 'calls set_config()', { pins: ['setting'] }],
+  ["SELECT pg_catalog.set_config('search_path', '', false)", 'calls set_config()', { pins: ['setting'] }],
   ['INSERT INTO t VALUES (1)', 'INSERT', { kind: 'insert' }],
   ['insert into t default values', 'INSERT', { kind: 'insert' }],
   ['/* SELECT */ INSERT INTO t SELECT 1', 'INSERT'],
