@@ -22,13 +22,32 @@ interface Found {
   readonly clockMs: number;
   readonly encoding: string;
   readonly locale: string;
+  readonly settings: Readonly<Record<string, string>>;
 }
+
+/** Settings that change what a statement stores or how it is read: they should be alike on all writers. */
+const SETTINGS = [
+  'TimeZone',
+  'DateStyle',
+  'IntervalStyle',
+  'search_path',
+  'standard_conforming_strings',
+  'extra_float_digits',
+  'bytea_output',
+  'lc_monetary',
+  'lc_numeric',
+  'default_transaction_isolation',
+  'default_transaction_read_only',
+  'default_tablespace',
+  'default_toast_compression',
+];
 
 /** A difference of clocks that an application may notice in timestamps. */
 const CLOCK_MS = 1000;
 
 const LOOK = `SELECT current_setting('server_version'), current_setting('max_prepared_transactions'),
-  extract(epoch FROM clock_timestamp()) * 1000, pg_encoding_to_char(encoding), datcollate || ' / ' || datctype
+  extract(epoch FROM clock_timestamp()) * 1000, pg_encoding_to_char(encoding), datcollate || ' / ' || datctype,
+  (SELECT json_object_agg(name, setting) FROM pg_catalog.pg_settings WHERE name IN (${SETTINGS.map((name) => `'${name}'`).join(', ')}))
   FROM pg_catalog.pg_database WHERE datname = current_database()`;
 
 /** Answers with the exit status: 0 where the proxy can work, 1 where it cannot. */
@@ -61,7 +80,7 @@ async function look(role: Report['role'], dsn: Dsn, timeoutMs: number): Promise<
     const answer = await backend.ask(LOOK);
     const middle = (asked + Date.now()) / 2;
     backend.close('idle');
-    const [version, prepared, clock, encoding, locale] = answer.rows[0] ?? [];
+    const [version, prepared, clock, encoding, locale, settings] = answer.rows[0] ?? [];
     const found: Found = {
       identity,
       version: version ?? '?',
@@ -69,6 +88,7 @@ async function look(role: Report['role'], dsn: Dsn, timeoutMs: number): Promise<
       clockMs: Math.round(Number(clock ?? 0) - middle),
       encoding: encoding ?? '?',
       locale: locale ?? '?',
+      settings: JSON.parse(settings ?? '{}') as Record<string, string>,
     };
     return { role, dsn, found, problem: undefined };
   } catch (error) {
@@ -100,6 +120,13 @@ function judge(reports: readonly Report[]): { errors: string[]; warnings: string
       errors.push(`${name} has encoding ${found.encoding}, the lead ${lead.encoding}`);
     if (found.locale !== lead.locale)
       warnings.push(`${name} has locale ${found.locale}, the lead ${lead.locale}: text may sort otherwise`);
+  }
+  for (const { role, dsn, found } of reports) {
+    if (role !== 'follower' || found === undefined || lead === undefined) continue;
+    for (const name of SETTINGS) {
+      const [mine, its] = [found.settings[name], lead.settings[name]];
+      if (mine !== its) warnings.push(`follower ${describe(dsn)} has ${name} = '${mine}', the lead '${its}'`);
+    }
   }
   const identifiers = reports
     .filter(({ role }) => role !== 'reader')
