@@ -69,11 +69,13 @@ export async function useAndEnd(client: RawClient): Promise<void> {
   await client.waitClosed();
 }
 
-/** What a session of its own sees of this query, as text. */
-export async function look(target: Target, sql: string): Promise<readonly string[]> {
+/** What a session of its own is answered, one Query after the other. */
+export async function look(target: Target, ...queries: readonly string[]): Promise<readonly string[]> {
   const client = await RawClient.start(target);
   try {
-    return transcript(await client.query(sql), false).flat();
+    const from = client.messages.length;
+    for (const sql of queries) await client.query(sql);
+    return transcript(client.messages.slice(from), client.isClosed).flat();
   } finally {
     client.destroy();
   }

@@ -120,7 +120,7 @@ function goesAway(name: string, leave: (client: RawClient) => void, before: read
       leave(client);
       await client.waitClosed();
       // A lock on the table is granted only once the session that wrote to it is gone.
-      return look(target, 'LOCK TABLE received; SELECT * FROM received ORDER BY v');
+      return look(target, 'BEGIN', 'LOCK TABLE received', 'SELECT * FROM received ORDER BY v', 'COMMIT');
     },
   };
 }

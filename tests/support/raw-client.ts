@@ -28,7 +28,7 @@ function decoded(tag: string, body: Buffer): BackendMessage {
 }
 
 /** Far above anything a healthy server needs: reaching it means that the answer will not come. */
-const patienceMs = 60_000;
+const patienceMs = 30_000;
 
 export class RawClient {
   /** Everything received, in order. */
