@@ -2,10 +2,9 @@
 import type { Backend } from '../backend/backend.ts';
 import type { Lease } from '../backend/pool.ts';
 import { BackendLostError } from '../backend/receiver.ts';
-import { assert } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Route, Statement } from '../sql/statement.ts';
-import { READ_ONLY, Relay, type RelayResult } from './relay.ts';
+import { READ_ONLY, READER_REFUSALS, Relay, type RelayResult } from './relay.ts';
 import { resolveRoute } from './route.ts';
 import type { SessionState } from './state.ts';
 import { DONE, FAILED, type StatementEnd } from './statement-end.ts';
@@ -21,7 +20,7 @@ async function relay(
   const forward = new Relay(session.link, backend, {
     completion: 'forward',
     parameters: source === 'lead' ? 'forward' : 'swallow',
-    readOnlyError: source === 'reader' && session.block.kind === 'none' ? 'withhold' : undefined,
+    refusals: source === 'reader' && session.block.kind === 'none' ? 'withhold' : undefined,
   });
   backend.query(text, forward);
   try {
@@ -89,13 +88,13 @@ export async function readAnywhere(
   }
   const lease = await leaseReader(session);
   if (lease === undefined) return readOnLead(session, statement, text);
-  let writes: 'no' | 'yes' = 'no';
+  let refusal: string;
   try {
     const { result, relay: forward } = await relay(session, lease.backend, text, 'reader');
     await session.settle(lease.backend);
-    if (result.error?.code !== READ_ONLY || forward.forwarded === 'something')
-      return result.error === undefined ? DONE : FAILED;
-    writes = 'yes';
+    if (result.error === undefined) return DONE;
+    if (!READER_REFUSALS.has(result.error.code) || forward.forwarded === 'something') return FAILED;
+    refusal = result.error.code;
   } catch (error) {
     // Nothing has reached the client, and a read may be asked twice.
     if (!(error instanceof BackendLostError) || session.services.settings.readerFailure === 'error') throw error;
@@ -104,7 +103,10 @@ export async function readAnywhere(
   } finally {
     lease.release('reuse');
   }
-  assert(writes === 'yes', 'a read that was not answered writes');
+  if (refusal !== READ_ONLY) {
+    session.log.debug('read on lead', { reason: 'the reader refused', sqlstate: refusal });
+    return readOnLead(session, statement, text);
+  }
   session.log.info('a read turned out to write', { node: statement.node });
   session.pins.add('volatile function');
   return writeStatement(session, statement, text);

@@ -23,8 +23,8 @@ export interface RelayResult {
 export interface RelayOptions {
   /** `hold`: the last CommandComplete waits in the result. */
   readonly completion: 'forward' | 'hold';
-  /** `withhold`: 25006 as the first word of the reply is not forwarded: the statement writes after all, elsewhere. */
-  readonly readOnlyError?: 'withhold' | undefined;
+  /** `withhold`: one of READER_REFUSALS as the first word of the reply is not forwarded: the statement runs elsewhere. */
+  readonly refusals?: 'withhold' | undefined;
   /** The lead's settings are the client's settings; a reader's or follower's are nobody's business. */
   readonly parameters: 'forward' | 'swallow';
   readonly digest?: RowDigest | undefined;
@@ -34,6 +34,12 @@ export interface RelayOptions {
 
 /** read_only_sql_transaction */
 export const READ_ONLY = '25006';
+
+/**
+ * What a standby says where a primary might not: besides READ_ONLY feature_not_supported (an unlogged table),
+ * object_not_in_prerequisite_state ("recovery is in progress") and serialization_failure (a conflict with recovery).
+ */
+export const READER_REFUSALS: ReadonlySet<string> = new Set([READ_ONLY, '0A000', '55000', '40001']);
 
 const PLAIN: WatchTable = watchTable({
   [BackendTag.CopyInResponse]: Watch.take,
@@ -120,8 +126,8 @@ export class Relay implements Receiver {
         this.#error = decodeErrorFields(chunk, start, end);
         if (this.#voice === 'muted') return;
         if (
-          this.#options.readOnlyError === 'withhold' &&
-          this.#error.code === READ_ONLY &&
+          this.#options.refusals === 'withhold' &&
+          READER_REFUSALS.has(this.#error.code) &&
           this.forwarded === 'nothing'
         ) {
           this.#chunk = undefined; // at most a RowDescription
