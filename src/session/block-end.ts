@@ -29,13 +29,13 @@ export async function leaveBlock(session: SessionState, block: WritersBlock): Pr
 }
 
 /**
- * Commits on every writer and tells the client. `completion`: what an autocommit statement answers instead of COMMIT.
+ * Commits on every writer and tells the client. `completion`: what an autocommit statement answers instead of COMMIT; `answered`: the client has all its completions.
  * Throws PproxError, with the block left, where the transaction is not committed for a reason of pprox's.
  */
 export async function commitBlock(
   session: SessionState,
   block: WritersBlock,
-  options: { chain: boolean; completion: Buffer | undefined },
+  options: { chain: boolean; completion: Buffer | 'COMMIT' | 'answered' },
 ): Promise<void> {
   const { link, cluster, services } = session;
   const { positionSource } = cluster;
@@ -53,7 +53,8 @@ export async function commitBlock(
     case 'committed':
       if (outcome.position !== undefined) session.position = services.cluster.reachable(outcome.position);
       for (const frame of outcome.frames) if (frame[0] === BackendTag.NoticeResponse) link.send(frame);
-      link.send(options.completion ?? outcome.completion);
+      if (options.completion === 'COMMIT') link.send(outcome.completion);
+      else if (options.completion !== 'answered') link.send(options.completion);
       for (const frame of outcome.frames) if (frame[0] !== BackendTag.NoticeResponse) link.send(frame);
       session.noteParameters(block.legs.lead.lease.backend);
       break;

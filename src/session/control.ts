@@ -158,7 +158,7 @@ async function inImplicit(
     case 'rollback':
       if (command.chain) throw outsideOnly(`${command.action.toUpperCase()} AND CHAIN`);
       session.link.send(NO_TRANSACTION);
-      if (command.action === 'commit') await commitBlock(session, block, { chain: false, completion: undefined });
+      if (command.action === 'commit') await commitBlock(session, block, { chain: false, completion: 'COMMIT' });
       else {
         await rollbackBlock(session, block);
         session.link.send(Completion.rollback);
@@ -182,7 +182,7 @@ async function inBlock(
   switch (command.action) {
     case 'commit':
       if (block.status === TransactionStatus.InBlock) {
-        await commitBlock(session, block, { chain: command.chain, completion: undefined });
+        await commitBlock(session, block, { chain: command.chain, completion: 'COMMIT' });
       } else await rollbackByClient(session, block, text, command.chain);
       return DONE;
     case 'rollback':

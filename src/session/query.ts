@@ -88,7 +88,7 @@ async function endImplicit(session: SessionState, how: 'commit' | 'rollback', he
     return;
   }
   if (how === 'rollback') await rollbackBlock(session, block);
-  else await commitBlock(session, block, { chain: false, completion: held });
+  else await commitBlock(session, block, { chain: false, completion: held ?? 'answered' });
 }
 
 async function runStatement(

@@ -167,7 +167,7 @@ export async function readOnLead(session: SessionState, statement: Statement, te
 async function keep(session: SessionState, statement: Statement): Promise<void> {
   for (const pin of statement.pins) session.pins.add(pin);
   const { command } = statement;
-  if (command.kind === 'prepare') session.prepared.set(command.name, command.inner);
+  if (command.kind === 'prepare') session.prepared.set(command.name, { ...command.inner, route: 'lead' });
   if (command.kind === 'deallocate') {
     if (command.name === undefined) session.prepared.clear();
     else session.prepared.delete(command.name);

@@ -13,9 +13,11 @@ export async function resolveRoute(
   // Outside a block these do nothing but warn: that is the lead's to say, not a transaction's to hold.
   if (command.kind === 'set transaction' && command.scope === 'transaction') return 'lead';
   if (command.kind === 'set') return command.scope === 'local' && session.block.kind === 'none' ? 'lead' : 'writers';
-  if (command.kind === 'prepare') return command.inner.route === 'writers' ? 'writers' : 'lead';
+  // A prepared statement lives where what it does is done.
+  if (command.kind === 'prepare')
+    return (await resolveRoute(session, command.inner, undefined)) === 'writers' ? 'writers' : 'lead';
   if (command.kind === 'execute') return session.prepared.get(command.name)?.route ?? 'lead';
-  if (command.kind === 'deallocate') return session.pins.has('prepared statement') ? 'writers' : 'lead';
+  if (command.kind === 'deallocate') return deallocated(session, command.name);
   let route = statement.route;
   if (route === 'reader' && (await callsVolatile(session, statement))) {
     session.pins.add('volatile function');
@@ -26,6 +28,11 @@ export async function resolveRoute(
   if (route === 'reader' && (hint === 'lead' || statement.needsSequenceState)) route = 'lead';
   if (route === 'lead' && hint === 'reader' && command.kind === 'read' && statement.pins.length === 0) route = 'reader';
   return route;
+}
+
+function deallocated(session: SessionState, name: string | undefined): Route {
+  const statements = name === undefined ? [...session.prepared.values()] : [session.prepared.get(name)];
+  return statements.some((one) => one?.route === 'writers') ? 'writers' : 'lead';
 }
 
 /** A user's function or operator is a read only where the catalog says that it is not volatile; unknown means write. */

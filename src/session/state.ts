@@ -93,7 +93,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
   block: Block = { kind: 'none' };
   /** Why the session keeps its legs between transactions. */
   readonly pins = new Set<PinReason>();
-  /** SQL-level prepared statements, by name. */
+  /** SQL-level prepared statements, by name; their route is where they were prepared. */
   readonly prepared = new Map<string, Statement>();
   /** A reader must have replayed this far before it serves this session. */
   position: Lsn | undefined;

@@ -81,8 +81,9 @@ function planned(session: SessionState, statement: Statement): Statement {
   const { command } = statement;
   const inner = command.kind === 'execute' ? session.prepared.get(command.name) : undefined;
   if (inner === undefined) return statement;
-  if (inner.command.kind === 'insert' && inner.nondeterminism.length === 0) return { ...inner, explains: true };
-  return inner;
+  // Its parameters are computed on every server anew, and RETURNING cannot be added to it.
+  const nondeterminism = [...inner.nondeterminism, ...statement.nondeterminism];
+  return { ...inner, nondeterminism, explains: inner.explains || inner.command.kind === 'insert' };
 }
 
 async function onLead(
@@ -217,7 +218,7 @@ export async function keep(
 ): Promise<void> {
   const { command } = statement;
   for (const pin of statement.pins) session.pins.add(pin);
-  if (command.kind === 'prepare') session.prepared.set(command.name, command.inner);
+  if (command.kind === 'prepare') session.prepared.set(command.name, { ...command.inner, route: 'writers' });
   if (command.kind === 'deallocate') {
     if (command.name === undefined) session.prepared.clear();
     else session.prepared.delete(command.name);
@@ -249,7 +250,8 @@ async function writeAlone(session: SessionState, statement: Statement, text: Buf
     session.noteParameters(backend);
     if (result.error !== undefined) return FAILED;
     for (const pin of statement.pins) session.pins.add(pin);
-    if (statement.command.kind === 'prepare') session.prepared.set(statement.command.name, statement.command.inner);
+    const { command } = statement;
+    if (command.kind === 'prepare') session.prepared.set(command.name, { ...command.inner, route: 'writers' });
     if (changesCatalog(statement)) session.services.catalog.forget();
     answered = 'yes';
     return { kind: 'done', held: undefined };
