@@ -8,7 +8,7 @@ export type WordMeaning =
   | 'create, alter or drop'
   /** Second word of CREATE, ALTER, DROP. */
   | 'subscription'
-  /** nextval, setval: their first argument names a sequence. */
+  /** nextval, setval, lo_create: their first argument names a sequence or a large object. */
   | 'sequence call'
   /** What stands in parentheses behind it is part of a type: `float(24)`, `CURRENT_TIMESTAMP(3)`. */
   | 'precision'
@@ -31,6 +31,8 @@ const vocabulary: Readonly<Record<string, WordMeaning>> = {
   subscription: 'subscription',
   nextval: 'sequence call',
   setval: 'sequence call',
+  lo_create: 'sequence call',
+  lo_from_bytea: 'sequence call',
   float: 'precision',
   current_time: 'precision',
   current_timestamp: 'precision',

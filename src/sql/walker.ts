@@ -377,6 +377,10 @@ export class Walker {
         return args.length === 1 ? facts.differs('transaction time', 'age()') : undefined;
       case 'ts_rewrite':
         if (args.length === 3) return;
+        break;
+      case 'lo_create':
+      case 'lo_from_bytea':
+        if (isIdentifier(args[0])) return facts.raise('writers', `calls ${name.name}(): large object`);
     }
     const effect = functionEffect(name.name);
     if (effect === undefined) return;
@@ -438,6 +442,13 @@ export class Walker {
 
 /** Built-in functions whose arguments or place count. */
 const specialCalls = new Set(['nextval', 'setval', 'currval', 'lastval', 'set_config']);
+
+/** A constant object identifier other than 0, which would let the server choose one. */
+function isIdentifier(value: unknown): boolean {
+  const number = nodeOf(value, 'A_Const')?.['ival'];
+  if (isFields(number)) return typeof number['ival'] === 'number' && number['ival'] > 0;
+  return /^0*[1-9]\d*$/.test(constantText(value) ?? '');
+}
 
 function asText(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
