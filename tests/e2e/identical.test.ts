@@ -1,0 +1,120 @@
+/** Statements whose text alone would store something else on each writer: the effect is the same, or nothing is stored. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type pg from 'pg';
+import { dump, sql } from '../support/cluster.ts';
+import { startScene } from './scene.ts';
+
+const { cluster, proxy } = await startScene({}, { reader: false });
+const connect = proxy.connect;
+// Writers that were set up by different hands.
+await sql(cluster.w2, "ALTER SYSTEM SET TimeZone = 'Asia/Tokyo'");
+await sql(cluster.w2, "ALTER SYSTEM SET DateStyle = 'SQL, DMY'");
+await sql(cluster.w2, 'SELECT pg_reload_conf()');
+
+async function assertEqual(): Promise<void> {
+  const [first, second] = await Promise.all(
+    cluster.writers.map((server) => dump(server, 'postgres', { sequences: 'left out' })),
+  );
+  assert.equal(second, first);
+}
+
+/** The statement is refused with this SQLSTATE, and no writer has changed. */
+async function assertRefused(client: pg.Client, text: string, code: string): Promise<void> {
+  const earlier = await Promise.all(cluster.writers.map((server) => dump(server)));
+  await assert.rejects(client.query(text), { code });
+  assert.deepEqual(await Promise.all(cluster.writers.map((server) => dump(server))), earlier);
+}
+
+test('dates are read as the lead reads them, whatever the follower is configured to', async () => {
+  const client = await connect();
+  await client.query('CREATE TABLE dates (id int PRIMARY KEY, at timestamptz, day date)');
+  await client.query("INSERT INTO dates VALUES (1, '2026-01-02 03:04:05', '01/02/2026')");
+  await client.query("UPDATE dates SET at = '2026-02-03 04:05:06' WHERE id = 1");
+  await assertEqual();
+  const [row] = await sql(
+    cluster.w2,
+    "SELECT extract(epoch FROM at)::int AS at, to_char(day, 'MM') AS month FROM dates",
+  );
+  assert.equal(row?.['month'], '01');
+});
+
+test('a setting made by SET or set_config holds on every writer', async () => {
+  const client = await connect();
+  await client.query('CREATE TABLE moments (id int PRIMARY KEY, at timestamptz)');
+  await client.query("SET TimeZone = 'America/New_York'");
+  await client.query("INSERT INTO moments VALUES (1, '2026-06-01 12:00')");
+  await client.query("SELECT set_config('TimeZone', 'Europe/Berlin', false)");
+  await client.query("INSERT INTO moments VALUES (2, '2026-06-01 12:00')");
+  await client.query('BEGIN');
+  await client.query("SET LOCAL TimeZone = 'UTC'");
+  await client.query("INSERT INTO moments VALUES (3, '2026-06-01 12:00')");
+  await client.query('COMMIT');
+  await client.query("INSERT INTO moments VALUES (4, '2026-06-01 12:00')");
+  await assertEqual();
+  const rows = await sql(cluster.w2, "SELECT to_char(at AT TIME ZONE 'UTC', 'HH24:MI') AS at FROM moments ORDER BY id");
+  assert.deepEqual(
+    rows.map(({ at }) => at),
+    ['16:00', '10:00', '12:00', '10:00'],
+  );
+});
+
+test("the lead's transaction time stands in for now() and its kin", async () => {
+  const client = await connect();
+  await client.query('CREATE TABLE times (id int PRIMARY KEY, a timestamptz, b date, c time, d timestamp(3))');
+  await client.query('INSERT INTO times (id) VALUES (1), (2)');
+  await client.query('UPDATE times SET a = now(), b = CURRENT_DATE, c = LOCALTIME, d = LOCALTIMESTAMP(3) WHERE id = 1');
+  await client.query(
+    'UPDATE times SET a = pg_catalog."now" ( ), b = (CURRENT_TIMESTAMP + interval \'1 day\')::date WHERE id = 2; SELECT 1',
+  );
+  await assertEqual();
+  const [row] = await sql(cluster.w2, 'SELECT count(a) + count(d) AS filled FROM times');
+  assert.equal(Number(row?.['filled']), 3);
+});
+
+test('what varies and cannot be replayed is refused before any server has run it', async () => {
+  const client = await connect();
+  await client.query('CREATE TABLE varied (id serial PRIMARY KEY, x text, n float8)');
+  await client.query("INSERT INTO varied (x) VALUES ('a')");
+  await client.query('CREATE VIEW seen AS SELECT id, x FROM varied');
+  for (const text of [
+    'UPDATE varied SET n = random()',
+    "UPDATE varied SET id = nextval('varied_id_seq')",
+    'UPDATE varied SET n = extract(epoch FROM clock_timestamp())',
+    "UPDATE varied SET x = 'today'::date::text",
+    'DELETE FROM varied WHERE n < random()',
+    "WITH w AS (INSERT INTO varied (x) VALUES ('b') RETURNING id) SELECT 1",
+    "INSERT INTO seen (x) VALUES ('c')",
+    "MERGE INTO varied v USING (VALUES ('d')) s (x) ON v.x = s.x WHEN NOT MATCHED THEN INSERT (x) VALUES (s.x)",
+    'CREATE TABLE made AS SELECT random() AS n',
+    'ALTER TABLE varied ADD COLUMN since timestamptz DEFAULT now()',
+    "EXPLAIN ANALYZE INSERT INTO varied (x) VALUES ('e')",
+  ]) {
+    await assertRefused(client, text, '0A000');
+  }
+  await assertEqual();
+});
+
+test('a trigger that makes the row differ is found, and the statement rolled back', async () => {
+  const client = await connect();
+  await client.query(`CREATE TABLE kept (id int PRIMARY KEY, x text, at timestamptz);
+    CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.x := upper(new.x); RETURN new; END $$;
+    CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.at := clock_timestamp(); RETURN new; END $$;
+    CREATE TRIGGER one BEFORE INSERT OR UPDATE ON kept FOR EACH ROW EXECUTE FUNCTION shout()`);
+  assert.deepEqual((await client.query("INSERT INTO kept VALUES (1, 'a') RETURNING x AS loud")).rows, [{ loud: 'A' }]);
+  assert.equal((await client.query("UPDATE kept AS k SET x = 'b' WHERE k.id = 1")).rowCount, 1);
+  await client.query('CREATE TRIGGER two BEFORE INSERT OR UPDATE ON kept FOR EACH ROW EXECUTE FUNCTION touch()');
+  await assertRefused(client, "UPDATE kept SET x = 'c' WHERE id = 1", '40002');
+  await assertRefused(client, "INSERT INTO kept (id, x) VALUES (2, 'd')", '40002');
+  await assertEqual();
+});
+
+test('a text too large for the event loop is read all the same', async () => {
+  const client = await connect();
+  await client.query('CREATE TABLE wide (id int PRIMARY KEY, x text)');
+  const rows = Array.from({ length: 5000 }, (_, id) => `INSERT INTO wide VALUES (${id}, 'row ${id}')`);
+  await client.query(rows.join(';'));
+  const [counted] = await sql(cluster.w2, 'SELECT count(*)::int AS rows FROM wide');
+  assert.equal(counted?.['rows'], 5000);
+  await assertEqual();
+});
