@@ -21,6 +21,8 @@ const READY = new Map<number, Buffer>(
 
 export class ClientLink {
   readonly channel: Channel;
+  /** Characters of the query text in front of the statement in hand: servers see it alone, and count from its beginning. */
+  errorOffset = 0;
   /** Told once when the client is gone, whether it said so or not. */
   onGone: (() => void) | undefined;
   readonly #reader: FrontendReader;

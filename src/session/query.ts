@@ -28,6 +28,8 @@ export async function runQuery(session: SessionState, text: Buffer): Promise<voi
     await statements(session, text);
   } catch (error) {
     await report(session, error);
+  } finally {
+    session.link.errorOffset = 0;
   }
   if (!session.link.gone) session.link.sendReady(session.status);
 }
@@ -44,11 +46,18 @@ async function statements(session: SessionState, text: Buffer): Promise<void> {
   const many = all.length > 1;
   if (many && (await readWhole(session, text, all))) return undefined;
   let held: Buffer | undefined;
+  let counted = 0;
   for (const statement of all) {
     if (held !== undefined) session.link.send(held);
     held = undefined;
-    const own = many ? isolate(text, statement) : text;
-    const end = await runStatement(session, statement, own, many ? 'many' : 'one', analysis.hint);
+    const { start, end: stop } = statement.span;
+    if (many) {
+      session.link.errorOffset += characters(text, counted, start);
+      counted = start;
+    }
+    const end = many
+      ? await runStatement(session, rebase(statement), text.subarray(start, stop), 'many', analysis.hint)
+      : await runStatement(session, statement, text, 'one', analysis.hint);
     if (end.kind === 'failed') {
       await endImplicit(session, 'rollback');
       return undefined;
@@ -69,16 +78,21 @@ async function analyse(session: SessionState, text: Buffer): Promise<Analysis> {
   return large ? largeAnalyser.analyse(text, session.lexis) : analysis;
 }
 
-/** The statement alone, at its own position: what stands before it becomes blanks, so that error positions stay true. */
-function isolate(text: Buffer, statement: Statement): Buffer {
+/** Error positions count characters: in UTF-8, every byte but the continuing ones. */
+function characters(text: Buffer, from: number, to: number): number {
+  let count = 0;
+  for (let at = from; at < to; at++) if (((text[at] ?? 0) & 0xc0) !== 0x80) count++;
+  return count;
+}
+
+/** The statement as if its text began with it. */
+function rebase(statement: Statement): Statement {
   const { start, end } = statement.span;
-  const own = Buffer.from(text.subarray(0, end));
-  let at = 0;
-  for (let from = 0; from < start; from++) {
-    // Positions count characters: a continuation byte of UTF-8 takes no blank of its own.
-    if (((own[from] ?? 0) & 0xc0) !== 0x80) own[at++] = 0x20;
-  }
-  return at === start ? own : Buffer.concat([own.subarray(0, at), own.subarray(start)]);
+  const nondeterminism = statement.nondeterminism.map((one) => ({
+    ...one,
+    span: one.span && { start: one.span.start - start, end: one.span.end - start },
+  }));
+  return { ...statement, span: { start: 0, end: end - start }, nondeterminism };
 }
 
 async function endImplicit(session: SessionState, how: 'commit' | 'rollback', held?: Buffer): Promise<void> {

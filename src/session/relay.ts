@@ -6,7 +6,7 @@ import type { Backend } from '../backend/backend.ts';
 import { BackendLostError, type Lost, type Receiver } from '../backend/receiver.ts';
 import { assert } from '../lib/assert.ts';
 import type { RowDigest } from '../fanout/row-digest.ts';
-import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts';
+import { decodeErrorFields, type ErrorFields, shiftPosition } from '../wire/error-fields.ts';
 import { Watch, type WatchTable, watchTable } from '../wire/frame-scan.ts';
 import { BackendTag } from '../wire/tags.ts';
 import type { ClientLink } from './client-link.ts';
@@ -131,6 +131,11 @@ export class Relay implements Receiver {
           this.forwarded === 'nothing'
         ) {
           this.#chunk = undefined; // at most a RowDescription
+          return;
+        }
+        if (this.#client.errorOffset > 0) {
+          const frame = shiftPosition(chunk, start, end, this.#client.errorOffset);
+          this.run(frame, 0, frame.length);
           return;
         }
         break;

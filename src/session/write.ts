@@ -57,7 +57,6 @@ export function followerDeadline(session: SessionState, elapsedMs: number): numb
   return session.services.settings.followerTimeoutMs + 4 * elapsedMs;
 }
 
-/** `text` is the statement alone, or a query text that holds nothing else; what stands behind its end is left out of a rewrite. */
 export async function writeStatement(session: SessionState, statement: Statement, text: Buffer): Promise<StatementEnd> {
   if (session.cluster.followers.length === 0 && session.block.kind === 'none')
     return writeAlone(session, statement, text);
@@ -121,7 +120,7 @@ async function onLead(
 
 /** The statement with something behind its end: RETURNING is the last clause of what has one. */
 function extended(text: Buffer, { span }: Statement, clause: string): Buffer {
-  return Buffer.concat([text.subarray(0, Math.min(text.length, span.end)), Buffer.from(clause)]);
+  return Buffer.concat([text.subarray(0, span.end), Buffer.from(clause)]);
 }
 
 async function replaySame(
@@ -135,9 +134,7 @@ async function replaySame(
 ): Promise<readonly FollowerFailure[]> {
   const times = plan.kind === 'rows' ? [] : plan.times;
   const whole = plan.kind === 'verified' ? extended(text, statement, plan.returning) : text;
-  // One of several statements has blanks in front, fewer than the bytes that its spans count.
-  const shift = Math.min(0, text.length - statement.span.end);
-  const own = times.length === 0 ? whole : substitute(whole, times, shift, await transactionTime(block));
+  const own = times.length === 0 ? whole : substitute(whole, times, await transactionTime(block));
   beginFollowers(session, block);
   return onFollowers(session, block.legs.followers, own, effect, elapsedMs);
 }
@@ -193,17 +190,17 @@ async function transactionTime(block: WritersBlock): Promise<string> {
   return time;
 }
 
-function substitute(text: Buffer, times: readonly Nondeterminism[], shift: number, time: string): Buffer {
+function substitute(text: Buffer, times: readonly Nondeterminism[], time: string): Buffer {
   const parts: Buffer[] = [];
   let at = 0;
   for (const { span, type } of [...times].sort((a, b) => (a.span?.start ?? 0) - (b.span?.start ?? 0))) {
     if (span === undefined) continue;
     const value = `('${time}'::timestamptz)`;
     parts.push(
-      text.subarray(at, span.start + shift),
+      text.subarray(at, span.start),
       Buffer.from(type === undefined || type === 'timestamptz' ? value : `(${value}::${type})`),
     );
-    at = span.end + shift;
+    at = span.end;
   }
   parts.push(text.subarray(at));
   return Buffer.concat(parts);

@@ -61,3 +61,18 @@ export function decodeErrorFields(chunk: Buffer, start: number, end: number): Er
     where: found.get('W'),
   };
 }
+
+/** The same message for a query text that has `characters` more in front. Takes a whole frame; throws ShortMessage. */
+export function shiftPosition(chunk: Buffer, start: number, end: number, characters: number): Buffer {
+  const reader = new MessageReader(chunk, start + HEADER_BYTES, end);
+  const writer = new MessageWriter().begin(chunk[start] ?? 0);
+  for (;;) {
+    const key = reader.uint8();
+    writer.uint8(key);
+    if (key === 0) return writer.end().finish();
+    const value = reader.cstringBytes();
+    writer.cstring(key === POSITION ? String(Number(value.toString('latin1')) + characters) : value);
+  }
+}
+
+const POSITION = 'P'.charCodeAt(0);
