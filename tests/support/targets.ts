@@ -6,6 +6,7 @@
  * `PPROX_TEST_MAJOR` is the servers' major version.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Settings } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Major } from '../../src/embedded/binaries.ts';
 import { type Cluster, startCluster } from '../../src/embedded/cluster.ts';
@@ -76,12 +77,12 @@ async function bareArena(): Promise<Arena> {
 }
 
 /** pprox in this process, in front of two writers and a replica of the first. */
-async function pproxArena(): Promise<Arena> {
+async function pproxArena(settings: Partial<Settings>): Promise<Arena> {
   const cluster = await startCluster({ writers: 2, reader: true, durability: 'none', major: chosenMajor() });
   try {
     const lead = first(cluster);
     const complaints: string[] = [];
-    const proxy = await startSubject(cluster, complaints);
+    const proxy = await startSubject(cluster, settings, complaints);
     return {
       kind: 'pprox',
       user: 'postgres',
@@ -105,7 +106,7 @@ async function pproxArena(): Promise<Arena> {
   }
 }
 
-function startSubject(cluster: Cluster, complaints: string[]): Promise<Proxy> {
+function startSubject(cluster: Cluster, settings: Partial<Settings>, complaints: string[]): Promise<Proxy> {
   // Without a user: the servers' is the client's.
   const dsn = (server: Server) => `postgresql://${server.host}:${server.port}`;
   const loaded = loadConfig({
@@ -114,7 +115,8 @@ function startSubject(cluster: Cluster, complaints: string[]): Promise<Proxy> {
   });
   if (loaded.kind !== 'config') throw new Error(JSON.stringify(loaded));
   const listen = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
-  return startProxy({ ...loaded.config, listen, warnings: [] }, complaintsOnly(complaints));
+  const config = { ...loaded.config, listen, warnings: [], settings: { ...loaded.config.settings, ...settings } };
+  return startProxy(config, complaintsOnly(complaints));
 }
 
 function complaintsOnly(complaints: string[]): Log {
@@ -142,6 +144,7 @@ async function replayed(lead: Server, reader: Server): Promise<void> {
   }
 }
 
-export function openArena(): Promise<Arena> {
-  return subjectKind === 'bare' ? bareArena() : pproxArena();
+/** `settings` are pprox's, for tests of its limits. */
+export function openArena(settings: Partial<Settings> = {}): Promise<Arena> {
+  return subjectKind === 'bare' ? bareArena() : pproxArena(settings);
 }
