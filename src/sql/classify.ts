@@ -1,6 +1,6 @@
 /** From a statement's parse tree to what decides about it: its `Statement`. */
 
-import type { CopyStmt, DeclareCursorStmt, ExplainStmt, InsertStmt, Node, RangeVar } from 'libpg-query';
+import type { CopyStmt, DeclareCursorStmt, ExplainStmt, Node, RangeVar } from 'libpg-query';
 import { definitionOf, droppedRelations, forbidsBlock, isTemporary } from './definitions.ts';
 import { Facts } from './facts.ts';
 import { insertCommand } from './insert.ts';
@@ -79,7 +79,7 @@ class Classification {
       case 'SelectStmt':
         return this.#select();
       case 'InsertStmt':
-        return this.#writing('INSERT', (facts) => insertCommand(fields as InsertStmt, facts));
+        return this.#writing('INSERT', (facts) => insertCommand(fields, facts));
       case 'UpdateStmt':
         return this.#writing('UPDATE', () => this.#modification('update'));
       case 'DeleteStmt':
@@ -87,9 +87,9 @@ class Classification {
       case 'MergeStmt':
         return this.#writing('MERGE', () => this.#modification('merge'));
       case 'ExplainStmt':
-        return this.#explain(fields as ExplainStmt);
+        return this.#explain(fields);
       case 'CopyStmt':
-        return this.#copy(fields as CopyStmt);
+        return this.#copy(fields);
       case 'CreateTableAsStmt':
         return this.#createTableAs();
       case 'VariableShowStmt':
@@ -114,7 +114,7 @@ class Classification {
       case 'DiscardStmt':
         return this.#discard();
       case 'DeclareCursorStmt':
-        return this.#declare(fields as DeclareCursorStmt);
+        return this.#declare(fields);
       case 'VacuumStmt':
         return this.#utility(fields['is_vacuumcmd'] === true ? 'VACUUM' : 'ANALYZE', 'writers', undefined);
       default:

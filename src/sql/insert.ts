@@ -3,7 +3,7 @@
 import type { InsertStmt, Node, SelectStmt } from 'libpg-query';
 import type { Facts } from './facts.ts';
 import type { InsertCommand } from './statement.ts';
-import { isFields, listOf, nodeOf, relationName } from './tree.ts';
+import { listOf, nodeOf, relationName } from './tree.ts';
 
 /** `facts`: those of the whole statement, after its walk. */
 export function insertCommand(statement: InsertStmt, facts: Facts): InsertCommand {
@@ -31,12 +31,17 @@ export function insertCommand(statement: InsertStmt, facts: Facts): InsertComman
   };
 }
 
+const readsFrom = ['relname', 'RangeFunction', 'RangeTableFunc', 'JsonTable'];
+
 /** Whether anything below stands in a FROM. */
 function readsRelation(value: unknown): boolean {
-  if (Array.isArray(value)) return value.some(readsRelation);
-  if (!isFields(value)) return false;
-  if ('relname' in value || 'RangeFunction' in value || 'RangeTableFunc' in value || 'JsonTable' in value) return true;
-  for (const key in value) if (readsRelation(value[key])) return true;
+  const waiting = [value];
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    if (typeof next !== 'object' || next === null) continue;
+    const parent = next;
+    if (readsFrom.some((key) => key in parent)) return true;
+    for (const child of Object.values(parent)) if (child !== undefined) waiting.push(child);
+  }
   return false;
 }
 

@@ -34,9 +34,6 @@ export type Normalisation =
 /** Where constants are kept, from an opening parenthesis on or to the end of the statement. */
 type Keep = 'nothing' | 'group' | 'first argument' | 'statement';
 
-/** What every string constant reads that means nothing to the analysis. */
-export const anyText = '?';
-
 const longestToken = 32;
 const hintText = /^\s*pprox:\s*(reader|lead)\s*$/i;
 
@@ -292,7 +289,8 @@ export class Normaliser {
     this.#emit(start, end);
     this.#list = 'off';
     const meaning = wordMeaning(this.#text, quote + 1, end - 1);
-    this.#armed = meaning === 'sequence call' ? meaning : undefined;
+    // What U&"…" spells is not read here: it may be any function.
+    this.#armed = meaning === 'sequence call' || start < quote ? 'sequence call' : undefined;
     if (this.#head === 'set' && namesTransactionSetting(this.#text, quote + 1, end - 1)) this.#keep = 'statement';
     if (this.#words < 2) this.#words++;
     return end;
@@ -425,7 +423,7 @@ export class Normaliser {
 
 const empty = Buffer.alloc(0);
 /** Not the empty string and not zero: the parser leaves those out of its tree, as if the text had none. */
-const anyString = Buffer.from(`'${anyText}'`);
+const anyString = Buffer.from(`'?'`);
 const anyBits = Buffer.from(`B''`);
 const anyHex = Buffer.from(`X''`);
 const anyInteger = Buffer.from('1');

@@ -19,7 +19,7 @@ export type Parsed =
   | { readonly kind: 'gave up' };
 
 /** What is used of the emscripten module. `HEAPU8` is replaced when the memory grows: read it anew each time. */
-interface Grammar {
+interface Exports {
   readonly HEAPU8: Uint8Array;
   _malloc(bytes: number): number;
   _free(pointer: number): void;
@@ -27,6 +27,17 @@ interface Grammar {
   UTF8ToString(pointer: number): string;
   _wasm_parse_query_raw(text: number): number;
   _wasm_free_parse_result(result: number): void;
+}
+
+/** The same, by the names of C. */
+interface Grammar {
+  readonly memory: () => Uint8Array;
+  readonly malloc: (bytes: number) => number;
+  readonly free: (pointer: number) => void;
+  readonly word: (pointer: number) => number;
+  readonly text: (pointer: number) => string;
+  readonly parseQuery: (text: number) => number;
+  readonly freeResult: (result: number) => void;
 }
 
 interface Instance {
@@ -46,8 +57,20 @@ let instance: Instance | undefined;
 let replacement: Promise<void> | undefined;
 
 async function instantiate(): Promise<Instance> {
-  const factory = require('libpg-query/wasm/libpg-query.js') as () => Promise<Grammar>;
-  return { grammar: await factory(), trapped: 0 };
+  const factory = require('libpg-query/wasm/libpg-query.js') as () => Promise<Exports>;
+  const module = await factory();
+  const { _malloc: malloc, _free: free, getValue, UTF8ToString: text } = module;
+  const { _wasm_parse_query_raw: parseQuery, _wasm_free_parse_result: freeResult } = module;
+  const grammar: Grammar = {
+    memory: () => module.HEAPU8,
+    malloc,
+    free,
+    word: (pointer) => getValue(pointer, 'i32'),
+    text,
+    parseQuery,
+    freeResult,
+  };
+  return { grammar, trapped: 0 };
 }
 
 /** Must have ended once before the first `parse`; further calls cost nothing. */
@@ -92,21 +115,22 @@ export function parse(text: Uint8Array): Parsed {
 }
 
 function parseWith(grammar: Grammar, text: Uint8Array): Parsed {
-  const input = grammar._malloc(text.length + 1);
-  grammar.HEAPU8.set(text, input);
-  grammar.HEAPU8[input + text.length] = 0;
+  const input = grammar.malloc(text.length + 1);
+  grammar.memory().set(text, input);
+  grammar.memory()[input + text.length] = 0;
   // PgQueryParseResult: { char *parse_tree; char *stderr_buffer; PgQueryError *error; }
-  const result = grammar._wasm_parse_query_raw(input);
-  const error = grammar.getValue(result + 8, 'i32');
+  const result = grammar.parseQuery(input);
+  const error = grammar.word(result + 8);
   let parsed: Parsed;
   if (error !== 0) {
-    const message = grammar.UTF8ToString(grammar.getValue(error, 'i32'));
+    // PgQueryError begins with its message.
+    const message = grammar.text(grammar.word(error));
     parsed = exhaustion.test(message) ? { kind: 'gave up' } : { kind: 'refused', message };
   } else {
-    const tree = JSON.parse(grammar.UTF8ToString(grammar.getValue(result, 'i32'))) as { stmts?: RawStmt[] };
+    const tree = JSON.parse(grammar.text(grammar.word(result))) as { stmts?: RawStmt[] };
     parsed = { kind: 'tree', statements: tree.stmts ?? [] };
   }
-  grammar._wasm_free_parse_result(result);
-  grammar._free(input);
+  grammar.freeResult(result);
+  grammar.free(input);
   return parsed;
 }

@@ -66,10 +66,9 @@ export function relationName(relation: Pick<RangeVar, 'schemaname' | 'relname'> 
 
 /** The text of a string constant, a cast of one (`'s'::regclass`) included; undefined for anything else. */
 export function constantText(value: unknown): string | undefined {
-  const cast = nodeOf(value, 'TypeCast');
-  if (cast !== undefined) return constantText(cast['arg']);
-  const constant = nodeOf(value, 'A_Const');
-  const text = constant?.['sval'];
+  let inner = value;
+  for (let cast = nodeOf(inner, 'TypeCast'); cast !== undefined; cast = nodeOf(inner, 'TypeCast')) inner = cast['arg'];
+  const text = nodeOf(inner, 'A_Const')?.['sval'];
   if (!isFields(text)) return undefined;
   return typeof text['sval'] === 'string' ? text['sval'] : '';
 }

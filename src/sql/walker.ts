@@ -12,7 +12,6 @@ import { emptyCallSpan, keywordSpan } from './call-span.ts';
 import type { Facts } from './facts.ts';
 import { builtinVolatility } from './builtin-functions.ts';
 import { functionEffect, isServerView, returnsSet } from './function-effects.ts';
-import { anyText } from './normaliser.ts';
 import { timeWordIn } from './time-word.ts';
 import {
   constantText,
@@ -80,6 +79,8 @@ export class Walker {
   readonly #withNames: string[] = [];
   /** Clock functions that must stay as they are. */
   readonly #fixed = new Set<unknown>();
+  /** What is still to be visited, the next one last. */
+  readonly #waiting: { readonly value: object; readonly field: string }[] = [];
 
   /** `text`: what the tree's locations are offsets of; not kept beyond the walk. */
   constructor(facts: Facts, text: Buffer) {
@@ -111,9 +112,26 @@ export class Walker {
     this.#writing(tag, fields, 'result');
   }
 
+  /**
+   * Visits everything in `value`. Expressions may be thousands of levels deep, so what is below waits on a stack of
+   * our own; only a nested query is a call of its own, for the names that are in sight there.
+   */
   #walk(value: unknown, field: string): void {
+    const base = this.#waiting.length;
+    this.#push(value, field);
+    while (this.#waiting.length > base) {
+      const { value: next, field: place } = this.#waiting.pop() ?? { value: undefined, field: '' };
+      this.#one(next, place);
+    }
+  }
+
+  #push(value: unknown, field: string): void {
+    if (typeof value === 'object' && value !== null) this.#waiting.push({ value, field });
+  }
+
+  #one(value: unknown, field: string): void {
     if (Array.isArray(value)) {
-      for (const item of value) this.#walk(item, field);
+      for (let at = value.length - 1; at >= 0; at--) this.#push(value[at], field);
       return;
     }
     if (!isFields(value)) return;
@@ -122,15 +140,12 @@ export class Walker {
     else if ('relname' in value) this.#relation(value);
     else if ((field === 'larg' || field === 'rarg') && 'op' in value) this.#select(value, 'columns');
     else if (field === 'funccall') this.#call(value);
-    else if (field === 'typeName') return;
-    else this.#children(value);
+    else if (field !== 'typeName') this.#children(value);
   }
 
+  /** In the order of the text, which is that of the fields. */
   #children(fields: Fields): void {
-    for (const key in fields) {
-      const value = fields[key];
-      if (typeof value === 'object') this.#walk(value, key);
-    }
+    for (const key of Object.keys(fields).toReversed()) this.#push(fields[key], key);
   }
 
   #visit(tag: string, fields: Fields): void {
@@ -190,21 +205,31 @@ export class Walker {
   // ---- Queries ----------------------------------------------------------------------------------------------------
 
   #select(fields: Fields, names: 'result' | 'columns'): void {
+    this.#within(fields['withClause'], () => {
+      // UNION leans to the left, as often as it is written.
+      const spine = [fields];
+      for (let left = fields['larg']; isFields(left) && left['withClause'] === undefined; left = left['larg']) {
+        spine.push(left);
+      }
+      for (const part of spine.toReversed()) this.#selectPart(part, names, part === spine.at(-1) ? 'walk' : 'walked');
+    });
+  }
+
+  /** One SELECT but for its WITH; `left`: whether its left side was walked before. */
+  #selectPart(fields: Fields, names: 'result' | 'columns', left: 'walk' | 'walked'): void {
     for (const clause of listOf(fields['lockingClause'])) {
       const strength = String(nodeOf(clause, 'LockingClause')?.['strength']);
       // The relations it names are aliases of this query.
       if (this.#evaluation !== 'stored') this.facts.raise('lead', lockStrength[strength] ?? 'row locks');
     }
     if (names === 'columns') this.#fixColumnNames(fields['targetList']);
-    this.#within(fields['withClause'], () => {
-      for (const key in fields) {
-        if (key === 'withClause' || key === 'lockingClause' || key === 'intoClause') continue;
-        const value = fields[key];
-        const branch = (key === 'larg' || key === 'rarg') && isFields(value) ? value : undefined;
-        if (branch !== undefined) this.#select(branch, names);
-        else if (typeof value === 'object') this.#walk(value, key);
-      }
-    });
+    for (const key in fields) {
+      if (key === 'withClause' || key === 'lockingClause' || key === 'intoClause') continue;
+      const value = fields[key];
+      if ((key === 'larg' || key === 'rarg') && isFields(value)) {
+        if (key === 'rarg' || left === 'walk') this.#select(value, names);
+      } else this.#walk(value, key);
+    }
   }
 
   /** Runs `body` with the names of a WITH clause in sight, each of them from its own place on. */
@@ -215,7 +240,7 @@ export class Walker {
     const names = expressions.map((one) => String(one?.['ctename']));
     if (withClause['recursive'] === true) this.#withNames.push(...names);
     for (const [index, expression] of expressions.entries()) {
-      if (expression !== undefined) this.#children(expression);
+      this.#walk(expression === undefined ? undefined : Object.values(expression), '');
       if (withClause['recursive'] !== true) this.#withNames.push(names[index] ?? '');
     }
     body();
@@ -248,7 +273,7 @@ export class Walker {
         if (key === 'withClause' || key === 'relation') continue;
         // The columns of INSERT go by place.
         if (key === 'selectStmt' && tag === 'InsertStmt') this.query(fields[key]);
-        else if (typeof fields[key] === 'object') this.#walk(fields[key], key);
+        else this.#walk(fields[key], key);
       }
     });
   }
@@ -332,9 +357,9 @@ export class Walker {
     const args = listOf(fields['args']);
     if (this.#evaluation !== 'stored') this.#effectOf(name, args, fields);
     const sequence = (name.name === 'nextval' || name.name === 'setval') && constantText(args[0]) !== undefined;
-    this.#walk(sequence ? args.slice(1) : args, 'args');
-    for (const key in fields) {
-      if (key !== 'args' && key !== 'funcname' && typeof fields[key] === 'object') this.#walk(fields[key], key);
+    for (const key of Object.keys(fields).toReversed()) {
+      if (key === 'args') this.#push(sequence ? args.slice(1) : args, key);
+      else if (key !== 'funcname') this.#push(fields[key], key);
     }
   }
 
@@ -394,8 +419,7 @@ export class Walker {
     const { facts } = this;
     if (facts.sequenceCalls !== 'setval') facts.sequenceCalls = name;
     const sequence = constantText(args[0]);
-    // A name that the normaliser did not see coming (U&"nextval") is lost.
-    if (sequence !== undefined && sequence !== anyText) facts.sequenceNames.add(sequence);
+    if (sequence !== undefined) facts.sequenceNames.add(sequence);
     facts.pins.add('sequence value');
     facts.raise(name === 'nextval' ? 'lead' : 'writers', `calls ${name}()`);
     if (name === 'nextval') facts.differs('volatile', 'nextval()');
@@ -427,15 +451,17 @@ export class Walker {
 
   /** What the server's FigureColname looks at. */
   #fixNameOf(value: unknown): void {
-    const node = tagged(value);
-    if (node === undefined) return;
-    this.#fixed.add(node.fields);
-    if (node.tag === 'TypeCast' || node.tag === 'CollateClause' || node.tag === 'A_Indirection') {
-      this.#fixNameOf(node.fields['arg']);
-    } else if (node.tag === 'CaseExpr') this.#fixNameOf(node.fields['defresult']);
-    else if (node.tag === 'SubLink') {
-      const select = nodeOf(node.fields['subselect'], 'SelectStmt');
-      this.#fixColumnNames(select?.['targetList']);
+    let node = tagged(value);
+    while (node !== undefined) {
+      this.#fixed.add(node.fields);
+      if (node.tag === 'TypeCast' || node.tag === 'CollateClause' || node.tag === 'A_Indirection') {
+        node = tagged(node.fields['arg']);
+      } else if (node.tag === 'CaseExpr') node = tagged(node.fields['defresult']);
+      else if (node.tag === 'SubLink') {
+        // A query without a name for its only column hands on that column's.
+        const select = nodeOf(node.fields['subselect'], 'SelectStmt');
+        node = tagged(nodeOf(listOf(select?.['targetList'])[0], 'ResTarget')?.['val']);
+      } else return;
     }
   }
 }
