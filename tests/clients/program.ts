@@ -29,7 +29,7 @@ export interface Running {
 }
 
 /** Far above what any of them takes: reaching it means that the program waits for an answer that does not come. */
-const patienceMs = 120_000;
+const patienceMs = 60_000;
 
 export function environment(
   more: Readonly<Record<string, string | undefined>> = {},

@@ -32,6 +32,13 @@ export function startPsql(target: Address, args: readonly string[], options: Psq
   return start('psql', own.args, own.options);
 }
 
+/** psql on a terminal of its own (by util-linux's `script`): what is written is typed, and `\u0003` is Ctrl-C. */
+export function startTerminal(target: Address, args: readonly string[], options: PsqlOptions = {}): Running {
+  const own = prepare(target, args, options);
+  const command = ['psql', ...own.args].map((arg) => `'${arg.replaceAll("'", "'\\''")}'`).join(' ');
+  return start('script', ['-qec', command, '/dev/null'], { ...own.options, stdin: 'open' });
+}
+
 /** Rows of a query as tuples, unaligned: for looking at what became of a database. */
 export async function rows(target: Address, text: string, database?: string): Promise<string> {
   const options = database === undefined ? {} : { database };
@@ -47,6 +54,8 @@ export interface Comparison {
   readonly env?: NonNullable<ProgramOptions['env']>;
   readonly user?: string;
   readonly cwd?: string;
+  /** Makes equal what is different in every run. */
+  readonly mask?: (text: string) => string;
 }
 
 /**
@@ -59,14 +68,14 @@ export async function assertSame(
   input?: string | Uint8Array,
   comparison: Comparison = {},
 ): Promise<Finished> {
-  const { direct = 'postgres', through = 'postgres', ...options } = comparison;
+  const { direct = 'postgres', through = 'postgres', mask = (text) => text, ...options } = comparison;
   const expected = await psql(stage.lead, args, { ...options, input, database: direct });
   const actual = await psql(stage.proxy, args, { ...options, input, database: through });
   assert.doesNotMatch(expected.stderr, /^psql: error: connection/, 'the lead is there');
   const [left, right] = [masked(expected, stage.lead.port, direct), masked(actual, stage.proxy.port, through)];
   const what = `psql ${args.join(' ')} ${typeof input === 'string' ? input.slice(0, 100) : ''}`;
-  assertSameText(right.stderr, left.stderr, `${what}: standard error`);
-  assertSameText(right.stdout, left.stdout, `${what}: standard output`);
+  assertSameText(mask(right.stderr), mask(left.stderr), `${what}: standard error`);
+  assertSameText(mask(right.stdout), mask(left.stdout), `${what}: standard output`);
   assert.equal(right.status, left.status, `${what}: status`);
   return actual;
 }
