@@ -29,6 +29,7 @@ export function start(program: string, args: readonly string[] = [], options: Ch
   const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...options.env },
+    detached: true, // a group of its own, so that what it started can be killed with it
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
   let text = '';
@@ -43,7 +44,10 @@ export function start(program: string, args: readonly string[] = [], options: Ch
     wake?.();
     return typeof status === 'number' ? status : String(signal);
   });
-  after(() => child.kill('SIGKILL'));
+  after(() => {
+    if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
+    process.kill(-child.pid, 'SIGKILL');
+  });
   return {
     process: child,
     output: () => text,
