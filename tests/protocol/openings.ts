@@ -169,7 +169,7 @@ const encryption: readonly Conversation[] = [
   },
 ];
 
-/** A statement that has begun to answer and has a long way to go. */
+/** A statement that has begun to answer, with more than a server buffers, and has a long way to go. */
 const endless = "SELECT repeat('x', 20000) UNION ALL SELECT pg_sleep(300)::text";
 
 const cancels: readonly Conversation[] = [
@@ -179,7 +179,7 @@ const cancels: readonly Conversation[] = [
       client.send(ordinaryStartup(target));
       await client.waitReady(1);
       client.send(query(endless));
-      await client.waitFor(['DataRow'], 0);
+      await client.waitFor(['RowDescription'], 0);
       await cancel(client, target, 'right key');
       await client.waitReady(2);
       await useAndEnd(client);
@@ -191,7 +191,7 @@ const cancels: readonly Conversation[] = [
       client.send(ordinaryStartup(target));
       await client.waitReady(1);
       client.send(query("SELECT repeat('x', 20000) UNION ALL SELECT 'after ' || pg_sleep(0.3)::text"));
-      await client.waitFor(['DataRow'], 0);
+      await client.waitFor(['RowDescription'], 0);
       await cancel(client, target, 'wrong key');
       await client.waitReady(2);
       await useAndEnd(client);
@@ -217,7 +217,7 @@ const cancels: readonly Conversation[] = [
       await client.query('CREATE TABLE cancelled (id int)');
       const from = client.messages.length;
       client.send(query(endless));
-      await client.waitFor(['DataRow'], from);
+      await client.waitFor(['RowDescription'], from);
       await cancel(client, target, 'right key');
       await client.waitReady(4);
       await client.query('SELECT 1');
