@@ -1,7 +1,11 @@
 #!/bin/sh
-# Installs the programs that the client tests drive: psql, pg_dump, pgbench, psycopg2, DBD::Pg and Go.
-# For Debian and Ubuntu, as root. Does nothing, quickly, when all of them are there.
+# Installs the programs that the client tests drive: psql, pg_dump, pgbench, psycopg2, DBD::Pg and Go, and fetches the
+# modules of the Go client. For Debian and Ubuntu, as root. Does nothing, quickly, when all of them are there.
+#
+#   scripts/install-clients.sh          what the tests drive
+#   scripts/install-clients.sh bench    and the proxies that `npm run bench` compares with: PgBouncer and Pgpool-II
 set -eu
+cd "$(dirname "$0")/.."
 
 missing=''
 need() { # package, command that succeeds when it is there
@@ -11,6 +15,14 @@ need() { # package, command that succeeds when it is there
 }
 
 go_there() { command -v go || [ -x /usr/local/go/bin/go ]; }
+pgpool_there() { command -v pgpool || [ -x /usr/sbin/pgpool ]; }
+pgbouncer_there() { command -v pgbouncer || [ -x /usr/sbin/pgbouncer ]; }
+
+# Compiled once, so that the test itself needs neither the network nor a minute.
+build_go_client() {
+  go=$(command -v go || echo /usr/local/go/bin/go)
+  (cd tests/clients/pgx && GOTOOLCHAIN=local "$go" build -mod=readonly -o /dev/null .)
+}
 
 need postgresql-client command -v psql
 need postgresql-client command -v pg_dump
@@ -18,8 +30,19 @@ need postgresql-contrib command -v pgbench
 need python3-psycopg2 /usr/bin/python3 -c 'import psycopg2'
 need libdbd-pg-perl /usr/bin/perl -MDBD::Pg -e 1
 need golang-go go_there
+case ${1:-} in
+  '') ;;
+  bench)
+    need pgbouncer pgbouncer_there
+    need pgpool2 pgpool_there
+    ;;
+  *)
+    echo "Unknown argument: $1 (there is one: bench)" >&2
+    exit 2
+    ;;
+esac
 
-[ -n "$missing" ] || exit 0
+[ -n "$missing" ] || { build_go_client; exit 0; }
 
 if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
   echo "Missing for the client tests:$missing. Run this script as root on Debian or Ubuntu, or install them by hand." >&2
@@ -39,3 +62,4 @@ install() {
 }
 # Package lists may be missing or too old; fetching them takes longer than most installations.
 install || { apt-get update -q && install; }
+build_go_client

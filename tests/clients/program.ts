@@ -17,6 +17,7 @@ export interface ProgramOptions {
   readonly input?: string | Uint8Array | undefined;
   readonly stdin?: 'open' | 'closed';
   readonly cwd?: string;
+  readonly patienceMs?: number;
 }
 
 export interface Running {
@@ -29,7 +30,7 @@ export interface Running {
 }
 
 /** Far above what any of them takes: reaching it means that the program waits for an answer that does not come. */
-const patienceMs = 60_000;
+const defaultPatienceMs = 60_000;
 
 export function environment(
   more: Readonly<Record<string, string | undefined>> = {},
@@ -58,7 +59,7 @@ export function start(command: string, args: readonly string[], options: Program
   child.stdin.on('error', () => undefined); // it ended without reading everything: its status tells
   if (options.input !== undefined) child.stdin.end(options.input);
   else if (options.stdin !== 'open') child.stdin.end();
-  const deadline = setTimeout(() => child.kill('SIGKILL'), patienceMs);
+  const deadline = setTimeout(() => child.kill('SIGKILL'), options.patienceMs ?? defaultPatienceMs);
   let state: 'running' | 'ended' = 'running';
   const finished = once(child, 'close').then(([status, signal]: unknown[]): Finished => {
     clearTimeout(deadline);

@@ -1,0 +1,81 @@
+/** Drivers of several languages: a scenario prints what it sees, and sees the same through the proxy as on the lead. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { clientTest } from '../support/client-programs.ts';
+import { root } from '../support/repository.ts';
+import { nodePgScenario } from './node-pg.ts';
+import { succeed } from './program.ts';
+import { assertSameText } from './psql.ts';
+import { type Address, assertWritersEqual, createDatabases, openStage } from './stage.ts';
+
+const stage = await openStage({ major: 18 });
+const scenarios = join(root, 'tests', 'clients');
+
+/** Runs the scenario on the lead alone and through the proxy, in databases of its own, and compares. Returns what it saw. */
+async function compare(
+  name: string,
+  scenario: (target: Address, database: string) => Promise<string>,
+): Promise<string> {
+  const [direct, through] = [`${name}_direct`, `${name}_through`];
+  await createDatabases(stage, direct, through);
+  const expected = await scenario(stage.lead, direct);
+  const actual = await scenario(stage.proxy, through);
+  assertSameText(actual, expected, name);
+  await assertWritersEqual(stage, through);
+  return actual;
+}
+
+const dsn = ({ host, port }: Address, database: string): string => `postgresql://postgres@${host}:${port}/${database}`;
+
+clientTest('psycopg2 sees through the proxy what it sees on the lead', 'psycopg2', async (python) => {
+  const script = join(scenarios, 'psycopg2', 'scenario.py');
+  const seen = await compare('psycopg2', (target, database) => succeed(python, [script, dsn(target, database)]));
+  assert.match(seen, /^unique: \('UniqueViolation', '23505', 'ERROR', .*'item', None, 'item_word_once', None\)$/m);
+  assert.match(seen, /^copied out: \(20000, True\)$/m);
+  assert.match(seen, /^asynchronously: \(256,\)$/m);
+});
+
+clientTest('DBD::Pg sees through the proxy what it sees on the lead', 'DBD::Pg', async (perl) => {
+  const script = join(scenarios, 'dbd-pg', 'scenario.pl');
+  const seen = await compare('dbd_pg', (target, database) =>
+    succeed(perl, [script, target.host, String(target.port), database]),
+  );
+  assert.match(seen, /^unique: 23505 \| ERROR \| .* \| item_word_key \| \(null\)$/m);
+  assert.match(seen, /^left: 500 \| ä99$/m);
+  assert.match(seen, /^notification: bell \| payload$/m);
+});
+
+test('pg sees through the proxy what it sees on the lead', async () => {
+  const seen = await compare('node_pg', (target, database) => nodePgScenario(dsn(target, database)));
+  assert.match(seen, /^unique: \["ERROR","23505",.*"item","item_word_key",null\]$/m);
+  assert.match(seen, /^notification: \["bell","ünï"\]$/m);
+});
+
+test('pg is told that parameters need the extended protocol, and goes on', async () => {
+  const client = await stage.proxy.connect();
+  const refused = client.query('SELECT $1::int AS n', [1]);
+  await assert.rejects(refused, {
+    code: '0A000',
+    message: 'the extended query protocol is not supported by pprox yet',
+  });
+  assert.deepEqual((await client.query('SELECT 2 AS n')).rows, [{ n: 2 }]);
+});
+
+clientTest('pgx in simple protocol mode sees through the proxy what it sees on the lead', 'go', async (go) => {
+  const folder = mkdtempSync(join(tmpdir(), 'pprox-pgx-'));
+  after(() => rmSync(folder, { recursive: true }));
+  const program = join(folder, 'scenario');
+  // Go fetches the modules that go.sum names; both caches are the user's own.
+  await succeed(go, ['build', '-mod=readonly', '-o', program, '.'], {
+    cwd: join(scenarios, 'pgx'),
+    env: { GOTOOLCHAIN: 'local' },
+    patienceMs: 280_000,
+  });
+  const mode = '?default_query_exec_mode=simple_protocol&application_name=scenario';
+  const seen = await compare('pgx', (target, database) => succeed(program, [dsn(target, database) + mode]));
+  assert.match(seen, /^constraint: \[ERROR 23505 .* item_word_once 0 73\]$/m);
+  assert.match(seen, /^copied out: \[COPY 5000 true\]$/m);
+});
