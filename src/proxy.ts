@@ -65,8 +65,8 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
       return;
     }
     if (start.kind === 'refused') {
-      log.info('client refused', { reason: start.reason, message: start.error?.message });
-      if (start.error !== undefined) socket.write(errorFrame(start.error, 'FATAL'));
+      log.info('client refused', { reason: start.reason, message: start.message });
+      if (start.answer !== undefined) socket.write(start.answer);
       farewell(socket);
       return;
     }
@@ -94,6 +94,7 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
       return;
     }
     sockets.add(socket);
+    socket.on('error', () => undefined); // a close follows, with what is to be said of it
     socket.on('close', () => sockets.delete(socket));
     serve(socket).catch((error: unknown) => {
       log.error('internal error', { message: error instanceof Error ? (error.stack ?? error.message) : String(error) });

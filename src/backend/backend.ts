@@ -59,6 +59,8 @@ export class Backend {
   parametersVersion = 0;
   processId = 0;
   secretKey: Buffer = Buffer.alloc(0);
+  /** Notices of its start-up: every client that starts alike should hear them. */
+  greetings: readonly Buffer[] = [];
   /** ReadyForQuery's, of the last completed reply. */
   status: number = TransactionStatus.Idle;
   readonly createdAt = Date.now();
@@ -73,6 +75,7 @@ export class Backend {
   readonly #ledger: Receiver[] = [];
   readonly #idle: FrameSink;
   #fatal: ErrorFields | undefined;
+  #fatalFrame: Buffer | undefined;
   #lost: Lost | undefined;
   #drainWaiters: (() => void)[] = [];
   /** When the last bytes came, or the oldest owed reply was asked for. */
@@ -176,6 +179,7 @@ export class Backend {
       done: (result) => {
         this.processId = result.processId;
         this.secretKey = result.secretKey;
+        this.greetings = result.notices;
         this.#move('open');
         done(result);
       },
@@ -265,6 +269,7 @@ export class Backend {
     const fields = decodeErrorFields(chunk, start, end);
     if (fields.severity !== 'FATAL' && fields.severity !== 'PANIC') return false;
     this.#fatal = fields;
+    this.#fatalFrame = Buffer.from(chunk.subarray(start, end));
     return true;
   }
 
@@ -276,7 +281,12 @@ export class Backend {
   #ended(reason: CloseReason, error: Error | undefined): void {
     if (this.#state === 'closed') return;
     this.#move('closed');
-    const lost: Lost = { reason, fatal: this.#fatal, message: this.#fatal?.message ?? error?.message ?? reason };
+    const lost: Lost = {
+      reason,
+      fatal: this.#fatal,
+      fatalFrame: this.#fatalFrame,
+      message: this.#fatal?.message ?? error?.message ?? reason,
+    };
     this.#lost = lost;
     const owed = this.#ledger.splice(0);
     for (const wake of this.#drainWaiters.splice(0)) wake();

@@ -12,7 +12,12 @@ import type { Lost, Receiver } from './receiver.ts';
 
 export type HandshakeFailure =
   /** The server refused, in its own words; `frame` is its ErrorResponse as it came. */
-  | { readonly kind: 'refused'; readonly fields: ErrorFields; readonly frame: Buffer }
+  | {
+      readonly kind: 'refused';
+      readonly stage: 'before authentication' | 'after authentication';
+      readonly fields: ErrorFields;
+      readonly frame: Buffer;
+    }
   | { readonly kind: 'lost'; readonly lost: Lost }
   /** It asks for something that pprox or the DSN cannot give. */
   | { readonly kind: 'unsupported'; readonly message: string };
@@ -20,6 +25,8 @@ export type HandshakeFailure =
 export interface HandshakeResult {
   readonly processId: number;
   readonly secretKey: Buffer;
+  /** What the server had to say at the start (a truncated name, …), as it came. */
+  readonly notices: readonly Buffer[];
 }
 
 interface HandshakeOptions {
@@ -39,7 +46,9 @@ export class Handshake implements Receiver {
   readonly watch = TAKE_ALL;
   readonly #options: HandshakeOptions;
   #scram: ScramState | undefined;
-  #key: HandshakeResult = { processId: 0, secretKey: Buffer.alloc(0) };
+  #key: { processId: number; secretKey: Buffer } = { processId: 0, secretKey: Buffer.alloc(0) };
+  readonly #notices: Buffer[] = [];
+  #stage: 'before authentication' | 'after authentication' = 'before authentication';
 
   constructor(options: HandshakeOptions) {
     this.#options = options;
@@ -67,14 +76,17 @@ export class Handshake implements Receiver {
       }
     } else if (tag === BackendTag.BackendKeyData) {
       this.#key = decodeBackendKeyData(chunk, start, end);
+    } else if (tag === BackendTag.NoticeResponse) {
+      this.#notices.push(Buffer.from(chunk.subarray(start, end)));
     } else if (tag === BackendTag.ErrorResponse) {
       const frame = Buffer.from(chunk.subarray(start, end));
-      this.#options.failed({ kind: 'refused', fields: decodeErrorFields(chunk, start, end), frame });
+      const fields = decodeErrorFields(chunk, start, end);
+      this.#options.failed({ kind: 'refused', stage: this.#stage, fields, frame });
     }
   }
 
   ready(): void {
-    this.#options.done(this.#key);
+    this.#options.done({ ...this.#key, notices: this.#notices });
   }
 
   lost(lost: Lost): void {
@@ -88,6 +100,7 @@ export class Handshake implements Receiver {
       // A server that skips its own proof would be trusted blindly.
       if (this.#scram !== undefined)
         assert(this.#scram.kind === 'verified', 'SCRAM ended without the server signature');
+      this.#stage = 'after authentication';
       return;
     }
     if (code === Auth.CleartextPassword) send(encodePassword(this.#required(password)));

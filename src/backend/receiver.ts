@@ -14,6 +14,8 @@ export interface Lost {
   readonly reason: CloseReason;
   /** The server's own last word, where it sent one: 57P01 at its shutdown. */
   readonly fatal: ErrorFields | undefined;
+  /** The same, as it came. */
+  readonly fatalFrame?: Buffer | undefined;
   readonly message: string;
 }
 

@@ -8,6 +8,8 @@ import { BackendLostError } from '../backend/receiver.ts';
 import type { Dsn, Settings } from '../config/config.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
+import { encodeStartup, ProtocolVersion } from '../wire/frontend.ts';
+import { MAX_STARTUP_BYTES } from '../wire/startup.ts';
 import { type Identity, identify } from './identity.ts';
 
 export type NodeRole = 'lead' | 'follower' | 'reader';
@@ -15,6 +17,7 @@ export type NodeRole = 'lead' | 'follower' | 'reader';
 /** The server refused the login in its own words: a client's start-up gets them as they came. */
 export class ServerRefusedError extends PproxError {
   readonly frame: Buffer;
+  readonly stage: 'before authentication' | 'after authentication';
   constructor(node: Node, failure: HandshakeFailure & { kind: 'refused' }) {
     super('server_refused', {
       sqlstate: failure.fields.code,
@@ -23,6 +26,7 @@ export class ServerRefusedError extends PproxError {
       hint: failure.fields.hint,
     });
     this.frame = failure.frame;
+    this.stage = failure.stage;
   }
 }
 
@@ -124,6 +128,9 @@ export class Node {
       parameters: login.parameters,
       keepAliveMs: this.dsn.keepalives === 'off' ? undefined : (this.dsn.keepalives?.idleMs ?? KEEPALIVE_MS),
     };
+    if (encodeStartup(ProtocolVersion.v30, login.parameters).length > MAX_STARTUP_BYTES) {
+      throw new PproxError('server_refused', { message: `the start-up parameters are too long for ${this.label}` });
+    }
     const timeoutMs = this.dsn.connectTimeoutMs ?? this.#settings.connectTimeoutMs;
     try {
       const backend = await connectBackend(options, timeoutMs);

@@ -11,7 +11,7 @@ export interface CommitReply {
   readonly completion: Buffer | undefined;
   /** ErrorResponse as it came. */
   readonly error: Buffer | undefined;
-  /** Notices, notifications and settings that belong to the client, as they came. */
+  /** Notices and notifications for the client, as they came. */
   readonly frames: readonly Buffer[];
   readonly position: Lsn | undefined;
 }
@@ -70,7 +70,6 @@ export class CommitReceiver implements Receiver {
         return;
       case BackendTag.NoticeResponse:
       case BackendTag.NotificationResponse:
-      case BackendTag.ParameterStatus:
         this.#frames.push(frame());
         return;
       default:

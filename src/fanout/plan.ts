@@ -177,6 +177,10 @@ export class Planner {
   ): Promise<ReplayPlan> {
     const table = await this.#catalog.table(asker, command.target);
     const listed = command.columns;
+    // A column that cannot be copied into is the lead's to refuse.
+    const known = new Set(table?.columns.filter(({ generated }) => generated === '').map(({ name }) => name));
+    if (listed?.some((name) => !known.has(name)) === true)
+      return same(this.#varying(statement), statement, 'not compared');
     for (const column of table?.columns ?? []) {
       if (listed === undefined || listed.includes(column.name)) continue;
       if (await this.#columnVaries(asker, column)) {

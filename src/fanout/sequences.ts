@@ -15,6 +15,10 @@ export interface SequenceScope {
   askFollowers(text: string): Promise<readonly (readonly (readonly (string | null)[])[])[]>;
 }
 
+/** A temporary sequence is the lead session's own affair. */
+const permanent = (name: string): string =>
+  `WHERE (SELECT relpersistence FROM pg_catalog.pg_class WHERE oid = ${quoteLiteral(name)}::regclass) <> 't'`;
+
 interface Bound {
   readonly value: bigint;
   readonly direction: 'up' | 'down';
@@ -60,10 +64,10 @@ export class SequenceKeeper {
     const text =
       names.length > 0
         ? names
-            .map((name) => `SELECT ${quoteLiteral(name)}::regclass::text, last_value FROM ${name}`)
+            .map((name) => `SELECT ${quoteLiteral(name)}::regclass::text, last_value FROM ${name} ${permanent(name)}`)
             .join(' UNION ALL ')
         : `SELECT quote_ident(schemaname) || '.' || quote_ident(sequencename), last_value FROM pg_catalog.pg_sequences
-           WHERE last_value IS NOT NULL`;
+           WHERE last_value IS NOT NULL AND schemaname NOT LIKE 'pg\\_temp\\_%'`;
     for (const [name, value] of await scope.askLead(text)) {
       if (name !== null && name !== undefined && value !== null && value !== undefined) {
         await this.reserve(scope, name, BigInt(value));

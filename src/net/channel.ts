@@ -12,6 +12,8 @@ export type BrakeReason = 'receiver slow' | 'session busy' | 'copy slow' | 'row 
 export interface ChannelHandler {
   /** The chunk belongs to the handler. */
   data(chunk: Buffer): void;
+  /** The peer sends no more, and may still read (a socket that allows half-open connections); else `closed` follows. */
+  ended?(): void;
   /** What was sent has left, after `congested` was true. */
   drained(): void;
   /** Comes once, last. `error` where the socket failed; undefined where the peer closed it or we did. */
@@ -31,6 +33,7 @@ export class Channel {
     this.#socket = socket;
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => handler.data(chunk));
+    socket.on('end', () => handler.ended?.());
     socket.on('drain', () => handler.drained());
     socket.on('error', (error) => {
       this.#error = error;

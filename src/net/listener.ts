@@ -36,7 +36,7 @@ function open(
 ): Promise<{ server: Server; address: ListenAddress }> {
   return new Promise((resolve, reject) => {
     // A client that has closed its half gets its answers all the same.
-    const server = createServer({ allowHalfOpen: false, pauseOnConnect: false }, onConnection);
+    const server = createServer({ allowHalfOpen: true, pauseOnConnect: false }, onConnection);
     server.once('error', reject);
     server.once('listening', () => {
       server.off('error', reject);

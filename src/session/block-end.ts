@@ -3,6 +3,7 @@ import { BackendLostError } from '../backend/receiver.ts';
 import { rollback } from '../commit/one-phase.ts';
 import type { CommitLeg } from '../commit/coordinator.ts';
 import { PproxError } from '../lib/errors.ts';
+import { Completion } from './reply.ts';
 import { encodeError } from '../wire/error-fields.ts';
 import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import type { FollowerLeg, LeadLeg, Legs } from './legs.ts';
@@ -90,6 +91,11 @@ export async function rollbackByClient(
   chain: boolean,
 ): Promise<void> {
   const { backend } = block.legs.lead.lease;
+  if (!backend.open) {
+    // Its server has rolled back by itself.
+    session.link.send(Completion.rollback);
+    return rollbackBlock(session, block);
+  }
   const relay = new StatementRelay(session.link, backend);
   backend.query(text, relay);
   const [result] = await Promise.all([
@@ -100,6 +106,7 @@ export async function rollbackByClient(
   block.status = result.status;
   if (result.status === TransactionStatus.Idle) await leaveBlock(session, block);
   else if (chain && result.status === TransactionStatus.InBlock) continueBlock(session, block);
+  return undefined;
 }
 
 /** After an error of pprox's own: an implicit transaction is rolled back, an explicit one becomes a failed block. */

@@ -12,6 +12,8 @@ import { TransactionStatus } from '../wire/tags.ts';
 
 /** What a client may send ahead of the message in hand: a read of the socket. */
 const READ_AHEAD_BYTES = 64 * 1024;
+/** Notifications kept for the end of a query before their server is not read any further. */
+const DEFERRED_BYTES = 1024 * 1024;
 /** The last message, an error as a rule, has this long to reach the client. */
 const LINGER_MS = 2000;
 
@@ -28,7 +30,10 @@ export class ClientLink {
   readonly #reader: FrontendReader;
   readonly #throttled = new Set<Channel>();
   #gone: 'no' | 'yes' = 'no';
+  #input: 'open' | 'ended' = 'open';
   #copy: 'going on' | 'interrupted' = 'going on';
+  readonly #deferred: Buffer[] = [];
+  #deferredBytes = 0;
   #waiting: (() => void) | undefined;
   #drainWaiters: (() => void)[] = [];
 
@@ -38,8 +43,13 @@ export class ClientLink {
     this.#reader.feed(rest);
     this.channel = new Channel(socket, {
       data: (chunk) => this.#data(chunk),
+      ended: () => {
+        this.#input = 'ended';
+        this.#wake();
+      },
       drained: () => this.#drained(),
       closed: () => {
+        this.#input = 'ended';
         this.#gone = 'yes';
         this.#wake();
         this.#drained();
@@ -52,16 +62,16 @@ export class ClientLink {
     return this.#gone === 'yes';
   }
 
-  /** The next message, or undefined when the client is gone. Throws FrontendStreamError. */
+  /** The next message, or undefined when the client sends no more. Throws FrontendStreamError. */
   async next(): Promise<FrontendMessage | undefined> {
     for (;;) {
       const message = this.#reader.next();
-      if (message !== undefined || this.gone) return message;
+      if (message !== undefined || this.#input === 'ended') return message;
       await this.#more();
     }
   }
 
-  /** Inside COPY: the next part of the data, or the message that ends it; undefined when the client is gone. */
+  /** Inside COPY: the next part of the data, or the message that ends it; undefined when the client sends no more. */
   async nextCopyPart(): Promise<CopyPart | 'interrupted' | undefined> {
     for (;;) {
       if (this.#copy === 'interrupted') {
@@ -69,9 +79,18 @@ export class ClientLink {
         return 'interrupted';
       }
       const part = this.#reader.nextCopyPart();
-      if (part !== undefined || this.gone) return part;
+      if (part !== undefined || this.#input === 'ended') return part;
       await this.#more();
     }
+  }
+
+  get insideCopyFrame(): boolean {
+    return this.#reader.insideCopyFrame;
+  }
+
+  /** What was read and not taken, as it came: for a server to say what is wrong with it. */
+  takeRest(): Buffer {
+    return this.#reader.takeRest();
   }
 
   /** Ends the wait of `nextCopyPart`, or its next one: the COPY has ended on a server. */
@@ -82,6 +101,22 @@ export class ClientLink {
 
   send(bytes: Buffer): void {
     this.channel.send(bytes);
+  }
+
+  /** For the end of the query in hand: a server tells notifications then, and not among a reply's messages. */
+  defer(frame: Buffer): void {
+    this.#deferred.push(frame);
+    this.#deferredBytes += frame.length;
+  }
+
+  /** So much is deferred that who produces it should wait. */
+  get overdue(): boolean {
+    return this.#deferredBytes > DEFERRED_BYTES;
+  }
+
+  sendDeferred(): void {
+    for (const frame of this.#deferred.splice(0)) this.send(frame);
+    this.#deferredBytes = 0;
   }
 
   sendReady(status: number): void {

@@ -121,7 +121,7 @@ async function openPending(session: SessionState, begin: Buffer): Promise<void> 
 async function onReader(session: SessionState, text: Buffer): Promise<StatementEnd> {
   const { block } = session;
   if (block.kind !== 'reader') return DONE;
-  const relay = new StatementRelay(session.link, block.lease.backend, 'swallow');
+  const relay = new StatementRelay(session.link, block.lease.backend);
   block.lease.backend.query(text, relay);
   const result = await relay.result;
   block.status = result.status;
@@ -145,7 +145,7 @@ async function inImplicit(
       const set = modesText(command.modes);
       if (set !== undefined) {
         const { backend } = block.legs.lead.lease;
-        const relay = new StatementRelay(session.link, backend, 'forward', 'drop completion');
+        const relay = new StatementRelay(session.link, backend, 'drop completion');
         backend.query(set, relay);
         const { error, status } = await relay.result;
         session.block.status = status;

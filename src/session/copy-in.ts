@@ -9,21 +9,23 @@
  */
 import { guard } from '../backend/guard.ts';
 import type { Backend } from '../backend/backend.ts';
+import { BackendLostError } from '../backend/receiver.ts';
 import { EffectReceiver, judge } from '../fanout/follower.ts';
 import type { Statement } from '../sql/statement.ts';
 import { decodeCommandTag } from '../wire/backend.ts';
 import { COPY_DONE, encodeCopyFail } from '../wire/frontend.ts';
-import { MessageReader } from '../wire/reader.ts';
+import { FrontendStreamError } from '../wire/frontend-reader.ts';
+import { MessageWriter } from '../wire/writer.ts';
 import { FrontendTag } from '../wire/tags.ts';
 import type { Node } from '../cluster/node.ts';
-import { Relay } from './relay.ts';
+import { Relay, type RelayResult } from './relay.ts';
 import type { FollowerLeg } from './legs.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
 import { beginFollowers, followerDeadline, keep, openImplicit, throwFailures } from './write.ts';
 
 /** How the client's data ended. `cut`: a server ended the COPY before the client did. */
-type DataEnd = { readonly kind: 'done' | 'gone' | 'cut' } | { readonly kind: 'failed'; readonly reason: string };
+type DataEnd = { readonly kind: 'done' | 'gone' | 'cut' } | { readonly kind: 'failed'; readonly raw: Buffer };
 
 /** A follower's part in the COPY. */
 interface Copier {
@@ -86,12 +88,12 @@ async function copyTo(
     session.link.send(response);
     end = await pump(session, relay, lead, copiers);
   }
-  if (end.kind !== 'done') return abort(block, relay, lead, copiers, end);
+  if (end.kind !== 'done') return abort(session, block, relay, lead, copiers, end);
   lead.sendCopy(COPY_DONE);
   const result = await session.cancellable(lead, relay.result);
   if (block !== undefined) block.status = result.status;
   if (result.error !== undefined) {
-    await failCopiers(copiers, 'the lead refused the data');
+    await failCopiers(copiers);
     return FAILED;
   }
   const tag = result.held === undefined ? '' : decodeCommandTag(result.held, 0, result.held.length);
@@ -123,7 +125,6 @@ function ask(
   return new Promise((resolve) => {
     const relay: Relay = new Relay(session.link, lead, {
       completion: 'hold',
-      parameters: 'forward',
       onCopyIn: (response) => resolve({ relay, response }),
     });
     const refused = (): void => resolve({ relay, response: undefined });
@@ -147,7 +148,13 @@ async function pump(session: SessionState, relay: Relay, lead: Backend, copiers:
   const now = (): typeof state => state;
   try {
     while (now() === 'pumping') {
-      const part = await link.nextCopyPart();
+      let part: Awaited<ReturnType<typeof link.nextCopyPart>>;
+      try {
+        part = await link.nextCopyPart();
+      } catch (error) {
+        if (!(error instanceof FrontendStreamError)) throw error;
+        return { kind: 'failed', raw: link.takeRest() };
+      }
       if (part === 'interrupted') break;
       if (part === undefined) return { kind: 'gone' };
       if (part.kind === 'data') {
@@ -157,14 +164,10 @@ async function pump(session: SessionState, relay: Relay, lead: Backend, copiers:
       }
       const { tag, body } = part.message;
       if (tag === FrontendTag.CopyDone) return { kind: 'done' };
-      if (tag === FrontendTag.CopyFail)
-        return { kind: 'failed', reason: new MessageReader(body, 0, body.length).cstring() };
       // Ignored inside COPY (PostgreSQL, "COPY Operations").
       if (tag === FrontendTag.Flush || tag === FrontendTag.Sync) continue;
-      return {
-        kind: 'failed',
-        reason: `unexpected message type 0x${tag.toString(16).toUpperCase()} during COPY from stdin`,
-      };
+      // CopyFail, or what has no place here: the lead says what is to be said of it.
+      return { kind: 'failed', raw: new MessageWriter().begin(tag).bytes(body).end().finish() };
     }
     return { kind: 'cut' };
   } finally {
@@ -183,21 +186,42 @@ async function drained(session: SessionState, backends: readonly Backend[]): Pro
 
 /** The COPY fails: by the client's wish, its disappearance, or a server that gave up. */
 async function abort(
+  session: SessionState,
   block: WritersBlock | undefined,
   relay: Relay,
   lead: Backend,
   copiers: readonly Copier[],
   end: DataEnd,
 ): Promise<StatementEnd> {
-  const reason =
-    end.kind === 'failed' ? end.reason : end.kind === 'gone' ? 'the client is gone' : 'another writer failed';
   const ended = copiers.filter(({ backend }) => backend.idle || !backend.open);
-  // A follower's failure is told in one error for all writers; the lead's own COPY only fails in its wake.
-  if (ended.length > 0) relay.mute();
-  if (!lead.idle) lead.sendCopy(encodeCopyFail(reason));
-  await failCopiers(copiers, reason);
-  const result = await relay.result;
-  if (block !== undefined) block.status = result.status;
+  if (session.link.insideCopyFrame && end.kind !== 'failed') {
+    // Half a message has been sent: nothing can follow it but the end of the connection.
+    for (const backend of [lead, ...copiers.map((copier) => copier.backend)]) {
+      if (!backend.idle) backend.close('client protocol violation');
+    }
+  }
+  // The lead has been sent the same data: what is wrong with it, the lead says before it comes to the CopyFail.
+  if (end.kind === 'cut') relay.withhold();
+  if (!lead.idle) lead.sendCopy(end.kind === 'failed' ? end.raw : encodeCopyFail(ABANDONED));
+  await failCopiers(copiers);
+  let result: RelayResult | undefined;
+  try {
+    result = await relay.result;
+  } catch (error) {
+    if (!(error instanceof BackendLostError)) throw error;
+    if (end.kind === 'failed' && error.lost.fatalFrame !== undefined) {
+      // Out of step with its client, a server ends the connection.
+      session.link.send(error.lost.fatalFrame);
+      session.link.end();
+    }
+    if (ended.length === 0) throw error;
+  }
+  if (block !== undefined && result !== undefined) block.status = result.status;
+  const own = result?.withheld;
+  if (own !== undefined && !(result?.error?.code === QUERY_CANCELED && result.error.message.includes(ABANDONED))) {
+    session.link.send(own);
+    return FAILED;
+  }
   if (block !== undefined && ended.length > 0) {
     const found = await Promise.all(
       ended.map(({ node, receiver }) => judge(node.label, receiver, { tag: 'COPY', rows: undefined })),
@@ -210,8 +234,13 @@ async function abort(
   return FAILED;
 }
 
+/** What our CopyFail says; a server repeats it in its error. */
+const ABANDONED = 'abandoned by pprox';
+/** SQLSTATE of a COPY that was ended by CopyFail. */
+const QUERY_CANCELED = '57014';
+
 /** Ends the COPY of every follower that is still in it, and waits until it has. */
-async function failCopiers(copiers: readonly Copier[], reason: string): Promise<void> {
-  for (const { backend } of copiers) if (!backend.idle) backend.sendCopy(encodeCopyFail(reason));
+async function failCopiers(copiers: readonly Copier[]): Promise<void> {
+  for (const { backend } of copiers) if (!backend.idle) backend.sendCopy(encodeCopyFail(ABANDONED));
   await Promise.allSettled(copiers.map(({ receiver }) => receiver.reply));
 }

@@ -19,7 +19,7 @@ import { errorFrame, failedBlock } from './reply.ts';
 import { resolveRoute } from './route.ts';
 import type { StatementEnd } from './statement-end.ts';
 import type { SessionState } from './state.ts';
-import { outsideBlock, writeStatement } from './write.ts';
+import { openImplicit, outsideBlock, writeStatement } from './write.ts';
 import { encodeError } from '../wire/error-fields.ts';
 
 /** Runs one query text and answers it whole, ReadyForQuery included. Throws only for bugs. */
@@ -31,7 +31,7 @@ export async function runQuery(session: SessionState, text: Buffer): Promise<voi
   } finally {
     session.link.errorOffset = 0;
   }
-  if (!session.link.gone) session.link.sendReady(session.status);
+  if (!session.link.gone) session.ready();
 }
 
 async function statements(session: SessionState, text: Buffer): Promise<void> {
@@ -118,6 +118,8 @@ async function runStatement(
   const failed = session.status === TransactionStatus.Failed;
   // In a failed block the lead says what PostgreSQL says; nothing else needs to know.
   if (failed) return readOnLead(session, statement, text);
+  // Several statements in one text are one transaction, whatever they are.
+  if (company === 'many' && session.block.kind === 'none') await openImplicit(session);
   const route = await resolveRoute(session, statement, hint);
   if (session.block.kind === 'pending' || session.block.kind === 'reader')
     return readAnywhere(session, statement, text, route);

@@ -19,7 +19,6 @@ async function relay(
 ): Promise<{ relay: Relay; result: RelayResult }> {
   const forward = new Relay(session.link, backend, {
     completion: 'forward',
-    parameters: source === 'lead' ? 'forward' : 'swallow',
     refusals: source === 'reader' && session.block.kind === 'none' ? 'withhold' : undefined,
   });
   backend.query(text, forward);
@@ -167,7 +166,10 @@ export async function readOnLead(session: SessionState, statement: Statement, te
 async function keep(session: SessionState, statement: Statement): Promise<void> {
   for (const pin of statement.pins) session.pins.add(pin);
   const { command } = statement;
-  if (command.kind === 'prepare') session.prepared.set(command.name, { ...command.inner, route: 'lead' });
+  if (command.kind === 'set transaction' && session.block.kind === 'writers') {
+    session.block.isolation = 'serializable or unknown';
+  }
+  if (command.kind === 'prepare') session.prepared.set(command.name, { statement: command.inner, place: 'lead' });
   if (command.kind === 'deallocate') {
     if (command.name === undefined) session.prepared.clear();
     else session.prepared.delete(command.name);

@@ -1,6 +1,6 @@
 /**
  * Forwards one reply from a backend to the client, byte for byte, save for what the session answers for itself:
- * ReadyForQuery always, CommandComplete where it must wait for the followers.
+ * ReadyForQuery, settings and notifications always, CommandComplete where it must wait for the followers.
  */
 import type { Backend } from '../backend/backend.ts';
 import { BackendLostError, type Lost, type Receiver } from '../backend/receiver.ts';
@@ -18,6 +18,8 @@ export interface RelayResult {
   readonly error: ErrorFields | undefined;
   /** CommandComplete or EmptyQueryResponse as it came, with what came behind it, where it was held back. */
   readonly held: Buffer | undefined;
+  /** The ErrorResponse as it came, where it was withheld. */
+  readonly withheld: Buffer | undefined;
 }
 
 export interface RelayOptions {
@@ -25,8 +27,6 @@ export interface RelayOptions {
   readonly completion: 'forward' | 'hold';
   /** `withhold`: one of READER_REFUSALS as the first word of the reply is not forwarded: the statement runs elsewhere. */
   readonly refusals?: 'withhold' | undefined;
-  /** The lead's settings are the client's settings; a reader's or follower's are nobody's business. */
-  readonly parameters: 'forward' | 'swallow';
   readonly digest?: RowDigest | undefined;
   /** Told when the server asks for COPY data; its CopyInResponse is handed over, not forwarded. */
   readonly onCopyIn?: ((frame: Buffer) => void) | undefined;
@@ -42,14 +42,17 @@ export const READ_ONLY = '25006';
 export const READER_REFUSALS: ReadonlySet<string> = new Set([READ_ONLY, '0A000', '55000', '40001']);
 
 const PLAIN: WatchTable = watchTable({
+  [BackendTag.NotificationResponse]: Watch.take,
   [BackendTag.CopyInResponse]: Watch.take,
 });
 const HOLDING: WatchTable = watchTable({
+  [BackendTag.NotificationResponse]: Watch.take,
   [BackendTag.CopyInResponse]: Watch.take,
   [BackendTag.CommandComplete]: Watch.take,
   [BackendTag.EmptyQueryResponse]: Watch.take,
 });
 const DIGESTING: WatchTable = watchTable({
+  [BackendTag.NotificationResponse]: Watch.take,
   [BackendTag.CopyInResponse]: Watch.take,
   [BackendTag.CommandComplete]: Watch.take,
   [BackendTag.EmptyQueryResponse]: Watch.take,
@@ -66,7 +69,8 @@ export class Relay implements Receiver {
   readonly #options: RelayOptions;
   #resolve!: (result: RelayResult) => void;
   #reject!: (error: BackendLostError) => void;
-  #voice: 'heard' | 'muted' = 'heard';
+  #voice: 'heard' | 'withheld' = 'heard';
+  #withheld: Buffer | undefined;
   #held: Buffer | undefined;
   #error: ErrorFields | undefined;
   /** A run that the next frames of the same chunk may extend. */
@@ -88,7 +92,7 @@ export class Relay implements Receiver {
 
   run(chunk: Buffer, start: number, end: number): void {
     if (this.#held !== undefined) {
-      // Settings and notifications that the server tells behind the completion stay behind it.
+      // What the server tells behind the completion stays behind it.
       this.#held = Buffer.concat([this.#held, chunk.subarray(start, end)]);
       return;
     }
@@ -116,15 +120,20 @@ export class Relay implements Receiver {
         this.#held = Buffer.from(chunk.subarray(start, end));
         return;
       case BackendTag.ParameterStatus:
-        if (this.#options.parameters === 'swallow') return;
-        break;
+        return; // the session compares and tells at the end of the query
+      case BackendTag.NotificationResponse:
+        this.#client.defer(Buffer.from(chunk.subarray(start, end)));
+        return;
       case BackendTag.CopyInResponse:
         this.flush();
         this.#options.onCopyIn?.(Buffer.from(chunk.subarray(start, end)));
         return;
       case BackendTag.ErrorResponse:
         this.#error = decodeErrorFields(chunk, start, end);
-        if (this.#voice === 'muted') return;
+        if (this.#voice === 'withheld') {
+          this.#withheld = Buffer.from(chunk.subarray(start, end));
+          return;
+        }
         if (
           this.#options.refusals === 'withhold' &&
           READER_REFUSALS.has(this.#error.code) &&
@@ -145,9 +154,9 @@ export class Relay implements Receiver {
     this.run(chunk, start, end);
   }
 
-  /** The reply's error is not forwarded: the client is told something better. */
-  mute(): void {
-    this.#voice = 'muted';
+  /** From here on an error is not forwarded: it waits in the result, since the client may be told something better. */
+  withhold(): void {
+    this.#voice = 'withheld';
   }
 
   flush(): void {
@@ -161,7 +170,7 @@ export class Relay implements Receiver {
 
   ready(status: number): void {
     this.flush();
-    this.#resolve({ status, error: this.#error, held: this.#held });
+    this.#resolve({ status, error: this.#error, held: this.#held, withheld: this.#withheld });
   }
 
   lost(lost: Lost): void {
@@ -172,12 +181,7 @@ export class Relay implements Receiver {
 
 /** Forwards the reply of a transaction-control statement: all of it, or all but its completion. */
 export class StatementRelay extends Relay {
-  constructor(
-    client: ClientLink,
-    source: Backend,
-    parameters: RelayOptions['parameters'] = 'forward',
-    completion: 'forward' | 'drop completion' = 'forward',
-  ) {
-    super(client, source, { completion: completion === 'forward' ? 'forward' : 'hold', parameters });
+  constructor(client: ClientLink, source: Backend, completion: 'forward' | 'drop completion' = 'forward') {
+    super(client, source, { completion: completion === 'forward' ? 'forward' : 'hold' });
   }
 }

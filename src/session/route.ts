@@ -1,7 +1,7 @@
 /** A statement's route, once the catalog and the session have had their say. They can only raise it. */
 import type { DatabaseFacts } from '../cluster/catalog.ts';
 import type { Route, Statement } from '../sql/statement.ts';
-import type { SessionState } from './state.ts';
+import type { Prepared, SessionState } from './state.ts';
 import { PproxError } from '../lib/errors.ts';
 
 export async function resolveRoute(
@@ -13,12 +13,10 @@ export async function resolveRoute(
   // Outside a block these do nothing but warn: that is the lead's to say, not a transaction's to hold.
   if (command.kind === 'set transaction' && command.scope === 'transaction') return 'lead';
   if (command.kind === 'set') return command.scope === 'local' && session.block.kind === 'none' ? 'lead' : 'writers';
-  // A prepared statement lives where what it does is done.
-  if (command.kind === 'prepare')
-    return (await resolveRoute(session, command.inner, undefined)) === 'writers' ? 'writers' : 'lead';
-  if (command.kind === 'execute') return session.prepared.get(command.name)?.route ?? 'lead';
+  if (command.kind === 'execute') return executed(session, session.prepared.get(command.name));
   if (command.kind === 'deallocate') return deallocated(session, command.name);
-  let route = statement.route;
+  // What a prepared statement will be used for is not known: CREATE TABLE … AS EXECUTE needs it on every writer.
+  let route = command.kind === 'prepare' ? 'writers' : statement.route;
   if (route === 'reader' && (await callsVolatile(session, statement))) {
     session.pins.add('volatile function');
     route = 'writers';
@@ -30,9 +28,15 @@ export async function resolveRoute(
   return route;
 }
 
+/** What it executes, where it was prepared: a read among the session's own statements stays on the lead. */
+async function executed(session: SessionState, prepared: Prepared | undefined): Promise<Route> {
+  if (prepared === undefined || prepared.place === 'lead') return 'lead';
+  return (await resolveRoute(session, prepared.statement, undefined)) === 'writers' ? 'writers' : 'lead';
+}
+
 function deallocated(session: SessionState, name: string | undefined): Route {
   const statements = name === undefined ? [...session.prepared.values()] : [session.prepared.get(name)];
-  return statements.some((one) => one?.route === 'writers') ? 'writers' : 'lead';
+  return statements.some((one) => one?.place === 'writers') ? 'writers' : 'lead';
 }
 
 /** A user's function or operator is a read only where the catalog says that it is not volatile; unknown means write. */

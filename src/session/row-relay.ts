@@ -17,6 +17,7 @@ const ROWS: WatchTable = watchTable({
   [BackendTag.CommandComplete]: Watch.take,
   [BackendTag.EmptyQueryResponse]: Watch.take,
   [BackendTag.CopyInResponse]: Watch.take,
+  [BackendTag.NotificationResponse]: Watch.take,
 });
 
 /** Bytes of a RowDescription field behind its name. */
@@ -30,7 +31,7 @@ export class RowRelay extends Relay {
 
   /** `own`: how many columns at the end of each row are ours. */
   constructor(client: ClientLink, source: Backend, tap: RowTap, own: number, rows: 'rows' | 'no rows') {
-    super(client, source, { completion: 'hold', parameters: 'forward' });
+    super(client, source, { completion: 'hold' });
     this.#tap = tap;
     this.#own = own;
     this.#client = rows;

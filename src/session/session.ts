@@ -122,6 +122,7 @@ export class Session {
     } catch (error) {
       if (error instanceof ServerRefusedError) {
         this.#reason = 'client start-up refused';
+        if (error.stage === 'after authentication') this.#link.send(AUTHENTICATION_OK);
         this.#link.send(error.frame);
         return undefined;
       }
@@ -143,6 +144,7 @@ export class Session {
       try {
         const lease = await node.lease(this.#state.loginAt(node));
         this.#link.send(AUTHENTICATION_OK);
+        for (const notice of lease.backend.greetings) this.#link.send(notice);
         this.#state.follow(lease.backend);
         lease.release('reuse');
         return;
@@ -159,7 +161,15 @@ export class Session {
       return new PproxError('no_user', { message: 'no PostgreSQL user name specified in startup packet' });
     }
     const replication = client.parameters.get('replication');
-    if (replication !== undefined && !['false', 'off', 'no', '0'].includes(replication.toLowerCase())) {
+    const wanted = replication === undefined ? 'no' : replicationOf(replication);
+    if (wanted === 'invalid') {
+      return new PproxError('protocol_violation', {
+        sqlstate: '22023',
+        message: `invalid value for parameter "replication": "${replication}"`,
+        hint: 'Valid values are: "false", 0, "true", 1, "database".',
+      });
+    }
+    if (wanted === 'yes') {
       return new PproxError('unsupported_feature', {
         message: 'replication connections are not served by pprox',
         hint: `Connect to the server itself: ${this.#state.cluster.lead.label}.`,
@@ -192,7 +202,7 @@ export class Session {
       try {
         message = await this.#link.next();
       } catch (error) {
-        if (error instanceof FrontendStreamError) return this.#violation(error.message);
+        if (error instanceof FrontendStreamError) return this.#violation(error);
         throw error;
       }
       if (message === undefined) return undefined;
@@ -204,18 +214,13 @@ export class Session {
       }
       if (mode === 'skipping to sync' && tag !== FrontendTag.Sync) continue;
       switch (tag) {
-        case FrontendTag.Query: {
-          // One string and nothing behind it.
-          const zero = body.indexOf(0);
-          if (zero < 0) return this.#violation('invalid string in message');
-          if (zero !== body.length - 1) return this.#violation('invalid message format');
-          await runQuery(this.#state, body.subarray(0, zero));
+        case FrontendTag.Query:
+          await this.#query(body);
           if (this.#link.gone) return undefined;
           break;
-        }
         case FrontendTag.Sync:
           mode = 'reading';
-          this.#link.sendReady(this.#state.status);
+          this.#state.ready();
           break;
         case FrontendTag.Flush:
         case FrontendTag.CopyData:
@@ -240,12 +245,21 @@ export class Session {
     );
   }
 
-  #violation(message: string): undefined {
+  #violation({ message, said }: FrontendStreamError): undefined {
     this.#reason = 'client protocol violation';
     const error = new PproxError('protocol_violation', { message });
     this.#state.fail(error);
-    this.#link.send(errorFrame(error, 'FATAL'));
+    if (said === 'said') this.#link.send(errorFrame(error, 'FATAL'));
     return undefined;
+  }
+
+  /** One string and nothing behind it. */
+  async #query(body: Buffer): Promise<void> {
+    const zero = body.indexOf(0);
+    if (zero >= 0 && zero === body.length - 1) return runQuery(this.#state, body.subarray(0, zero));
+    const message = zero < 0 ? 'invalid string in message' : 'invalid message format';
+    await report(this.#state, new PproxError('protocol_violation', { message }));
+    return this.#state.ready();
   }
 
   #shutDown(): undefined {
@@ -255,4 +269,12 @@ export class Session {
     this.#link.end();
     return undefined;
   }
+}
+
+/** As PostgreSQL reads it: a Boolean, by any beginning of its words that is clear, or `database`. */
+function replicationOf(value: string): 'yes' | 'no' | 'invalid' {
+  const text = value.toLowerCase();
+  const begins = (word: string, least: number): boolean => text.length >= least && word.startsWith(text);
+  if (text === 'database' || text === '1' || text === 'on' || begins('true', 1) || begins('yes', 1)) return 'yes';
+  return text === '0' || begins('off', 2) || begins('false', 1) || begins('no', 1) ? 'no' : 'invalid';
 }

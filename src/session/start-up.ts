@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net';
 import type { CloseReason } from '../lib/close-reason.ts';
 import { PproxError } from '../lib/errors.ts';
+import { errorFrame } from './reply.ts';
 import { decodeStartup, isStartupLength, type StartupPacket } from '../wire/startup.ts';
 
 export type StartUp =
@@ -15,74 +16,108 @@ export type StartUp =
       readonly rest: Buffer;
     }
   | { readonly kind: 'cancel'; readonly processId: number; readonly secretKey: Buffer }
-  /** `error`: what the client should be told; undefined where PostgreSQL says nothing. */
-  | { readonly kind: 'refused'; readonly reason: CloseReason; readonly error: PproxError | undefined };
+  /** `answer`: what the client is told, as bytes; undefined where PostgreSQL closes without a word. */
+  | {
+      readonly kind: 'refused';
+      readonly reason: CloseReason;
+      readonly message: string;
+      readonly answer: Buffer | undefined;
+    };
 
 const NO = Buffer.from('N');
 
-/** Reads until the start-up is decided or `timeoutMs` has passed. Leaves the socket paused and without listeners. */
+const MAN_IN_THE_MIDDLE =
+  'This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.';
+
+/** Of the encryption requests: their codes as protocol versions, and PostgreSQL's name for them. */
+const ENCRYPTION = {
+  'ssl request': { version: '1234.5679', name: 'SSL request' },
+  'gssenc request': { version: '1234.5680', name: 'GSSAPI encryption request' },
+} as const;
+
+/** Reads until the start-up is decided or `timeoutMs` has passed. Leaves the socket paused and without listeners of ours. */
 export function readStartUp(socket: Socket, timeoutMs: number): Promise<StartUp> {
   return new Promise((resolve) => {
     let buffered: Buffer = Buffer.alloc(0);
-    const asked = new Set<'ssl request' | 'gssenc request'>();
+    const asked = new Set<keyof typeof ENCRYPTION>();
     const finish = (result: StartUp): void => {
       clearTimeout(timer);
       socket.pause();
-      socket.removeAllListeners('data');
-      socket.removeAllListeners('close');
+      socket.off('data', onData);
+      socket.off('end', onClose);
+      socket.off('close', onClose);
       resolve(result);
     };
-    const refuse = (message: string): void =>
-      finish({
-        kind: 'refused',
-        reason: 'client start-up refused',
-        error: new PproxError('protocol_violation', { message }),
-      });
-    const timer = setTimeout(() => {
-      finish({ kind: 'refused', reason: 'client start-up timed out', error: undefined });
-    }, timeoutMs);
+    const refuse = (error: PproxError, answer = errorFrame(error, 'FATAL')): void =>
+      finish({ kind: 'refused', reason: 'client start-up refused', message: error.message, answer });
+    /** As PostgreSQL, where the peer is hardly a client of ours. */
+    const hangUp = (message: string): void =>
+      finish({ kind: 'refused', reason: 'client start-up refused', message, answer: undefined });
 
     const step = (): void => {
-      while (buffered.length >= 4) {
-        const length = buffered.readInt32BE(0);
-        if (!isStartupLength(length)) return refuse('invalid length of startup packet');
-        if (buffered.length < length) return;
-        const packet = decodeStartup(buffered.subarray(0, length));
-        const rest = buffered.subarray(length);
-        switch (packet.kind) {
-          case 'ssl request':
-          case 'gssenc request':
-            if (asked.has(packet.kind))
-              return refuse('unsupported frontend protocol 1234.5679: server supports 3.0 to 3.2');
-            if (rest.length > 0) {
-              // Bytes sent before our answer could have been injected before encryption (CVE-2021-23214).
-              return refuse('received unencrypted data after SSL request');
-            }
-            asked.add(packet.kind);
-            buffered = Buffer.alloc(0);
-            socket.write(NO);
-            return;
-          case 'cancel':
-            return finish({ kind: 'cancel', processId: packet.processId, secretKey: packet.secretKey });
-          case 'invalid':
-            return refuse(packet.message);
-          default:
-            if (packet.major !== 3) {
-              const error = new PproxError('unsupported_protocol', {
-                message: `unsupported frontend protocol ${packet.major}.${packet.minor}: server supports 3.0 to 3.2`,
-              });
-              return finish({ kind: 'refused', reason: 'client start-up refused', error });
-            }
-            return finish({ kind: 'startup', packet, rest: Buffer.from(rest) });
+      if (buffered.length < 4) return;
+      const length = buffered.readInt32BE(0);
+      if (!isStartupLength(length)) return hangUp('invalid length of startup packet');
+      if (buffered.length < length) return;
+      const packet = decodeStartup(buffered.subarray(0, length));
+      const rest = buffered.subarray(length);
+      switch (packet.kind) {
+        case 'ssl request':
+        case 'gssenc request': {
+          const { version, name } = ENCRYPTION[packet.kind];
+          if (asked.has(packet.kind)) return refuse(unsupported(version));
+          asked.add(packet.kind);
+          buffered = Buffer.alloc(0);
+          socket.write(NO);
+          if (rest.length === 0) return;
+          // Bytes sent before our answer could have been injected before encryption (CVE-2021-23214).
+          return refuse(
+            new PproxError('protocol_violation', {
+              message: `received unencrypted data after ${name}`,
+              detail: MAN_IN_THE_MIDDLE,
+            }),
+          );
+        }
+        case 'cancel':
+          return finish({ kind: 'cancel', processId: packet.processId, secretKey: packet.secretKey });
+        case 'invalid':
+          if (packet.said === 'unsaid') return hangUp(packet.message);
+          return refuse(new PproxError('protocol_violation', { message: packet.message }));
+        default: {
+          if (packet.major === 3) return finish({ kind: 'startup', packet, rest: Buffer.from(rest) });
+          const error = unsupported(`${packet.major}.${packet.minor}`);
+          const old = packet.major > 0 && packet.major < 3;
+          return old ? refuse(error, oldError(error)) : refuse(error);
         }
       }
-      return undefined;
     };
-    socket.on('data', (chunk: Buffer) => {
+    const onData = (chunk: Buffer): void => {
       buffered = buffered.length === 0 ? chunk : Buffer.concat([buffered, chunk]);
       step();
-    });
-    socket.on('error', () => undefined);
-    socket.on('close', () => finish({ kind: 'refused', reason: 'client disconnected', error: undefined }));
+    };
+    const onClose = (): void =>
+      finish({
+        kind: 'refused',
+        reason: 'client disconnected',
+        message: 'gone before its start-up',
+        answer: undefined,
+      });
+    const timer = setTimeout(() => {
+      const message = `no start-up within ${timeoutMs} ms`;
+      finish({ kind: 'refused', reason: 'client start-up timed out', message, answer: undefined });
+    }, timeoutMs);
+    socket.on('data', onData);
+    socket.on('end', onClose);
+    socket.on('close', onClose);
   });
+}
+
+function unsupported(version: string): PproxError {
+  const message = `unsupported frontend protocol ${version}: server supports 3.0 to 3.2`;
+  return new PproxError('unsupported_protocol', { message });
+}
+
+/** ErrorResponse as protocol 2 had it: the text alone. Version 0.0 is a probe that gets the new form. */
+function oldError(error: PproxError): Buffer {
+  return Buffer.from(`EFATAL:  ${error.message}\n\0`);
 }

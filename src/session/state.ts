@@ -47,6 +47,12 @@ export interface ClientIdentity {
   readonly parameters: ReadonlyMap<string, string>;
 }
 
+/** An SQL-level prepared statement, and the sessions that have it. */
+export interface Prepared {
+  readonly statement: Statement;
+  readonly place: 'lead' | 'writers';
+}
+
 /** A transaction on the writers. `implicit`: the client did not begin it; it ends with the query in hand. */
 export interface WritersBlock {
   readonly kind: 'writers';
@@ -79,9 +85,6 @@ const LEAD_ONLY_PINS: ReadonlySet<PinReason> = new Set<PinReason>([
 ]);
 const READ_NEUTRAL_PINS: ReadonlySet<PinReason> = new Set<PinReason>(['sequence value', 'listen', 'advisory lock']);
 
-/** Notifications kept for a busy session before its server is not read any further. */
-const WAITING_BYTES = 1024 * 1024;
-
 /** Sessions that may see names of their own, or mean other things by them. */
 const OWN_CATALOG_PINS: readonly PinReason[] = ['setting', 'temporary object', 'volatile function'];
 
@@ -94,13 +97,12 @@ export class SessionState implements CatalogAsker, SequenceScope {
   /** Why the session keeps its legs between transactions. */
   readonly pins = new Set<PinReason>();
   /** SQL-level prepared statements, by name; their route is where they were prepared. */
-  readonly prepared = new Map<string, Statement>();
+  readonly prepared = new Map<string, Prepared>();
   /** A reader must have replayed this far before it serves this session. */
   position: Lsn | undefined;
   work: 'idle' | 'busy' = 'busy';
-  /** Notifications and settings that came while a query was in hand. */
-  readonly #waitingFrames: Buffer[] = [];
-  #waitingBytes = 0;
+  /** The lead's server session that was used last: its settings are the client's. */
+  #settingsOf: Backend | undefined;
   /** Told when the pinned server session ends by itself while no query is in hand. */
   onPinnedLost: ((lost: Lost) => void) | undefined;
   #pinned: Legs | undefined;
@@ -181,7 +183,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
     }
     const node = this.cluster.lead;
     const lease = await node.lease(this.loginAt(node));
-    this.follow(lease.backend);
+    this.noteParameters(lease.backend);
     return new Legs({ node, lease });
   }
 
@@ -286,6 +288,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
 
   /** Tells the client where the lead's settings differ from what it was told last. */
   follow(backend: Backend): void {
+    this.#settingsOf = undefined;
     if (this.#toldFrom?.backend === backend && this.#toldFrom.version === backend.parametersVersion) return;
     for (const [name, value] of backend.parameters) {
       if (this.#told.get(name) === value) continue;
@@ -293,13 +296,12 @@ export class SessionState implements CatalogAsker, SequenceScope {
       this.link.send(encodeParameterStatus(name, value));
     }
     this.#toldFrom = { backend, version: backend.parametersVersion };
+    this.#settingsOf = undefined;
   }
 
-  /** Takes note of settings that the client was forwarded in the course of a reply. */
+  /** `backend` has done something for the client: where its settings have changed, the client is told at the end of the query. */
   noteParameters(backend: Backend): void {
-    if (this.#toldFrom?.backend === backend && this.#toldFrom.version === backend.parametersVersion) return;
-    for (const [name, value] of backend.parameters) this.#told.set(name, value);
-    this.#toldFrom = { backend, version: backend.parametersVersion };
+    this.#settingsOf = backend;
   }
 
   get scope(): string {
@@ -370,23 +372,29 @@ export class SessionState implements CatalogAsker, SequenceScope {
     backend.listener = {
       asyncMessage: (tag, frame) => {
         if (tag === BackendTag.ParameterStatus) this.noteParameters(backend);
-        if (this.work === 'idle') {
-          this.link.send(frame);
-          return;
-        }
-        // A reply of another server is on its way to the client, perhaps in the middle of a row.
-        this.#waitingFrames.push(frame);
-        this.#waitingBytes += frame.length;
-        if (this.#waitingBytes > WAITING_BYTES) backend.channel.brake('session busy');
+        else this.link.defer(frame);
+        if (this.work === 'idle') this.#tell();
+        // Else a reply of another server is on its way to the client, perhaps in the middle of a row.
+        else if (this.link.overdue) backend.channel.brake('session busy');
       },
     };
   }
 
-  /** Between queries: what the pinned server session has said meanwhile. */
+  /** The end of a query: what has come up meanwhile, then ReadyForQuery. */
+  ready(): void {
+    this.#tell();
+    this.link.sendReady(this.status);
+  }
+
+  /** Between queries. */
   becomeIdle(): void {
     this.work = 'idle';
-    for (const frame of this.#waitingFrames.splice(0)) this.link.send(frame);
-    this.#waitingBytes = 0;
+    this.#tell();
     this.#pinned?.lead.lease.backend.channel.release('session busy');
+  }
+
+  #tell(): void {
+    this.link.sendDeferred();
+    if (this.#settingsOf !== undefined) this.follow(this.#settingsOf);
   }
 }

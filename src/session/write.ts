@@ -78,7 +78,7 @@ export async function writeStatement(session: SessionState, statement: Statement
 /** EXECUTE is planned as what it executes. */
 function planned(session: SessionState, statement: Statement): Statement {
   const { command } = statement;
-  const inner = command.kind === 'execute' ? session.prepared.get(command.name) : undefined;
+  const inner = command.kind === 'execute' ? session.prepared.get(command.name)?.statement : undefined;
   if (inner === undefined) return statement;
   // Its parameters are computed on every server anew, and RETURNING cannot be added to it.
   const nondeterminism = [...inner.nondeterminism, ...statement.nondeterminism];
@@ -109,7 +109,7 @@ async function onLead(
     backend.query(extended(text, statement, plan.returning), relay);
   } else {
     if (plan.rows === 'compared') digest = new RowDigest();
-    relay = new Relay(session.link, backend, { completion: 'hold', parameters: 'forward', digest });
+    relay = new Relay(session.link, backend, { completion: 'hold', digest });
     backend.query(text, relay);
   }
   const result = await session.cancellable(backend, relay.result);
@@ -215,7 +215,7 @@ export async function keep(
 ): Promise<void> {
   const { command } = statement;
   for (const pin of statement.pins) session.pins.add(pin);
-  if (command.kind === 'prepare') session.prepared.set(command.name, { ...command.inner, route: 'writers' });
+  if (command.kind === 'prepare') session.prepared.set(command.name, { statement: command.inner, place: 'writers' });
   if (command.kind === 'deallocate') {
     if (command.name === undefined) session.prepared.clear();
     else session.prepared.delete(command.name);
@@ -241,14 +241,14 @@ async function writeAlone(session: SessionState, statement: Statement, text: Buf
   const { backend } = legs.lead.lease;
   let answered: 'no' | 'yes' = 'no';
   try {
-    const relay = new Relay(session.link, backend, { completion: 'forward', parameters: 'forward' });
+    const relay = new Relay(session.link, backend, { completion: 'forward' });
     backend.query(text, relay);
     const result = await session.cancellable(backend, relay.result);
     session.noteParameters(backend);
     if (result.error !== undefined) return FAILED;
     for (const pin of statement.pins) session.pins.add(pin);
     const { command } = statement;
-    if (command.kind === 'prepare') session.prepared.set(command.name, { ...command.inner, route: 'writers' });
+    if (command.kind === 'prepare') session.prepared.set(command.name, { statement: command.inner, place: 'writers' });
     if (changesCatalog(statement)) session.services.catalog.forget();
     answered = 'yes';
     return { kind: 'done', held: undefined };
@@ -268,7 +268,7 @@ export async function outsideBlock(session: SessionState, statement: Statement, 
   let ran: 'not everywhere' | 'everywhere' = 'not everywhere';
   try {
     const started = performance.now();
-    const relay = new Relay(session.link, backend, { completion: 'hold', parameters: 'forward' });
+    const relay = new Relay(session.link, backend, { completion: 'hold' });
     backend.query(text, relay);
     const result = await session.cancellable(backend, relay.result);
     session.noteParameters(backend);

@@ -101,8 +101,13 @@ const groups: readonly Group[] = [
     // Its descriptors exist there; large objects are not replicated by subscriptions.
     route: 'lead',
     because: 'large object',
+    names: 'lo_get lo_tell lo_tell64',
+  },
+  {
+    route: 'lead',
+    because: 'large object',
     result: 'server',
-    names: 'lo_export lo_get lo_tell lo_tell64',
+    names: 'lo_export',
   },
 
   // ---- On the lead: acts on one server --------------------------------------------------------------------------

@@ -383,6 +383,10 @@ export class Walker {
         facts.needsSequenceState = true;
         facts.raise('lead', `calls ${name.name}()`);
         return facts.differs('server', `${name.name}()`);
+      case 'current_setting':
+        facts.raise('lead', 'calls current_setting()');
+        // A client's own setting is the same in all its server sessions.
+        return constantText(args[0])?.includes('.') === true ? undefined : facts.differs('server', 'current_setting()');
       case 'set_config': {
         // A setting can change what a later statement does: every leg has to have it.
         facts.raise('writers', 'calls set_config()');
@@ -467,7 +471,7 @@ export class Walker {
 }
 
 /** Built-in functions whose arguments or place count. */
-const specialCalls = new Set(['nextval', 'setval', 'currval', 'lastval', 'set_config']);
+const specialCalls = new Set(['current_setting', 'nextval', 'setval', 'currval', 'lastval', 'set_config']);
 
 /** A constant object identifier other than 0, which would let the server choose one. */
 function isIdentifier(value: unknown): boolean {

@@ -24,6 +24,13 @@ export type CopyPart = CopyRun | { readonly kind: 'message'; readonly message: F
 /** The stream cannot be followed any further; `message` is PostgreSQL's wording. */
 export class FrontendStreamError extends Error {
   override readonly name = 'FrontendStreamError';
+  /** `unsaid`: a server notes it in its log and closes, since what it reads is hardly its protocol. */
+  readonly said: 'said' | 'unsaid';
+
+  constructor(message: string, said: 'said' | 'unsaid' = 'said') {
+    super(message);
+    this.said = said;
+  }
 }
 
 /** PostgreSQL's PQ_SMALL_MESSAGE_LIMIT, for messages that are small by nature. */
@@ -88,6 +95,16 @@ export class FrontendReader {
     return { tag, body: frame.subarray(HEADER_BYTES) };
   }
 
+  /** Whether the COPY data taken so far ends inside a frame: no other message can be put behind it. */
+  get insideCopyFrame(): boolean {
+    return this.#copyRemaining > 0;
+  }
+
+  /** Everything that was fed and not taken, as it came. */
+  takeRest(): Buffer {
+    return this.#take(this.#buffered);
+  }
+
   /** Inside COPY: data as it comes, or the message that ends it; undefined until more is fed. */
   nextCopyPart(): CopyPart | undefined {
     if (this.#copyRemaining === 0) {
@@ -138,7 +155,7 @@ export class FrontendReader {
     const tag = this.#peek(0);
     const limit = this.#limitOf(tag);
     const length = this.#announced();
-    if (length < 4 || length > limit) throw new FrontendStreamError('invalid message length');
+    if (length < 4 || length > limit) throw new FrontendStreamError('invalid message length', 'unsaid');
     if (tag !== FrontendTag.CopyData && length > this.#limitBytes) {
       throw new FrontendStreamError(`message of ${length} bytes is larger than the ${this.#limitBytes} bytes allowed`);
     }

@@ -20,7 +20,8 @@ export type StartupPacket =
       readonly minor: number;
       readonly parameters: ReadonlyMap<string, string>;
     }
-  | { readonly kind: 'invalid'; readonly message: string };
+  /** `unsaid`: a server closes without a word. */
+  | { readonly kind: 'invalid'; readonly message: string; readonly said: 'said' | 'unsaid' };
 
 /** Whether `length`, the packet's own first field, can be a start-up packet's. */
 export function isStartupLength(length: number): boolean {
@@ -35,7 +36,7 @@ export function decodeStartup(packet: Buffer): StartupPacket {
   if (code === GSSENC_REQUEST) return { kind: 'gssenc request' };
   if (code === CANCEL_REQUEST) {
     if (reader.remaining < 8 || reader.remaining > 4 + MAX_CANCEL_KEY_BYTES) {
-      return { kind: 'invalid', message: 'invalid length of query cancel packet' };
+      return { kind: 'invalid', message: 'invalid length of query cancel packet', said: 'unsaid' };
     }
     return { kind: 'cancel', processId: reader.int32(), secretKey: Buffer.from(reader.rest()) };
   }
@@ -45,17 +46,24 @@ export function decodeStartup(packet: Buffer): StartupPacket {
   if (major !== 3) return { kind: 'startup', major, minor, parameters };
   try {
     for (;;) {
-      if (reader.remaining === 0) break;
       const name = reader.cstring();
       if (name === '') break;
       parameters.set(name, reader.cstring());
     }
   } catch (error) {
     if (!(error instanceof ShortMessage)) throw error;
-    return { kind: 'invalid', message: 'invalid startup packet layout: expected terminator as last byte' };
+    return {
+      kind: 'invalid',
+      message: 'invalid startup packet layout: expected terminator as last byte',
+      said: 'said',
+    };
   }
   if (reader.remaining > 0 || packet[packet.length - 1] !== 0) {
-    return { kind: 'invalid', message: 'invalid startup packet layout: expected terminator as last byte' };
+    return {
+      kind: 'invalid',
+      message: 'invalid startup packet layout: expected terminator as last byte',
+      said: 'said',
+    };
   }
   return { kind: 'startup', major, minor, parameters };
 }
