@@ -99,6 +99,11 @@ export class Channel {
     this.#socket.once('close', () => clearTimeout(cut));
   }
 
+  /** We send no more; what the peer has to say is still read. */
+  endInput(): void {
+    this.#socket.end();
+  }
+
   destroy(): void {
     this.#socket.destroy();
   }

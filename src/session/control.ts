@@ -207,6 +207,7 @@ async function onLead(session: SessionState, block: WritersBlock, text: Buffer):
   const relay = new StatementRelay(session.link, backend);
   backend.query(text, relay);
   const result = await relay.result;
+  session.noteParameters(backend);
   block.status = result.status;
   return result.error === undefined ? DONE : FAILED;
 }

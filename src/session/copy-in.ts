@@ -194,22 +194,22 @@ async function abort(
   end: DataEnd,
 ): Promise<StatementEnd> {
   const ended = copiers.filter(({ backend }) => backend.idle || !backend.open);
-  if (session.link.insideCopyFrame && end.kind !== 'failed') {
+  if (session.link.insideCopyFrame) {
     // Half a message has been sent: nothing can follow it but the end of the connection.
-    for (const backend of [lead, ...copiers.map((copier) => copier.backend)]) {
-      if (!backend.idle) backend.close('client protocol violation');
-    }
+    const cut = [...(end.kind === 'cut' ? [lead] : []), ...copiers.map(({ backend }) => backend)];
+    for (const backend of cut) if (!backend.idle) backend.close('client protocol violation');
   }
   // The lead has been sent the same data: what is wrong with it, the lead says before it comes to the CopyFail.
   if (end.kind === 'cut') relay.withhold();
-  if (!lead.idle) lead.sendCopy(end.kind === 'failed' ? end.raw : encodeCopyFail(ABANDONED));
+  if (end.kind === 'gone') lead.channel.endInput();
+  else if (!lead.idle) lead.sendCopy(end.kind === 'failed' ? end.raw : encodeCopyFail(ABANDONED));
   await failCopiers(copiers);
   let result: RelayResult | undefined;
   try {
     result = await relay.result;
   } catch (error) {
     if (!(error instanceof BackendLostError)) throw error;
-    if (end.kind === 'failed' && error.lost.fatalFrame !== undefined) {
+    if (end.kind !== 'cut' && error.lost.fatalFrame !== undefined) {
       // Out of step with its client, a server ends the connection.
       session.link.send(error.lost.fatalFrame);
       session.link.end();

@@ -13,6 +13,7 @@ export async function resolveRoute(
   // Outside a block these do nothing but warn: that is the lead's to say, not a transaction's to hold.
   if (command.kind === 'set transaction' && command.scope === 'transaction') return 'lead';
   if (command.kind === 'set') return command.scope === 'local' && session.block.kind === 'none' ? 'lead' : 'writers';
+  if (command.kind === 'utility' && command.name === 'SET CONSTRAINTS' && session.block.kind === 'none') return 'lead';
   if (command.kind === 'execute') return executed(session, session.prepared.get(command.name));
   if (command.kind === 'deallocate') return deallocated(session, command.name);
   // What a prepared statement will be used for is not known: CREATE TABLE … AS EXECUTE needs it on every writer.

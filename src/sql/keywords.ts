@@ -8,8 +8,8 @@ export type WordMeaning =
   | 'create, alter or drop'
   /** Second word of CREATE, ALTER, DROP. */
   | 'subscription'
-  /** nextval, setval, lo_create: their first argument names a sequence or a large object. */
-  | 'sequence call'
+  /** nextval, setval, lo_create, current_setting: their first argument names a sequence, a large object or a setting. */
+  | 'call by name'
   /** What stands in parentheses behind it is part of a type: `float(24)`, `CURRENT_TIMESTAMP(3)`. */
   | 'precision'
   /** VALUES: rows in parentheses follow. */
@@ -29,10 +29,11 @@ const vocabulary: Readonly<Record<string, WordMeaning>> = {
   alter: 'create, alter or drop',
   drop: 'create, alter or drop',
   subscription: 'subscription',
-  nextval: 'sequence call',
-  setval: 'sequence call',
-  lo_create: 'sequence call',
-  lo_from_bytea: 'sequence call',
+  nextval: 'call by name',
+  setval: 'call by name',
+  current_setting: 'call by name',
+  lo_create: 'call by name',
+  lo_from_bytea: 'call by name',
   float: 'precision',
   current_time: 'precision',
   current_timestamp: 'precision',

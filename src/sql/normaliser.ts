@@ -290,7 +290,7 @@ export class Normaliser {
     this.#list = 'off';
     const meaning = wordMeaning(this.#text, quote + 1, end - 1);
     // What U&"…" spells is not read here: it may be any function.
-    this.#armed = meaning === 'sequence call' || start < quote ? 'sequence call' : undefined;
+    this.#armed = meaning === 'call by name' || start < quote ? 'call by name' : undefined;
     if (this.#head === 'set' && namesTransactionSetting(this.#text, quote + 1, end - 1)) this.#keep = 'statement';
     if (this.#words < 2) this.#words++;
     return end;
@@ -352,8 +352,8 @@ export class Normaliser {
       const follows = this.#previousStart < 0 || comma;
       if (!follows || byte !== byteOf.open) this.#list = 'off';
     }
-    const keep = armed === 'sequence call' ? 'first argument' : 'group';
-    const keeps = armed === 'precision' || armed === 'sequence call' || (armed === 'explain' && this.#words === 1);
+    const keep = armed === 'call by name' ? 'first argument' : 'group';
+    const keeps = armed === 'precision' || armed === 'call by name' || (armed === 'explain' && this.#words === 1);
     if (keeps && this.#keep === 'nothing') {
       this.#keep = keep;
       this.#keepDepth = this.#depth;

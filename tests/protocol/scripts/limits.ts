@@ -84,6 +84,8 @@ UPDATE chance SET v = 0 WHERE CURRENT OF w
 
 ROLLBACK
 
+SELECT setval('chance_id_seq', 50), currval('chance_id_seq')
+
 SELECT 'the session goes on'`,
   ),
   script(

@@ -334,7 +334,9 @@ SELECT nextval('session_numbers'), currval('session_numbers'), lastval()
 
 SELECT currval('session_numbers')
 
-SELECT setval('session_numbers', 500), currval('session_numbers')
+SELECT setval('session_numbers', 500)
+
+SELECT currval('session_numbers')
 
 SELECT nextval('session_numbers')
 
