@@ -104,7 +104,7 @@ async function beginOnWriters(session: SessionState, text: Buffer, modes: Transa
 }
 
 /** A read-only block that begins with something else than a read goes to the lead, without a second BEGIN for the client. */
-async function openPending(session: SessionState, begin: Buffer): Promise<void> {
+export async function openPending(session: SessionState, begin: Buffer): Promise<void> {
   const legs = await session.leaseWriters();
   const answer = await legs.lead.lease.backend.ask(begin.toString('utf8'));
   session.block = {

@@ -12,6 +12,8 @@ export async function resolveRoute(
   const { command } = statement;
   // Outside a block these do nothing but warn: that is the lead's to say, not a transaction's to hold.
   if (command.kind === 'set transaction' && command.scope === 'transaction') return 'lead';
+  // A snapshot is of one server.
+  if (command.kind === 'set' && command.name === 'transaction snapshot') return 'lead';
   if (command.kind === 'set') return command.scope === 'local' && session.block.kind === 'none' ? 'lead' : 'writers';
   if (command.kind === 'utility' && command.name === 'SET CONSTRAINTS' && session.block.kind === 'none') return 'lead';
   if (command.kind === 'execute') return executed(session, session.prepared.get(command.name));

@@ -18,6 +18,7 @@ import type { StartupPacket } from '../wire/startup.ts';
 import { FrontendTag } from '../wire/tags.ts';
 import { abandon, endPinned } from './block-end.ts';
 import { ClientLink } from './client-link.ts';
+import { runFunctionCall } from './function-call.ts';
 import { report, runQuery } from './query.ts';
 import type { CancelKey, CancelRegistry } from './registry.ts';
 import { errorFrame } from './reply.ts';
@@ -228,8 +229,8 @@ export class Session {
         case FrontendTag.CopyFail:
           break; // what is left of a COPY that has failed: dropped, as a server does
         case FrontendTag.FunctionCall:
-          await this.#unsupported('the function call protocol is not supported by pprox yet');
-          this.#link.sendReady(this.#state.status);
+          await runFunctionCall(this.#state, body);
+          if (this.#link.gone) return undefined;
           break;
         default:
           await this.#unsupported('the extended query protocol is not supported by pprox yet');
