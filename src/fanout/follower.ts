@@ -26,6 +26,8 @@ export interface FollowerReply {
 export type FollowerFailure =
   | { readonly kind: 'error'; readonly label: string; readonly fields: ErrorFields }
   | { readonly kind: 'lost'; readonly label: string; readonly lost: Lost }
+  /** Its draw from a sequence, inside a function or trigger, was not the lead's. */
+  | { readonly kind: 'sequence'; readonly label: string; readonly sequence: string }
   | { readonly kind: 'different'; readonly label: string; readonly expected: Effect; readonly found: Effect };
 
 const EFFECT: WatchTable = watchTable({
@@ -136,6 +138,12 @@ export function followerError(
         detail,
         hint,
       });
+    case 'sequence':
+      return new PproxError('sequence_contended', {
+        message: `could not serialize: another session drew from sequence ${first.sequence} at the same time`,
+        detail,
+        hint: `${hint} The transaction may be tried again.`,
+      });
     case 'lost':
       return new PproxError('follower_lost', { message: `the connection to ${first.label} was lost`, detail, hint });
     default:
@@ -153,6 +161,8 @@ function describe(failure: FollowerFailure): string {
       const { severity, code, message, detail } = failure.fields;
       return `${failure.label}: ${severity} ${code}: ${message}${detail === undefined ? '' : ` (${detail})`}`;
     }
+    case 'sequence':
+      return `${failure.label}: a function or trigger drew another value from ${failure.sequence}`;
     case 'lost':
       return `${failure.label}: connection lost (${failure.lost.reason}: ${failure.lost.message})`;
     default: {

@@ -14,11 +14,15 @@ export type ReplayPlan =
       readonly kind: 'statement';
       readonly times: readonly Nondeterminism[];
       readonly rows: 'compared' | 'not compared';
+      readonly effects: Effects;
     }
   /** The same text, and the rows that it leaves behind compared: triggers may have made them differ. */
   | VerifiedPlan
   /** The rows that the lead has stored. */
   | RowPlan;
+
+/** `hidden`: a function, procedure or trigger may do more than the text says, and draw from sequences. */
+export type Effects = 'in the text' | 'hidden';
 
 export interface VerifiedPlan {
   readonly kind: 'verified';
@@ -28,6 +32,7 @@ export interface VerifiedPlan {
   /** How many columns `returning` adds. */
   readonly width: number;
   readonly client: 'rows' | 'no rows';
+  readonly effects: 'hidden';
 }
 
 export interface RowPlan {
@@ -44,6 +49,7 @@ export interface RowPlan {
   readonly rows: 'compared' | 'not compared';
   /** Whether the client's statement returns rows of its own, in front of ours. */
   readonly client: 'rows' | 'no rows';
+  readonly effects: Effects;
 }
 
 const LEXIS: Lexis = { encoding: 'UTF8', standardStrings: 'on' };
@@ -75,6 +81,11 @@ export class Planner {
       case 'read':
         // A volatile function of the user's: what it returns is all there is to compare.
         return same(this.#varying(statement), statement, 'compared');
+      case 'definition': {
+        const called = await this.#volatileCall(asker, statement);
+        if (called !== undefined) throw notReplayable(`${called}(), which is volatile, in a definition`);
+        return same(this.#varying(statement), statement, 'not compared');
+      }
       default:
         return same(this.#varying(statement), statement, 'not compared');
     }
@@ -118,8 +129,21 @@ export class Planner {
     command: Statement['command'] & { kind: 'modify' },
   ): Promise<ReplayPlan> {
     const plan = same(this.#varying(statement), statement, command.hasReturning ? 'compared' : 'not compared');
-    if (command.target === undefined || command.statement === 'merge') return plan;
-    return verified(plan, statement, command, await this.#catalog.table(asker, command.target));
+    const called = await this.#volatileCall(asker, statement);
+    if (command.target === undefined || command.statement === 'merge') {
+      if (called !== undefined) throw notReplayable(`${called}(), which is volatile`);
+      return plan;
+    }
+    const table = await this.#catalog.table(asker, command.target);
+    return verified(plan, statement, command, table, called === undefined ? 'in the text' : 'hidden');
+  }
+
+  /** A user's function in the statement that the catalog calls volatile. */
+  async #volatileCall(asker: CatalogAsker, statement: Statement): Promise<string | undefined> {
+    const called = names(statement);
+    if (called.length === 0) return undefined;
+    const { volatileFunctions } = await this.#catalog.facts(asker);
+    return called.find((name) => volatileFunctions.has(name));
   }
 
   async #insert(asker: CatalogAsker, statement: Statement, command: InsertCommand): Promise<ReplayPlan> {
@@ -129,10 +153,11 @@ export class Planner {
     const reason = await this.#insertReason(asker, statement, command, table);
     if (reason === undefined) {
       const plan = same(this.#varying(statement), statement, command.hasReturning ? 'compared' : 'not compared');
-      return verified(plan, statement, command, table);
+      return verified(plan, statement, command, table, 'in the text');
     }
     if (statement.explains) throw notReplayable(`EXPLAIN ANALYZE of an INSERT with ${reason}`);
-    return rowPlan(command, table, reason);
+    const calls = (await this.#volatileCall(asker, statement)) !== undefined;
+    return rowPlan(command, table, reason, calls ? 'hidden' : 'in the text');
   }
 
   /** Why the same text would not store the same rows; undefined where it would. */
@@ -145,8 +170,7 @@ export class Planner {
     const [first] = this.#varying(statement);
     if (first !== undefined) return first.name;
     if (command.source === 'query') return 'rows of a query';
-    const { volatileFunctions } = await this.#catalog.facts(asker);
-    const called = names(statement).find((name) => volatileFunctions.has(name));
+    const called = await this.#volatileCall(asker, statement);
     if (called !== undefined) return `${called}()`;
     for (const column of defaulted(command, table)) {
       if (await this.#columnVaries(asker, column)) return `the default of column ${column.name}`;
@@ -164,10 +188,7 @@ export class Planner {
     const statement = analysis.kind === 'statements' ? analysis.statements[0] : undefined;
     if (statement === undefined || statement.nondeterminism.length > 0 || statement.sequences.calls !== 'none')
       return true;
-    const called = names(statement);
-    if (called.length === 0) return false;
-    const { volatileFunctions } = await this.#catalog.facts(asker);
-    return called.some((name) => volatileFunctions.has(name));
+    return (await this.#volatileCall(asker, statement)) !== undefined;
   }
 
   async #copy(
@@ -217,13 +238,16 @@ function same(varying: readonly Nondeterminism[], statement: Statement, rows: 'c
       ddl ? 'Add the column without the default and set the default in a second statement.' : undefined,
     );
   }
-  return { kind: 'statement', times: varying, rows: statement.explains ? 'not compared' : rows };
+  const { command, pins } = statement;
+  const opaque = pins.includes('volatile function') || command.kind === 'read' || command.kind === 'copy out';
+  const effects = opaque ? 'hidden' : 'in the text';
+  return { kind: 'statement', times: varying, rows: statement.explains ? 'not compared' : rows, effects };
 }
 
 /** The session's own role: sessions log in alike on every server, or the planner is told otherwise. */
 const OWN_ROLE: ReadonlySet<string> = new Set(['CURRENT_USER', 'SESSION_USER', 'USER', 'CURRENT_ROLE']);
 
-/** A table with triggers: what they made of the rows is compared. What they did elsewhere is not. */
+/** Triggers and volatile functions: what they made of the rows is compared. What they did elsewhere is not. */
 function verified(
   plan: ReplayPlan,
   statement: Statement,
@@ -233,10 +257,14 @@ function verified(
     readonly hasReturning: boolean;
   },
   table: Table | undefined,
+  effects: Effects,
 ): ReplayPlan {
-  if (plan.kind !== 'statement' || table?.triggers !== 'some' || table.kind === 'v' || statement.explains) return plan;
+  if (plan.kind !== 'statement' || table === undefined) return plan;
+  if (table.triggers === 'none' && effects === 'in the text') return plan;
+  const unseen: ReplayPlan = { ...plan, effects: 'hidden' };
+  if (table.kind === 'v' || statement.explains) return unseen;
   const columns = table.columns.filter(({ selectable }) => selectable);
-  if (command.target === undefined || columns.length === 0) return plan;
+  if (command.target === undefined || columns.length === 0) return unseen;
   const client = command.hasReturning ? 'rows' : 'no rows';
   return {
     kind: 'verified',
@@ -244,6 +272,7 @@ function verified(
     returning: returning(command.target, command, columns),
     width: columns.length,
     client,
+    effects: 'hidden',
   };
 }
 
@@ -258,7 +287,7 @@ function returning(
   return command.hasReturning ? `\n, ${list}` : `\n RETURNING ${list}`;
 }
 
-function rowPlan(command: InsertCommand, table: Table, reason: string): RowPlan {
+function rowPlan(command: InsertCommand, table: Table, reason: string, effects: Effects): RowPlan {
   if (command.hasWritingWith) throw notReplayable(`INSERT with ${reason} and a WITH that writes`);
   if (table.kind !== 'r' && table.kind !== 'p')
     throw notReplayable(`INSERT with ${reason} into something that is not a table`);
@@ -280,6 +309,7 @@ function rowPlan(command: InsertCommand, table: Table, reason: string): RowPlan 
     suffix: conflictClause(command, table, names) + (table.triggers === 'some' ? ` RETURNING ${names.join(', ')}` : ''),
     rows: table.triggers === 'some' ? 'compared' : 'not compared',
     client: command.hasReturning ? 'rows' : 'no rows',
+    effects: table.triggers === 'some' ? 'hidden' : effects,
   };
 }
 

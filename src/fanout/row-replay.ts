@@ -6,7 +6,7 @@
 import { guard } from '../backend/guard.ts';
 import type { Backend } from '../backend/backend.ts';
 import type { Channel } from '../net/channel.ts';
-import { EffectReceiver, type FollowerFailure, judge } from './follower.ts';
+import { type Effect, EffectReceiver, type FollowerFailure, judge } from './follower.ts';
 import type { RowPlan } from './plan.ts';
 import { RowDigest } from './row-digest.ts';
 
@@ -14,6 +14,12 @@ export interface RowTarget {
   readonly label: string;
   readonly backend: Backend;
 }
+
+/** When the followers get the rows: as they come, or when `release` says that the followers are ready for them. */
+export type Sending = 'at once' | 'when released';
+
+/** Rows that wait for `release`. */
+const HELD_BYTES = 64 * 1024 * 1024;
 
 const BATCH_BYTES = 256 * 1024;
 const OUTSTANDING_LIMIT = 4;
@@ -39,6 +45,11 @@ export class RowReplay implements RowTap {
   readonly #timeoutMs: number;
   readonly #failures: FollowerFailure[] = [];
   readonly #settled = new Set<Promise<void>>();
+  #sending: Sending;
+  #held: { readonly text: Buffer; readonly expected: Effect }[] = [];
+  #heldBytes = 0;
+  /** More rows were to wait than memory is for: what is held is not all of them, and must not be sent. */
+  overflow: 'no' | 'yes' = 'no';
   #parts: Buffer[] = [];
   #bytes = 0;
   #rows = 0;
@@ -55,7 +66,9 @@ export class RowReplay implements RowTap {
     source: Channel,
     backslashes: 'literal' | 'escape',
     timeoutMs: number,
+    sending: Sending,
   ) {
+    this.#sending = sending;
     this.#timeoutMs = timeoutMs;
     this.#plan = plan;
     this.#targets = targets;
@@ -88,10 +101,16 @@ export class RowReplay implements RowTap {
     return this.#failures;
   }
 
+  /** The followers are ready: what was held goes out, and all that comes. */
+  release(): void {
+    this.#sending = 'at once';
+    for (const { text, expected } of this.#held.splice(0)) this.#dispatch(text, expected);
+  }
+
   #send(): void {
     if (this.#rows === 0) return;
     const text = Buffer.concat([Buffer.from(this.#plan.prefix), ...this.#parts, Buffer.from(this.#plan.suffix)]);
-    const expected = {
+    const expected: Effect = {
       tag: `INSERT 0 ${this.#rows}`,
       rows: this.#plan.rows === 'compared' ? this.#digest.value : undefined,
     };
@@ -99,6 +118,18 @@ export class RowReplay implements RowTap {
     this.#bytes = 0;
     this.#rows = 0;
     this.#digest = new RowDigest();
+    if (this.#sending === 'at once') {
+      this.#dispatch(text, expected);
+      return;
+    }
+    this.#heldBytes += text.length;
+    if (this.#heldBytes > HELD_BYTES) {
+      this.overflow = 'yes';
+      this.#held = [];
+    } else this.#held.push({ text, expected });
+  }
+
+  #dispatch(text: Buffer, expected: Effect): void {
     const watchdog = guard(
       this.#targets.map(({ backend }) => backend),
       this.#timeoutMs,

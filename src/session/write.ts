@@ -12,6 +12,7 @@ import {
 import type { ReplayPlan } from '../fanout/plan.ts';
 import { RowDigest } from '../fanout/row-digest.ts';
 import { RowReplay } from '../fanout/row-replay.ts';
+import { alignText, compareDraws, LOOK, moved, type SequenceStates, statesOf } from '../fanout/sequence-alignment.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Nondeterminism, Statement } from '../sql/statement.ts';
 import { decodeCommandTag } from '../wire/backend.ts';
@@ -62,17 +63,78 @@ export async function writeStatement(session: SessionState, statement: Statement
     return writeAlone(session, statement, text);
   const plan = await session.services.planner.plan(session, planned(session, statement));
   const block = await openImplicit(session);
+  const before = plan.effects === 'hidden' ? statesOf(await block.legs.lead.lease.backend.ask(LOOK)) : undefined;
   const started = performance.now();
   const { result, effect, replay } = await onLead(session, block, plan, statement, text);
   block.status = result.status;
   if (result.error !== undefined) return FAILED;
+  const draws = before === undefined ? undefined : await align(session, block, before, replay);
   const failures =
     replay === undefined
       ? await replaySame(session, block, plan, statement, text, effect, performance.now() - started)
       : await replay.finish();
   throwFailures(block, failures);
+  if (draws !== undefined) throwFailures(block, await compare(block, draws));
   await keep(session, block, statement, replay);
+  for (const name of draws?.names ?? []) {
+    const [value] = draws?.lead.get(name)?.split(',') ?? [];
+    if (value !== undefined) await session.services.sequences.reserve(session, name, BigInt(value));
+  }
   return { kind: 'done', held: result.held };
+}
+
+/** Sequences that have moved on the lead while it ran a statement with hidden effects. */
+interface Draws {
+  readonly names: readonly string[];
+  readonly before: SequenceStates;
+  readonly lead: SequenceStates;
+}
+
+/** Followers draw from where the lead drew; those that a row replay fills itself are drawn from on the lead alone. */
+async function align(
+  session: SessionState,
+  block: WritersBlock,
+  before: SequenceStates,
+  replay: RowReplay | undefined,
+): Promise<Draws> {
+  if (replay?.overflow === 'yes') {
+    throw new PproxError('not_replayable', {
+      message: 'too many rows at once for a table with triggers',
+      hint: 'Insert them in smaller batches.',
+    });
+  }
+  const lead = statesOf(await block.legs.lead.lease.backend.ask(LOOK));
+  const names = moved(before, lead).filter((name) => replay?.drawn.has(name) !== true);
+  if (names.length > 0) {
+    beginFollowers(session, block);
+    const text = alignText(names, before);
+    session.services.sequences.forget();
+    throwFailures(block, await askEach(block, text));
+  }
+  replay?.release();
+  return { names, before, lead };
+}
+
+async function compare(block: WritersBlock, draws: Draws): Promise<readonly FollowerFailure[]> {
+  if (draws.names.length === 0) return [];
+  const found = await Promise.all(
+    block.legs.followers.map(async ({ node, lease }) => {
+      const follower = statesOf(await lease.backend.ask(LOOK));
+      return compareDraws(node.label, draws.names, { ...draws, follower });
+    }),
+  );
+  return found.flatMap((failure) => failure ?? []);
+}
+
+/** A statement of our own on every follower. */
+async function askEach(block: WritersBlock, text: string): Promise<readonly FollowerFailure[]> {
+  const found = await Promise.all(
+    block.legs.followers.map(async ({ node, lease }): Promise<FollowerFailure | undefined> => {
+      const { error } = await lease.backend.ask(text);
+      return error === undefined ? undefined : { kind: 'error', label: node.label, fields: error };
+    }),
+  );
+  return found.flatMap((failure) => failure ?? []);
 }
 
 /** EXECUTE is planned as what it executes. */
@@ -100,7 +162,14 @@ async function onLead(
     beginFollowers(session, block);
     const targets = block.legs.followers.map(({ node, lease }) => ({ label: node.label, backend: lease.backend }));
     const backslashes = session.lexis.standardStrings === 'on' ? 'literal' : 'escape';
-    replay = new RowReplay(plan, targets, backend.channel, backslashes, session.services.settings.followerTimeoutMs);
+    replay = new RowReplay(
+      plan,
+      targets,
+      backend.channel,
+      backslashes,
+      session.services.settings.followerTimeoutMs,
+      plan.effects === 'hidden' ? 'when released' : 'at once',
+    );
     relay = new RowRelay(session.link, backend, replay, plan.columns.length, plan.client);
     backend.query(extended(text, statement, plan.returning), relay);
   } else if (plan.kind === 'verified') {

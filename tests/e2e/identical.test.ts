@@ -109,6 +109,38 @@ test('a trigger that makes the row differ is found, and the statement rolled bac
   await assertEqual();
 });
 
+test('rows that triggers and functions add to tables with serial columns get the same values everywhere', async () => {
+  const client = await connect();
+  await client.query(`CREATE TABLE audit (id serial PRIMARY KEY, what text);
+    CREATE TABLE audited (id serial PRIMARY KEY, x text);
+    CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO audit (what) VALUES (new.x); RETURN new; END $$;
+    CREATE TRIGGER noted AFTER INSERT OR UPDATE ON audited FOR EACH ROW EXECUTE FUNCTION note();
+    CREATE FUNCTION add(fail boolean) RETURNS void LANGUAGE plpgsql AS
+      $$ BEGIN INSERT INTO audit (what) VALUES ('added'); IF fail THEN RAISE EXCEPTION 'no'; END IF; END $$`);
+  await client.query("INSERT INTO audited (x) VALUES ('a'), ('b')");
+  await client.query("INSERT INTO audited (x) SELECT 'c' FROM generate_series(1, 3)");
+  await client.query("UPDATE audited SET x = 'd' WHERE id = 2");
+  // Uses up a value on the lead alone.
+  await assert.rejects(client.query('SELECT add(true)'), { message: 'no' });
+  await client.query('SELECT add(false)');
+  await client.query("DO $$ BEGIN INSERT INTO audit (what) VALUES ('done'); END $$");
+  await assertEqual();
+  const [counted] = await sql(cluster.w2, 'SELECT count(*)::int AS rows, max(id) AS last FROM audit');
+  assert.deepEqual(counted, { rows: 8, last: 9 });
+});
+
+test('a volatile function in an UPDATE is found where it gives each writer another value', async () => {
+  const client = await connect();
+  await client.query(`CREATE TABLE figures (id int PRIMARY KEY, n float8); INSERT INTO figures VALUES (1, 1);
+    CREATE FUNCTION dice() RETURNS float8 LANGUAGE sql VOLATILE AS 'SELECT random()';
+    CREATE FUNCTION twice(n float8) RETURNS float8 LANGUAGE sql VOLATILE AS 'SELECT n * 2'`);
+  await assertRefused(client, 'UPDATE figures SET n = dice()', '40002');
+  await assertRefused(client, 'CREATE TABLE thrown AS SELECT dice() AS n', '0A000');
+  await client.query('UPDATE figures SET n = twice(n)');
+  await client.query('INSERT INTO figures VALUES (2, dice())');
+  await assertEqual();
+});
+
 test('a text too large for the event loop is read all the same', async () => {
   const client = await connect();
   await client.query('CREATE TABLE wide (id int PRIMARY KEY, x text)');
