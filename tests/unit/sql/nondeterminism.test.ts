@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import fc from 'fast-check';
 import { cut, statementOf } from './reading.ts';
+import { gap, integerConstant, stringConstant } from './sql-text.ts';
 
 /** `kind name`, and for what can be replaced `= its text : type`. */
 function partsOf(text: string): string[] {
@@ -46,6 +48,8 @@ suite('a clock function is cut out exactly, wherever it stands', () => {
         `WITH x AS (SELECT 1) UPDATE t SET (a, b) = (${call}, 2)`,
         `EXPLAIN ANALYZE INSERT INTO t VALUES (${call})`,
         `CREATE TABLE x AS SELECT ${call} AS a`,
+        `UPDATE t SET a = ${call} /* é */ , b = 1`,
+        `INSERT INTO t VALUES ( ${call} -- x\n )`,
       ]) {
         assert.deepEqual(partsOf(text), [expected], text);
       }
@@ -58,6 +62,35 @@ suite('a clock function is cut out exactly, wherever it stands', () => {
       'transaction time now() = now( ) : timestamptz',
       'transaction time now() = now() : timestamptz',
     ]);
+  });
+
+  test('behind any number of rows and elements that counted once', () => {
+    const value = fc.oneof(
+      stringConstant.map((text) => ` ${text}`),
+      integerConstant,
+    );
+    const columns = fc.integer({ min: 1, max: 8 });
+    const rowsOf = (width: number): fc.Arbitrary<string[]> => {
+      const row = fc.tuple(
+        ...Array.from({ length: width }, (_, at) => (at % 2 === 0 ? stringConstant : integerConstant)),
+      );
+      return fc.array(
+        row.map((values) => `(${values.join(',')})`),
+        { minLength: 1, maxLength: 6 },
+      );
+    };
+    const elements = fc.array(value, { minLength: 1, maxLength: 6 });
+    fc.assert(
+      fc.property(columns.chain(rowsOf), elements, gap, (rows, list, space) => {
+        const text = `INSERT INTO t VALUES ${rows.join(`${space},${space}`)} RETURNING NOW( ),${space}Current_Date,a IN (${list.join(`,${space}`)})AND LocalTime${space}IN (${list.join(',')})`;
+        assert.deepEqual(partsOf(text), [
+          'transaction time now() = NOW( ) : timestamptz',
+          'transaction time CURRENT_DATE = Current_Date : date',
+          'transaction time LOCALTIME = LocalTime : time',
+        ]);
+      }),
+      { numRuns: 300 },
+    );
   });
 
   test('behind rows that counted once', () => {
