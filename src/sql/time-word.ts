@@ -2,24 +2,32 @@
  * String constants that PostgreSQL's date and time input reads as a moment relative to the clock: `'now'`,
  * `'today 10:00'`, `' TOMORROW'` (manual, "Special Date/Time Inputs").
  *
- * The constant's type is not known here, so every constant that such an input would take counts. The input routine
- * (ParseDateTime) skips white space and punctuation and takes no more than 153 bytes and 25 fields of the rest.
+ * The constant's type is not known here, so every constant that such an input could take counts, and prose that only
+ * holds the word does not. Where it is not sure, it counts.
  */
+
+import { isTimeToken, isZoneName } from './time-vocabulary.ts';
 
 export const timeWords = ['now', 'today', 'tomorrow', 'yesterday', 'allballs'] as const;
 export type TimeWord = (typeof timeWords)[number];
 
+/** The input routine takes no more than 153 bytes of fields, white space and punctuation between them not counted. */
 const longestInput = 160;
+/** A value longer than this, most of it white space, is not looked at more closely. */
+const longestValue = 512;
 const codes = timeWords.map((word) => ({ word, bytes: Buffer.from(word) }));
 
-/** Reads a constant's value byte by byte; `found` is meaningful after `end`. */
+/** Reads a constant's value byte by byte, from `begin` to `end`. */
 export class TimeWordReader {
-  #run = new Uint8Array(10);
+  readonly #run = new Uint8Array(10);
+  readonly #value = Buffer.alloc(longestValue);
+  #length = 0;
   #runLength = 0;
   #significant = 0;
   #found: TimeWord | undefined;
 
   begin(): void {
+    this.#length = 0;
     this.#runLength = 0;
     this.#significant = 0;
     this.#found = undefined;
@@ -31,6 +39,8 @@ export class TimeWordReader {
   }
 
   byte(byte: number): void {
+    if (this.#length < longestValue) this.#value[this.#length] = byte;
+    this.#length++;
     const lower = byte | 0x20;
     if (lower >= 0x61 && lower <= 0x7a && byte < 0x80) {
       if (this.#runLength < 10) this.#run[this.#runLength] = lower;
@@ -42,9 +52,12 @@ export class TimeWordReader {
     if (this.#runLength > 0) this.#endRun();
   }
 
+  /** The first special word, where the whole value may be a time. */
   end(): TimeWord | undefined {
     if (this.#runLength > 0) this.#endRun();
-    return this.wants ? this.#found : undefined;
+    if (this.#found === undefined || !this.wants) return undefined;
+    if (this.#length > longestValue) return this.#found;
+    return specialWord(this.#value.toString('latin1', 0, this.#length));
   }
 
   #endRun(): void {
@@ -62,10 +75,50 @@ export class TimeWordReader {
 
 const reader = new TimeWordReader();
 
-/** The first special word in `bytes[start..end)`, where the whole could be date or time input. */
+/** The special word in `bytes[start..end)`, where the whole could be date or time input. */
 export function timeWordIn(bytes: Uint8Array, start: number, end: number): TimeWord | undefined {
   if (end - start < 3) return undefined;
   reader.begin();
   for (let at = start; at < end && reader.wants; at++) reader.byte(bytes[at] ?? 0);
   return reader.end();
+}
+
+/**
+ * Fields as ParseDateTime (src/backend/utils/adt/datetime.c) takes them, in its order: a time; a date or number with
+ * its delimiters; a sign with what it belongs to; a word. All else between fields is skipped.
+ */
+const nextField =
+  /\d+:[\d:.]*|\d+([-/.])(?:\d+(?:\1\d*)*|(?:[A-Za-z0-9]|\1)*)|\d+|[-+]\s*(?:\d[\d:.-]*|[A-Za-z]+)|[A-Za-z]+/g;
+/** What makes a word the beginning of a date or of a zone's name, and how that goes on. */
+const compound = /[-/.][-+/_.:A-Za-z0-9]*/y;
+const zoneWithOffset = /[+0-9][-+/_.:A-Za-z0-9]*/y;
+
+function specialWord(value: string): TimeWord | undefined {
+  let found: TimeWord | undefined;
+  let strangers = 0;
+  nextField.lastIndex = 0;
+  for (let match = nextField.exec(value); match !== null; match = nextField.exec(value)) {
+    const [field] = match;
+    if (!/^[A-Za-z]+$/.test(field)) continue;
+    const word = field.toLowerCase();
+    const special = timeWords.find((one) => one === word);
+    const known = special !== undefined || isTimeToken(word);
+    const longer = goesOn(compound, value) || (!known && goesOn(zoneWithOffset, value));
+    if (longer) continue;
+    if (special !== undefined) found ??= special;
+    else if (!known && !isZoneName(word)) {
+      // A server may have abbreviations of its own; nobody writes them in small letters.
+      const abbreviation = field.length <= 6 && field === field.toUpperCase();
+      strangers += abbreviation ? 1 : 2;
+    }
+  }
+  return strangers > 1 ? undefined : found;
+}
+
+/** Moves on behind what `how` matches at the place that has been reached, if it does. */
+function goesOn(how: RegExp, value: string): boolean {
+  how.lastIndex = nextField.lastIndex;
+  if (!how.test(value)) return false;
+  nextField.lastIndex = how.lastIndex;
+  return true;
 }
