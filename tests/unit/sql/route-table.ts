@@ -122,7 +122,7 @@ const lead: readonly Row[] = [
   ['SELECT txid_current()', 'calls txid_current(): tells about the server'],
   ['SELECT pg_current_wal_lsn()', 'calls pg_current_wal_lsn(): tells about the server'],
   ['SELECT pg_is_in_recovery()', 'calls pg_is_in_recovery(): tells about the server'],
-  ["SELECT current_setting('work_mem')", 'calls current_setting(): tells about the server'],
+  ["SELECT current_setting('work_mem')", 'calls current_setting()'],
   ['SELECT inet_server_addr(), inet_server_port()', 'calls inet_server_addr(): tells about the server'],
   ['SELECT pg_postmaster_start_time()', 'calls pg_postmaster_start_time(): tells about the server'],
   ['SELECT pg_stat_get_numscans(1)', 'calls pg_stat_get_numscans(): statistics of the server'],
