@@ -363,11 +363,7 @@ export function connectBackend(options: BackendOptions, timeoutMs: number): Prom
   return new Promise((resolve, reject) => {
     const socket = dial(options.address);
     const backend = new Backend(socket, options.address);
-    let first = true;
     const fail = (failure: HandshakeFailure): void => {
-      // Closing tells the handshake of a loss, which is not the reason.
-      if (!first) return;
-      first = false;
       clearTimeout(timer);
       backend.onClosed = undefined;
       // First come first told: closing makes the handshake hear of a loss as well.
