@@ -64,6 +64,8 @@ export class Backend {
   /** ReadyForQuery's, of the last completed reply. */
   status: number = TransactionStatus.Idle;
   readonly createdAt = Date.now();
+  /** Of transactions that do not say it themselves, as the connection began: default_transaction_isolation. */
+  isolation: 'serializable' | 'weaker' | 'unknown' = 'unknown';
   /** Set by the lease's holder while it is pinned to this backend; else what arrives between queries is dropped. */
   listener: AsyncListener | undefined;
   /** Told once when the connection has ended, after every receiver was told. */

@@ -13,17 +13,18 @@ export interface Identity {
 }
 
 const BASE = `pg_is_in_recovery(), current_setting('server_version_num'),
-  pg_size_bytes(current_setting('wal_segment_size'))`;
+  pg_size_bytes(current_setting('wal_segment_size')), current_setting('default_transaction_isolation')`;
 const FULL = `SELECT ${BASE}, (SELECT system_identifier FROM pg_control_system()),
   (SELECT timeline_id FROM pg_control_checkpoint())`;
 /** pg_control_* can be revoked from the login role. */
 const REDUCED = `SELECT ${BASE}, NULL, NULL`;
 
-/** Rejects with BackendLostError. */
+/** Notes on `backend` the isolation that its transactions begin with. Rejects with BackendLostError. */
 export async function identify(backend: Backend): Promise<Identity> {
   let answer = await backend.ask(FULL);
   if (answer.error !== undefined) answer = await backend.ask(REDUCED);
-  const [recovery, version, segment, system, timeline] = answer.rows[0] ?? [];
+  const [recovery, version, segment, isolation, system, timeline] = answer.rows[0] ?? [];
+  backend.isolation = isolation === 'serializable' ? 'serializable' : 'weaker';
   return {
     systemIdentifier: system ?? undefined,
     recovery: recovery === 't' ? 'standby' : 'primary',

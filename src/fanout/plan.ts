@@ -321,7 +321,13 @@ function conflictClause(command: InsertCommand, table: Table, names: readonly st
     throw notReplayable('INSERT … ON CONFLICT DO UPDATE without a primary key that stays as it is');
   }
   const key = primaryKey.map(quoteIdentifier);
-  const assigned = names.filter((name) => !key.includes(name)).map((name) => `${name} = EXCLUDED.${name}`);
+  // A GENERATED ALWAYS identity takes nothing but DEFAULT in an UPDATE: where the client leaves it, it has its value already.
+  const always = table.columns.filter(({ identity }) => identity === 'a').map(({ name }) => name);
+  if (command.conflictColumns.some((name) => always.includes(name))) {
+    throw notReplayable('INSERT … ON CONFLICT DO UPDATE of an identity column');
+  }
+  const fixed = new Set([...key, ...always.map(quoteIdentifier)]);
+  const assigned = names.filter((name) => !fixed.has(name)).map((name) => `${name} = EXCLUDED.${name}`);
   return assigned.length === 0
     ? ` ON CONFLICT (${key.join(', ')}) DO NOTHING`
     : ` ON CONFLICT (${key.join(', ')}) DO UPDATE SET ${assigned.join(', ')}`;

@@ -83,24 +83,27 @@ async function beginOnWriters(session: SessionState, text: Buffer, modes: Transa
     await session.giveBack(legs);
     return FAILED;
   }
-  const plain =
-    modes.isolation === 'read committed' ||
-    modes.isolation === 'read uncommitted' ||
-    modes.isolation === 'repeatable read';
-  const isolation =
-    plain || (modes.isolation === undefined && !session.pins.has('setting'))
-      ? 'read committed'
-      : 'serializable or unknown';
   session.block = {
     kind: 'writers',
     legs,
     mode: 'explicit',
     status: result.status,
     savepoints: [],
-    isolation,
+    isolation: isolationOf(modes, session.defaultIsolation(legs)),
     catalog: 'unchanged',
   };
   return result.error === undefined ? DONE : FAILED;
+}
+
+/** The client asks for an isolation level in the course of its transaction; whether the lead grants it does not matter. */
+export function noteIsolation(session: SessionState, modes: TransactionModes): void {
+  const { block } = session;
+  if (block.kind === 'writers' && modes.isolation === 'serializable') block.isolation = 'serializable or unknown';
+}
+
+function isolationOf(modes: TransactionModes, otherwise: WritersBlock['isolation']): WritersBlock['isolation'] {
+  if (modes.isolation === undefined) return otherwise;
+  return modes.isolation === 'serializable' ? 'serializable or unknown' : 'read committed';
 }
 
 /** A read-only block that begins with something else than a read goes to the lead, without a second BEGIN for the client. */
@@ -141,7 +144,7 @@ async function inImplicit(
 ): Promise<StatementEnd> {
   switch (command.action) {
     case 'begin': {
-      session.block = { ...block, mode: 'explicit' };
+      session.block = { ...block, mode: 'explicit', isolation: isolationOf(command.modes, block.isolation) };
       const set = modesText(command.modes);
       if (set !== undefined) {
         const { backend } = block.legs.lead.lease;
@@ -193,6 +196,7 @@ async function inBlock(
     case 'rollback prepared':
       throw preparedRefused();
     case 'begin':
+      noteIsolation(session, command.modes);
       return onLead(session, block, text);
     case 'rollback to':
       if (!block.legs.alive) throw failedBlock();

@@ -13,7 +13,7 @@ import { Collector } from '../backend/receiver.ts';
 import { abortBlock, commitBlock, loseBlock, rollbackBlock } from './block-end.ts';
 import { copyIn } from './copy-in.ts';
 import { discard } from './discard.ts';
-import { control } from './control.ts';
+import { control, noteIsolation } from './control.ts';
 import { readAnywhere, readOnLead, readWhole } from './read.ts';
 import { errorFrame, failedBlock } from './reply.ts';
 import { resolveRoute } from './route.ts';
@@ -120,6 +120,7 @@ async function runStatement(
   if (failed) return readOnLead(session, statement, text);
   // Several statements in one text are one transaction, whatever they are.
   if (company === 'many' && session.block.kind === 'none') await openImplicit(session);
+  if (command.kind === 'set transaction') noteIsolation(session, command.modes);
   const route = await resolveRoute(session, statement, hint);
   if (session.block.kind === 'pending' || session.block.kind === 'reader')
     return readAnywhere(session, statement, text, route);

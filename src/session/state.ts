@@ -63,8 +63,11 @@ export interface WritersBlock {
   /** Open savepoints in order, quoted, for followers that begin late. */
   savepoints: string[];
   isolation: 'read committed' | 'serializable or unknown';
-  /** Whether DDL has run in it: cached catalog knowledge is not to be used, and dropped at its end. */
-  catalog: 'unchanged' | 'changed';
+  /**
+   * `changed`: DDL has run in it; cached catalog knowledge is not to be used, and dropped at its end. `own view`: names
+   * may mean other things in it (SET LOCAL search_path); cached knowledge is not to be used.
+   */
+  catalog: 'unchanged' | 'own view' | 'changed';
 }
 
 export type Block =
@@ -149,6 +152,12 @@ export class SessionState implements CatalogAsker, SequenceScope {
   get pinsReads(): boolean {
     for (const pin of this.pins) if (!READ_NEUTRAL_PINS.has(pin)) return true;
     return false;
+  }
+
+  /** Of a transaction on these legs that does not say it itself. */
+  defaultIsolation(legs: Legs): WritersBlock['isolation'] {
+    const weaker = legs.lead.lease.backend.isolation === 'weaker' && !this.pins.has('setting');
+    return weaker ? 'read committed' : 'serializable or unknown';
   }
 
   loginAt(node: Node): Login {
@@ -309,7 +318,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
   }
 
   get caching(): 'allowed' | 'forbidden' {
-    const own = this.block.kind === 'writers' && this.block.catalog === 'changed';
+    const own = this.block.kind === 'writers' && this.block.catalog !== 'unchanged';
     return own || OWN_CATALOG_PINS.some((pin) => this.pins.has(pin)) ? 'forbidden' : 'allowed';
   }
 

@@ -36,7 +36,7 @@ export async function openImplicit(session: SessionState): Promise<WritersBlock>
     mode: 'implicit',
     status: TransactionStatus.InBlock,
     savepoints: [],
-    isolation: session.pins.has('setting') ? 'serializable or unknown' : 'read committed',
+    isolation: session.defaultIsolation(legs),
     catalog: 'unchanged',
   };
   session.block = implicit;
@@ -290,6 +290,7 @@ export async function keep(
     else session.prepared.delete(command.name);
   }
   if (changesCatalog(statement)) block.catalog = 'changed';
+  else if (block.catalog === 'unchanged' && changesNames(statement)) block.catalog = 'own view';
   const { sequences } = session.services;
   if (statement.sequences.calls === 'setval' || block.catalog === 'changed') sequences.forget();
   for (const [sequence, { least, greatest }] of replay?.drawn ?? []) {
@@ -302,6 +303,13 @@ export async function keep(
 /** DDL, and what may contain any: a function, a procedure, a DO block. TRUNCATE may restart sequences. */
 function changesCatalog({ command, pins }: Statement): boolean {
   return command.kind === 'definition' || command.kind === 'utility' || pins.includes('volatile function');
+}
+
+/** Settings that decide what a name means or what the role may see. */
+const NAME_SETTINGS: ReadonlySet<string> = new Set(['search_path', 'role', 'session_authorization']);
+
+function changesNames({ command }: Statement): boolean {
+  return command.kind === 'set' && command.scope === 'local' && NAME_SETTINGS.has(command.name);
 }
 
 /** With one writer there is nobody to agree with. */
