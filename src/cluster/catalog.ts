@@ -35,6 +35,8 @@ export interface Column {
   /** Quoted, schema-qualified name of the sequence that its default draws from. */
   readonly sequence: string | null;
   readonly selectable: boolean;
+  /** Whether the text that this session is shown of a value is the whole value: with few digits of a float it is not. */
+  readonly exact: boolean;
 }
 
 export interface Table {
@@ -79,6 +81,10 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
       'default', coalesce(pg_get_expr(d.adbin, d.adrelid), ty.typdefault),
       'identity', a.attidentity, 'generated', a.attgenerated,
       'selectable', has_column_privilege(c.oid, a.attnum, 'SELECT'),
+      'exact', ty.typtype = 'e' OR coalesce(nullif(ty.typelem, 0), ty.oid) = ANY (
+        '{bool,bytea,"char",name,int8,int2,int4,text,oid,json,jsonb,cidr,inet,bpchar,varchar,date,time,timestamp,interval,timetz,bit,varbit,numeric,uuid}'::regtype[]
+        || CASE WHEN e.digits THEN '{float4,float8}'::regtype[] ELSE '{}' END
+        || CASE WHEN e.zones THEN '{timestamptz}'::regtype[] ELSE '{}' END) OR (e.digits AND e.zones),
       'sequence', (SELECT quote_ident(n.nspname) || '.' || quote_ident(s.relname)
         FROM pg_catalog.pg_depend p JOIN pg_catalog.pg_class s ON s.relkind = 'S'
           AND s.oid = CASE WHEN a.attidentity <> '' THEN p.objid ELSE p.refobjid END
@@ -98,7 +104,10 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
       AND p.refclassid = 'pg_class'::regclass AND p.refobjid <> c.oid
     JOIN pg_catalog.pg_class b ON b.oid = p.refobjid JOIN pg_catalog.pg_namespace n ON n.oid = b.relnamespace
     WHERE r.ev_class = c.oid AND c.relkind = 'v'), '[]')
-FROM pg_catalog.pg_class c WHERE c.oid = `;
+FROM pg_catalog.pg_class c,
+  -- Abbreviations of zones, which the other styles of DateStyle write, mean different zones to different servers.
+  (SELECT current_setting('extra_float_digits')::int > 0 AS digits, current_setting('DateStyle') LIKE 'ISO%' AS zones) e
+WHERE c.oid = `;
 
 interface Entry {
   readonly value: unknown;

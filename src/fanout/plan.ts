@@ -300,6 +300,13 @@ function rowPlan(command: InsertCommand, table: Table, reason: string, effects: 
       `Grant SELECT on column ${hidden.name}: its stored value has to be read back.`,
     );
   }
+  const inexact = columns.find(({ exact }) => !exact);
+  if (inexact !== undefined) {
+    throw notReplayable(
+      `INSERT with ${reason}, column ${inexact.name} being read back with loss`,
+      'Set extra_float_digits to 1 or more and DateStyle to ISO, or give the value in the statement.',
+    );
+  }
   const names = columns.map(({ name }) => quoteIdentifier(name));
   return {
     kind: 'rows',

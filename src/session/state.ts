@@ -65,7 +65,7 @@ export interface WritersBlock {
   isolation: 'read committed' | 'serializable or unknown';
   /**
    * `changed`: DDL has run in it; cached catalog knowledge is not to be used, and dropped at its end. `own view`: names
-   * may mean other things in it (SET LOCAL search_path); cached knowledge is not to be used.
+   * may mean other things in it, or values look different (SET LOCAL search_path); cached knowledge is not to be used.
    */
   catalog: 'unchanged' | 'own view' | 'changed';
 }

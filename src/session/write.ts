@@ -290,7 +290,7 @@ export async function keep(
     else session.prepared.delete(command.name);
   }
   if (changesCatalog(statement)) block.catalog = 'changed';
-  else if (block.catalog === 'unchanged' && changesNames(statement)) block.catalog = 'own view';
+  else if (block.catalog === 'unchanged' && changesView(statement)) block.catalog = 'own view';
   const { sequences } = session.services;
   if (statement.sequences.calls === 'setval' || block.catalog === 'changed') sequences.forget();
   for (const [sequence, { least, greatest }] of replay?.drawn ?? []) {
@@ -305,11 +305,17 @@ function changesCatalog({ command, pins }: Statement): boolean {
   return command.kind === 'definition' || command.kind === 'utility' || pins.includes('volatile function');
 }
 
-/** Settings that decide what a name means or what the role may see. */
-const NAME_SETTINGS: ReadonlySet<string> = new Set(['search_path', 'role', 'session_authorization']);
+/** Settings that decide what a name means, what the role may see, or what a value is shown as. */
+const VIEW_SETTINGS: ReadonlySet<string> = new Set([
+  'search_path',
+  'role',
+  'session_authorization',
+  'extra_float_digits',
+  'datestyle',
+]);
 
-function changesNames({ command }: Statement): boolean {
-  return command.kind === 'set' && command.scope === 'local' && NAME_SETTINGS.has(command.name);
+function changesView({ command }: Statement): boolean {
+  return command.kind === 'set' && command.scope === 'local' && VIEW_SETTINGS.has(command.name);
 }
 
 /** With one writer there is nobody to agree with. */
