@@ -71,6 +71,16 @@ export class ClientLink {
     }
   }
 
+  /** A COPY begins: an interruption of an earlier one does not concern it. */
+  beginCopy(): void {
+    this.#copy = 'going on';
+  }
+
+  /** Bytes of the client's CopyData message in hand that have not been handed out. */
+  get copyRemaining(): number {
+    return this.#reader.copyRemaining;
+  }
+
   /** Inside COPY: the next part of the data, or the message that ends it; undefined when the client sends no more. */
   async nextCopyPart(): Promise<CopyPart | 'interrupted' | undefined> {
     for (;;) {

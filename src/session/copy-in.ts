@@ -70,9 +70,9 @@ async function copyTo(
   legs: readonly FollowerLeg[],
 ): Promise<StatementEnd> {
   const started = performance.now();
-  const { relay, response } = await ask(session, lead, text);
+  const { relay, response, ended } = await ask(session, lead, text);
   if (response === undefined) {
-    const result = await relay.result;
+    const result = await ended;
     if (block !== undefined) block.status = result.status;
     return FAILED;
   }
@@ -82,7 +82,12 @@ async function copyTo(
     lease.backend.query(text, receiver);
     return { node, backend: lease.backend, receiver };
   });
+  const watchdog = guard(
+    copiers.map(({ backend }) => backend),
+    followerDeadline(session, performance.now() - started),
+  );
   const ready = await Promise.all(copiers.map(({ receiver }) => receiver.copyIn));
+  watchdog.clear();
   let end: DataEnd = { kind: 'cut' };
   if (!ready.includes('refused')) {
     session.link.send(response);
@@ -90,22 +95,24 @@ async function copyTo(
   }
   if (end.kind !== 'done') return abort(session, block, relay, lead, copiers, end);
   lead.sendCopy(COPY_DONE);
-  const result = await session.cancellable(lead, relay.result);
+  const result = await ended;
   if (block !== undefined) block.status = result.status;
   if (result.error !== undefined) {
-    await failCopiers(copiers);
+    await failCopiers(session, copiers);
     return FAILED;
   }
   const tag = result.held === undefined ? '' : decodeCommandTag(result.held, 0, result.held.length);
-  const watchdog = guard(
+  const patience = guard(
     copiers.map(({ backend }) => backend),
     followerDeadline(session, performance.now() - started),
   );
   for (const { backend } of copiers) backend.sendCopy(COPY_DONE);
   const found = await Promise.all(
-    copiers.map(({ node, receiver }) => judge(node.label, receiver, { tag, rows: undefined })),
+    copiers.map(({ node, backend, receiver }) =>
+      session.cancellable(backend, judge(node.label, receiver, { tag, rows: undefined })),
+    ),
   );
-  watchdog.clear();
+  patience.clear();
   if (block !== undefined) {
     throwFailures(
       block,
@@ -121,14 +128,15 @@ function ask(
   session: SessionState,
   lead: Backend,
   text: Buffer,
-): Promise<{ relay: Relay; response: Buffer | undefined }> {
+): Promise<{ relay: Relay; response: Buffer | undefined; ended: Promise<RelayResult> }> {
   return new Promise((resolve) => {
     const relay: Relay = new Relay(session.link, lead, {
       completion: 'hold',
-      onCopyIn: (response) => resolve({ relay, response }),
+      onCopyIn: (response) => resolve({ relay, response, ended }),
     });
-    const refused = (): void => resolve({ relay, response: undefined });
-    relay.result.then(refused, refused);
+    const ended = session.cancellable(lead, relay.result);
+    const refused = (): void => resolve({ relay, response: undefined, ended });
+    ended.then(refused, refused);
     lead.query(text, relay);
   });
 }
@@ -146,6 +154,7 @@ async function pump(session: SessionState, relay: Relay, lead: Backend, copiers:
   relay.result.then(cut, cut);
   for (const { receiver } of copiers) receiver.reply.then(cut, cut);
   const now = (): typeof state => state;
+  link.beginCopy();
   try {
     while (now() === 'pumping') {
       let part: Awaited<ReturnType<typeof link.nextCopyPart>>;
@@ -175,6 +184,21 @@ async function pump(session: SessionState, relay: Relay, lead: Backend, copiers:
   }
 }
 
+/** What a message still owes is made up by blanks as long as it is so much at most. */
+const PADDING_LIMIT_BYTES = 1024 * 1024;
+
+/**
+ * A COPY that breaks off inside a CopyData message leaves its servers waiting for the rest, also those that have refused
+ * the data already: they would take whatever comes next for it. Blanks end no row, so that none of them is read.
+ */
+function completeMessage(owedBytes: number, backends: readonly Backend[]): void {
+  if (owedBytes === 0) return;
+  for (const backend of backends) {
+    if (owedBytes <= PADDING_LIMIT_BYTES) backend.sendCopy(Buffer.alloc(owedBytes, 0x20));
+    else backend.close('session state not movable');
+  }
+}
+
 /** The slowest writer brakes the client; one that takes nothing at all is given up. */
 async function drained(session: SessionState, backends: readonly Backend[]): Promise<void> {
   const slow = backends.filter(({ channel }) => channel.congested);
@@ -194,19 +218,17 @@ async function abort(
   end: DataEnd,
 ): Promise<StatementEnd> {
   const ended = copiers.filter(({ backend }) => backend.idle || !backend.open);
-  if (session.link.insideCopyFrame) {
-    // Half a message has been sent: nothing can follow it but the end of the connection.
-    const cut = [...(end.kind === 'cut' ? [lead] : []), ...copiers.map(({ backend }) => backend)];
-    for (const backend of cut) if (!backend.idle) backend.close('client protocol violation');
-  }
+  const followers = copiers.map(({ backend }) => backend);
+  completeMessage(session.link.copyRemaining, end.kind === 'gone' ? followers : [lead, ...followers]);
   // The lead has been sent the same data: what is wrong with it, the lead says before it comes to the CopyFail.
   if (end.kind === 'cut') relay.withhold();
   if (end.kind === 'gone') lead.channel.endInput();
   else if (!lead.idle) lead.sendCopy(end.kind === 'failed' ? end.raw : encodeCopyFail(ABANDONED));
-  await failCopiers(copiers);
+  const watchdog = guard([lead], session.services.settings.followerTimeoutMs);
+  await failCopiers(session, copiers);
   let result: RelayResult | undefined;
   try {
-    result = await relay.result;
+    result = await relay.result.finally(() => watchdog.clear());
   } catch (error) {
     if (!(error instanceof BackendLostError)) throw error;
     if (end.kind !== 'cut' && error.lost.fatalFrame !== undefined) {
@@ -240,7 +262,10 @@ const ABANDONED = 'abandoned by pprox';
 const QUERY_CANCELED = '57014';
 
 /** Ends the COPY of every follower that is still in it, and waits until it has. */
-async function failCopiers(copiers: readonly Copier[]): Promise<void> {
-  for (const { backend } of copiers) if (!backend.idle) backend.sendCopy(encodeCopyFail(ABANDONED));
+async function failCopiers(session: SessionState, copiers: readonly Copier[]): Promise<void> {
+  const backends = copiers.map(({ backend }) => backend);
+  for (const backend of backends) if (!backend.idle) backend.sendCopy(encodeCopyFail(ABANDONED));
+  const watchdog = guard(backends, session.services.settings.followerTimeoutMs);
   await Promise.allSettled(copiers.map(({ receiver }) => receiver.reply));
+  watchdog.clear();
 }

@@ -71,6 +71,11 @@ export class FrontendReader {
     return this.#buffered;
   }
 
+  /** Bytes of the CopyData message in hand that have not been taken. */
+  get copyRemaining(): number {
+    return this.#copyRemaining;
+  }
+
   feed(chunk: Buffer): void {
     if (chunk.length === 0) return;
     this.#chunks.push(chunk);
@@ -93,11 +98,6 @@ export class FrontendReader {
     const tag = this.#peek(0);
     const frame = this.#take(size + 1);
     return { tag, body: frame.subarray(HEADER_BYTES) };
-  }
-
-  /** Whether the COPY data taken so far ends inside a frame: no other message can be put behind it. */
-  get insideCopyFrame(): boolean {
-    return this.#copyRemaining > 0;
   }
 
   /** Everything that was fed and not taken, as it came. */
