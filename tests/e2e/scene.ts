@@ -7,7 +7,9 @@ import pg from 'pg';
 import type { Settings } from '../../src/config/config.ts';
 import type { ClusterOptions } from '../../src/embedded/cluster.ts';
 import type { Server } from '../../src/embedded/server.ts';
+import type { BackendMessage } from '../support/backend-messages.ts';
 import { dump, startTestCluster, type TestCluster } from '../support/cluster.ts';
+import { RawClient } from '../support/raw-client.ts';
 import { clusterDsn, startTestProxy, type TestProxy } from '../support/proxy.ts';
 
 export interface Scene {
@@ -66,6 +68,20 @@ export async function value(client: pg.Client, text: string): Promise<unknown> {
   const { rows } = await client.query<unknown[]>({ text, rowMode: 'array' });
   assert.equal(rows.length, 1, text);
   return rows[0]?.[0];
+}
+
+/** A client that sends bytes of the test's own making, dropped after the tests of the file or enclosing block. */
+export async function connectRaw({ proxy }: Scene, database = 'postgres'): Promise<RawClient> {
+  const client = await RawClient.start({ host: proxy.host, port: proxy.port, user: 'postgres', database });
+  after(() => client.destroy());
+  return client;
+}
+
+/** The fields of the one ErrorResponse among `messages`, by their letters. */
+export function errorIn(messages: readonly BackendMessage[]): Readonly<Record<string, string>> {
+  const errors = messages.flatMap((message) => (message.type === 'ErrorResponse' ? [message.fields] : []));
+  assert.equal(errors.length, 1, `one error is expected among ${messages.map(({ type }) => type).join(', ')}`);
+  return Object.fromEntries(errors[0] ?? []);
 }
 
 /** The replica has replayed all that w1 has written. */
