@@ -16,6 +16,7 @@ export type CloseReason =
   | 'server start-up timed out'
   | 'server too slow'
   | 'session state not movable'
+  | 'in the way of a statement'
   | 'lifetime reached'
   | 'idle'
   | 'pool full'

@@ -348,6 +348,9 @@ async function writeAlone(session: SessionState, statement: Statement, text: Buf
 export async function outsideBlock(session: SessionState, statement: Statement, text: Buffer): Promise<StatementEnd> {
   const legs = await session.leaseWriters();
   const { backend } = legs.lead.lease;
+  // To PostgreSQL our idle connections are users like any other, of the database or of the template.
+  const clears = statement.node === 'DropdbStmt' || statement.node === 'CreatedbStmt';
+  if (clears) for (const { pool } of session.cluster.writers) pool.closeIdle('in the way of a statement');
   let ran: 'not everywhere' | 'everywhere' = 'not everywhere';
   try {
     const started = performance.now();
