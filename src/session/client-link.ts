@@ -94,10 +94,6 @@ export class ClientLink {
     }
   }
 
-  get insideCopyFrame(): boolean {
-    return this.#reader.insideCopyFrame;
-  }
-
   /** What was read and not taken, as it came: for a server to say what is wrong with it. */
   takeRest(): Buffer {
     return this.#reader.takeRest();
