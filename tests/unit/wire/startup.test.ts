@@ -57,6 +57,7 @@ describe('a first packet', () => {
       assert.deepEqual(packet, {
         kind: 'invalid',
         message: 'invalid startup packet layout: expected terminator as last byte',
+        said: 'said',
       });
     }
   });
