@@ -22,6 +22,7 @@ export interface DatabaseFacts {
   readonly volatileOperators: ReadonlySet<string>;
   /** Views that call a volatile function, directly or through others. */
   readonly volatileViews: ReadonlySet<string>;
+  readonly sequences: ReadonlySet<string>;
   /** Whether any constraint may be checked at COMMIT. */
   readonly deferrable: 'none' | 'some';
 }
@@ -72,7 +73,8 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM volatile), '[]'),
   coalesce((SELECT json_agg(DISTINCT oprname) FROM pg_catalog.pg_operator o JOIN volatile v ON v.oid = o.oprcode), '[]'),
   coalesce((SELECT json_agg(DISTINCT relname) FROM views JOIN pg_catalog.pg_class c ON c.oid = ev_class), '[]'),
   EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE condeferrable)
-    OR EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgdeferrable)`;
+    OR EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgdeferrable),
+  coalesce((SELECT json_agg(DISTINCT relname) FROM pg_catalog.pg_class WHERE relkind = 'S'), '[]')`;
 
 const TABLE = `SELECT c.relkind, c.relpersistence,
   EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'),
@@ -124,11 +126,12 @@ export class Catalog {
 
   facts(asker: CatalogAsker): Promise<DatabaseFacts> {
     return this.#cached(asker, 'facts', async () => {
-      const [functions, operators, views, deferrable] = await row(asker, FACTS);
+      const [functions, operators, views, deferrable, sequences] = await row(asker, FACTS);
       return {
         volatileFunctions: new Set<string>(JSON.parse(functions ?? '[]')),
         volatileOperators: new Set<string>(JSON.parse(operators ?? '[]')),
         volatileViews: new Set<string>(JSON.parse(views ?? '[]')),
+        sequences: new Set<string>(JSON.parse(sequences ?? '[]')),
         deferrable: deferrable === 't' ? 'some' : 'none',
       };
     });

@@ -80,7 +80,7 @@ export class Planner {
         return this.#copy(asker, statement, command);
       case 'read':
         // A volatile function of the user's: what it returns is all there is to compare.
-        return same(this.#varying(statement), statement, 'compared');
+        return this.#query(asker, statement);
       case 'definition': {
         const called = await this.#volatileCall(asker, statement);
         if (called !== undefined) throw notReplayable(`${called}(), which is volatile, in a definition`);
@@ -121,6 +121,12 @@ export class Planner {
   async #columnVaries(asker: CatalogAsker, column: Column): Promise<boolean> {
     if (column.generated !== '') return false;
     return column.identity !== '' || (column.default !== null && (await this.#varies(asker, column.default)));
+  }
+
+  async #query(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
+    const plan = same(this.#varying(statement), statement, 'compared');
+    const called = plan.kind === 'statement' ? await this.#volatileCall(asker, statement) : undefined;
+    return called === undefined || plan.kind !== 'statement' ? plan : { ...plan, effects: 'hidden' };
   }
 
   async #modify(
@@ -239,7 +245,9 @@ function same(varying: readonly Nondeterminism[], statement: Statement, rows: 'c
     );
   }
   const { command, pins } = statement;
-  const opaque = pins.includes('volatile function') || command.kind === 'read' || command.kind === 'copy out';
+  // A query that the text alone would send to a reader, and the catalog or the reader itself did not.
+  const surprising = (command.kind === 'read' || command.kind === 'copy out') && statement.route !== 'writers';
+  const opaque = surprising || pins.includes('volatile function');
   const effects = opaque ? 'hidden' : 'in the text';
   return { kind: 'statement', times: varying, rows: statement.explains ? 'not compared' : rows, effects };
 }

@@ -1,6 +1,6 @@
 /** A statement's route, once the catalog and the session have had their say. They can only raise it. */
 import type { DatabaseFacts } from '../cluster/catalog.ts';
-import type { Route, Statement } from '../sql/statement.ts';
+import type { QualifiedName, Route, Statement } from '../sql/statement.ts';
 import type { Prepared, SessionState } from './state.ts';
 import { PproxError } from '../lib/errors.ts';
 
@@ -20,9 +20,13 @@ export async function resolveRoute(
   if (command.kind === 'deallocate') return deallocated(session, command.name);
   // What a prepared statement will be used for is not known: CREATE TABLE … AS EXECUTE needs it on every writer.
   let route = command.kind === 'prepare' ? 'writers' : statement.route;
-  if (route === 'reader' && (await callsVolatile(session, statement))) {
-    session.pins.add('volatile function');
-    route = 'writers';
+  if (route !== 'writers') {
+    const raised = await raisedByCatalog(session, statement);
+    if (raised === 'writers') {
+      if (command.kind === 'utility') throw volatileCursor();
+      session.pins.add('volatile function');
+    }
+    if (raised !== 'reader') route = raised;
   }
   if (route === 'writers' && session.pins.has('temporary object') && (await touchesTemporary(session, statement)))
     route = 'lead';
@@ -43,16 +47,36 @@ function deallocated(session: SessionState, name: string | undefined): Route {
 }
 
 /** A user's function or operator is a read only where the catalog says that it is not volatile; unknown means write. */
-async function callsVolatile(session: SessionState, statement: Statement): Promise<boolean> {
+async function raisedByCatalog(session: SessionState, statement: Statement): Promise<Route> {
   const { functions, operators, relations, shadowable, attributes } = statement;
-  if (![functions, operators, relations, shadowable, attributes].some((names) => names.length > 0)) return false;
-  const { volatileFunctions, volatileOperators, volatileViews } = await facts(session);
-  return (
+  if (![functions, operators, relations, shadowable, attributes].some((names) => names.length > 0)) return 'reader';
+  const { volatileFunctions, volatileOperators, volatileViews, sequences } = await facts(session);
+  const writes =
     functions.some(({ name }) => volatileFunctions.has(name)) ||
     [...shadowable, ...attributes].some((name) => volatileFunctions.has(name)) ||
     operators.some(({ name }) => volatileOperators.has(name)) ||
-    relations.some(({ name }) => volatileViews.has(name))
+    relations.some(({ name }) => volatileViews.has(name));
+  if (writes) return 'writers';
+  // A standby shows a sequence up to 32 values ahead: that is how far the lead has logged it.
+  const onLead = relations.some(
+    (name) => sequences.has(name.name) || name.name === 'pg_sequences' || describesLead(session, name),
   );
+  return onLead ? 'lead' : 'reader';
+}
+
+/** Object identifiers differ between servers, except between a primary and its physical standbys. */
+function describesLead({ cluster }: SessionState, { schema, name }: QualifiedName): boolean {
+  const { kind } = cluster.relation;
+  if (kind === 'standby of the lead' || kind === 'the lead itself') return false;
+  return schema === 'pg_catalog' || schema === 'information_schema' || (schema === undefined && name.startsWith('pg_'));
+}
+
+function volatileCursor(): PproxError {
+  return new PproxError('not_replayable', {
+    message: 'a cursor over a volatile function would write on the lead alone',
+    detail: 'Nothing was run.',
+    hint: 'Call the function in a statement of its own.',
+  });
 }
 
 const NOTHING: ReadonlySet<string> = new Set();
@@ -64,7 +88,7 @@ async function facts(session: SessionState): Promise<Omit<DatabaseFacts, 'deferr
   } catch (error) {
     const down = error instanceof PproxError && error.condition === 'server_unreachable';
     if (!down || session.cluster.reader === undefined) throw error;
-    return { volatileFunctions: NOTHING, volatileOperators: NOTHING, volatileViews: NOTHING };
+    return { volatileFunctions: NOTHING, volatileOperators: NOTHING, volatileViews: NOTHING, sequences: NOTHING };
   }
 }
 

@@ -264,11 +264,9 @@ function substitute(text: Buffer, times: readonly Nondeterminism[], time: string
   let at = 0;
   for (const { span, type } of [...times].sort((a, b) => (a.span?.start ?? 0) - (b.span?.start ?? 0))) {
     if (span === undefined) continue;
-    const value = `('${time}'::timestamptz)`;
-    parts.push(
-      text.subarray(at, span.start),
-      Buffer.from(type === undefined || type === 'timestamptz' ? value : `(${value}::${type})`),
-    );
+    const moment = `CAST('${time}' AS timestamptz)`;
+    const value = type === undefined || type === 'timestamptz' ? moment : `CAST(${moment} AS ${type})`;
+    parts.push(text.subarray(at, span.start), Buffer.from(value));
     at = span.end;
   }
   parts.push(text.subarray(at));

@@ -141,6 +141,23 @@ test('a volatile function in an UPDATE is found where it gives each writer anoth
   await assertEqual();
 });
 
+test('a volatile function writes on every writer, wherever in a query it stands', async () => {
+  const client = await connect();
+  await client.query(`CREATE TABLE calls (id int PRIMARY KEY, n int); INSERT INTO calls VALUES (1, 0);
+    CREATE FUNCTION bump() RETURNS int LANGUAGE sql VOLATILE AS 'UPDATE calls SET n = n + 1 RETURNING n';
+    CREATE VIEW bumped AS SELECT bump() AS n`);
+  await client.query('SELECT bump()');
+  await client.query('SELECT * FROM bumped');
+  await client.query('SELECT bump(), id FROM calls FOR UPDATE');
+  await client.query('BEGIN');
+  await client.query('SELECT bump() FROM calls FOR SHARE');
+  await assert.rejects(client.query('DECLARE c CURSOR FOR SELECT bump()'), { code: '0A000' });
+  await client.query('ROLLBACK');
+  await assertEqual();
+  const [row] = await sql(cluster.w2, 'SELECT n FROM calls');
+  assert.equal(row?.['n'], 3);
+});
+
 test('a text too large for the event loop is read all the same', async () => {
   const client = await connect();
   await client.query('CREATE TABLE wide (id int PRIMARY KEY, x text)');
