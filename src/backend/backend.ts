@@ -145,7 +145,7 @@ export class Backend {
   ask(text: string): Promise<Answer> {
     const collector = new Collector();
     this.query(text, collector);
-    return collector.answer;
+    return collector.reply;
   }
 
   /** COPY data, CopyDone or CopyFail for the query in hand. */

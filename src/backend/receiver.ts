@@ -52,39 +52,37 @@ const COLLECTED: WatchTable = watchTable({
   [BackendTag.CommandComplete]: Watch.take,
   [BackendTag.ErrorResponse]: Watch.take,
   [BackendTag.ReadyForQuery]: Watch.take,
-  [BackendTag.ParameterStatus]: Watch.take,
-  [BackendTag.CopyInResponse]: Watch.take,
 });
 
-/** Collects the small reply of a query of our own; rejects with BackendLostError. */
-export class Collector implements Receiver {
-  readonly watch = COLLECTED;
-  readonly answer: Promise<Answer>;
-  readonly #rows: (string | null)[][] = [];
-  readonly #tags: string[] = [];
-  #error: ErrorFields | undefined;
-  /** The ErrorResponse as it came, for who forwards it. */
-  errorFrame: Buffer | undefined;
-  #resolve!: (answer: Answer) => void;
+/**
+ * A reply that is kept, in part or whole, and none of it forwarded. `reply` resolves with what `outcome` makes of it, and
+ * rejects with BackendLostError.
+ */
+export abstract class KeptReply<T> implements Receiver {
+  abstract readonly watch: WatchTable;
+  readonly reply: Promise<T>;
+  #resolve!: (outcome: T) => void;
   #reject!: (error: BackendLostError) => void;
-  readonly #onCopyIn: (() => void) | undefined;
 
-  /** `onCopyIn`: told when the server has accepted a COPY FROM STDIN and waits for data. */
-  constructor(onCopyIn?: () => void) {
-    this.#onCopyIn = onCopyIn;
-    this.answer = new Promise((resolve, reject) => {
+  constructor() {
+    this.reply = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    // A pipelined answer may be lost before anybody has come to wait for it.
-    this.answer.catch(() => undefined);
+    // A pipelined reply may be lost before anybody has come to wait for it.
+    this.reply.catch(() => undefined);
   }
+
+  abstract take(tag: number, chunk: Buffer, start: number, end: number): void;
+
+  /** `status`: ReadyForQuery's. */
+  protected abstract outcome(status: number): T;
 
   run(): void {
     return undefined;
   }
 
-  tap(): void {
+  tap(_tag: number, _chunk: Buffer, _start: number, _end: number, _last: boolean): void {
     return undefined;
   }
 
@@ -92,6 +90,23 @@ export class Collector implements Receiver {
     return undefined;
   }
 
+  ready(status: number): void {
+    this.#resolve(this.outcome(status));
+  }
+
+  lost(lost: Lost): void {
+    this.#reject(new BackendLostError(lost));
+  }
+}
+
+/** Collects the small reply of a query of our own. */
+export class Collector extends KeptReply<Answer> {
+  readonly watch = COLLECTED;
+  readonly #rows: (string | null)[][] = [];
+  readonly #tags: string[] = [];
+  #error: ErrorFields | undefined;
+  /** The ErrorResponse as it came, for who forwards it. */
+  errorFrame: Buffer | undefined;
   take(tag: number, chunk: Buffer, start: number, end: number): void {
     if (tag === BackendTag.DataRow) {
       this.#rows.push(
@@ -102,16 +117,10 @@ export class Collector implements Receiver {
     } else if (tag === BackendTag.ErrorResponse) {
       this.#error = decodeErrorFields(chunk, start, end);
       this.errorFrame = Buffer.from(chunk.subarray(start, end));
-    } else if (tag === BackendTag.CopyInResponse) {
-      this.#onCopyIn?.();
     }
   }
 
-  ready(status: number): void {
-    this.#resolve({ rows: this.#rows, tags: this.#tags, error: this.#error, status });
-  }
-
-  lost(lost: Lost): void {
-    this.#reject(new BackendLostError(lost));
+  protected outcome(status: number): Answer {
+    return { rows: this.#rows, tags: this.#tags, error: this.#error, status };
   }
 }

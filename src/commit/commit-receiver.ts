@@ -1,5 +1,5 @@
 /** The lead's reply to COMMIT, with the log position asked for behind it. */
-import { BackendLostError, type Lost, type Receiver } from '../backend/receiver.ts';
+import { KeptReply } from '../backend/receiver.ts';
 import { type Lsn, parseLsn } from '../cluster/lsn.ts';
 import { decodeCommandTag, decodeDataRow } from '../wire/backend.ts';
 import { Watch, type WatchTable } from '../wire/frame-scan.ts';
@@ -20,36 +20,13 @@ const TAKE_ALL: WatchTable = new Uint8Array(256).fill(Watch.take);
 
 export const COMMIT_WITH_POSITION = 'COMMIT; SELECT pg_current_wal_insert_lsn()';
 
-export class CommitReceiver implements Receiver {
+export class CommitReceiver extends KeptReply<CommitReply> {
   readonly watch = TAKE_ALL;
-  readonly reply: Promise<CommitReply>;
   #tag = '';
   #completion: Buffer | undefined;
   #error: Buffer | undefined;
   readonly #frames: Buffer[] = [];
   #position: Lsn | undefined;
-  #resolve!: (reply: CommitReply) => void;
-  #reject!: (error: BackendLostError) => void;
-
-  constructor() {
-    this.reply = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-    this.reply.catch(() => undefined);
-  }
-
-  run(): void {
-    return undefined;
-  }
-
-  tap(): void {
-    return undefined;
-  }
-
-  flush(): void {
-    return undefined;
-  }
 
   take(tag: number, chunk: Buffer, start: number, end: number): void {
     const frame = (): Buffer => Buffer.from(chunk.subarray(start, end));
@@ -77,17 +54,13 @@ export class CommitReceiver implements Receiver {
     }
   }
 
-  ready(): void {
-    this.#resolve({
+  protected outcome(): CommitReply {
+    return {
       tag: this.#tag,
       completion: this.#completion,
       error: this.#error,
       frames: this.#frames,
       position: this.#position,
-    });
-  }
-
-  lost(lost: Lost): void {
-    this.#reject(new BackendLostError(lost));
+    };
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Statements on followers: what is sent, what came back, and what it means when it is not what the lead did.
  */
-import { BackendLostError, type Lost, type Receiver } from '../backend/receiver.ts';
+import { BackendLostError, KeptReply, type Lost } from '../backend/receiver.ts';
 import { PproxError } from '../lib/errors.ts';
 import { decodeCommandTag } from '../wire/backend.ts';
 import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts';
@@ -37,38 +37,23 @@ const EFFECT: WatchTable = watchTable({
 });
 
 /** Takes a follower's reply in, row by row, and keeps its effect alone. */
-export class EffectReceiver implements Receiver {
+export class EffectReceiver extends KeptReply<FollowerReply> {
   readonly watch = EFFECT;
-  readonly reply: Promise<FollowerReply>;
   /** Resolves when the server waits for COPY data, rejects never: `reply` tells where it does not come to that. */
   readonly copyIn: Promise<'ready' | 'refused'>;
   readonly #digest = new RowDigest();
   #tag = '';
   #error: ErrorFields | undefined;
-  #resolve!: (reply: FollowerReply) => void;
-  #reject!: (error: BackendLostError) => void;
   #copy!: (state: 'ready' | 'refused') => void;
 
   constructor() {
-    this.reply = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-    this.reply.catch(() => undefined);
+    super();
     this.copyIn = new Promise((resolve) => {
       this.#copy = resolve;
     });
   }
 
-  run(): void {
-    return undefined;
-  }
-
-  flush(): void {
-    return undefined;
-  }
-
-  tap(_tag: number, chunk: Buffer, start: number, end: number, last: boolean): void {
+  override tap(_tag: number, chunk: Buffer, start: number, end: number, last: boolean): void {
     this.#digest.tap(chunk, start, end, last);
   }
 
@@ -78,14 +63,14 @@ export class EffectReceiver implements Receiver {
     else if (tag === BackendTag.ErrorResponse) this.#error = decodeErrorFields(chunk, start, end);
   }
 
-  ready(status: number): void {
+  protected outcome(status: number): FollowerReply {
     this.#copy('refused');
-    this.#resolve({ effect: { tag: this.#tag, rows: this.#digest.value }, error: this.#error, status });
+    return { effect: { tag: this.#tag, rows: this.#digest.value }, error: this.#error, status };
   }
 
-  lost(lost: Lost): void {
+  override lost(lost: Lost): void {
     this.#copy('refused');
-    this.#reject(new BackendLostError(lost));
+    super.lost(lost);
   }
 }
 

@@ -8,7 +8,7 @@ import { quoteIdentifier } from '../sql/quote.ts';
 import type { Statement, TransactionAction, TransactionModes } from '../sql/statement.ts';
 import { TransactionStatus } from '../wire/tags.ts';
 import { commitBlock, rollbackBlock, rollbackByClient } from './block-end.ts';
-import { readOnLead } from './read.ts';
+import { openPending, readOnLead } from './read.ts';
 import { StatementRelay } from './relay.ts';
 import { Completion, failedBlock, NO_TRANSACTION } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
@@ -104,21 +104,6 @@ export function noteIsolation(session: SessionState, modes: TransactionModes): v
 function isolationOf(modes: TransactionModes, otherwise: WritersBlock['isolation']): WritersBlock['isolation'] {
   if (modes.isolation === undefined) return otherwise;
   return modes.isolation === 'serializable' ? 'serializable or unknown' : 'read committed';
-}
-
-/** A read-only block that begins with something else than a read goes to the lead, without a second BEGIN for the client. */
-export async function openPending(session: SessionState, begin: Buffer): Promise<void> {
-  const legs = await session.leaseWriters();
-  const answer = await legs.lead.lease.backend.ask(begin.toString('utf8'));
-  session.block = {
-    kind: 'writers',
-    legs,
-    mode: 'explicit',
-    status: answer.status,
-    savepoints: [],
-    isolation: 'serializable or unknown',
-    catalog: 'unchanged',
-  };
 }
 
 async function onReader(session: SessionState, text: Buffer): Promise<StatementEnd> {

@@ -5,7 +5,7 @@
  */
 import type { Backend } from '../backend/backend.ts';
 import { guard } from '../backend/guard.ts';
-import { BackendLostError, type Lost, type Receiver } from '../backend/receiver.ts';
+import { BackendLostError, KeptReply } from '../backend/receiver.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
 import { PproxError } from '../lib/errors.ts';
 import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts';
@@ -21,7 +21,7 @@ import {
 import { ShortMessage } from '../wire/reader.ts';
 import { BackendTag } from '../wire/tags.ts';
 import { commitBlock, rollbackBlock } from './block-end.ts';
-import { openPending } from './control.ts';
+import { openPending } from './read.ts';
 import { report } from './query.ts';
 import { failedBlock } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
@@ -202,34 +202,11 @@ const ANSWERS = watchTable({
 });
 
 /** Keeps the reply to one call: its value is as large as what was asked for. */
-class CallReceiver implements Receiver {
+class CallReceiver extends KeptReply<Reply> {
   readonly watch = ANSWERS;
-  readonly reply: Promise<Reply>;
   readonly #frames: Buffer[] = [];
   #value: Buffer | null = null;
   #error: ErrorFields | undefined;
-  #resolve!: (reply: Reply) => void;
-  #reject!: (error: BackendLostError) => void;
-
-  constructor() {
-    this.reply = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-    this.reply.catch(() => undefined);
-  }
-
-  run(): void {
-    return undefined;
-  }
-
-  tap(): void {
-    return undefined;
-  }
-
-  flush(): void {
-    return undefined;
-  }
 
   take(tag: number, chunk: Buffer, start: number, end: number): void {
     const frame = Buffer.from(chunk.subarray(start, end));
@@ -239,11 +216,7 @@ class CallReceiver implements Receiver {
     this.#frames.push(frame);
   }
 
-  ready(status: number): void {
-    this.#resolve({ frames: this.#frames, value: this.#value, error: this.#error, status });
-  }
-
-  lost(lost: Lost): void {
-    this.#reject(new BackendLostError(lost));
+  protected outcome(status: number): Reply {
+    return { frames: this.#frames, value: this.#value, error: this.#error, status };
   }
 }

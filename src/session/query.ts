@@ -19,7 +19,8 @@ import { errorFrame, failedBlock } from './reply.ts';
 import { resolveRoute } from './route.ts';
 import type { StatementEnd } from './statement-end.ts';
 import type { SessionState } from './state.ts';
-import { openImplicit, outsideBlock, writeStatement } from './write.ts';
+import { outsideBlock } from './outside-block.ts';
+import { openImplicit, writeStatement } from './write.ts';
 import { encodeError } from '../wire/error-fields.ts';
 
 /** Runs one query text and answers it whole, ReadyForQuery included. Throws only for bugs. */
@@ -165,7 +166,7 @@ async function unreadable(session: SessionState, text: Buffer, why: Unreadable):
   const collector = new Collector();
   backend.send(encodeParseSync(text), collector);
   try {
-    const { error, status } = await collector.answer;
+    const { error, status } = await collector.reply;
     if (block.kind === 'writers') block.status = status;
     // Several statements in one text are refused by Parse itself, after they were read.
     const read = error === undefined || (error.code === '42601' && error.position === undefined);

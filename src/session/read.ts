@@ -122,6 +122,11 @@ async function place(session: SessionState, begin: Buffer, route: Route): Promis
     }
     lease.release('reuse');
   }
+  await openPending(session, begin);
+}
+
+/** A read-only block goes to the lead, without a second BEGIN for the client. */
+export async function openPending(session: SessionState, begin: Buffer): Promise<void> {
   const legs = await session.leaseWriters();
   const answer = await legs.lead.lease.backend.ask(begin.toString('utf8'));
   session.block = {

@@ -201,7 +201,7 @@ test('a query of our own that is answered with an error still has its status', a
   );
   const collector = new Collector();
   backend.query('SELEC', collector);
-  const { error, status } = await collector.answer;
+  const { error, status } = await collector.reply;
   assert.deepEqual([error?.code, error?.message, String.fromCharCode(status)], ['42601', 'syntax', 'E']);
   assert.ok(collector.errorFrame?.includes('syntax'));
 });

@@ -1,0 +1,74 @@
+/** Statements that PostgreSQL does not allow in a transaction block. */
+import { BackendLostError } from '../backend/receiver.ts';
+import type { FollowerFailure } from '../fanout/follower.ts';
+import { PproxError } from '../lib/errors.ts';
+import type { Statement } from '../sql/statement.ts';
+import { decodeCommandTag } from '../wire/backend.ts';
+import type { FollowerLeg } from './legs.ts';
+import { Relay } from './relay.ts';
+import type { SessionState } from './state.ts';
+import { FAILED, type StatementEnd } from './statement-end.ts';
+import { onFollowers } from './write.ts';
+
+/**
+ * What PostgreSQL does not allow in a transaction block runs on the lead, then on each follower. It cannot be undone:
+ * a failure behind the lead says where it ran and where not.
+ */
+export async function outsideBlock(session: SessionState, statement: Statement, text: Buffer): Promise<StatementEnd> {
+  const legs = await session.leaseWriters();
+  const { backend } = legs.lead.lease;
+  // To PostgreSQL our idle connections are users like any other, of the database or of the template.
+  const clears = statement.node === 'DropdbStmt' || statement.node === 'CreatedbStmt';
+  if (clears) for (const { pool } of session.cluster.writers) pool.closeIdle('in the way of a statement');
+  let ran: 'not everywhere' | 'everywhere' = 'not everywhere';
+  try {
+    const started = performance.now();
+    const relay = new Relay(session.link, backend, { completion: 'hold' });
+    backend.query(text, relay);
+    const result = await session.cancellable(backend, relay.result);
+    session.noteParameters(backend);
+    if (result.error !== undefined) return FAILED;
+    session.services.catalog.forget();
+    session.services.sequences.forget();
+    const tag = result.held === undefined ? '' : decodeCommandTag(result.held, 0, result.held.length);
+    const failures = await onFollowers(
+      session,
+      legs.followers,
+      text,
+      { tag, rows: undefined },
+      performance.now() - started,
+    );
+    if (failures.length > 0) throw partly(legs.lead.node.label, legs.followers, failures);
+    for (const pin of statement.pins) session.pins.add(pin);
+    ran = 'everywhere';
+    return { kind: 'done', held: result.held };
+  } catch (error) {
+    if (error instanceof BackendLostError) {
+      throw new PproxError('partly_executed', {
+        message: `the connection to ${legs.lead.node.label} was lost while it ran a statement that no transaction holds`,
+        detail: `${legs.lead.node.label}: unknown\n${legs.followers.map(({ node }) => `${node.label}: not run`).join('\n')}`,
+        hint: 'See on the lead what became of the statement, then run it again.',
+      });
+    }
+    throw error;
+  } finally {
+    await session.giveBack(legs);
+    if (ran === 'everywhere') await session.rememberPosition();
+  }
+}
+
+function partly(lead: string, followers: readonly FollowerLeg[], failures: readonly FollowerFailure[]): PproxError {
+  const failed = new Map(failures.map((failure) => [failure.label, failure]));
+  const lines = followers.map(({ node }) => {
+    const failure = failed.get(node.label);
+    if (failure === undefined) return `${node.label}: done`;
+    return failure.kind === 'error' ? `${node.label}: not done (${failure.fields.message})` : `${node.label}: unknown`;
+  });
+  const [first] = failures;
+  return new PproxError('partly_executed', {
+    sqlstate: first?.kind === 'error' ? first.fields.code : undefined,
+    message: `the statement was executed on ${lead}, but not on every writer`,
+    detail: [`${lead}: done`, ...lines].join('\n'),
+    hint: 'PostgreSQL does not allow this statement in a transaction, so it cannot be undone. Run it on the other writers when they can.',
+  });
+}
