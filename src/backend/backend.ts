@@ -206,7 +206,8 @@ export class Backend {
       this.#violation(error.message);
       return;
     }
-    this.#ledger[0]?.flush();
+    // A last word is followed by the loss of the reply: what has come of it may not have to be passed on.
+    if (this.#fatal === undefined) this.#ledger[0]?.flush();
   }
 
   /** The reply's receiver, behind a step that keeps what belongs to the connection itself. */

@@ -5,7 +5,7 @@ export interface Identity {
   /** Same for a primary and its physical standbys; undefined where the role may not know. */
   readonly systemIdentifier: string | undefined;
   readonly recovery: 'primary' | 'standby';
-  /** Of the last checkpoint. */
+  /** That a primary writes; a standby's of its last restart point. */
   readonly timeline: number | undefined;
   /** server_version_num: 180004. */
   readonly version: number;
@@ -15,7 +15,8 @@ export interface Identity {
 const BASE = `pg_is_in_recovery(), current_setting('server_version_num'),
   pg_size_bytes(current_setting('wal_segment_size')), current_setting('default_transaction_isolation')`;
 const FULL = `SELECT ${BASE}, (SELECT system_identifier FROM pg_control_system()),
-  (SELECT timeline_id FROM pg_control_checkpoint())`;
+  CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())
+    ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END`;
 /** pg_control_* can be revoked from the login role. */
 const REDUCED = `SELECT ${BASE}, NULL, NULL`;
 
@@ -45,6 +46,10 @@ export type Relation =
   | { readonly kind: 'unrelated' }
   | { readonly kind: 'unknown' };
 
+/**
+ * A copy of a server keeps its system identifier: where that alone does not say which writer is meant, or the reader is a
+ * primary (a standby that was promoted), the timeline has to be the same as well.
+ */
 export function relate(
   reader: Identity | undefined,
   lead: Identity | undefined,
@@ -54,8 +59,12 @@ export function relate(
   const id = reader.systemIdentifier;
   if (id === undefined) return { kind: 'unrelated' };
   const standby = reader.recovery === 'standby';
-  if (id === lead.systemIdentifier) return { kind: standby ? 'standby of the lead' : 'the lead itself' };
-  const follower = followers.findIndex((candidate) => candidate?.systemIdentifier === id);
-  if (follower >= 0) return { kind: standby ? 'standby of a follower' : 'follower itself', follower };
-  return { kind: 'unrelated' };
+  const same = [lead, ...followers].flatMap((writer, index) =>
+    writer?.systemIdentifier === id ? [{ index, timeline: writer.timeline }] : [],
+  );
+  const found = standby && same.length === 1 ? same : same.filter(({ timeline }) => timeline === reader.timeline);
+  const [writer, other] = found;
+  if (writer === undefined || other !== undefined) return { kind: 'unrelated' };
+  if (writer.index === 0) return { kind: standby ? 'standby of the lead' : 'the lead itself' };
+  return { kind: standby ? 'standby of a follower' : 'follower itself', follower: writer.index - 1 };
 }

@@ -52,7 +52,9 @@ export async function commitBlock(
   });
   switch (outcome.kind) {
     case 'committed':
+      // COMMIT AND CHAIN leaves no room to ask: the next transaction has begun.
       if (outcome.position !== undefined) session.position = services.cluster.reachable(outcome.position);
+      else if (positionSource.kind !== 'none') session.position = 'to be asked';
       for (const frame of outcome.frames) if (frame[0] === BackendTag.NoticeResponse) link.send(frame);
       if (options.completion === 'COMMIT') link.send(outcome.completion);
       else if (options.completion !== 'answered') link.send(options.completion);

@@ -53,11 +53,13 @@ async function leaseReader(session: SessionState): Promise<Lease | undefined> {
     return lease;
   }
   try {
-    if (await session.cluster.hasReplayed(session.position, lease)) {
+    if (session.position === 'to be asked') await session.rememberPosition();
+    if (typeof session.position === 'bigint' && (await session.cluster.hasReplayed(session.position, lease))) {
       session.position = undefined;
       return lease;
     }
-    lease.release('reuse');
+    // A reader that is not what it was is looked at anew with the next connection.
+    lease.release(session.cluster.relation.kind === 'unknown' ? 'server session lost' : 'reuse');
   } catch (error) {
     lease.release('server disconnected');
     if (!(error instanceof BackendLostError)) throw error;

@@ -174,7 +174,7 @@ export class Relay implements Receiver {
   }
 
   lost(lost: Lost): void {
-    this.flush();
+    if (this.forwarded === 'something') this.flush();
     this.#reject(new BackendLostError(lost));
   }
 }

@@ -102,7 +102,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
   /** SQL-level prepared statements, by name; their route is where they were prepared. */
   readonly prepared = new Map<string, Prepared>();
   /** A reader must have replayed this far before it serves this session. */
-  position: Lsn | undefined;
+  position: Lsn | 'to be asked' | undefined;
   work: 'idle' | 'busy' = 'busy';
   /** The lead's server session that was used last: its settings are the client's. */
   #settingsOf: Backend | undefined;
