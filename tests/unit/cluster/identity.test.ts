@@ -2,8 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type Identity, relate } from '../../../src/cluster/identity.ts';
 
-function server(systemIdentifier: string | undefined, recovery: Identity['recovery'] = 'primary'): Identity {
-  return { systemIdentifier, recovery, timeline: 1, version: 180_000, walSegmentBytes: 16n * 1024n * 1024n };
+function server(
+  systemIdentifier: string | undefined,
+  recovery: Identity['recovery'] = 'primary',
+  timeline = 1,
+): Identity {
+  return { systemIdentifier, recovery, timeline, version: 180_000, walSegmentBytes: 16n * 1024n * 1024n };
 }
 
 describe('a reader', () => {
@@ -24,6 +28,21 @@ describe('a reader', () => {
   test('of no writer’s system is unrelated, and one that may not be known counts as such', () => {
     assert.deepEqual(relate(server('x', 'standby'), server('a'), [server('b')]), { kind: 'unrelated' });
     assert.deepEqual(relate(server(undefined, 'standby'), server(undefined), []), { kind: 'unrelated' });
+  });
+
+  test('that was promoted has left the lead', () => {
+    assert.deepEqual(relate(server('a', 'primary', 2), server('a'), [server('b')]), { kind: 'unrelated' });
+  });
+
+  test('of writers that are copies of one another belongs to the one on its timeline, if that is clear', () => {
+    const [reader, first] = [server('a', 'standby', 2), server('a', 'primary', 1)];
+    assert.deepEqual(relate(reader, first, [server('a', 'primary', 2)]), {
+      kind: 'standby of a follower',
+      follower: 0,
+    });
+    assert.deepEqual(relate(reader, first, [server('a', 'primary', 3)]), { kind: 'unrelated' });
+    assert.deepEqual(relate(reader, server('a', 'primary', 2), [server('a', 'primary', 2)]), { kind: 'unrelated' });
+    assert.deepEqual(relate(reader, first, [server('b')]), { kind: 'standby of the lead' }, 'no other could be meant');
   });
 
   test('is not judged before both it and the lead are known', () => {
