@@ -25,7 +25,7 @@ function everyLeg(legs: Legs): CommitLeg[] {
 export async function leaveBlock(session: SessionState, block: WritersBlock): Promise<void> {
   session.block = { kind: 'none' };
   if (block.catalog === 'changed') session.services.catalog.forget();
-  for (const leg of block.legs.followers) leg.block = 'leased';
+  for (const leg of block.legs.leased) leg.block = 'leased';
   await session.giveBack(block.legs);
 }
 
@@ -41,7 +41,7 @@ export async function commitBlock(
   const { link, cluster, services } = session;
   const { positionSource } = cluster;
   const lead = commitLeg(block.legs.lead);
-  const source = positionSource.kind === 'follower' ? block.legs.followers[positionSource.follower] : block.legs.lead;
+  const source = positionSource.kind === 'follower' ? block.legs.leased[positionSource.follower] : block.legs.lead;
   const outcome = await services.coordinator.commit({
     lead,
     followers: block.legs.begun.map(commitLeg),
@@ -75,7 +75,7 @@ export async function commitBlock(
 /** AND CHAIN: the lead is in its next transaction already; followers begin theirs when they are needed. */
 export function continueBlock(session: SessionState, block: WritersBlock): void {
   if (block.catalog === 'changed') session.services.catalog.forget();
-  for (const leg of block.legs.followers) leg.block = 'leased';
+  for (const leg of block.legs.leased) leg.block = 'leased';
   session.block = { ...block, status: TransactionStatus.InBlock, savepoints: [], catalog: 'unchanged' };
 }
 
@@ -186,7 +186,7 @@ export async function abandon(session: SessionState): Promise<void> {
   session.block = { kind: 'none' };
   if (block.kind === 'writers') {
     await rollback(everyLeg(block.legs), session.services.settings.followerTimeoutMs);
-    for (const leg of block.legs.followers) leg.block = 'leased';
+    for (const leg of block.legs.leased) leg.block = 'leased';
     await session.giveBack(block.legs);
   } else if (block.kind === 'reader') {
     await rollback([{ label: 'reader', backend: block.lease.backend }], session.services.settings.followerTimeoutMs);

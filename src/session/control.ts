@@ -68,7 +68,7 @@ async function begin(session: SessionState, text: Buffer, modes: TransactionMode
 }
 
 async function beginOnWriters(session: SessionState, text: Buffer, modes: TransactionModes): Promise<StatementEnd> {
-  const legs = await session.leaseWriters();
+  const legs = await session.leaseWriters('if up');
   const { backend } = legs.lead.lease;
   const relay = new StatementRelay(session.link, backend);
   backend.query(text, relay);

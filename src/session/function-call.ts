@@ -25,7 +25,7 @@ import { openPending } from './read.ts';
 import { report } from './query.ts';
 import { failedBlock } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
-import { beginFollowers, followerDeadline, openImplicit, throwFailures } from './write.ts';
+import { allFollowers, beginFollowers, followerDeadline, openImplicit, throwFailures } from './write.ts';
 
 /** Object identifiers in pg_proc.dat, the same in every version. */
 const LO_OPEN = 952;
@@ -113,6 +113,7 @@ async function onWriters(session: SessionState, body: Buffer, call: FunctionCall
   // A read-only block on a reader: that server says so.
   if (session.block.kind === 'reader') return onLead(session, body);
   const block = await openImplicit(session);
+  allFollowers(block);
   const started = performance.now();
   const message = frameFunctionCall(body);
   const reply = await ask(session, block.legs.lead.lease.backend, message);

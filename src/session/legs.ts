@@ -6,6 +6,7 @@
 import type { Lease } from '../backend/pool.ts';
 import type { Login } from '../backend/login.ts';
 import type { CloseReason } from '../lib/close-reason.ts';
+import { PproxError } from '../lib/errors.ts';
 import type { Node } from '../cluster/node.ts';
 
 /** A follower's part: `leased` has no transaction yet, `begun` has. */
@@ -22,41 +23,55 @@ export interface LeadLeg {
 
 export class Legs {
   readonly lead: LeadLeg;
-  #followers: readonly FollowerLeg[] = [];
+  #leased: readonly FollowerLeg[] = [];
+  #missing: PproxError | undefined;
 
   constructor(lead: LeadLeg) {
     this.lead = lead;
   }
 
+  /** The followers that are leased: for what ends or cleans up. */
+  get leased(): readonly FollowerLeg[] {
+    return this.#leased;
+  }
+
+  /** Every follower, for an effect that all must have. Throws PproxError where one could not be leased. */
   get followers(): readonly FollowerLeg[] {
-    return this.#followers;
+    if (this.#missing !== undefined) throw this.#missing;
+    return this.#leased;
   }
 
   get begun(): readonly FollowerLeg[] {
-    return this.#followers.filter((leg) => leg.block === 'begun');
+    return this.#leased.filter((leg) => leg.block === 'begun');
   }
 
-  /** All followers, or none: rejects with what the first refusal said. */
-  async leaseFollowers(nodes: readonly Node[], loginOf: (node: Node) => Login): Promise<void> {
-    if (this.#followers.length > 0 || nodes.length === 0) return;
+  /**
+   * All followers, or none: rejects with what the first refusal said. `if up`: where a server is down the legs do without,
+   * and whoever asks for `followers` later is told; they cannot be leased later, behind the lead's locks.
+   */
+  async leaseFollowers(nodes: readonly Node[], loginOf: (node: Node) => Login, need: 'all' | 'if up'): Promise<void> {
+    this.#missing = undefined;
+    if (this.#leased.length > 0 || nodes.length === 0) return;
     const legs: FollowerLeg[] = [];
     try {
       for (const node of nodes) legs.push({ node, lease: await node.lease(loginOf(node)), block: 'leased' });
     } catch (error) {
       for (const leg of legs) leg.lease.release('reuse');
-      throw error;
+      if (need === 'all' || !(error instanceof PproxError) || error.condition !== 'server_unreachable') throw error;
+      this.#missing = error;
+      return;
     }
-    this.#followers = legs;
+    this.#leased = legs;
   }
 
   /** Whether every leg's connection stands. */
   get alive(): boolean {
-    return this.lead.lease.backend.open && this.#followers.every((leg) => leg.lease.backend.open);
+    return this.lead.lease.backend.open && this.#leased.every((leg) => leg.lease.backend.open);
   }
 
   releaseFollowers(how: 'reuse' | CloseReason): void {
-    for (const leg of this.#followers) leg.lease.release(how);
-    this.#followers = [];
+    for (const leg of this.#leased) leg.lease.release(how);
+    this.#leased = [];
   }
 
   release(how: 'reuse' | CloseReason): void {

@@ -129,7 +129,7 @@ async function place(session: SessionState, begin: Buffer, route: Route): Promis
 
 /** A read-only block goes to the lead, without a second BEGIN for the client. */
 export async function openPending(session: SessionState, begin: Buffer): Promise<void> {
-  const legs = await session.leaseWriters();
+  const legs = await session.leaseWriters('if up');
   const answer = await legs.lead.lease.backend.ask(begin.toString('utf8'));
   session.block = {
     kind: 'writers',

@@ -196,11 +196,14 @@ export class SessionState implements CatalogAsker, SequenceScope {
     return new Legs({ node, lease });
   }
 
-  /** As `leaseLead`, with every follower: before the first lock. */
-  async leaseWriters(): Promise<Legs> {
+  /**
+   * As `leaseLead`, with every follower: before the first lock. `if up`: a transaction that turns out to read alone goes on
+   * while a follower is down.
+   */
+  async leaseWriters(need: 'all' | 'if up' = 'all'): Promise<Legs> {
     const legs = await this.leaseLead();
     try {
-      await legs.leaseFollowers(this.cluster.followers, (node) => this.loginAt(node));
+      await legs.leaseFollowers(this.cluster.followers, (node) => this.loginAt(node), need);
     } catch (error) {
       await this.giveBack(legs);
       throw error;
@@ -216,7 +219,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
       this.#listen(legs.lead.lease.backend);
       const leadOnly = [...this.pins].every((pin) => LEAD_ONLY_PINS.has(pin));
       if (leadOnly) legs.releaseFollowers('reuse');
-      else for (const leg of legs.followers) leg.block = 'leased';
+      else for (const leg of legs.leased) leg.block = 'leased';
       if (this.pins.size === 1 && this.pins.has('sequence value'))
         legs.lead.lease.offer(() => void this.#reclaim(legs));
       return;

@@ -26,7 +26,7 @@ import { FAILED, type StatementEnd } from './statement-end.ts';
 export async function openImplicit(session: SessionState): Promise<WritersBlock> {
   const { block } = session;
   if (block.kind === 'writers') return block;
-  const legs = await session.leaseWriters();
+  const legs = await session.leaseWriters('if up');
   // Its answer comes before the statement's: nobody has to wait for it alone.
   void legs.lead.lease.backend.ask('BEGIN').catch(() => undefined);
   const implicit: WritersBlock = {
@@ -40,6 +40,11 @@ export async function openImplicit(session: SessionState): Promise<WritersBlock>
   };
   session.block = implicit;
   return implicit;
+}
+
+/** A write needs them all: throws, before the lead has run anything, where a follower is down. */
+export function allFollowers(block: WritersBlock): readonly FollowerLeg[] {
+  return block.legs.followers;
 }
 
 /** Starts the followers' transactions; the answers come in front of the next statement's. */
@@ -62,6 +67,7 @@ export async function writeStatement(session: SessionState, statement: Statement
     return writeAlone(session, statement, text);
   const plan = await session.services.planner.plan(session, planned(session, statement));
   const block = await openImplicit(session);
+  allFollowers(block);
   const before = plan.effects === 'hidden' ? statesOf(await block.legs.lead.lease.backend.ask(LOOK)) : undefined;
   const started = performance.now();
   const { result, effect, replay } = await onLead(session, block, plan, statement, text);
@@ -236,7 +242,7 @@ export async function onFollowers(
 export function throwFailures(block: WritersBlock, failures: readonly FollowerFailure[]): void {
   if (failures.length === 0) return;
   const failed = new Set(failures.map(({ label }) => label));
-  const others = [block.legs.lead, ...block.legs.followers]
+  const others = [block.legs.lead, ...block.legs.leased]
     .map(({ node }) => node.label)
     .filter((label) => !failed.has(label));
   throw followerError(
