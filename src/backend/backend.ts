@@ -6,6 +6,7 @@
  * `open` with an empty ledger is idle; who holds the lease of an idle backend is the pool's business.
  */
 import { connect as openSocket, type Socket } from 'node:net';
+import { formatHostPort } from '../config/address.ts';
 import { assert, unreachable } from '../lib/assert.ts';
 import type { CloseReason } from '../lib/close-reason.ts';
 import { Channel } from '../net/channel.ts';
@@ -132,7 +133,7 @@ export class Backend {
   /** As `query`, for a message sequence that ends in exactly one ReadyForQuery. */
   send(message: Buffer, receiver: Receiver): void {
     if (this.#state === 'closed') {
-      receiver.lost(this.#lost ?? unsaid());
+      receiver.lost(this.#lost ?? unsaid(this.address));
       return;
     }
     assert(this.#ledger.length < LEDGER_LIMIT, 'a backend owes too many replies');
@@ -285,6 +286,7 @@ export class Backend {
     if (this.#state === 'closed') return;
     this.#move('closed');
     const lost: Lost = {
+      server: label(this.address),
       reason,
       fatal: this.#fatal,
       fatalFrame: this.#fatalFrame,
@@ -329,8 +331,13 @@ function routedSink(receiver: () => Receiver | undefined, frame: FrameSink['take
   };
 }
 
-function unsaid(): Lost {
-  return { reason: 'server disconnected', fatal: undefined, message: 'the connection is closed' };
+function unsaid(address: Address): Lost {
+  const message = 'the connection is closed';
+  return { server: label(address), reason: 'server disconnected', fatal: undefined, message };
+}
+
+function label({ host, port }: Address): string {
+  return formatHostPort(host, port);
 }
 
 export class ConnectError extends Error {
@@ -375,7 +382,8 @@ export function connectBackend(options: BackendOptions, timeoutMs: number): Prom
     };
     const timer = setTimeout(() => {
       const message = `no answer within ${timeoutMs} ms`;
-      fail({ kind: 'lost', lost: { reason: 'server start-up timed out', fatal: undefined, message } });
+      const server = label(options.address);
+      fail({ kind: 'lost', lost: { server, reason: 'server start-up timed out', fatal: undefined, message } });
     }, timeoutMs);
     backend.onClosed = (lost) => fail({ kind: 'lost', lost });
     socket.once('connect', () => {

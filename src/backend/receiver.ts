@@ -11,6 +11,8 @@ import type { CloseReason } from '../lib/close-reason.ts';
 
 /** The server session is gone; what it had not committed is rolled back by the server. */
 export interface Lost {
+  /** `10.0.0.1:5432`. */
+  readonly server: string;
   readonly reason: CloseReason;
   /** The server's own last word, where it sent one: 57P01 at its shutdown. */
   readonly fatal: ErrorFields | undefined;

@@ -147,7 +147,7 @@ export async function loseBlock(session: SessionState, error: BackendLostError):
   const { block } = session;
   const last = error.lost.fatal;
   const told = new PproxError('server_lost', {
-    message: `the connection to the server was lost: ${error.message}`,
+    message: `the connection to ${error.lost.server} was lost: ${error.message}`,
     detail: last === undefined ? undefined : `${last.severity} ${last.code}: ${last.message}`,
     hint: 'The transaction was rolled back on every writer.',
   });

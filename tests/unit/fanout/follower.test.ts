@@ -11,7 +11,7 @@ const failed = (label: string, fields: Partial<ErrorFields>): FollowerFailure =>
 const lost: FollowerFailure = {
   kind: 'lost',
   label: 'follower c',
-  lost: { reason: 'server too slow', fatal: undefined, message: 'server too slow' },
+  lost: { server: '10.0.0.1:5432', reason: 'server too slow', fatal: undefined, message: 'server too slow' },
 };
 const different: FollowerFailure = {
   kind: 'different',
