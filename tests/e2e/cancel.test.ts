@@ -1,0 +1,228 @@
+/** A cancel request reaches the query that it was meant for, wherever it runs, and nothing else. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Server } from '../../src/embedded/server.ts';
+import type { BackendMessage } from '../support/backend-messages.ts';
+import { sql, withConnection } from '../support/cluster.ts';
+import { cancelRequest, query } from '../support/frontend-messages.ts';
+import { RawClient } from '../support/raw-client.ts';
+import { assertWritersEqual, connectRaw, errorIn, startScene, until } from './scene.ts';
+
+const scene = await startScene({ poolSize: 2, followerLockTimeoutMs: 60_000, followerTimeoutMs: 120_000 });
+const { cluster, proxy } = scene;
+const { w1, w2, replica } = cluster;
+
+async function cancel(client: RawClient): Promise<void> {
+  const key = client.messages.find((message) => message.type === 'BackendKeyData');
+  assert.ok(key?.type === 'BackendKeyData');
+  const request = await RawClient.open(proxy);
+  request.send(cancelRequest(key.pid, key.secret));
+  await request.waitClosed();
+}
+
+async function runs(server: Server, mark: string): Promise<void> {
+  await until(`${server.name} runs it`, async () => {
+    const rows = await sql(
+      server,
+      `SELECT FROM pg_stat_activity WHERE query LIKE '%${mark}%' AND state = 'active' AND pid <> pg_backend_pid()`,
+    );
+    return rows.length > 0;
+  });
+}
+
+/** Sends the query, cancels it once it runs on `server`, and gives the answer. */
+async function cancelled(client: RawClient, text: string, server: Server): Promise<readonly BackendMessage[]> {
+  const from = client.messages.length;
+  const mark = `cancel me ${Math.random()}`;
+  client.send(query(`${text} /* ${mark} */`));
+  await runs(server, mark);
+  const ready = client.readies + 1;
+  await cancel(client);
+  await client.waitReady(ready);
+  return client.messages.slice(from);
+}
+
+const CANCELED = { C: '57014', M: 'canceling statement due to user request' };
+
+function assertCanceled(messages: readonly BackendMessage[], status: string): void {
+  const { C, M } = errorIn(messages);
+  assert.deepEqual({ C, M }, CANCELED);
+  assert.deepEqual(messages.at(-1), { type: 'ReadyForQuery', status });
+}
+
+function values(messages: readonly BackendMessage[]): readonly (string | undefined)[] {
+  return messages.flatMap((message) => (message.type === 'DataRow' ? [message.values[0]?.toString()] : []));
+}
+
+describe('a cancel request ends', () => {
+  test('a read on the reader', async () => {
+    const client = await connectRaw(scene);
+    assertCanceled(await cancelled(client, 'SELECT pg_sleep(60)', replica), 'I');
+    assert.deepEqual(values(await client.query('SELECT 5')), ['5']);
+  });
+
+  test('a statement on the lead, inside a transaction', async () => {
+    const client = await connectRaw(scene);
+    await client.query('BEGIN');
+    assertCanceled(await cancelled(client, 'SELECT pg_sleep(60)', w1), 'E');
+    await client.query('ROLLBACK');
+    assert.deepEqual(values(await client.query('SELECT 6')), ['6']);
+  });
+
+  test('a wait for a lock on a follower, and everything is rolled back', async () => {
+    const client = await connectRaw(scene);
+    await client.query('CREATE TABLE guarded (id int PRIMARY KEY, x int)');
+    await client.query('INSERT INTO guarded VALUES (1, 0)');
+    await withConnection(w2, undefined, async (direct) => {
+      await direct.query('BEGIN; UPDATE guarded SET x = 9');
+      const messages = await cancelled(client, 'UPDATE guarded SET x = 1 WHERE id = 1', w2);
+      const error = errorIn(messages);
+      assert.deepEqual([error['C'], error['M']], ['57014', CANCELED.M]);
+      assert.match(error['D'] ?? '', /^follower .*57014/m);
+      assert.deepEqual(messages.at(-1), { type: 'ReadyForQuery', status: 'I' });
+      await direct.query('ROLLBACK');
+    });
+    for (const writer of [w1, w2]) assert.deepEqual(await sql(writer, 'SELECT x FROM guarded'), [{ x: 0 }]);
+    assert.equal((await client.query('UPDATE guarded SET x = 2')).at(-1)?.type, 'ReadyForQuery');
+    for (const writer of [w1, w2]) assert.deepEqual(await sql(writer, 'SELECT x FROM guarded'), [{ x: 2 }]);
+  });
+
+  test('a wait for a lock on the lead', async () => {
+    const client = await connectRaw(scene);
+    await withConnection(w1, undefined, async (direct) => {
+      await direct.query('BEGIN; UPDATE guarded SET x = 9');
+      assertCanceled(await cancelled(client, 'UPDATE guarded SET x = 1 WHERE id = 1', w1), 'I');
+      await direct.query('ROLLBACK');
+    });
+  });
+
+  test('one query of several in a text, and none of them is kept', async () => {
+    const client = await connectRaw(scene);
+    assertCanceled(await cancelled(client, 'UPDATE guarded SET x = 7; SELECT pg_sleep(60)', w1), 'I');
+    for (const writer of [w1, w2]) assert.deepEqual(await sql(writer, 'SELECT x FROM guarded'), [{ x: 2 }]);
+  });
+});
+
+describe('a cancel request leaves alone', () => {
+  test('the queries of every other client', async () => {
+    const [one, other] = [await connectRaw(scene), await connectRaw(scene)];
+    const mark = 'left in peace';
+    const from = other.messages.length;
+    other.send(query(`SELECT 'done' FROM pg_sleep(1) /* ${mark} */`));
+    await runs(replica, mark);
+    assertCanceled(await cancelled(one, 'SELECT pg_sleep(60)', replica), 'I');
+    await other.waitReady(2);
+    assert.deepEqual(values(other.messages.slice(from)), ['done']);
+  });
+
+  test('the next query of its own client, and whoever has the connection next', async () => {
+    const clients = [await connectRaw(scene), await connectRaw(scene), await connectRaw(scene)];
+    const answers = { done: 0, canceled: 0 };
+    await Promise.all(
+      clients.map(async (client, index) => {
+        for (let round = 0; round < 25; round++) {
+          const from = client.messages.length;
+          const where = (index + round) % 2 === 0 ? '/* pprox: lead */ ' : '';
+          client.send(query(`${where}SELECT 'short' FROM pg_sleep(0.00${round % 5})`));
+          await cancel(client);
+          await client.waitReady(
+            client.readies + (client.messages.slice(from).some(({ type }) => type === 'ReadyForQuery') ? 0 : 1),
+          );
+          const answer = client.messages.slice(from);
+          if (values(answer).length === 1) answers.done++;
+          else if (errorIn(answer)['C'] === '57014') answers.canceled++;
+          // The query that nobody wants to cancel.
+          assert.deepEqual(values(await client.query(`${where}SELECT 'kept' FROM pg_sleep(0.002)`)), ['kept']);
+        }
+      }),
+    );
+    assert.equal(answers.done + answers.canceled, 75);
+  });
+
+  test('a client whose key it does not have', async () => {
+    const client = await connectRaw(scene);
+    const key = client.messages.find((message) => message.type === 'BackendKeyData');
+    assert.ok(key?.type === 'BackendKeyData');
+    const from = client.messages.length;
+    client.send(query("SELECT 'unharmed' FROM pg_sleep(0.3) /* wrong keys */"));
+    await runs(replica, 'wrong keys');
+    for (const [pid, secret] of [
+      [key.pid, Buffer.alloc(4)],
+      [key.pid, Buffer.alloc(0)],
+      [key.pid + 1, key.secret],
+      [0, Buffer.alloc(32)],
+    ] as const) {
+      const request = await RawClient.open(proxy);
+      request.send(cancelRequest(pid, secret));
+      await request.waitClosed();
+      assert.deepEqual(request.messages, []);
+    }
+    await client.waitReady(2);
+    assert.deepEqual(values(client.messages.slice(from)), ['unharmed']);
+  });
+});
+
+describe('a client that vanishes', () => {
+  const idle =
+    "SELECT FROM pg_stat_activity WHERE backend_type = 'client backend' AND datname = 'postgres' AND state <> 'idle' AND pid <> pg_backend_pid()";
+  async function atRest(): Promise<void> {
+    await until('every server is at rest', async () => {
+      const busy = await Promise.all([w1, w2, replica].map((server) => sql(server, idle)));
+      return busy.flat().length === 0;
+    });
+  }
+
+  test('in a transaction leaves no lock on any writer', async () => {
+    const client = await connectRaw(scene);
+    await client.query('BEGIN');
+    await client.query('UPDATE guarded SET x = 50');
+    client.destroy();
+    await atRest();
+    for (const writer of [w1, w2]) {
+      assert.deepEqual(await sql(writer, 'SELECT x FROM guarded FOR UPDATE NOWAIT'), [{ x: 2 }]);
+    }
+  });
+
+  for (const [where, server] of Object.entries({ lead: w1, reader: replica })) {
+    test(`in a query on the ${where} leaves nothing behind the end of the query`, async () => {
+      const client = await connectRaw(scene);
+      const mark = `alone on the ${where}`;
+      if (where === 'lead') await client.query('BEGIN; UPDATE guarded SET x = 60');
+      client.send(query(`SELECT pg_sleep(0.5) /* ${mark} */`));
+      await runs(server, mark);
+      client.destroy();
+      await atRest();
+      assert.deepEqual(await sql(w1, 'SELECT x FROM guarded FOR UPDATE NOWAIT'), [{ x: 2 }]);
+    });
+  }
+
+  test('while a follower waits for a lock leaves the writers equal', async () => {
+    const client = await connectRaw(scene);
+    await withConnection(w2, undefined, async (direct) => {
+      await direct.query('BEGIN; UPDATE guarded SET x = 9');
+      client.send(query('UPDATE guarded SET x = 1 WHERE id = 1 /* waits and vanishes */'));
+      await runs(w2, 'waits and vanishes');
+      client.destroy();
+      await direct.query('ROLLBACK');
+    });
+    await atRest();
+    await assertWritersEqual(cluster);
+  });
+
+  test('with much of a result unread lets the server go', async () => {
+    const client = await connectRaw(scene);
+    const mark = 'read by nobody';
+    client.send(query(`SELECT repeat('x', 10000) FROM generate_series(1, 100000) /* ${mark} */`));
+    await runs(replica, mark);
+    client.destroy();
+    await atRest();
+  });
+
+  test('is not counted among the clients any more', async () => {
+    const before = proxy.proxy.clients;
+    const client = await connectRaw(scene);
+    assert.equal(proxy.proxy.clients, before + 1);
+    client.destroy();
+    await until('it is not counted', () => proxy.proxy.clients === before);
+  });
+});
