@@ -128,12 +128,11 @@ function judge(reports: readonly Report[]): { errors: string[]; warnings: string
       if (mine !== its) warnings.push(`follower ${describe(dsn)} has ${name} = '${mine}', the lead '${its}'`);
     }
   }
-  const identifiers = reports
-    .filter(({ role }) => role !== 'reader')
-    .map(({ found }) => found?.identity.systemIdentifier);
-  if (identifiers.some((id, index) => id !== undefined && identifiers.indexOf(id) !== index)) {
-    errors.push('two writers have the same system identifier: they are one server, or a copy of each other');
-  }
+  const instances = reports.filter(({ role }) => role !== 'reader').flatMap(({ found }) => found?.identity ?? []);
+  const same = instances.some(({ systemIdentifier: id, startedAt }, index) =>
+    instances.slice(0, index).some((other) => other.systemIdentifier === id && other.startedAt === startedAt),
+  );
+  if (same) errors.push('two writers are one and the same server');
   if (relation(reports) === 'unrelated') {
     warnings.push('the reader is no standby of a writer: a session may not read there what it has just written');
   }

@@ -7,13 +7,15 @@ export interface Identity {
   readonly recovery: 'primary' | 'standby';
   /** That a primary writes; a standby's of its last restart point. */
   readonly timeline: number | undefined;
+  /** When this instance started: a copy of a server, on its timeline still, is told from it by that. */
+  readonly startedAt: string | undefined;
   /** server_version_num: 180004. */
   readonly version: number;
   readonly walSegmentBytes: bigint;
 }
 
 const BASE = `pg_is_in_recovery(), current_setting('server_version_num'),
-  pg_size_bytes(current_setting('wal_segment_size')), current_setting('default_transaction_isolation')`;
+  pg_size_bytes(current_setting('wal_segment_size')), current_setting('default_transaction_isolation'), pg_postmaster_start_time()`;
 const FULL = `SELECT ${BASE}, (SELECT system_identifier FROM pg_control_system()),
   CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())
     ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END`;
@@ -24,12 +26,13 @@ const REDUCED = `SELECT ${BASE}, NULL, NULL`;
 export async function identify(backend: Backend): Promise<Identity> {
   let answer = await backend.ask(FULL);
   if (answer.error !== undefined) answer = await backend.ask(REDUCED);
-  const [recovery, version, segment, isolation, system, timeline] = answer.rows[0] ?? [];
+  const [recovery, version, segment, isolation, startedAt, system, timeline] = answer.rows[0] ?? [];
   backend.isolation = isolation === 'serializable' ? 'serializable' : 'weaker';
   return {
     systemIdentifier: system ?? undefined,
     recovery: recovery === 't' ? 'standby' : 'primary',
     timeline: timeline === null || timeline === undefined ? undefined : Number(timeline),
+    startedAt: startedAt ?? undefined,
     version: Number(version ?? 0),
     walSegmentBytes: BigInt(segment ?? 16 * 1024 * 1024),
   };
@@ -48,7 +51,7 @@ export type Relation =
 
 /**
  * A copy of a server keeps its system identifier: where that alone does not say which writer is meant, or the reader is a
- * primary (a standby that was promoted), the timeline has to be the same as well.
+ * primary (a standby that was promoted), the timeline has to be the same as well, and of a primary the instance.
  */
 export function relate(
   reader: Identity | undefined,
@@ -60,11 +63,12 @@ export function relate(
   if (id === undefined) return { kind: 'unrelated' };
   const standby = reader.recovery === 'standby';
   const same = [lead, ...followers].flatMap((writer, index) =>
-    writer?.systemIdentifier === id ? [{ index, timeline: writer.timeline }] : [],
+    writer?.systemIdentifier === id ? [{ index, timeline: writer.timeline, startedAt: writer.startedAt }] : [],
   );
   const found = standby && same.length === 1 ? same : same.filter(({ timeline }) => timeline === reader.timeline);
   const [writer, other] = found;
   if (writer === undefined || other !== undefined) return { kind: 'unrelated' };
+  if (!standby && writer.startedAt !== reader.startedAt) return { kind: 'unrelated' };
   if (writer.index === 0) return { kind: standby ? 'standby of the lead' : 'the lead itself' };
   return { kind: standby ? 'standby of a follower' : 'follower itself', follower: writer.index - 1 };
 }

@@ -6,8 +6,9 @@ function server(
   systemIdentifier: string | undefined,
   recovery: Identity['recovery'] = 'primary',
   timeline = 1,
+  startedAt = '2026-01-01 00:00:00+00',
 ): Identity {
-  return { systemIdentifier, recovery, timeline, version: 180_000, walSegmentBytes: 16n * 1024n * 1024n };
+  return { systemIdentifier, recovery, timeline, startedAt, version: 180_000, walSegmentBytes: 16n * 1024n * 1024n };
 }
 
 describe('a reader', () => {
@@ -32,6 +33,11 @@ describe('a reader', () => {
 
   test('that was promoted has left the lead', () => {
     assert.deepEqual(relate(server('a', 'primary', 2), server('a'), [server('b')]), { kind: 'unrelated' });
+  });
+
+  test('that is a copy of the lead, on its timeline still, is not the lead', () => {
+    const copy = server('a', 'primary', 1, '2026-01-02 00:00:00+00');
+    assert.deepEqual(relate(copy, server('a'), [server('b')]), { kind: 'unrelated' });
   });
 
   test('of writers that are copies of one another belongs to the one on its timeline, if that is clear', () => {
