@@ -1,0 +1,76 @@
+/** What `npm run bench` is asked to do. */
+import { parseArgs } from 'node:util';
+
+export const subjectNames = ['direct', 'pprox', 'pgbouncer', 'pgpool'] as const;
+export type SubjectName = (typeof subjectNames)[number];
+
+export const workloads = ['select-only', 'simple-update'] as const;
+export type Workload = (typeof workloads)[number];
+
+export interface BenchOptions {
+  /** How often everything is measured; the subjects take turns within a round. */
+  readonly rounds: number;
+  /** Of one measurement. */
+  readonly seconds: number;
+  readonly clients: readonly number[];
+  /** Of pgbench: 100,000 accounts each. */
+  readonly scale: number;
+  /** Those that are installed. */
+  readonly subjects: readonly SubjectName[];
+  readonly workloads: readonly Workload[];
+  /** `full`: the servers flush to disk at each commit. */
+  readonly durability: 'full' | 'none';
+}
+
+export const usage = `npm run bench -- [options]
+
+  --rounds N          how often everything is measured (4)
+  --seconds N         length of one measurement (2)
+  --clients N,N       numbers of clients (1,16)
+  --scale N           pgbench's scale, 100,000 accounts each (5)
+  --subjects A,B      of ${subjectNames.join(', ')} (all that are installed)
+  --workloads A,B     of ${workloads.join(', ')} (both)
+  --durability D      full or none: whether the servers flush to disk (none)`;
+
+/** Throws an Error with a message for the user. */
+export function parseOptions(args: readonly string[]): BenchOptions | 'help' {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      rounds: { type: 'string', default: '4' },
+      seconds: { type: 'string', default: '2' },
+      clients: { type: 'string', default: '1,16' },
+      scale: { type: 'string', default: '5' },
+      subjects: { type: 'string', default: subjectNames.join(',') },
+      workloads: { type: 'string', default: workloads.join(',') },
+      durability: { type: 'string', default: 'none' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) return 'help';
+  return {
+    rounds: count('rounds', values.rounds, 100),
+    seconds: count('seconds', values.seconds, 600),
+    clients: values.clients.split(',').map((text) => count('clients', text, 100)),
+    scale: count('scale', values.scale, 1000),
+    subjects: chosen('subjects', values.subjects, subjectNames),
+    workloads: chosen('workloads', values.workloads, workloads),
+    durability: chosen('durability', values.durability, ['full', 'none'] as const)[0] ?? 'none',
+  };
+}
+
+function count(name: string, text: string, most: number): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > most) {
+    throw new Error(`--${name} takes whole numbers from 1 to ${most}, not "${text}"`);
+  }
+  return value;
+}
+
+function chosen<T extends string>(name: string, text: string, known: readonly T[]): readonly T[] {
+  return text.split(',').map((word) => {
+    const found = known.find((one) => one === word.trim());
+    if (found === undefined) throw new Error(`--${name} takes ${known.join(', ')}, not "${word}"`);
+    return found;
+  });
+}
