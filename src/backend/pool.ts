@@ -103,8 +103,7 @@ export class Pool {
     for (const waiter of this.#waiters.splice(0)) {
       waiter.refuse(new PproxError('shutting_down', { message: 'the proxy is shutting down' }));
     }
-    for (const list of this.#idle.values()) for (const { backend } of list) backend.close('shutdown');
-    this.#idle.clear();
+    this.closeIdle('shutdown');
   }
 
   /** Closes every idle backend: what the server was when they connected may no longer hold. */

@@ -268,6 +268,20 @@ describe('a pool', () => {
     held.release('reuse');
     assert.ok(!held.backend.open && !idle.backend.open);
   });
+
+  test('that is closed closes everything that is idle, of every login', async () => {
+    const { pool, backends } = fixture({ size: 6 });
+    const leases: Lease[] = [];
+    for (const login of [alice, alice, alice, bob, bob]) leases.push(await pool.lease(login));
+    for (const lease of leases) lease.release('reuse');
+    assert.equal(pool.idleCount, 5);
+    pool.close();
+    assert.deepEqual(
+      backends.map(({ open }) => open),
+      [false, false, false, false, false],
+    );
+    assert.equal(pool.idleCount, 0);
+  });
 });
 
 test('logins share connections only if they would have started them in the same way', () => {
