@@ -18,6 +18,9 @@ export type ScramState =
 /** A server that asks for more would hold the event loop for its own pleasure; PostgreSQL's default is 4096. */
 const MAX_ITERATIONS = 1_000_000;
 
+/** RFC 3454, table B.1: characters that SASLprep (RFC 4013) maps to nothing. */
+const MAPPED_TO_NOTHING = /\u00ad|\u034f|\u1806|[\u180b-\u180d]|[\u200b-\u200d]|\u2060|[\ufe00-\ufe0f]|\ufeff/gu;
+
 const hmac = (key: Uint8Array, text: string): Buffer => createHmac('sha256', key).update(text).digest();
 const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
 
@@ -42,7 +45,13 @@ export function scramFinal(
   if (salt === undefined || !Number.isInteger(iterations) || iterations < 1 || iterations > MAX_ITERATIONS) {
     throw new ScramError('the server sent no usable salt and iteration count');
   }
-  const salted = pbkdf2Sync(password.normalize('NFKC'), Buffer.from(salt, 'base64'), iterations, 32, 'sha256');
+  const salted = pbkdf2Sync(
+    password.replaceAll(MAPPED_TO_NOTHING, '').normalize('NFKC'),
+    Buffer.from(salt, 'base64'),
+    iterations,
+    32,
+    'sha256',
+  );
   const clientKey = hmac(salted, 'Client Key');
   const withoutProof = `c=biws,r=${nonce}`;
   const authMessage = `${state.clientFirstBare},${serverFirst},${withoutProof}`;

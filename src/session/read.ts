@@ -29,7 +29,9 @@ async function relay(
   } catch (error) {
     if (error instanceof BackendLostError && backend.insideFrame) session.link.end();
     if (error instanceof BackendLostError && forward.forwarded === 'something') {
-      throw new PproxError('read_lost', { message: `the connection to the ${source} was lost: ${error.message}` });
+      throw new PproxError('read_lost', {
+        message: `the connection to the ${source} ${error.lost.server} was lost: ${error.message}`,
+      });
     }
     throw error;
   }
