@@ -1,5 +1,5 @@
 # A day in the life of DBD::Pg. Prints what it saw, a line each: the same from a server and from a proxy in front of it.
-# pg_server_prepare = 0 and values quoted by the driver: placeholders would need the extended protocol.
+# With pg_server_prepare = 0 the driver puts the values into the statement itself.
 use strict;
 use warnings;
 use utf8;
@@ -31,12 +31,15 @@ my @rows = (
     ['', '', 'infinity', '{}', 'f'],
     [undef, undef, undef, undef, undef],
 );
+my $insert = $dbh->prepare('INSERT INTO item (word, bytes, moment, numbers, flag) VALUES (?, ?, ?, ?, ?) RETURNING id');
+$insert->bind_param(2, undef, { pg_type => PG_BYTEA });
 for my $row (@rows) {
-    my ($word, $bytes, $moment, $numbers, $flag) = @$row;
-    my $values = join ', ', $dbh->quote($word), $dbh->quote($bytes, { pg_type => PG_BYTEA }), map { $dbh->quote($_) } $moment, $numbers, $flag;
-    my $sth = $dbh->prepare("INSERT INTO item (word, bytes, moment, numbers, flag) VALUES ($values) RETURNING id");
-    show('inserted', $sth->execute, $sth->fetchrow_array);
+    show('inserted', $insert->execute(@$row), $insert->fetchrow_array);
 }
+$insert->finish;
+my $literal = join ', ', $dbh->quote("it's; \\ ?"), $dbh->quote("\0'", { pg_type => PG_BYTEA });
+show('quoted', $dbh->do("INSERT INTO item (word, bytes) VALUES ($literal)"));
+show('found', $dbh->selectrow_array('SELECT id FROM item WHERE word = ? AND numbers @> ?', undef, $rows[0][0], [1]));
 my $sth = $dbh->prepare('SELECT word, bytes, moment, numbers, flag FROM item ORDER BY id');
 $sth->execute;
 show('columns', $sth->{NAME}, $sth->{pg_type});
