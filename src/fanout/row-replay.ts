@@ -46,6 +46,7 @@ export class RowReplay implements RowTap {
   readonly #failures: FollowerFailure[] = [];
   readonly #settled = new Set<Promise<void>>();
   #sending: Sending;
+  /** Batches that have not been sent, in order. */
   #held: { readonly text: Buffer; readonly expected: Effect }[] = [];
   #heldBytes = 0;
   /** More rows were to wait than memory is for: what is held is not all of them, and must not be sent. */
@@ -97,14 +98,15 @@ export class RowReplay implements RowTap {
   /** Sends the rest and waits for every follower. */
   async finish(): Promise<readonly FollowerFailure[]> {
     this.#send();
-    await Promise.all(this.#settled);
+    // A batch that has settled makes room for one that was held.
+    while (this.#settled.size > 0) await Promise.all(this.#settled);
     return this.#failures;
   }
 
   /** The followers are ready: what was held goes out, and all that comes. */
   release(): void {
     this.#sending = 'at once';
-    for (const { text, expected } of this.#held.splice(0)) this.#dispatch(text, expected);
+    this.#pump();
   }
 
   #send(): void {
@@ -118,15 +120,24 @@ export class RowReplay implements RowTap {
     this.#bytes = 0;
     this.#rows = 0;
     this.#digest = new RowDigest();
-    if (this.#sending === 'at once') {
-      this.#dispatch(text, expected);
+    if (this.#sending === 'when released') {
+      this.#heldBytes += text.length;
+      if (this.#heldBytes > HELD_BYTES) this.overflow = 'yes';
+      if (this.overflow === 'yes') this.#held = [];
+      else this.#held.push({ text, expected });
       return;
     }
-    this.#heldBytes += text.length;
-    if (this.#heldBytes > HELD_BYTES) {
-      this.overflow = 'yes';
-      this.#held = [];
-    } else this.#held.push({ text, expected });
+    this.#held.push({ text, expected });
+    this.#pump();
+    if (this.#settled.size >= OUTSTANDING_LIMIT) this.#source.brake('row replay slow');
+  }
+
+  #pump(): void {
+    while (this.#settled.size < OUTSTANDING_LIMIT) {
+      const batch = this.#held.shift();
+      if (batch === undefined) return;
+      this.#dispatch(batch.text, batch.expected);
+    }
   }
 
   #dispatch(text: Buffer, expected: Effect): void {
@@ -145,10 +156,10 @@ export class RowReplay implements RowTap {
     ).then(() => {
       watchdog.clear();
       this.#settled.delete(sent);
+      this.#pump();
       if (this.#settled.size < OUTSTANDING_LIMIT) this.#source.release('row replay slow');
     });
     this.#settled.add(sent);
-    if (this.#settled.size >= OUTSTANDING_LIMIT) this.#source.brake('row replay slow');
   }
 
   #draw(index: number, value: Buffer | null): void {

@@ -1,6 +1,6 @@
 /** Listening sockets: every address of a configuration, or none. */
-import { chmodSync, unlinkSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { ListenAddress } from '../config/config.ts';
 
 export interface Listener {
@@ -30,10 +30,11 @@ export async function listen(
   };
 }
 
-function open(
+async function open(
   address: ListenAddress,
   onConnection: (socket: Socket) => void,
 ): Promise<{ server: Server; address: ListenAddress }> {
+  if (address.kind === 'unix') await removeStale(address.path);
   return new Promise((resolve, reject) => {
     // A client that has closed its half gets its answers all the same.
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: false }, onConnection);
@@ -49,20 +50,26 @@ function open(
       const port = bound !== null && typeof bound === 'object' ? bound.port : address.port;
       resolve({ server, address: { ...address, port } });
     });
-    if (address.kind === 'unix') {
-      removeStale(address.path);
-      server.listen(address.path);
-    } else server.listen({ port: address.port, ...(address.host === undefined ? {} : { host: address.host }) });
+    if (address.kind === 'unix') server.listen(address.path);
+    else server.listen({ port: address.port, ...(address.host === undefined ? {} : { host: address.host }) });
   });
 }
 
-/** A socket file that nobody listens on was left by a process that was killed; listening would fail on it. */
-function removeStale(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
+/**
+ * A socket that nobody listens on was left by a process that was killed; listening would fail on it. Anything else that
+ * stands there stays, and listening says so.
+ */
+async function removeStale(path: string): Promise<void> {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return;
+  const refused = await new Promise<boolean>((resolve) => {
+    const probe = connect(path);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(false);
+    });
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
+  });
+  if (refused) unlinkSync(path);
 }
 
 function closed(server: Server): Promise<void> {
