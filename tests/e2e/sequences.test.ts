@@ -148,6 +148,25 @@ test('a sequence that is missing on a follower makes the insert fail, with nothi
   await client.query('DROP TABLE torn');
 });
 
+test('a trigger draws the same numbers on every writer, also for rows by the thousand', async () => {
+  const client = await proxy.connect();
+  await client.query(`
+    CREATE TABLE booked (id serial PRIMARY KEY, x text); CREATE TABLE journal (nr serial PRIMARY KEY, booking int);
+    CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN INSERT INTO journal (booking) VALUES (NEW.id); RETURN NEW; END $$;
+    CREATE TRIGGER note AFTER INSERT ON booked FOR EACH ROW EXECUTE FUNCTION note()`);
+  await client.query("INSERT INTO booked (x) VALUES ('a'), ('b')");
+  const { rowCount } = await client.query(
+    "INSERT INTO booked (x) SELECT repeat('x', 10000) FROM generate_series(1, 2500)",
+  );
+  assert.equal(rowCount, 2500);
+  await client.query('BEGIN');
+  await client.query("INSERT INTO booked (x) VALUES ('undone')");
+  await client.query('ROLLBACK');
+  await client.query("INSERT INTO booked (x) VALUES ('c')");
+  await assertWritersEqual(cluster);
+});
+
 async function insertOf(client: pg.Client, text: string): Promise<string> {
   return (await refusal(client.query(text))).code ?? '';
 }
