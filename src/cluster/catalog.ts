@@ -118,10 +118,13 @@ interface Entry {
 
 export class Catalog {
   readonly #entries = new Map<string, Entry>();
+  /** Counts `forget`: what was read before one is not kept after it. */
+  #generation = 0;
 
   /** Everything may have changed. */
   forget(): void {
     this.#entries.clear();
+    this.#generation++;
   }
 
   facts(asker: CatalogAsker): Promise<DatabaseFacts> {
@@ -180,7 +183,9 @@ export class Catalog {
     const known = this.#entries.get(key);
     if (known !== undefined && Date.now() - known.since < TTL_MS) return known.value as T;
     const since = Date.now();
+    const generation = this.#generation;
     const value = await load();
+    if (generation !== this.#generation) return value;
     if (this.#entries.size >= LIMIT) this.#entries.clear();
     this.#entries.set(key, { value, since });
     return value;
