@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Answer } from '../../../src/backend/receiver.ts';
+import { Catalog, type CatalogAsker } from '../../../src/cluster/catalog.ts';
+import { PproxError } from '../../../src/lib/errors.ts';
+
+const READY = 0x49;
+
+/** A lead that knows one thing: whether a constraint of its database may be deferred. */
+class Lead implements CatalogAsker {
+  scope = 'a';
+  caching: CatalogAsker['caching'] = 'allowed';
+  asked = 0;
+  deferrable = 'f';
+  /** Called with each question, before it is answered. */
+  meanwhile: () => void = () => undefined;
+
+  ask(): Promise<Answer> {
+    this.asked++;
+    const rows = [['["f"]', '[]', '["v"]', this.deferrable, '[]']];
+    this.meanwhile();
+    return Promise.resolve({ rows, tags: ['SELECT 1'], error: undefined, status: READY });
+  }
+}
+
+describe('what is known of a catalog', () => {
+  test('is asked once, for each scope', async () => {
+    const [catalog, one, other] = [new Catalog(), new Lead(), Object.assign(new Lead(), { scope: 'b' })];
+    for (const lead of [one, one, other, one]) {
+      assert.deepEqual([...(await catalog.facts(lead)).volatileFunctions], ['f']);
+    }
+    assert.deepEqual([one.asked, other.asked], [1, 1]);
+  });
+
+  test('is asked again after a definition', async () => {
+    const [catalog, lead] = [new Catalog(), new Lead()];
+    assert.equal(await catalog.deferrable(lead), false);
+    lead.deferrable = 't';
+    assert.equal(await catalog.deferrable(lead), false);
+    catalog.forget();
+    assert.equal(await catalog.deferrable(lead), true);
+  });
+
+  test('is not kept where a definition came while it was asked', async () => {
+    const [catalog, lead] = [new Catalog(), new Lead()];
+    lead.meanwhile = () => {
+      lead.deferrable = 't';
+      catalog.forget();
+    };
+    assert.equal(await catalog.deferrable(lead), false);
+    lead.meanwhile = () => undefined;
+    assert.equal(await catalog.deferrable(lead), true);
+  });
+
+  test('is neither used nor kept by a session that sees a catalog of its own', async () => {
+    const [catalog, lead] = [new Catalog(), new Lead()];
+    lead.caching = 'forbidden';
+    lead.deferrable = 't';
+    assert.equal(await catalog.deferrable(lead), true);
+    lead.caching = 'allowed';
+    lead.deferrable = 'f';
+    assert.equal(await catalog.deferrable(lead), false);
+    lead.caching = 'forbidden';
+    lead.deferrable = 't';
+    assert.equal(await catalog.deferrable(lead), true);
+  });
+
+  test('is an error where it cannot be asked, and asked again next time', async () => {
+    const [catalog, lead] = [new Catalog(), new Lead()];
+    const failing: CatalogAsker = {
+      scope: 'a',
+      caching: 'allowed',
+      ask: () =>
+        Promise.resolve({
+          rows: [],
+          tags: [],
+          error: { severity: 'ERROR', code: '42501', message: 'permission denied' },
+          status: READY,
+        }),
+    };
+    await assert.rejects(catalog.facts(failing), (error) => {
+      return error instanceof PproxError && error.sqlstate === '42501' && /permission denied/.test(error.message);
+    });
+    assert.equal(await catalog.deferrable(lead), false);
+  });
+});
