@@ -18,17 +18,18 @@ function program(name, command) {
 /** Returns 0 when every check passed. */
 export function lint(mode = 'check') {
   const code = ['src', 'tests', 'bench', 'scripts', 'bin/pprox'].filter((path) => existsSync(join(root, path)));
+  const linted = code.filter((path) => !path.startsWith('bin'));
   const checks = [
-    ['types', program('typescript', 'tsc'), ['-p', 'tsconfig.json', '--noEmit']],
-    [
-      'lint',
-      program('oxlint', 'oxlint'),
-      ['--type-aware', '--deny-warnings', ...code.filter((path) => !path.startsWith('bin'))],
-    ],
-    ['format', program('@biomejs/biome', 'biome'), ['format', ...(mode === 'fix' ? ['--write'] : []), '.']],
+    { what: 'types', file: program('typescript', 'tsc'), args: ['-p', 'tsconfig.json', '--noEmit'] },
+    { what: 'lint', file: program('oxlint', 'oxlint'), args: ['--type-aware', '--deny-warnings', ...linted] },
+    {
+      what: 'format',
+      file: program('@biomejs/biome', 'biome'),
+      args: ['format', ...(mode === 'fix' ? ['--write'] : []), '.'],
+    },
   ];
   const failed = [];
-  for (const [what, file, args] of checks) {
+  for (const { what, file, args } of checks) {
     const { status } = spawnSync(process.execPath, [file, ...args], { cwd: root, stdio: 'inherit' });
     if (status !== 0) failed.push(what);
   }
