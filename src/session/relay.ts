@@ -174,7 +174,8 @@ export class Relay implements Receiver {
   }
 
   lost(lost: Lost): void {
-    if (this.forwarded === 'something') this.flush();
+    // An error is an answer; rows' descriptions alone are none, and the read may still be asked elsewhere.
+    if (this.forwarded === 'something' || this.#error !== undefined) this.flush();
     this.#reject(new BackendLostError(lost));
   }
 }
