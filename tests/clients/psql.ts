@@ -36,7 +36,8 @@ export function startPsql(target: Address, args: readonly string[], options: Psq
 export function startTerminal(target: Address, args: readonly string[], options: PsqlOptions = {}): Running {
   const own = prepare(target, args, options);
   const command = ['psql', ...own.args].map((arg) => `'${arg.replaceAll("'", "'\\''")}'`).join(' ');
-  return start('script', ['-qec', command, '/dev/null'], { ...own.options, stdin: 'open' });
+  // `exec`: a shell that stays in between would take the Ctrl-C for itself too, and end with its status.
+  return start('script', ['-qec', `exec ${command}`, '/dev/null'], { ...own.options, stdin: 'open' });
 }
 
 /** Rows of a query as tuples, unaligned: for looking at what became of a database. */

@@ -62,7 +62,11 @@ const outsideCopy: readonly Conversation[] = [
 
 const copyIn = query('COPY received FROM STDIN');
 
-/** In a session with a table `received`: bytes during COPY, then what a session of its own sees in the table. */
+/** What a session of its own sees in the table: in a block with a lock, since a reader may be behind what others wrote. */
+const lookAtReceived = (target: Target): Promise<readonly string[]> =>
+  look(target, 'BEGIN', 'LOCK TABLE received', 'SELECT * FROM received ORDER BY v', 'COMMIT');
+
+/** In a session with a table `received`: bytes during COPY, then what has become of the table. */
 function copies(name: string, ...parts: readonly Buffer[]): Conversation {
   return {
     name,
@@ -70,7 +74,7 @@ function copies(name: string, ...parts: readonly Buffer[]): Conversation {
       await prepareTable(client, target);
       client.send(...parts, terminate());
       await client.waitClosed();
-      return look(target, 'SELECT * FROM received ORDER BY v');
+      return lookAtReceived(target);
     },
   };
 }
@@ -119,8 +123,8 @@ function goesAway(name: string, leave: (client: RawClient) => void, before: read
       for (const sql of before) await client.query(sql);
       leave(client);
       await client.waitClosed();
-      // A lock on the table is granted only once the session that wrote to it is gone.
-      return look(target, 'BEGIN', 'LOCK TABLE received', 'SELECT * FROM received ORDER BY v', 'COMMIT');
+      // The lock is granted only once the session that wrote to it is gone.
+      return lookAtReceived(target);
     },
   };
 }
