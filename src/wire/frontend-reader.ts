@@ -84,10 +84,10 @@ export class FrontendReader {
 
   /** The next message, or undefined until more is fed. Throws FrontendStreamError. */
   next(): FrontendMessage | undefined {
-    if (this.#copyRemaining > 0) {
+    while (this.#copyRemaining > 0) {
+      if (this.#buffered === 0) return undefined;
       // The rest of a CopyData frame whose COPY has ended: dropped, as a server does.
       this.#takeCopy();
-      if (this.#copyRemaining > 0) return undefined;
     }
     if (this.#buffered < HEADER_BYTES) {
       this.#checkTag();

@@ -87,6 +87,17 @@ describe('the frontend reader', () => {
     assert.equal(reader.next()?.tag, 'Q'.charCodeAt(0));
   });
 
+  test('drops that rest also where it came in several chunks before anybody asked', () => {
+    const reader = new FrontendReader(LIMIT);
+    const data = copyData(Buffer.alloc(500));
+    reader.feed(data.subarray(0, 100));
+    assert.ok(reader.nextCopyPart() !== undefined);
+    reader.feed(data.subarray(100, 200));
+    reader.feed(data.subarray(200, 300));
+    reader.feed(Buffer.concat([data.subarray(300), query('SELECT 1')]));
+    assert.equal(reader.next()?.tag, 'Q'.charCodeAt(0));
+  });
+
   test('takes CopyFail inside COPY for the message it is', () => {
     const reader = new FrontendReader(LIMIT);
     reader.feed(Buffer.concat([copyData('1\n'), copyFail('changed my mind')]));
