@@ -16,6 +16,7 @@ import { FrameError, FrameScanner, type FrameSink, Watch, type WatchTable } from
 import { encodeCancelRequest, encodeQuery, encodeStartup, ProtocolVersion, TERMINATE } from '../wire/frontend.ts';
 import { ShortMessage } from '../wire/reader.ts';
 import { BackendTag, TransactionStatus } from '../wire/tags.ts';
+import { PreparedNames } from './prepared.ts';
 import { Handshake, type HandshakeFailure, type HandshakeResult } from './handshake.ts';
 import { type Answer, Collector, type Lost, type Receiver } from './receiver.ts';
 
@@ -65,6 +66,7 @@ export class Backend {
   /** ReadyForQuery's, of the last completed reply. */
   status: number = TransactionStatus.Idle;
   readonly createdAt = Date.now();
+  readonly prepared = new PreparedNames();
   /** Of transactions that do not say it themselves, as the connection began: default_transaction_isolation. */
   isolation: 'serializable' | 'weaker' | 'unknown' = 'unknown';
   /** Set by the lease's holder while it is pinned to this backend; else what arrives between queries is dropped. */
@@ -127,6 +129,8 @@ export class Backend {
 
   /** Queues a query; `receiver` gets its reply. On a closed backend the receiver is told at once. */
   query(text: string | Buffer, receiver: Receiver): void {
+    // "The next simple Query message also destroys the unnamed statement" (manual, "Extended Query").
+    this.prepared.unnamed = undefined;
     this.send(encodeQuery(text), receiver);
   }
 

@@ -30,6 +30,7 @@ export interface Settings {
   readonly maxClients: number;
   /** Connections to one server, all databases and users together. */
   readonly poolSize: number;
+  readonly preparedStatements: number;
   /** Sessions waiting for a connection to one server; one more gets 53300. */
   readonly poolQueue: number;
   /** A session that waited this long for a connection gets 53300. */

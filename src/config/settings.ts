@@ -27,6 +27,14 @@ export const settings = {
     doc: "Connections to one server, all databases and users together. Less than half of PostgreSQL's own max_connections of 100, so that a second pprox process and an administrator still get in.",
     reloadable: true,
   }),
+  preparedStatements: count({
+    variable: 'PPROX_PREPARED_STATEMENTS',
+    default: 200,
+    min: 1,
+    max: 100_000,
+    doc: 'Prepared statements kept on one server connection; the least recently used one makes room. Clients that prepare the same statement share it. Each costs its server some tens of kilobytes for a plan.',
+    reloadable: true,
+  }),
   poolQueue: count({
     variable: 'PPROX_POOL_QUEUE',
     default: 1_000,

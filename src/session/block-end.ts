@@ -36,7 +36,7 @@ export async function leaveBlock(session: SessionState, block: WritersBlock): Pr
 export async function commitBlock(
   session: SessionState,
   block: WritersBlock,
-  options: { chain: boolean; completion: Buffer | 'COMMIT' | 'answered' },
+  options: { chain: boolean; completion: Buffer | 'COMMIT' | 'answered'; refusal?: 'alone' | 'completed first' },
 ): Promise<void> {
   const { link, cluster, services } = session;
   const { positionSource } = cluster;
@@ -62,6 +62,7 @@ export async function commitBlock(
       session.noteParameters(block.legs.lead.lease.backend);
       break;
     case 'refused by lead':
+      if (options.refusal === 'completed first' && Buffer.isBuffer(options.completion)) link.send(options.completion);
       for (const frame of outcome.frames) link.send(frame);
       break;
     default:

@@ -20,6 +20,7 @@ import { FrontendTag } from '../wire/tags.ts';
 import type { Node } from '../cluster/node.ts';
 import { Relay, type RelayResult } from './relay.ts';
 import type { FollowerLeg } from './legs.ts';
+import type { Request } from './request.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
 import { beginFollowers, followerDeadline, keep, openImplicit, throwFailures } from './write.ts';
@@ -37,10 +38,12 @@ interface Copier {
 export async function copyIn(
   session: SessionState,
   statement: Statement,
-  text: Buffer,
+  request: Request,
   route: 'lead' | 'writers',
   company: 'one' | 'many',
 ): Promise<StatementEnd> {
+  const { text } = request;
+  request.say();
   if (route === 'lead' && session.block.kind === 'none' && company === 'one') {
     const legs = await session.leaseLead();
     try {

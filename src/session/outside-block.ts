@@ -6,6 +6,7 @@ import type { Statement } from '../sql/statement.ts';
 import { decodeCommandTag } from '../wire/backend.ts';
 import type { FollowerLeg } from './legs.ts';
 import { Relay } from './relay.ts';
+import type { Request } from './request.ts';
 import type { SessionState } from './state.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
 import { onFollowers } from './write.ts';
@@ -14,7 +15,11 @@ import { onFollowers } from './write.ts';
  * What PostgreSQL does not allow in a transaction block runs on the lead, then on each follower. It cannot be undone:
  * a failure behind the lead says where it ran and where not.
  */
-export async function outsideBlock(session: SessionState, statement: Statement, text: Buffer): Promise<StatementEnd> {
+export async function outsideBlock(
+  session: SessionState,
+  statement: Statement,
+  request: Request,
+): Promise<StatementEnd> {
   const legs = await session.leaseWriters();
   const { backend } = legs.lead.lease;
   // To PostgreSQL our idle connections are users like any other, of the database or of the template.
@@ -23,8 +28,10 @@ export async function outsideBlock(session: SessionState, statement: Statement, 
   let ran: 'not everywhere' | 'everywhere' = 'not everywhere';
   try {
     const started = performance.now();
-    const relay = new Relay(session.link, backend, { completion: 'hold' });
-    backend.query(text, relay);
+    await request.prepare(backend);
+    const { message, replies } = request.encode(backend);
+    const relay = new Relay(session.link, backend, { completion: 'hold', replies });
+    backend.send(message, relay);
     const result = await session.cancellable(backend, relay.result);
     session.noteParameters(backend);
     if (result.error !== undefined) return FAILED;
@@ -34,7 +41,7 @@ export async function outsideBlock(session: SessionState, statement: Statement, 
     const failures = await onFollowers(
       session,
       legs.followers,
-      text,
+      (node) => request.encodeFor(node, request.text),
       { tag, rows: undefined },
       performance.now() - started,
     );

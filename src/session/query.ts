@@ -15,7 +15,8 @@ import { copyIn } from './copy-in.ts';
 import { discard } from './discard.ts';
 import { control, noteIsolation } from './control.ts';
 import { readAnywhere, readOnLead, readWhole } from './read.ts';
-import { errorFrame, failedBlock } from './reply.ts';
+import { errorFrame, failedBlock, ServerError } from './reply.ts';
+import { type Request, SimpleRequest } from './request.ts';
 import { resolveRoute } from './route.ts';
 import type { StatementEnd } from './statement-end.ts';
 import type { SessionState } from './state.ts';
@@ -45,7 +46,7 @@ async function statements(session: SessionState, text: Buffer): Promise<void> {
     return undefined;
   }
   const many = all.length > 1;
-  if (many && (await readWhole(session, text, all))) return undefined;
+  if (many && (await readWhole(session, new SimpleRequest(text, text.length), all))) return undefined;
   let held: Buffer | undefined;
   let counted = 0;
   for (const statement of all) {
@@ -57,8 +58,14 @@ async function statements(session: SessionState, text: Buffer): Promise<void> {
       counted = start;
     }
     const end = many
-      ? await runStatement(session, rebase(statement), text.subarray(start, stop), 'many', analysis.hint)
-      : await runStatement(session, statement, text, 'one', analysis.hint);
+      ? await runStatement(
+          session,
+          rebase(statement),
+          new SimpleRequest(text.subarray(start, stop), stop - start),
+          'many',
+          analysis.hint,
+        )
+      : await runStatement(session, statement, new SimpleRequest(text, stop), 'one', analysis.hint);
     if (end.kind === 'failed') {
       await endImplicit(session, 'rollback');
       return undefined;
@@ -72,7 +79,7 @@ async function statements(session: SessionState, text: Buffer): Promise<void> {
 }
 
 /** In this thread where it is quick, in one of its own where it is not. */
-async function analyse(session: SessionState, text: Buffer): Promise<Analysis> {
+export async function analyse(session: SessionState, text: Buffer): Promise<Analysis> {
   const { analyser, largeAnalyser } = session.services;
   const analysis = analyser.analyse(text, session.lexis);
   const large = analysis.kind === 'unreadable' && analysis.why === 'size';
@@ -96,50 +103,63 @@ function rebase(statement: Statement): Statement {
   return { ...statement, span: { start: 0, end: end - start }, nondeterminism };
 }
 
-async function endImplicit(session: SessionState, how: 'commit' | 'rollback', held?: Buffer): Promise<void> {
+/**
+ * Ends the transaction that the client did not begin, where there is one. `held`: its last completion. `completed first`:
+ * where the lead refuses to commit, the completion comes in front of the error, as behind an Execute.
+ */
+export async function endImplicit(
+  session: SessionState,
+  how: 'commit' | 'rollback',
+  held?: Buffer,
+  refusal: 'alone' | 'completed first' = 'alone',
+): Promise<void> {
   const block = session.block;
   if (block.kind !== 'writers' || block.mode !== 'implicit') {
     if (held !== undefined) session.link.send(held);
     return;
   }
   if (how === 'rollback') await rollbackBlock(session, block);
-  else await commitBlock(session, block, { chain: false, completion: held ?? 'answered' });
+  else await commitBlock(session, block, { chain: false, completion: held ?? 'answered', refusal });
 }
 
-async function runStatement(
+/** Runs one statement of either protocol. Throws PproxError, ServerError and BackendLostError, for `report`. */
+export async function runStatement(
   session: SessionState,
   statement: Statement,
-  text: Buffer,
+  request: Request,
   company: 'one' | 'many',
   hint: 'reader' | 'lead' | undefined,
 ): Promise<StatementEnd> {
   const { command } = statement;
-  if (command.kind === 'transaction') return control(session, statement, text, company);
+  if (command.kind === 'transaction') {
+    request.say();
+    return control(session, statement, request.text, company);
+  }
   if (session.block.kind === 'lost') throw failedBlock();
   const failed = session.status === TransactionStatus.Failed;
   // In a failed block the lead says what PostgreSQL says; nothing else needs to know.
-  if (failed) return readOnLead(session, statement, text);
+  if (failed) return readOnLead(session, statement, request);
   // Several statements in one text are one transaction, whatever they are.
   if (company === 'many' && session.block.kind === 'none') await openImplicit(session);
   if (command.kind === 'set transaction') noteIsolation(session, command.modes);
   const route = await resolveRoute(session, statement, hint);
   if (session.block.kind === 'pending' || session.block.kind === 'reader')
-    return readAnywhere(session, statement, text, route);
-  if (command.kind === 'discard') return discard(session, statement, text);
+    return readAnywhere(session, statement, request, route);
+  if (command.kind === 'discard') return discard(session, statement, request);
   switch (route) {
     case 'reader':
-      return readAnywhere(session, statement, text, route);
+      return readAnywhere(session, statement, request, route);
     case 'lead':
       if (command.kind === 'copy in' && command.source === 'stdin')
-        return copyIn(session, statement, text, 'lead', company);
-      return readOnLead(session, statement, text);
+        return copyIn(session, statement, request, 'lead', company);
+      return readOnLead(session, statement, request);
     case 'writers':
       if (statement.block === 'forbidden' && session.block.kind === 'none' && company === 'one') {
-        return outsideBlock(session, statement, text);
+        return outsideBlock(session, statement, request);
       }
       if (command.kind === 'copy in' && command.source === 'stdin')
-        return copyIn(session, statement, text, 'writers', company);
-      return writeStatement(session, statement, text);
+        return copyIn(session, statement, request, 'writers', company);
+      return writeStatement(session, statement, request);
     default:
       return unreachable(route);
   }
@@ -147,6 +167,11 @@ async function runStatement(
 
 /** An error becomes an ErrorResponse and, in a block, the failed block that PostgreSQL would leave. */
 export async function report(session: SessionState, error: unknown): Promise<void> {
+  if (error instanceof ServerError) {
+    await abortBlock(session);
+    session.link.send(error.frame);
+    return;
+  }
   const told = error instanceof BackendLostError ? await loseBlock(session, error) : error;
   if (!(told instanceof PproxError)) throw told;
   session.fail(told);
@@ -158,7 +183,7 @@ export async function report(session: SessionState, error: unknown): Promise<voi
  * A text that pprox cannot read is never run: the lead parses it, which gives PostgreSQL's own syntax error where it is
  * one. What the lead could read and pprox could not is refused.
  */
-async function unreadable(session: SessionState, text: Buffer, why: Unreadable): Promise<void> {
+export async function unreadable(session: SessionState, text: Buffer, why: Unreadable): Promise<void> {
   if (session.block.kind === 'lost') throw failedBlock();
   const block = session.block;
   const legs = block.kind === 'writers' ? block.legs : await session.leaseLead();

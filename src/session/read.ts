@@ -5,6 +5,7 @@ import { BackendLostError } from '../backend/receiver.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Route, Statement } from '../sql/statement.ts';
 import { READ_ONLY, READER_REFUSALS, Relay, type RelayResult } from './relay.ts';
+import type { Request } from './request.ts';
 import { resolveRoute } from './route.ts';
 import type { SessionState } from './state.ts';
 import { DONE, FAILED, type StatementEnd } from './statement-end.ts';
@@ -14,14 +15,17 @@ import { writeStatement } from './write.ts';
 async function relay(
   session: SessionState,
   backend: Backend,
-  text: Buffer,
+  request: Request,
   source: 'lead' | 'reader',
 ): Promise<{ relay: Relay; result: RelayResult }> {
+  await request.prepare(backend);
+  const { message, replies } = request.encode(backend);
   const forward = new Relay(session.link, backend, {
     completion: 'forward',
     refusals: source === 'reader' && session.block.kind === 'none' ? 'withhold' : undefined,
+    replies,
   });
-  backend.query(text, forward);
+  backend.send(message, forward);
   try {
     const result = await session.cancellable(backend, forward.result);
     if (source === 'lead') session.noteParameters(backend);
@@ -73,27 +77,27 @@ async function leaseReader(session: SessionState): Promise<Lease | undefined> {
 export async function readAnywhere(
   session: SessionState,
   statement: Statement,
-  text: Buffer,
+  request: Request,
   route: Route,
 ): Promise<StatementEnd> {
   const { block } = session;
-  if (block.kind === 'writers') return readOnLead(session, statement, text);
+  if (block.kind === 'writers') return readOnLead(session, statement, request);
   if (block.kind === 'pending') {
     await place(session, block.begin, route);
     return session.block.kind === 'reader'
-      ? readAnywhere(session, statement, text, route)
-      : readOnLead(session, statement, text);
+      ? readAnywhere(session, statement, request, route)
+      : readOnLead(session, statement, request);
   }
   if (block.kind === 'reader') {
-    const { result } = await relay(session, block.lease.backend, text, 'reader');
+    const { result } = await relay(session, block.lease.backend, request, 'reader');
     block.status = result.status;
     return result.error === undefined ? DONE : FAILED;
   }
   const lease = await leaseReader(session);
-  if (lease === undefined) return readOnLead(session, statement, text);
+  if (lease === undefined) return readOnLead(session, statement, request);
   let refusal: string;
   try {
-    const { result, relay: forward } = await relay(session, lease.backend, text, 'reader');
+    const { result, relay: forward } = await relay(session, lease.backend, request, 'reader');
     await session.settle(lease.backend);
     if (result.error === undefined) return DONE;
     if (!READER_REFUSALS.has(result.error.code) || forward.forwarded === 'something') return FAILED;
@@ -102,17 +106,17 @@ export async function readAnywhere(
     // Nothing has reached the client, and a read may be asked twice.
     if (!(error instanceof BackendLostError) || session.services.settings.readerFailure === 'error') throw error;
     session.log.warn('read on lead', { reason: error.message });
-    return await readOnLead(session, statement, text);
+    return await readOnLead(session, statement, request);
   } finally {
     lease.release('reuse');
   }
   if (refusal !== READ_ONLY) {
     session.log.debug('read on lead', { reason: 'the reader refused', sqlstate: refusal });
-    return readOnLead(session, statement, text);
+    return readOnLead(session, statement, request);
   }
   session.log.info('a read turned out to write', { node: statement.node });
   session.pins.add('volatile function');
-  return writeStatement(session, statement, text);
+  return writeStatement(session, statement, request);
 }
 
 /** The first statement of a read-only block decides where the block is. */
@@ -145,25 +149,25 @@ export async function openPending(session: SessionState, begin: Buffer): Promise
 }
 
 /** On the lead: in the block where there is one, else on its own. */
-export async function readOnLead(session: SessionState, statement: Statement, text: Buffer): Promise<StatementEnd> {
+export async function readOnLead(session: SessionState, statement: Statement, request: Request): Promise<StatementEnd> {
   const { block } = session;
   if (block.kind === 'writers') {
     const { backend } = block.legs.lead.lease;
-    const { result } = await relay(session, backend, text, 'lead');
+    const { result } = await relay(session, backend, request, 'lead');
     block.status = result.status;
     if (result.error === undefined) await keep(session, statement);
     return result.error === undefined ? DONE : FAILED;
   }
   if (block.kind === 'reader') {
     // A failed read-only block: its own server says so.
-    const { result } = await relay(session, block.lease.backend, text, 'reader');
+    const { result } = await relay(session, block.lease.backend, request, 'reader');
     block.status = result.status;
     return result.error === undefined ? DONE : FAILED;
   }
   const legs = await session.leaseLead();
   const { backend } = legs.lead.lease;
   try {
-    const { result } = await relay(session, backend, text, 'lead');
+    const { result } = await relay(session, backend, request, 'lead');
     if (result.error === undefined) await keep(session, statement);
     return result.error === undefined ? DONE : FAILED;
   } finally {
@@ -192,7 +196,7 @@ async function keep(session: SessionState, statement: Statement): Promise<void> 
 /** Several statements that are all reads, in no block: one query on the reader, as PostgreSQL would run it. */
 export async function readWhole(
   session: SessionState,
-  text: Buffer,
+  request: Request,
   statements: readonly Statement[],
 ): Promise<boolean> {
   if (session.block.kind !== 'none' || session.pinsReads) return false;
@@ -201,6 +205,6 @@ export async function readWhole(
   for (const statement of statements) {
     if (statement.route !== 'reader' || (await resolveRoute(session, statement, undefined)) !== 'reader') return false;
   }
-  await readAnywhere(session, first, text, 'reader');
+  await readAnywhere(session, first, request, 'reader');
   return true;
 }

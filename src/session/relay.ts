@@ -4,12 +4,13 @@
  */
 import type { Backend } from '../backend/backend.ts';
 import { BackendLostError, type Lost, type Receiver } from '../backend/receiver.ts';
-import { assert } from '../lib/assert.ts';
+import { assert, unreachable } from '../lib/assert.ts';
 import type { RowDigest } from '../fanout/row-digest.ts';
 import { decodeErrorFields, type ErrorFields, shiftPosition } from '../wire/error-fields.ts';
 import { Watch, type WatchTable, watchTable } from '../wire/frame-scan.ts';
 import { BackendTag } from '../wire/tags.ts';
 import type { ClientLink } from './client-link.ts';
+import type { ReplyScript } from './reply-script.ts';
 
 export interface RelayResult {
   /** ReadyForQuery's transaction status. */
@@ -28,6 +29,8 @@ export interface RelayOptions {
   /** `withhold`: one of READER_REFUSALS as the first word of the reply is not forwarded: the statement runs elsewhere. */
   readonly refusals?: 'withhold' | undefined;
   readonly digest?: RowDigest | undefined;
+  /** Of an extended query: what becomes of the answers to its messages. */
+  readonly replies?: ReplyScript | undefined;
   /** Told when the server asks for COPY data; its CopyInResponse is handed over, not forwarded. */
   readonly onCopyIn?: ((frame: Buffer) => void) | undefined;
 }
@@ -59,6 +62,24 @@ const DIGESTING: WatchTable = watchTable({
   [BackendTag.DataRow]: Watch.tap,
 });
 
+/** Answers to messages of the extended query protocol that come one for one. */
+const SCRIPTED: ReadonlySet<number> = new Set<number>([
+  BackendTag.ParseComplete,
+  BackendTag.BindComplete,
+  BackendTag.CloseComplete,
+  BackendTag.ParameterDescription,
+  BackendTag.RowDescription,
+  BackendTag.NoData,
+]);
+
+/** `watch`, for a reply with a script. */
+export function scripted(watch: WatchTable): WatchTable {
+  return watch.map((entry, tag) => (SCRIPTED.has(tag) ? Watch.take : entry));
+}
+
+const EXTENDED = { plain: scripted(PLAIN), holding: scripted(HOLDING), digesting: scripted(DIGESTING) } as const;
+const SIMPLE = { plain: PLAIN, holding: HOLDING, digesting: DIGESTING } as const;
+
 export class Relay implements Receiver {
   readonly watch: WatchTable;
   readonly result: Promise<RelayResult>;
@@ -77,12 +98,19 @@ export class Relay implements Receiver {
   #chunk: Buffer | undefined;
   #start = 0;
   #end = 0;
+  /** `preamble`: nothing has come yet but answers to Parse, Bind, Describe and Close. */
+  #stage: 'preamble' | 'rows';
+  /** Such answers, of chunks before the one in hand, while the statement may still run elsewhere. */
+  #early: Buffer[] = [];
 
   constructor(client: ClientLink, source: Backend, options: RelayOptions) {
     this.#client = client;
     this.#source = source;
     this.#options = options;
-    this.watch = options.digest !== undefined ? DIGESTING : options.completion === 'hold' ? HOLDING : PLAIN;
+    this.#stage = options.replies === undefined ? 'rows' : 'preamble';
+    const tables = options.replies === undefined ? SIMPLE : EXTENDED;
+    if (options.digest !== undefined) this.watch = tables.digesting;
+    else this.watch = options.completion === 'hold' ? tables.holding : tables.plain;
     this.result = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -91,6 +119,21 @@ export class Relay implements Receiver {
   }
 
   run(chunk: Buffer, start: number, end: number): void {
+    if (this.#stage === 'preamble') this.#leavePreamble();
+    this.#pass(chunk, start, end);
+  }
+
+  /** The first of the reply that is no answer to a mere preparation: what was kept back until now goes out. */
+  #leavePreamble(): void {
+    this.#stage = 'rows';
+    this.#say();
+  }
+
+  #say(): void {
+    for (const frame of this.#options.replies?.sayings() ?? []) this.#pass(frame, 0, frame.length);
+  }
+
+  #pass(chunk: Buffer, start: number, end: number): void {
     if (this.#held !== undefined) {
       // What the server tells behind the completion stays behind it.
       this.#held = Buffer.concat([this.#held, chunk.subarray(start, end)]);
@@ -100,7 +143,7 @@ export class Relay implements Receiver {
       this.#end = end;
       return;
     }
-    this.flush();
+    this.#emit();
     this.#chunk = chunk;
     this.#start = start;
     this.#end = end;
@@ -111,12 +154,17 @@ export class Relay implements Receiver {
   }
 
   take(tag: number, chunk: Buffer, start: number, end: number): void {
+    if (this.#options.replies !== undefined && SCRIPTED.has(tag)) {
+      this.#answer(this.#options.replies, chunk, start, end);
+      return;
+    }
     switch (tag) {
       case BackendTag.CommandComplete:
       case BackendTag.EmptyQueryResponse:
         if (this.#options.completion === 'forward') break;
         assert(this.#held === undefined, 'a held reply is of one statement');
-        this.flush();
+        if (this.#stage === 'preamble') this.#leavePreamble();
+        this.#emit();
         this.#held = Buffer.from(chunk.subarray(start, end));
         return;
       case BackendTag.ParameterStatus:
@@ -125,7 +173,7 @@ export class Relay implements Receiver {
         this.#client.defer(Buffer.from(chunk.subarray(start, end)));
         return;
       case BackendTag.CopyInResponse:
-        this.flush();
+        this.#emit();
         this.#options.onCopyIn?.(Buffer.from(chunk.subarray(start, end)));
         return;
       case BackendTag.ErrorResponse:
@@ -139,7 +187,8 @@ export class Relay implements Receiver {
           READER_REFUSALS.has(this.#error.code) &&
           this.forwarded === 'nothing'
         ) {
-          this.#chunk = undefined; // at most a RowDescription
+          this.#chunk = undefined; // answers to preparations, at most a RowDescription
+          this.#early = [];
           return;
         }
         if (this.#client.errorOffset > 0) {
@@ -159,23 +208,71 @@ export class Relay implements Receiver {
     this.#voice = 'withheld';
   }
 
+  #answer(replies: ReplyScript, chunk: Buffer, start: number, end: number): void {
+    this.#say();
+    const fate = replies.next();
+    assert(fate !== undefined, 'an answer to a message of ours');
+    switch (fate.kind) {
+      case 'forward':
+        this.#pass(chunk, start, end);
+        fate.then?.();
+        break;
+      case 'forward portal':
+        this.describePortal(chunk, start, end);
+        break;
+      case 'keep':
+        fate.then(Buffer.from(chunk.subarray(start, end)));
+        if (fate.for === 'both') this.#pass(chunk, start, end);
+        break;
+      case 'swallow':
+        break;
+      default:
+        unreachable(fate);
+    }
+    this.#say();
+  }
+
+  /** The description of a portal's rows: RowDescription or NoData. */
+  protected describePortal(chunk: Buffer, start: number, end: number): void {
+    this.#pass(chunk, start, end);
+  }
+
+  /** As `run`, for an answer to a preparation. */
+  protected pass(frame: Buffer): void {
+    this.#pass(frame, 0, frame.length);
+  }
+
   flush(): void {
+    // While nothing but preparations is answered, the statement may still run elsewhere.
+    if (this.#stage === 'preamble' && this.#options.refusals === 'withhold') return;
+    this.#emit();
+  }
+
+  #emit(): void {
     const chunk = this.#chunk;
     if (chunk === undefined) return;
     this.#chunk = undefined;
+    if (this.#stage === 'preamble' && this.#options.refusals === 'withhold') {
+      this.#early.push(chunk.subarray(this.#start, this.#end));
+      return;
+    }
+    for (const frame of this.#early.splice(0)) this.#client.send(frame);
     this.forwarded = 'something';
     const whole = this.#start === 0 && this.#end === chunk.length;
     this.#client.sendFrom(this.#source.channel, whole ? chunk : chunk.subarray(this.#start, this.#end));
   }
 
   ready(status: number): void {
-    this.flush();
+    if (this.#error === undefined) this.#leavePreamble();
+    else this.#stage = 'rows';
+    this.#emit();
+    for (const frame of this.#early.splice(0)) this.#client.send(frame);
     this.#resolve({ status, error: this.#error, held: this.#held, withheld: this.#withheld });
   }
 
   lost(lost: Lost): void {
     // An error is an answer; rows' descriptions alone are none, and the read may still be asked elsewhere.
-    if (this.forwarded === 'something' || this.#error !== undefined) this.flush();
+    if (this.forwarded === 'something' || this.#error !== undefined) this.#emit();
     this.#reject(new BackendLostError(lost));
   }
 }

@@ -13,6 +13,17 @@ export function errorFrame(error: PproxError, severity: Severity = 'ERROR'): Buf
   });
 }
 
+/** A server has refused something that the client will be told of as if it had asked for it itself. */
+export class ServerError extends Error {
+  override readonly name = 'ServerError';
+  /** The ErrorResponse, as it came. */
+  readonly frame: Buffer;
+  constructor(frame: Buffer) {
+    super('a server refused a statement');
+    this.frame = frame;
+  }
+}
+
 /** PostgreSQL's wording for statements in a failed block. */
 export function failedBlock(): PproxError {
   return new PproxError('failed_transaction', {

@@ -9,7 +9,9 @@ import { MessageReader } from '../wire/reader.ts';
 import { BackendTag, HEADER_BYTES } from '../wire/tags.ts';
 import { MessageWriter } from '../wire/writer.ts';
 import type { ClientLink } from './client-link.ts';
-import { Relay } from './relay.ts';
+import { Relay, scripted } from './relay.ts';
+import type { ReplyScript } from './reply-script.ts';
+import { NO_DATA } from '../wire/extended.ts';
 
 const ROWS: WatchTable = watchTable({
   [BackendTag.RowDescription]: Watch.take,
@@ -20,28 +22,43 @@ const ROWS: WatchTable = watchTable({
   [BackendTag.NotificationResponse]: Watch.take,
 });
 
+const EXTENDED_ROWS: WatchTable = scripted(ROWS);
+
 /** Bytes of a RowDescription field behind its name. */
 const FIELD_BYTES = 18;
 
 export class RowRelay extends Relay {
-  override readonly watch: WatchTable = ROWS;
+  override readonly watch: WatchTable;
   readonly #tap: RowTap;
   readonly #own: number;
   readonly #client: 'rows' | 'no rows';
+  readonly #protocol: 'simple' | 'extended';
 
-  /** `own`: how many columns at the end of each row are ours. */
-  constructor(client: ClientLink, source: Backend, tap: RowTap, own: number, rows: 'rows' | 'no rows') {
-    super(client, source, { completion: 'hold' });
+  /** `own`: how many columns at the end of each row are ours. `replies`: of an extended query. */
+  constructor(
+    client: ClientLink,
+    source: Backend,
+    tap: RowTap,
+    { own, client: rows }: { readonly own: number; readonly client: 'rows' | 'no rows' },
+    replies: ReplyScript | undefined,
+  ) {
+    super(client, source, { completion: 'hold', replies });
+    this.#protocol = replies === undefined ? 'simple' : 'extended';
+    this.watch = replies === undefined ? ROWS : EXTENDED_ROWS;
     this.#tap = tap;
     this.#own = own;
     this.#client = rows;
   }
 
   override take(tag: number, chunk: Buffer, start: number, end: number): void {
-    if (tag === BackendTag.RowDescription) {
+    if (tag === BackendTag.RowDescription && this.#protocol === 'simple') {
       if (this.#client === 'rows') this.#forward(this.#description(chunk, start, end));
     } else if (tag === BackendTag.DataRow) this.#row(chunk, start, end);
     else super.take(tag, chunk, start, end);
+  }
+
+  protected override describePortal(chunk: Buffer, start: number, end: number): void {
+    this.pass(this.#client === 'rows' ? this.#description(chunk, start, end) : NO_DATA);
   }
 
   #forward(frame: Buffer): void {

@@ -18,6 +18,7 @@ import type { StartupPacket } from '../wire/startup.ts';
 import { FrontendTag } from '../wire/tags.ts';
 import { abandon, endPinned } from './block-end.ts';
 import { ClientLink } from './client-link.ts';
+import { ExtendedProtocol } from './extended.ts';
 import { runFunctionCall } from './function-call.ts';
 import { report, runQuery } from './query.ts';
 import type { CancelKey, CancelRegistry } from './registry.ts';
@@ -36,6 +37,7 @@ export class Session {
   readonly #registry: CancelRegistry;
   readonly #packet: StartupPacket & { kind: 'startup' };
   readonly #log: Log;
+  readonly #extended: ExtendedProtocol;
   #closing: 'no' | 'when idle' = 'no';
   #reason: CloseReason = 'client disconnected';
 
@@ -58,6 +60,7 @@ export class Session {
     for (const name of parameters.keys()) if (name.startsWith('_pq_.')) parameters.delete(name);
     const client: ClientIdentity = { user, database, parameters };
     this.#state = new SessionState(services, client, this.#link, log);
+    this.#extended = new ExtendedProtocol(this.#state);
   }
 
   /** Serves the client until it is gone. Never rejects. */
@@ -194,8 +197,6 @@ export class Session {
   }
 
   async #serve(): Promise<void> {
-    /** After an extended-protocol error, everything up to Sync is skipped. */
-    let mode: 'reading' | 'skipping to sync' = 'reading';
     for (;;) {
       this.#state.becomeIdle();
       if (this.#closing === 'when idle' && this.#state.block.kind === 'none') return this.#shutDown();
@@ -213,37 +214,33 @@ export class Session {
         this.#reason = 'client terminated';
         return undefined;
       }
-      if (mode === 'skipping to sync' && tag !== FrontendTag.Sync) continue;
+      if (this.#extended.skipping && tag !== FrontendTag.Sync) continue;
       switch (tag) {
         case FrontendTag.Query:
+          await this.#extended.yield();
+          if (this.#extended.skipping) break;
           await this.#query(body);
-          if (this.#link.gone) return undefined;
+          this.#extended.afterQuery();
           break;
         case FrontendTag.Sync:
-          mode = 'reading';
-          this.#state.ready();
+          await this.#extended.sync();
           break;
         case FrontendTag.Flush:
+          await this.#extended.flush();
+          break;
         case FrontendTag.CopyData:
         case FrontendTag.CopyDone:
         case FrontendTag.CopyFail:
           break; // what is left of a COPY that has failed: dropped, as a server does
         case FrontendTag.FunctionCall:
-          await runFunctionCall(this.#state, body);
-          if (this.#link.gone) return undefined;
+          await this.#extended.yield();
+          if (!this.#extended.skipping) await runFunctionCall(this.#state, body);
           break;
         default:
-          await this.#unsupported('the extended query protocol is not supported by pprox yet');
-          mode = 'skipping to sync';
+          await this.#extended.take(message);
       }
+      if (this.#link.gone) return undefined;
     }
-  }
-
-  async #unsupported(what: string): Promise<void> {
-    await report(
-      this.#state,
-      new PproxError('unsupported_feature', { message: what, hint: 'Use the simple query protocol.' }),
-    );
   }
 
   #violation({ message, said }: FrontendStreamError): undefined {

@@ -25,6 +25,7 @@ import type { Lexis, PinReason, Statement } from '../sql/statement.ts';
 import { encodeParameterStatus } from '../wire/backend.ts';
 import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import type { ClientLink } from './client-link.ts';
+import type { ClientStatement, Portal } from './client-statement.ts';
 import { Legs } from './legs.ts';
 
 /** What all sessions share. */
@@ -101,6 +102,10 @@ export class SessionState implements CatalogAsker, SequenceScope {
   readonly pins = new Set<PinReason>();
   /** SQL-level prepared statements, by name; their route is where they were prepared. */
   readonly prepared = new Map<string, Prepared>();
+  /** Prepared statements of the extended query protocol, by the client's names; '' is the unnamed one. */
+  readonly statements = new Map<string, ClientStatement>();
+  /** Portals of the transaction in hand, by the client's names. */
+  readonly portals = new Map<string, Portal>();
   /** A reader must have replayed this far before it serves this session. */
   position: Lsn | 'to be asked' | undefined;
   work: 'idle' | 'busy' = 'busy';
@@ -262,6 +267,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
   async unpin(): Promise<void> {
     this.pins.clear();
     this.prepared.clear();
+    this.statements.clear();
     const legs = this.#pinned;
     this.#pinned = undefined;
     if (legs === undefined) return;

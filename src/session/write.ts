@@ -12,12 +12,14 @@ import type { ReplayPlan } from '../fanout/plan.ts';
 import { RowDigest } from '../fanout/row-digest.ts';
 import { RowReplay } from '../fanout/row-replay.ts';
 import { alignText, compareDraws, LOOK, moved, type SequenceStates, statesOf } from '../fanout/sequence-alignment.ts';
+import type { Node } from '../cluster/node.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Nondeterminism, Statement } from '../sql/statement.ts';
 import { decodeCommandTag } from '../wire/backend.ts';
 import { TransactionStatus } from '../wire/tags.ts';
 import type { FollowerLeg } from './legs.ts';
 import { Relay, type RelayResult } from './relay.ts';
+import { type Addition, type Request, withAddition } from './request.ts';
 import { RowRelay } from './row-relay.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
@@ -62,21 +64,22 @@ export function followerDeadline(session: SessionState, elapsedMs: number): numb
   return session.services.settings.followerTimeoutMs + 4 * elapsedMs;
 }
 
-export async function writeStatement(session: SessionState, statement: Statement, text: Buffer): Promise<StatementEnd> {
+export async function writeStatement(session: SessionState, asked: Statement, request: Request): Promise<StatementEnd> {
+  const statement = request.executed(asked);
   if (session.cluster.followers.length === 0 && session.block.kind === 'none')
-    return writeAlone(session, statement, text);
+    return writeAlone(session, statement, request);
   const plan = await session.services.planner.plan(session, planned(session, statement));
   const block = await openImplicit(session);
   allFollowers(block);
   const before = plan.effects === 'hidden' ? statesOf(await block.legs.lead.lease.backend.ask(LOOK)) : undefined;
   const started = performance.now();
-  const { result, effect, replay } = await onLead(session, block, plan, statement, text);
+  const { result, effect, replay } = await onLead(session, block, plan, request);
   block.status = result.status;
   if (result.error !== undefined) return FAILED;
   const draws = before === undefined ? undefined : await align(session, block, before, replay);
   const failures =
     replay === undefined
-      ? await replaySame(session, block, plan, statement, text, effect, performance.now() - started)
+      ? await replaySame(session, block, plan, statement, request, effect, performance.now() - started)
       : await replay.finish();
   throwFailures(block, failures);
   if (draws !== undefined) throwFailures(block, await compare(block, draws));
@@ -156,13 +159,15 @@ async function onLead(
   session: SessionState,
   block: WritersBlock,
   plan: ReplayPlan,
-  statement: Statement,
-  text: Buffer,
+  request: Request,
 ): Promise<{ result: RelayResult; effect: Effect; replay: RowReplay | undefined }> {
   const { backend } = block.legs.lead.lease;
   let replay: RowReplay | undefined;
   let digest: RowDigest | undefined;
   let relay: Relay;
+  const addition = additionOf(plan);
+  await request.prepare(backend, addition);
+  const { message, replies } = request.encode(backend, addition);
   if (plan.kind === 'rows') {
     beginFollowers(session, block);
     const targets = block.legs.followers.map(({ node, lease }) => ({ label: node.label, backend: lease.backend }));
@@ -175,26 +180,23 @@ async function onLead(
       session.services.settings.followerTimeoutMs,
       plan.effects === 'hidden' ? 'when released' : 'at once',
     );
-    relay = new RowRelay(session.link, backend, replay, plan.columns.length, plan.client);
-    backend.query(extended(text, statement, plan.returning), relay);
-  } else if (plan.kind === 'verified') {
-    digest = new RowDigest();
-    relay = new RowRelay(session.link, backend, digest, plan.width, plan.client);
-    backend.query(extended(text, statement, plan.returning), relay);
-  } else {
-    if (plan.rows === 'compared') digest = new RowDigest();
-    relay = new Relay(session.link, backend, { completion: 'hold', digest });
-    backend.query(text, relay);
-  }
+  } else if (plan.kind === 'verified' || plan.rows === 'compared') digest = new RowDigest();
+  const tap = replay ?? digest;
+  if (addition !== undefined && tap !== undefined) {
+    relay = new RowRelay(session.link, backend, tap, { own: addition.width, client: addition.client }, replies);
+  } else relay = new Relay(session.link, backend, { completion: 'hold', digest, replies });
+  backend.send(message, relay);
   const result = await session.cancellable(backend, relay.result);
   session.noteParameters(backend);
   const tag = result.held === undefined ? '' : decodeCommandTag(result.held, 0, result.held.length);
   return { result, effect: { tag, rows: digest?.value }, replay };
 }
 
-/** The statement with something behind its end: RETURNING is the last clause of what has one. */
-function extended(text: Buffer, { span }: Statement, clause: string): Buffer {
-  return Buffer.concat([text.subarray(0, span.end), Buffer.from(clause)]);
+/** What the plan has the statement return in addition. */
+function additionOf(plan: ReplayPlan): Addition | undefined {
+  if (plan.kind === 'statement') return undefined;
+  const { returning, client } = plan;
+  return { returning, client, width: plan.kind === 'rows' ? plan.columns.length : plan.width };
 }
 
 async function replaySame(
@@ -202,22 +204,25 @@ async function replaySame(
   block: WritersBlock,
   plan: ReplayPlan,
   statement: Statement,
-  text: Buffer,
+  request: Request,
   effect: Effect,
   elapsedMs: number,
 ): Promise<readonly FollowerFailure[]> {
   const times = plan.kind === 'rows' ? [] : plan.times;
-  const whole = plan.kind === 'verified' ? extended(text, statement, plan.returning) : text;
+  const addition = additionOf(plan);
+  const whole = withAddition(request.text, statement.span.end, addition);
   const own = times.length === 0 ? whole : substitute(whole, times, await transactionTime(block));
   beginFollowers(session, block);
-  return onFollowers(session, block.legs.followers, own, effect, elapsedMs);
+  const { followers } = block.legs;
+  await request.prepareFollowers(followers.map(({ node, lease }) => ({ node, backend: lease.backend })));
+  return onFollowers(session, followers, (node) => request.encodeFor(node, own, addition), effect, elapsedMs);
 }
 
-/** The same text on every follower at once. */
+/** The same statement on every follower at once: `encode` says what each is sent. */
 export async function onFollowers(
   session: SessionState,
   legs: readonly FollowerLeg[],
-  text: Buffer,
+  encode: (node: Node) => Buffer,
   expected: Effect,
   elapsedMs: number,
 ): Promise<readonly FollowerFailure[]> {
@@ -229,7 +234,7 @@ export async function onFollowers(
     const found = await Promise.all(
       legs.map(({ node, lease }) => {
         const receiver = new EffectReceiver();
-        lease.backend.query(text, receiver);
+        lease.backend.send(encode(node), receiver);
         return session.cancellable(lease.backend, judge(node.label, receiver, expected));
       }),
     );
@@ -322,13 +327,15 @@ function changesView({ command }: Statement): boolean {
 }
 
 /** With one writer there is nobody to agree with. */
-async function writeAlone(session: SessionState, statement: Statement, text: Buffer): Promise<StatementEnd> {
+async function writeAlone(session: SessionState, statement: Statement, request: Request): Promise<StatementEnd> {
   const legs = await session.leaseLead();
   const { backend } = legs.lead.lease;
   let answered: 'no' | 'yes' = 'no';
   try {
-    const relay = new Relay(session.link, backend, { completion: 'forward' });
-    backend.query(text, relay);
+    await request.prepare(backend);
+    const { message, replies } = request.encode(backend);
+    const relay = new Relay(session.link, backend, { completion: 'forward', replies });
+    backend.send(message, relay);
     const result = await session.cancellable(backend, relay.result);
     session.noteParameters(backend);
     if (result.error !== undefined) return FAILED;

@@ -1,0 +1,37 @@
+/**
+ * Which prepared statements a backend's server session has. A name is made of what it stands for (its text, its
+ * parameters' types and its result), so that a statement is the same for every client that uses it.
+ */
+export class PreparedNames {
+  /** Whose statement the unnamed one is; undefined where it is nobody's, or not certain. */
+  unnamed: object | undefined;
+  /** Least recently used first. */
+  readonly #names = new Set<string>();
+
+  has(name: string): boolean {
+    return this.#names.has(name);
+  }
+
+  /** Marks `name` as used. Answers with the names that have to be closed, so that no more than `limit` stand. */
+  use(name: string, limit: number): readonly string[] {
+    this.#names.delete(name);
+    this.#names.add(name);
+    const excess: string[] = [];
+    for (const oldest of this.#names) {
+      if (this.#names.size - excess.length <= limit) break;
+      excess.push(oldest);
+    }
+    for (const old of excess) this.#names.delete(old);
+    return excess;
+  }
+
+  forget(name: string): void {
+    this.#names.delete(name);
+  }
+
+  /** The server session has lost them all (DISCARD ALL, DEALLOCATE ALL). */
+  clear(): void {
+    this.#names.clear();
+    this.unnamed = undefined;
+  }
+}

@@ -1,0 +1,101 @@
+/** Prepared statements and portals of the extended query protocol, as the client knows them. */
+import { createHash } from 'node:crypto';
+import type { Backend } from '../backend/backend.ts';
+import type { Statement } from '../sql/statement.ts';
+import {
+  type BindMessage,
+  decodeParameterDescription,
+  decodeRowDescription,
+  type ResultColumn,
+} from '../wire/extended.ts';
+import { BackendTag } from '../wire/tags.ts';
+
+/** What a server says of a prepared statement: the answer to Describe. */
+export interface Description {
+  /** ParameterDescription, as it came. */
+  readonly parameters: Buffer;
+  readonly types: readonly number[];
+  /** RowDescription or NoData, as it came. */
+  readonly result: Buffer;
+  readonly columns: readonly ResultColumn[];
+}
+
+export function describe(parameters: Buffer, result: Buffer): Description {
+  const columns = result[0] === BackendTag.RowDescription ? decodeRowDescription(result) : [];
+  return { parameters, types: decodeParameterDescription(parameters), result, columns };
+}
+
+/** Whether rows of both look alike to a client. Where they come from (table, column number) may differ. */
+export function sameResult(a: Description, b: Description): boolean {
+  return shapeOf(a) === shapeOf(b);
+}
+
+function shapeOf({ columns, types }: Description): string {
+  return JSON.stringify([types, columns.map(({ name, type, modifier }) => [name, type, modifier])]);
+}
+
+export class ClientStatement {
+  /** The client's; empty for the unnamed statement. */
+  readonly name: string;
+  readonly text: Buffer;
+  /** As in the client's Parse. */
+  readonly types: readonly number[];
+  /** Undefined where the text holds no statement. */
+  readonly analysed: Statement | undefined;
+  readonly hint: 'reader' | 'lead' | undefined;
+  /** As it was when the client's Parse was answered; undefined where nobody has needed to know. */
+  description: Description | undefined;
+  #serverName: string | undefined;
+
+  constructor(
+    name: string,
+    text: Buffer,
+    types: readonly number[],
+    analysed: Statement | undefined,
+    hint: 'reader' | 'lead' | undefined,
+  ) {
+    this.name = name;
+    this.text = text;
+    this.types = types;
+    this.analysed = analysed;
+    this.hint = hint;
+  }
+
+  /**
+   * Its name on servers: equal for statements of the same text, types and result, so that clients share them, and other
+   * where any of these is other. A SHA-256 of all three: what is looked up is never anything else. `description` must be
+   * known.
+   */
+  get serverName(): string {
+    if (this.#serverName === undefined) {
+      const hash = createHash('sha256').update(JSON.stringify(this.types)).update('\0');
+      if (this.description !== undefined) hash.update(shapeOf(this.description));
+      this.#serverName = `pprox_${hash.update('\0').update(this.text).digest('base64url')}`;
+    }
+    return this.#serverName;
+  }
+}
+
+/** The unnamed portal where it has to outlive a simple query of ours, which would destroy it under its own name. */
+const UNNAMED = 'pprox_unnamed';
+
+export class Portal {
+  /** The client's; empty for the unnamed portal. */
+  readonly name: string;
+  readonly statement: ClientStatement;
+  readonly bind: BindMessage;
+  /** Which server session has it; undefined until it is bound for longer than one request. */
+  place: Backend | undefined;
+  /** `done`: it has been run to its end, and its server session does not have it any more. */
+  state: 'open' | 'done' = 'open';
+
+  constructor(statement: ClientStatement, bind: BindMessage) {
+    this.name = bind.portal;
+    this.statement = statement;
+    this.bind = bind;
+  }
+
+  get serverName(): string {
+    return this.name === '' ? UNNAMED : this.name;
+  }
+}

@@ -1,0 +1,445 @@
+/** A statement of the extended query protocol: from the steps a client took to the messages a server is sent. */
+import type { Backend } from '../backend/backend.ts';
+import { BackendLostError, Collector, KeptReply } from '../backend/receiver.ts';
+import type { Node } from '../cluster/node.ts';
+import { assert, unreachable } from '../lib/assert.ts';
+import { PproxError } from '../lib/errors.ts';
+import type { Nondeterminism, Statement } from '../sql/statement.ts';
+import { TimeWordReader } from '../sql/time-word.ts';
+import {
+  BIND_COMPLETE,
+  CLOSE_COMPLETE,
+  encodeParameterDescription,
+  ExtendedWriter,
+  NO_DATA,
+  PARSE_COMPLETE,
+} from '../wire/extended.ts';
+import { Watch, watchTable } from '../wire/frame-scan.ts';
+import { BackendTag } from '../wire/tags.ts';
+import { type ClientStatement, describe, type Description, type Portal, sameResult } from './client-statement.ts';
+import { ServerError } from './reply.ts';
+import { ReplyScript } from './reply-script.ts';
+import { type Addition, type Request, type Sending, withAddition } from './request.ts';
+import type { SessionState } from './state.ts';
+
+/** What the client asked for, with its names resolved. */
+export type Step =
+  /** `done` is called when the server has accepted the step, or we have for it. */
+  | { readonly kind: 'parse'; readonly statement: ClientStatement; readonly done: () => void }
+  | { readonly kind: 'describe statement'; readonly statement: ClientStatement }
+  | { readonly kind: 'bind'; readonly portal: Portal; readonly done: () => void }
+  | { readonly kind: 'describe portal'; readonly portal: Portal }
+  /** `portal`: undefined where the client has none of that name. */
+  | { readonly kind: 'close portal'; readonly portal: Portal | undefined; readonly done: () => void }
+  | { readonly kind: 'close statement'; readonly done: () => void }
+  | { readonly kind: 'execute'; readonly portal: Portal; readonly limit: number };
+
+/** Asks a server about a statement: the answers to Parse and Describe, in front of a Sync. */
+class DescriptionReceiver extends KeptReply<Description | Buffer> {
+  readonly watch = watchTable({
+    [BackendTag.ParameterDescription]: Watch.take,
+    [BackendTag.RowDescription]: Watch.take,
+    [BackendTag.NoData]: Watch.take,
+    [BackendTag.ErrorResponse]: Watch.take,
+  });
+  #parameters: Buffer | undefined;
+  #result: Buffer | undefined;
+  #error: Buffer | undefined;
+
+  take(tag: number, chunk: Buffer, start: number, end: number): void {
+    const frame = Buffer.from(chunk.subarray(start, end));
+    if (tag === BackendTag.ErrorResponse) this.#error = frame;
+    else if (tag === BackendTag.ParameterDescription) this.#parameters = frame;
+    else if (tag === BackendTag.RowDescription || tag === BackendTag.NoData) this.#result = frame;
+  }
+
+  protected outcome(): Description | Buffer {
+    if (this.#error !== undefined) return this.#error;
+    assert(this.#parameters !== undefined && this.#result !== undefined, 'Describe is answered');
+    return describe(this.#parameters, this.#result);
+  }
+}
+
+export class ExtendedRequest implements Request {
+  readonly #session: SessionState;
+  readonly #steps: readonly Step[];
+  readonly #executed: Portal | undefined;
+  /** `kept`: portals have to stand when the request is over. */
+  readonly #portals: 'passing' | 'kept';
+
+  /** `steps` has one `execute` at most where the statement may write. */
+  constructor(session: SessionState, steps: readonly Step[], portals: 'passing' | 'kept') {
+    this.#session = session;
+    this.#steps = steps;
+    this.#portals = portals;
+    const execute = steps.findLast((step) => step.kind === 'execute');
+    this.#executed = execute?.portal;
+  }
+
+  get text(): Buffer {
+    return this.#executed?.statement.text ?? Buffer.alloc(0);
+  }
+
+  prepare(backend: Backend, addition?: Addition): Promise<void> | undefined {
+    const missing = this.#missing(backend);
+    const executed = this.#executed;
+    // One format for all columns: how many of them are the client's has to be known.
+    const [format = 0] = executed?.bind.resultFormats ?? [];
+    const width = executed?.bind.resultFormats.length === 1 && format !== 0 ? executed.statement : undefined;
+    const counted = addition !== undefined && width?.description === undefined ? width : undefined;
+    if (counted === undefined) return missing.length === 0 ? undefined : this.#prepareAll(backend, missing);
+    return this.#prepareAll(backend, [...new Set([...missing, counted])]);
+  }
+
+  async #prepareAll(backend: Backend, statements: readonly ClientStatement[]): Promise<void> {
+    for (const statement of statements) await this.#prepareOn(backend, statement);
+  }
+
+  /** Statements that are bound here and that the backend does not have: all but those that the request parses itself. */
+  #missing(backend: Backend): readonly ClientStatement[] {
+    const missing = new Set<ClientStatement>();
+    let unnamed = backend.prepared.unnamed;
+    for (const step of this.#steps) {
+      if (step.kind === 'parse') unnamed = step.statement;
+      const portal =
+        step.kind === 'bind' ? step.portal : step.kind === 'execute' ? this.#rebound(step.portal) : undefined;
+      if (portal === undefined || portal.statement === unnamed || portal.statement.analysed === undefined) continue;
+      const { statement } = portal;
+      if (statement.description === undefined || !backend.prepared.has(statement.serverName)) missing.add(statement);
+    }
+    return [...missing];
+  }
+
+  /**
+   * Parses under the shared name, and looks whether the result is what the client was told: PostgreSQL says when it is
+   * not, and a server session that has never had the statement cannot know.
+   */
+  async #prepareOn(backend: Backend, statement: ClientStatement): Promise<void> {
+    const types = statement.description?.types ?? statement.types;
+    if (statement.description === undefined) {
+      statement.description = await ask(
+        backend,
+        new ExtendedWriter().parse('', statement.text, types).describe('statement', ''),
+      );
+      backend.prepared.unnamed = statement;
+    }
+    const name = statement.serverName;
+    if (backend.prepared.has(name)) return;
+    const found = await ask(
+      backend,
+      new ExtendedWriter().parse(name, statement.text, types).describe('statement', name),
+    );
+    if (sameResult(found, statement.description)) {
+      const excess = backend.prepared.use(name, this.#session.services.settings.preparedStatements);
+      if (excess.length > 0) await closeStatements(backend, excess);
+      return;
+    }
+    await closeStatements(backend, [name]);
+    throw new PproxError('result_type_changed', { message: 'cached plan must not change result type' });
+  }
+
+  /** The portal of an Execute, where it has to be bound once more. */
+  #rebound(portal: Portal): Portal | undefined {
+    return this.#binds(portal) || portal.place !== undefined ? undefined : portal;
+  }
+
+  #binds(portal: Portal): boolean {
+    return this.#steps.some((step) => step.kind === 'bind' && step.portal === portal);
+  }
+
+  encode(backend: Backend, addition?: Addition): Sending {
+    const writer = new ExtendedWriter();
+    const replies = new ReplyScript();
+    let unnamed = backend.prepared.unnamed as ClientStatement | undefined;
+    const described = new Set<Step>();
+    this.#steps.forEach((step, at) => {
+      switch (step.kind) {
+        case 'parse': {
+          const { statement } = step;
+          writer.parse('', statement.text, statement.types);
+          unnamed = statement;
+          replies.add({ kind: 'forward', then: step.done });
+          const next = this.#steps[at + 1];
+          const asked = next?.kind === 'describe statement' && next.statement === statement ? next : undefined;
+          if (asked !== undefined) described.add(asked);
+          if (asked !== undefined || (statement.description === undefined && mayNeedDescription(statement))) {
+            writer.describe('statement', '');
+            keepDescription(replies, statement, asked === undefined ? 'us' : 'both');
+          }
+          break;
+        }
+        case 'describe statement':
+          if (!described.has(step)) sayDescription(replies, step.statement);
+          break;
+        case 'bind':
+          if (addition !== undefined && step.portal === this.#executed) {
+            unnamed = this.#bindWith(writer, replies, step.portal, addition, 'first');
+          } else this.#bind(writer, backend, step.portal, unnamed, replies, { kind: 'forward', then: step.done });
+          if (this.#portals === 'kept') step.portal.place = backend;
+          break;
+        case 'describe portal':
+          writer.describe('portal', this.#nameOf(step.portal));
+          replies.add({ kind: 'forward portal' });
+          break;
+        case 'close portal':
+          if (step.portal?.place === backend || (step.portal !== undefined && this.#binds(step.portal))) {
+            writer.close('portal', this.#nameOf(step.portal));
+            replies.add({ kind: 'forward', then: step.done });
+          } else sayClosed(replies, step.done);
+          break;
+        case 'close statement':
+          sayClosed(replies, step.done);
+          break;
+        case 'execute': {
+          const { portal } = step;
+          const bound = this.#binds(portal);
+          if (!bound && addition !== undefined) unnamed = this.#bindWith(writer, replies, portal, addition, 'again');
+          else if (!bound && portal.place === undefined) {
+            this.#bind(writer, backend, portal, unnamed, replies, { kind: 'swallow' });
+          }
+          writer.execute(this.#nameOf(portal), addition === undefined ? step.limit : 0);
+          break;
+        }
+        default:
+          unreachable(step);
+      }
+    });
+    backend.prepared.unnamed = unnamed;
+    return { message: writer.sync(), replies };
+  }
+
+  #bind(
+    writer: ExtendedWriter,
+    backend: Backend,
+    portal: Portal,
+    unnamed: object | undefined,
+    replies: ReplyScript,
+    fate: Parameters<ReplyScript['add']>[0],
+  ): void {
+    const { statement } = portal;
+    this.#replace(writer, replies, portal);
+    const name = statement === unnamed ? '' : statement.serverName;
+    if (name !== '') backend.prepared.use(name, Number.POSITIVE_INFINITY);
+    writer.bind(this.#nameOf(portal), name, portal.bind);
+    replies.add(fate);
+  }
+
+  /** Binds the statement with our columns behind its own. */
+  #bindWith(
+    writer: ExtendedWriter,
+    replies: ReplyScript,
+    portal: Portal,
+    addition: Addition,
+    time: 'first' | 'again',
+  ): undefined {
+    const { statement, bind } = portal;
+    const text = withAddition(statement.text, statement.analysed?.span.end ?? statement.text.length, addition);
+    if (time === 'again' && portal.name !== '') {
+      writer.close('portal', portal.name);
+      replies.add({ kind: 'swallow' });
+    } else this.#replace(writer, replies, portal);
+    writer.parse('', text, statement.description?.types ?? statement.types);
+    replies.add({ kind: 'swallow' });
+    writer.bind(this.#nameOf(portal), '', {
+      ...bind,
+      resultFormats: formatsWith(statement, bind.resultFormats, addition),
+    });
+    replies.add(time === 'first' ? { kind: 'forward' } : { kind: 'swallow' });
+    return undefined;
+  }
+
+  /** The unnamed portal is replaced by the next of it; under a name of ours it has to be closed for that. */
+  #replace(writer: ExtendedWriter, replies: ReplyScript, portal: Portal): void {
+    if (portal.name !== '' || this.#nameOf(portal) === '') return;
+    writer.close('portal', this.#nameOf(portal));
+    replies.add({ kind: 'swallow' });
+  }
+
+  #nameOf(portal: Portal): string {
+    return this.#portals === 'kept' || portal.place !== undefined ? portal.serverName : portal.name;
+  }
+
+  prepareFollowers(): undefined {
+    return undefined;
+  }
+
+  encodeFor(_node: Node, text: Buffer, addition?: Addition): Buffer {
+    const portal = this.#executed;
+    assert(portal !== undefined, 'a follower is sent what was executed');
+    const { statement, bind } = portal;
+    const resultFormats =
+      addition === undefined ? bind.resultFormats : formatsWith(statement, bind.resultFormats, addition);
+    return new ExtendedWriter()
+      .parse('', text, this.#typesForFollowers(statement))
+      .bind('', '', { ...bind, resultFormats })
+      .execute('', 0)
+      .sync();
+  }
+
+  /** As the lead has resolved them; what the lead's catalog alone knows by this number, the follower resolves itself. */
+  #typesForFollowers(statement: ClientStatement): readonly number[] {
+    return (statement.description?.types ?? statement.types).map((type, index) => {
+      if (NAMES_OF_OBJECTS.has(type)) {
+        throw new PproxError('not_replayable', {
+          message: `the statement would not have the same effect on every writer: parameter $${index + 1} names an object`,
+          detail: 'Each server has an object identifier of its own for the name.',
+          hint: 'Store the name as text.',
+        });
+      }
+      if (type < FIRST_NORMAL_OID) return type;
+      if ((statement.types[index] ?? 0) === 0) return 0;
+      throw new PproxError('not_replayable', {
+        message: 'a parameter is given a type of its own by its object identifier, which differs between servers',
+        detail: 'The transaction cannot go on.',
+        hint: 'Leave the type to the server (0 in Parse), or write a cast in the statement.',
+      });
+    });
+  }
+
+  executed(statement: Statement): Statement {
+    const portal = this.#executed;
+    if (portal === undefined) return statement;
+    const varying = varyingParameters(portal);
+    if (varying.length === 0) return statement;
+    return { ...statement, nondeterminism: [...statement.nondeterminism, ...varying] };
+  }
+
+  say(): void {
+    const { link } = this.#session;
+    for (const step of this.#steps) {
+      switch (step.kind) {
+        case 'parse':
+          link.send(PARSE_COMPLETE);
+          step.done();
+          break;
+        case 'describe statement':
+          link.send(encodeParameterDescription(step.statement.types));
+          link.send(NO_DATA);
+          break;
+        case 'bind':
+          link.send(BIND_COMPLETE);
+          step.done();
+          break;
+        case 'describe portal':
+          link.send(NO_DATA);
+          break;
+        case 'close portal':
+        case 'close statement':
+          link.send(CLOSE_COMPLETE);
+          step.done();
+          break;
+        case 'execute':
+          break;
+        default:
+          unreachable(step);
+      }
+    }
+  }
+}
+
+/** Object identifiers from here on are not the same on every server (transam.h, FirstNormalObjectId). */
+const FIRST_NORMAL_OID = 16384;
+
+async function ask(backend: Backend, writer: ExtendedWriter): Promise<Description> {
+  const receiver = new DescriptionReceiver();
+  backend.send(writer.sync(), receiver);
+  const found = await receiver.reply;
+  if (Buffer.isBuffer(found)) throw new ServerError(found);
+  return found;
+}
+
+async function closeStatements(backend: Backend, names: readonly string[]): Promise<void> {
+  const writer = new ExtendedWriter();
+  for (const name of names) writer.close('statement', name);
+  const collector = new Collector();
+  backend.send(writer.sync(), collector);
+  try {
+    await collector.reply;
+  } catch (error) {
+    if (!(error instanceof BackendLostError)) throw error;
+  }
+}
+
+/** One that is used once, for a read, is not needed again: whoever does, asks. */
+function mayNeedDescription({ name, analysed }: ClientStatement): boolean {
+  return name !== '' || analysed?.route !== 'reader';
+}
+
+/** Describe of a statement is answered twice: its parameters, then its rows. */
+function keepDescription(replies: ReplyScript, statement: ClientStatement, whose: 'us' | 'both'): void {
+  let parameters: Buffer | undefined;
+  replies.add({
+    kind: 'keep',
+    for: whose,
+    then: (frame) => {
+      parameters = frame;
+    },
+  });
+  replies.add({
+    kind: 'keep',
+    for: whose,
+    then: (frame) => {
+      if (parameters !== undefined) statement.description = describe(parameters, frame);
+    },
+  });
+}
+
+function sayClosed(replies: ReplyScript, done: () => void): void {
+  replies.add({
+    kind: 'say',
+    frame: () => {
+      done();
+      return CLOSE_COMPLETE;
+    },
+  });
+}
+
+/** It is known when its turn has come. */
+function sayDescription(replies: ReplyScript, statement: ClientStatement): void {
+  replies.add({ kind: 'say', frame: () => known(statement).parameters });
+  replies.add({ kind: 'say', frame: () => known(statement).result });
+}
+
+function known({ description }: ClientStatement): Description {
+  assert(description !== undefined, 'a statement is described once it is parsed');
+  return description;
+}
+
+/** The client's result formats, and text for each of our columns. */
+function formatsWith(statement: ClientStatement, formats: readonly number[], { width }: Addition): readonly number[] {
+  if (formats.length === 0 || (formats.length === 1 && formats[0] === 0)) return formats;
+  const own = Array.from({ length: width }, () => 0);
+  const [all] = formats;
+  if (formats.length > 1 || all === undefined) return [...formats, ...own];
+  const columns = statement.description?.columns.length ?? 0;
+  return [...Array.from({ length: columns }, () => all), ...own];
+}
+
+/** regproc, regprocedure, regoper, regoperator, regclass, regtype, regconfig, regdictionary, regnamespace, regrole, regcollation. */
+const NAMES_OF_OBJECTS = new Set([24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191]);
+
+/** Types that never hold a word, in either format: bool, int8, int2, int4, oid, float4, float8, numeric, uuid, bytea. */
+const WORDLESS = new Set([16, 20, 21, 23, 26, 700, 701, 1700, 2950, 17]);
+
+/** Parameters that each server's clock would make something else of: 'now', 'today'. */
+function varyingParameters({ statement, bind }: Portal): readonly Nondeterminism[] {
+  const found: Nondeterminism[] = [];
+  const types = statement.description?.types ?? statement.types;
+  bind.values.forEach((value, index) => {
+    const word = value === null || WORDLESS.has(types[index] ?? 0) ? undefined : timeWordOf(value);
+    if (word === undefined) return;
+    found.push({ kind: 'volatile', name: `parameter $${index + 1}: '${word}'`, span: undefined, type: undefined });
+  });
+  return found;
+}
+
+const reader = new TimeWordReader();
+
+function timeWordOf(value: Buffer): string | undefined {
+  reader.begin();
+  for (const byte of value) {
+    if (!reader.wants) return undefined;
+    reader.byte(byte);
+  }
+  return reader.end();
+}

@@ -1,0 +1,422 @@
+/**
+ * The extended query protocol of one client (PostgreSQL, "Extended Query").
+ *
+ *   Parse, Bind, Describe, Close, Execute ─► steps, names resolved ─► Sync or Flush ─► requests
+ *
+ * What stands between two Syncs is a *segment*: one implicit transaction where no block is open. Steps wait until it is
+ * clear what the segment is: reads alone go to the reader as they are, in one request; a lone statement runs as one of a
+ * Query would; anything else runs statement by statement in an implicit block on the writers, which Sync commits.
+ * Every request ends in a Sync of ours; where the client's transaction goes on behind it, an explicit block holds it.
+ */
+import type { Lease } from '../backend/pool.ts';
+import { PproxError } from '../lib/errors.ts';
+import type { Statement, Unreadable } from '../sql/statement.ts';
+import { EMPTY_QUERY_RESPONSE, encodeCommandComplete } from '../wire/backend.ts';
+import { decodeBind, decodeExecute, decodeNamed, decodeParse, InvalidMessage } from '../wire/extended.ts';
+import type { FrontendMessage } from '../wire/frontend-reader.ts';
+import { FrontendTag, TransactionStatus } from '../wire/tags.ts';
+import { ClientStatement, Portal } from './client-statement.ts';
+import { ExtendedRequest, type Step } from './extended-request.ts';
+import { analyse, endImplicit, report, runStatement, unreadable } from './query.ts';
+import { openPending, readAnywhere } from './read.ts';
+import { Relay } from './relay.ts';
+import { failedBlock } from './reply.ts';
+import { resolveRoute } from './route.ts';
+import type { SessionState } from './state.ts';
+import type { StatementEnd } from './statement-end.ts';
+import { openImplicit } from './write.ts';
+
+/** What is wrong with a message is said when its turn comes. */
+type Pending =
+  | Step
+  | { readonly kind: 'refuse'; readonly error: PproxError }
+  | { readonly kind: 'unreadable'; readonly text: Buffer; readonly why: Unreadable };
+
+/** What made the steps run. `full`: more of them than are kept waiting. */
+type Cause = 'sync' | 'flush' | 'full' | 'copy' | 'other message';
+
+/** Steps that wait for their Sync: beyond this they run, as parts of a transaction. */
+const WAITING_BYTES = 4 * 1024 * 1024;
+const WAITING_STEPS = 2000;
+
+type Execute = Step & { readonly kind: 'execute' };
+
+export class ExtendedProtocol {
+  readonly #session: SessionState;
+  #waiting: Pending[] = [];
+  #waitingBytes = 0;
+  /** Names that waiting steps give, and take away (undefined). */
+  readonly #statements = new Map<string, ClientStatement | undefined>();
+  readonly #portals = new Map<string, Portal | undefined>();
+  /** After an error, everything up to Sync is skipped. */
+  #mode: 'reading' | 'skipping to sync' = 'reading';
+  /** Whether something of the segment has run already. */
+  #segment: 'fresh' | 'begun' = 'fresh';
+  /** The completion of the segment's last statement, until it is committed. */
+  #held: Buffer | undefined;
+
+  constructor(session: SessionState) {
+    this.#session = session;
+  }
+
+  /** Whether messages other than Sync are dropped. */
+  get skipping(): boolean {
+    return this.#mode === 'skipping to sync';
+  }
+
+  /** Parse, Bind, Describe, Close or Execute. */
+  async take({ tag, body }: FrontendMessage): Promise<void> {
+    if (this.skipping) return;
+    // A setting may change how the next text is to be read.
+    const setting = this.#waiting.some((step) => step.kind === 'execute' && changesReading(step.portal));
+    if (tag === FrontendTag.Parse && setting) await this.#run('full');
+    if (this.skipping) return;
+    const step = await this.#resolve(tag, body);
+    this.#waiting.push(step);
+    this.#waitingBytes += body.length;
+    if (step.kind === 'execute' && isCopyIn(step.portal)) await this.#run('copy');
+    else if (this.#waitingBytes > WAITING_BYTES || this.#waiting.length >= WAITING_STEPS) await this.#run('full');
+  }
+
+  async flush(): Promise<void> {
+    if (!this.skipping) await this.#run('flush');
+  }
+
+  /** In front of a message of another protocol, which joins the transaction. */
+  async yield(): Promise<void> {
+    if (!this.skipping) await this.#run('other message');
+  }
+
+  /** Behind a simple Query: the unnamed statement and portal are gone, and all portals with their transaction. */
+  afterQuery(): void {
+    const { statements, portals, block } = this.#session;
+    statements.delete('');
+    portals.delete('');
+    if (block.kind === 'none') portals.clear();
+    this.#segment = 'fresh';
+  }
+
+  async sync(): Promise<void> {
+    if (!this.skipping) await this.#run('sync');
+    const held = this.#held;
+    this.#held = undefined;
+    try {
+      if (!this.skipping) await endImplicit(this.#session, 'commit', held, 'completed first');
+    } catch (error) {
+      await report(this.#session, error);
+    }
+    this.#mode = 'reading';
+    this.#segment = 'fresh';
+    if (this.#session.block.kind === 'none') this.#session.portals.clear();
+    if (!this.#session.link.gone) this.#session.ready();
+  }
+
+  async #resolve(tag: number, body: Buffer): Promise<Pending> {
+    try {
+      switch (tag) {
+        case FrontendTag.Parse:
+          return await this.#parse(body);
+        case FrontendTag.Bind:
+          return this.#bind(body);
+        case FrontendTag.Describe: {
+          const { kind, name } = decodeNamed(body, 'DESCRIBE');
+          if (kind === 'portal') return { kind: 'describe portal', portal: this.#portal(name) };
+          return { kind: 'describe statement', statement: this.#statement(name) };
+        }
+        case FrontendTag.Close:
+          return this.#close(body);
+        default: {
+          const { portal, limit } = decodeExecute(body);
+          return { kind: 'execute', portal: this.#portal(portal), limit };
+        }
+      }
+    } catch (error) {
+      if (error instanceof InvalidMessage) {
+        return { kind: 'refuse', error: new PproxError('protocol_violation', { message: error.message }) };
+      }
+      if (error instanceof PproxError) return { kind: 'refuse', error };
+      throw error;
+    }
+  }
+
+  async #parse(body: Buffer): Promise<Pending> {
+    const session = this.#session;
+    const { name, text, types } = decodeParse(body);
+    const analysis = await analyse(session, text);
+    if (analysis.kind === 'unreadable') return { kind: 'unreadable', text, why: analysis.why };
+    const [analysed, second] = analysis.statements;
+    if (second !== undefined) {
+      throw new PproxError('several_statements', {
+        message: 'cannot insert multiple commands into a prepared statement',
+      });
+    }
+    if (name !== '' && (this.#find(name) !== undefined || session.prepared.has(name))) {
+      throw new PproxError('duplicate_statement', { message: `prepared statement "${shown(name)}" already exists` });
+    }
+    const statement = new ClientStatement(name, text, types, analysed, analysis.hint);
+    this.#statements.set(name, statement);
+    return { kind: 'parse', statement, done: () => void session.statements.set(name, statement) };
+  }
+
+  #bind(body: Buffer): Pending {
+    const message = decodeBind(body);
+    const { portals } = this.#session;
+    const portal = new Portal(this.#statement(message.statement), message);
+    const count = portal.statement.description?.types.length;
+    if (count !== undefined && count !== message.values.length) {
+      throw new PproxError('protocol_violation', {
+        message: `bind message supplies ${message.values.length} parameters, but prepared statement "${shown(message.statement)}" requires ${count}`,
+      });
+    }
+    this.#portals.set(portal.name, portal);
+    return { kind: 'bind', portal, done: () => void portals.set(portal.name, portal) };
+  }
+
+  #close(body: Buffer): Pending {
+    const { statements, portals } = this.#session;
+    const { kind, name } = decodeNamed(body, 'CLOSE');
+    if (kind === 'statement') {
+      this.#statements.set(name, undefined);
+      return { kind: 'close statement', done: () => void statements.delete(name) };
+    }
+    const portal = this.#portals.get(name) ?? portals.get(name);
+    this.#portals.set(name, undefined);
+    return { kind: 'close portal', portal, done: () => void portals.delete(name) };
+  }
+
+  #find(name: string): ClientStatement | undefined {
+    return this.#statements.has(name) ? this.#statements.get(name) : this.#session.statements.get(name);
+  }
+
+  #statement(name: string): ClientStatement {
+    const found = this.#find(name);
+    if (found !== undefined) return found;
+    const message =
+      name === '' ? 'unnamed prepared statement does not exist' : `prepared statement "${shown(name)}" does not exist`;
+    throw new PproxError('unknown_statement', { message });
+  }
+
+  #portal(name: string): Portal {
+    const found = this.#portals.has(name) ? this.#portals.get(name) : this.#session.portals.get(name);
+    if (found !== undefined) return found;
+    throw new PproxError('unknown_portal', { message: `portal "${shown(name)}" does not exist` });
+  }
+
+  async #run(cause: Cause): Promise<void> {
+    const steps = this.#waiting;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    if (steps.length > 0) {
+      try {
+        const end = await this.#perform(steps, cause);
+        if (end === 'failed') {
+          this.#mode = 'skipping to sync';
+          await endImplicit(this.#session, 'rollback');
+        }
+      } catch (error) {
+        this.#mode = 'skipping to sync';
+        this.#held = undefined;
+        await report(this.#session, error);
+      }
+      this.#segment = 'begun';
+    }
+    this.#statements.clear();
+    this.#portals.clear();
+  }
+
+  async #perform(pending: readonly Pending[], cause: Cause): Promise<'done' | 'failed'> {
+    const session = this.#session;
+    const steps = pending.filter(isStep);
+    const executes = steps.filter(isExecute);
+    const whole = session.block.kind === 'none' && this.#segment === 'fresh';
+    if (whole && cause === 'sync' && steps.length === pending.length && (await this.#onReader(executes))) {
+      return this.#readTogether(steps, executes);
+    }
+    const lone = whole && executes.length === 1 && (cause === 'sync' || cause === 'copy');
+    let unit: Step[] = [];
+    for (const [at, step] of pending.entries()) {
+      if (isStep(step)) unit.push(step);
+      if (isStep(step) && step.kind !== 'execute') continue;
+      this.#sendHeld();
+      const end = isStep(step)
+        ? await this.#execute(unit, step, lone ? 'one' : 'many')
+        : await this.#refuse(unit, step);
+      unit = [];
+      if (end.kind === 'failed') return 'failed';
+      const last = cause === 'sync' && at === pending.length - 1;
+      if (end.held === undefined) continue;
+      if (last) this.#held = end.held;
+      else session.link.send(end.held);
+    }
+    if (unit.length === 0) return 'done';
+    this.#sendHeld();
+    return this.#prepare(unit, cause);
+  }
+
+  #sendHeld(): void {
+    if (this.#held !== undefined) this.#session.link.send(this.#held);
+    this.#held = undefined;
+  }
+
+  /** What is wrong with it, once everything in front of it is done. */
+  async #refuse(unit: readonly Step[], step: Exclude<Pending, Step>): Promise<StatementEnd> {
+    if (unit.length > 0 && (await this.#prepare(unit, 'other message')) === 'failed') return { kind: 'failed' };
+    if (step.kind === 'refuse') throw step.error;
+    await unreadable(this.#session, step.text, step.why);
+    return { kind: 'failed' };
+  }
+
+  /** Whether all of it are reads that the reader may serve. */
+  async #onReader(executes: readonly Execute[]): Promise<boolean> {
+    if (executes.length === 0 || this.#session.pinsReads) return false;
+    for (const { portal } of executes) {
+      const { analysed, hint } = portal.statement;
+      if (analysed === undefined || analysed.command.kind === 'transaction' || analysed.route !== 'reader')
+        return false;
+      if ((await resolveRoute(this.#session, analysed, hint)) !== 'reader') return false;
+    }
+    return true;
+  }
+
+  async #readTogether(steps: readonly Step[], executes: readonly Execute[]): Promise<'done' | 'failed'> {
+    const statement = executes[0]?.portal.statement.analysed;
+    if (statement === undefined) return 'done';
+    const request = new ExtendedRequest(this.#session, steps, 'passing');
+    const { kind } = await readAnywhere(this.#session, statement, request, 'reader');
+    return kind;
+  }
+
+  /** Steps up to an Execute. */
+  async #execute(steps: readonly Step[], { portal, limit }: Execute, company: 'one' | 'many'): Promise<StatementEnd> {
+    const session = this.#session;
+    const { analysed, hint } = portal.statement;
+    if (portal.state === 'done') return this.#executeAgain(steps, portal);
+    const alone = company === 'one' && session.block.kind === 'none';
+    const kept = !alone && (limit > 0 || portal.name !== '');
+    const request = new ExtendedRequest(session, steps, kept ? 'kept' : 'passing');
+    if (analysed === undefined) {
+      request.say();
+      session.link.send(EMPTY_QUERY_RESPONSE);
+      return { kind: 'done', held: undefined };
+    }
+    if (session.status === TransactionStatus.Failed && !endsTransaction(analysed)) throw failedBlock();
+    const end = await runStatement(
+      session,
+      analysed,
+      request,
+      transactional(analysed) ? this.#company() : company,
+      hint,
+    );
+    if (!kept) portal.state = 'done';
+    if (session.block.kind === 'none' && company === 'many') session.portals.clear();
+    return end;
+  }
+
+  /** BEGIN behind statements of its segment takes them into its block; COMMIT ends them. */
+  #company(): 'one' | 'many' {
+    const { block } = this.#session;
+    return block.kind === 'writers' && block.mode === 'implicit' ? 'many' : 'one';
+  }
+
+  /** A portal that has been run to its end: nothing more comes from a query, and nothing else runs twice. */
+  async #executeAgain(steps: readonly Step[], portal: Portal): Promise<StatementEnd> {
+    const before = steps.slice(0, -1);
+    if (before.length > 0 && (await this.#prepare(before, 'other message')) === 'failed') return { kind: 'failed' };
+    if (portal.statement.analysed?.command.kind !== 'read') {
+      throw new PproxError('portal_done', { message: `portal "${shown(portal.name)}" cannot be run` });
+    }
+    this.#session.link.send(encodeCommandComplete('SELECT 0'));
+    return { kind: 'done', held: undefined };
+  }
+
+  /** Steps without an Execute: a server answers them, and no transaction has to last for it unless a portal is bound. */
+  async #prepare(steps: readonly Step[], cause: Cause): Promise<'done' | 'failed'> {
+    const session = this.#session;
+    const binds = steps.some(({ kind }) => kind === 'bind');
+    const lasting = binds && (cause !== 'sync' || session.block.kind !== 'none');
+    if (session.block.kind === 'lost') throw failedBlock();
+    if (lasting && (session.block.kind === 'none' || session.block.kind === 'pending')) await openImplicitly(session);
+    const request = new ExtendedRequest(session, steps, lasting ? 'kept' : 'passing');
+    const { block } = session;
+    if (block.kind === 'writers' || block.kind === 'reader') {
+      const lease = block.kind === 'writers' ? block.legs.lead.lease : block.lease;
+      const { status, error } = await relay(session, lease, request);
+      block.status = status;
+      return error === undefined ? 'done' : 'failed';
+    }
+    const spare = await leaseAny(session);
+    try {
+      const { error } = await relay(session, spare.lease, request);
+      return error === undefined ? 'done' : 'failed';
+    } finally {
+      await spare.giveBack();
+    }
+  }
+}
+
+async function openImplicitly(session: SessionState): Promise<void> {
+  if (session.block.kind === 'pending') await openPending(session, session.block.begin);
+  else await openImplicit(session);
+}
+
+async function relay(session: SessionState, lease: Lease, request: ExtendedRequest): Promise<Relay['result']> {
+  const { backend } = lease;
+  await request.prepare(backend);
+  const { message, replies } = request.encode(backend);
+  const forward = new Relay(session.link, backend, { completion: 'forward', replies });
+  backend.send(message, forward);
+  return session.cancellable(backend, forward.result);
+}
+
+/** The lead: what it says of a statement is what the client sees. While it is down, the reader knows the same. */
+async function leaseAny(session: SessionState): Promise<{ lease: Lease; giveBack: () => Promise<void> }> {
+  try {
+    const legs = await session.leaseLead();
+    return { lease: legs.lead.lease, giveBack: () => session.giveBack(legs) };
+  } catch (error) {
+    const { reader } = session.cluster;
+    const down = error instanceof PproxError && error.condition === 'server_unreachable';
+    if (!down || reader === undefined || session.pins.size > 0) throw error;
+    const lease = await reader.lease(session.loginAt(reader));
+    return {
+      lease,
+      giveBack: async () => {
+        await session.settle(lease.backend);
+        lease.release('reuse');
+      },
+    };
+  }
+}
+
+function isStep(step: Pending): step is Step {
+  return step.kind !== 'refuse' && step.kind !== 'unreadable';
+}
+
+function isExecute(step: Step): step is Execute {
+  return step.kind === 'execute';
+}
+
+function isCopyIn({ statement }: Portal): boolean {
+  const command = statement.analysed?.command;
+  return command?.kind === 'copy in' && command.source === 'stdin';
+}
+
+function changesReading({ statement }: Portal): boolean {
+  return statement.analysed?.command.kind === 'set';
+}
+
+function transactional(statement: Statement): boolean {
+  return statement.command.kind === 'transaction';
+}
+
+/** Accepted in a failed block (PostgreSQL's IsTransactionExitStmt). */
+function endsTransaction({ command }: Statement): boolean {
+  if (command.kind !== 'transaction') return false;
+  const { action } = command;
+  return action === 'commit' || action === 'rollback' || action === 'rollback to' || action === 'prepare';
+}
+
+/** A name for the user's eyes. */
+function shown(name: string): string {
+  return Buffer.from(name, 'latin1').toString('utf8');
+}

@@ -1,0 +1,41 @@
+/**
+ * What becomes of the replies to extended-protocol messages in front of and between rows: an entry for each, in order.
+ * The server answers Parse, Bind, Close and Describe one by one, so the script is the ledger of one request.
+ */
+
+export type Fate =
+  /** The client's, as it comes. */
+  | { readonly kind: 'forward'; readonly then?: (() => void) | undefined }
+  /** The client's: a portal's description, from which columns of ours are taken out. */
+  | { readonly kind: 'forward portal' }
+  /** An answer to a message of ours. */
+  | { readonly kind: 'swallow' }
+  /** A description that is needed here; the client's as well where it asked for it. */
+  | { readonly kind: 'keep'; readonly for: 'us' | 'both'; readonly then: (frame: Buffer) => void }
+  /** Not from the server: an answer of ours, for a message that the server has not been sent. */
+  | { readonly kind: 'say'; readonly frame: () => Buffer };
+
+export class ReplyScript {
+  readonly #fates: Fate[] = [];
+  #at = 0;
+
+  add(fate: Fate): void {
+    this.#fates.push(fate);
+  }
+
+  /** The fate of the next reply; undefined where none is expected: the server and we are out of step. */
+  next(): Exclude<Fate, { kind: 'say' }> | undefined {
+    const fate = this.#fates[this.#at];
+    if (fate === undefined || fate.kind === 'say') return undefined;
+    this.#at++;
+    return fate;
+  }
+
+  /** What is to be said before the next reply of the server. */
+  sayings(): readonly Buffer[] {
+    const frames: Buffer[] = [];
+    for (let fate = this.#fates[this.#at]; fate?.kind === 'say'; fate = this.#fates[++this.#at])
+      frames.push(fate.frame());
+    return frames;
+  }
+}

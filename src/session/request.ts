@@ -1,0 +1,87 @@
+/**
+ * One statement as its client has asked for it: what a server is sent, and which part of the reply is the client's. What
+ * runs statements (read, write, copy, outside-block) knows no protocol; this does.
+ */
+import type { Backend } from '../backend/backend.ts';
+import type { Node } from '../cluster/node.ts';
+import type { Statement } from '../sql/statement.ts';
+import { encodeQuery } from '../wire/frontend.ts';
+import type { ReplyScript } from './reply-script.ts';
+
+/** Columns of ours that a statement returns in addition, behind the client's. */
+export interface Addition {
+  /** Behind the statement's text: RETURNING, or more of it. */
+  readonly returning: string;
+  readonly width: number;
+  /** Whether the client's statement returns rows by itself. */
+  readonly client: 'rows' | 'no rows';
+}
+
+/** Messages that end in exactly one ReadyForQuery. */
+export interface Sending {
+  readonly message: Buffer;
+  /** What becomes of the answers to Parse, Bind, Describe and Close; undefined for a simple query. */
+  readonly replies: ReplyScript | undefined;
+}
+
+export interface Request {
+  /** The statement's text: what the statement's spans count in. */
+  readonly text: Buffer;
+  /**
+   * Whatever must be so before `backend` can be sent this: prepared statements. Undefined where nothing is missing.
+   * Rejects with BackendLostError, ServerError or PproxError.
+   */
+  prepare(backend: Backend, addition?: Addition): Promise<void> | undefined;
+  /** For the lead or the reader. */
+  encode(backend: Backend, addition?: Addition): Sending;
+  /** For a follower, once the lead has run it: `text` in place of the statement's own, the same parameters. */
+  encodeFor(node: Node, text: Buffer, addition?: Addition): Buffer;
+  /** What `encodeFor` has to know of the followers. */
+  prepareFollowers(nodes: readonly { readonly node: Node; readonly backend: Backend }[]): Promise<void> | undefined;
+  /** As seen with this execution's parameters, which may vary where the text does not. */
+  executed(statement: Statement): Statement;
+  /** Tells the client that everything in front of the statement's execution is done, where no server is asked. */
+  say(): void;
+}
+
+/** The statement's text with something behind its end: RETURNING is the last clause of what has one. */
+export function withAddition(text: Buffer, end: number, addition: Addition | undefined): Buffer {
+  return addition === undefined ? text : Buffer.concat([text.subarray(0, end), Buffer.from(addition.returning)]);
+}
+
+/** A statement of a Query message. */
+export class SimpleRequest implements Request {
+  readonly text: Buffer;
+  readonly #end: number;
+
+  /** `end`: where the statement ends in `text`. */
+  constructor(text: Buffer, end: number) {
+    this.text = text;
+    this.#end = end;
+  }
+
+  prepare(): undefined {
+    return undefined;
+  }
+
+  prepareFollowers(): undefined {
+    return undefined;
+  }
+
+  encode(_backend: Backend, addition?: Addition): Sending {
+    return { message: encodeQuery(withAddition(this.text, this.#end, addition)), replies: undefined };
+  }
+
+  /** `text` has the addition already. */
+  encodeFor(_node: Node, text: Buffer): Buffer {
+    return encodeQuery(text);
+  }
+
+  executed(statement: Statement): Statement {
+    return statement;
+  }
+
+  say(): void {
+    return undefined;
+  }
+}
