@@ -158,7 +158,7 @@ export class ExtendedRequest implements Request {
           const { statement } = step;
           writer.parse('', statement.text, statement.types);
           unnamed = statement;
-          replies.add({ kind: 'forward', then: step.done });
+          replies.add({ kind: 'forward', after: step.done });
           const next = this.#steps[at + 1];
           const asked = next?.kind === 'describe statement' && next.statement === statement ? next : undefined;
           if (asked !== undefined) described.add(asked);
@@ -174,7 +174,7 @@ export class ExtendedRequest implements Request {
         case 'bind':
           if (addition !== undefined && step.portal === this.#executed) {
             unnamed = this.#bindWith(writer, replies, step.portal, addition, 'first');
-          } else this.#bind(writer, backend, step.portal, unnamed, replies, { kind: 'forward', then: step.done });
+          } else this.#bind(writer, backend, step.portal, unnamed, replies, { kind: 'forward', after: step.done });
           if (this.#portals === 'kept') step.portal.place = backend;
           break;
         case 'describe portal':
@@ -184,7 +184,7 @@ export class ExtendedRequest implements Request {
         case 'close portal':
           if (step.portal?.place === backend || (step.portal !== undefined && this.#binds(step.portal))) {
             writer.close('portal', this.#nameOf(step.portal));
-            replies.add({ kind: 'forward', then: step.done });
+            replies.add({ kind: 'forward', after: step.done });
           } else sayClosed(replies, step.done);
           break;
         case 'close statement':
@@ -371,14 +371,14 @@ function keepDescription(replies: ReplyScript, statement: ClientStatement, whose
   replies.add({
     kind: 'keep',
     for: whose,
-    then: (frame) => {
+    after: (frame) => {
       parameters = frame;
     },
   });
   replies.add({
     kind: 'keep',
     for: whose,
-    then: (frame) => {
+    after: (frame) => {
       if (parameters !== undefined) statement.description = describe(parameters, frame);
     },
   });

@@ -215,13 +215,13 @@ export class Relay implements Receiver {
     switch (fate.kind) {
       case 'forward':
         this.#pass(chunk, start, end);
-        fate.then?.();
+        fate.after?.();
         break;
       case 'forward portal':
         this.describePortal(chunk, start, end);
         break;
       case 'keep':
-        fate.then(Buffer.from(chunk.subarray(start, end)));
+        fate.after(Buffer.from(chunk.subarray(start, end)));
         if (fate.for === 'both') this.#pass(chunk, start, end);
         break;
       case 'swallow':

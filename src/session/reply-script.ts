@@ -5,13 +5,13 @@
 
 export type Fate =
   /** The client's, as it comes. */
-  | { readonly kind: 'forward'; readonly then?: (() => void) | undefined }
+  | { readonly kind: 'forward'; readonly after?: (() => void) | undefined }
   /** The client's: a portal's description, from which columns of ours are taken out. */
   | { readonly kind: 'forward portal' }
   /** An answer to a message of ours. */
   | { readonly kind: 'swallow' }
   /** A description that is needed here; the client's as well where it asked for it. */
-  | { readonly kind: 'keep'; readonly for: 'us' | 'both'; readonly then: (frame: Buffer) => void }
+  | { readonly kind: 'keep'; readonly for: 'us' | 'both'; readonly after: (frame: Buffer) => void }
   /** Not from the server: an answer of ours, for a message that the server has not been sent. */
   | { readonly kind: 'say'; readonly frame: () => Buffer };
 

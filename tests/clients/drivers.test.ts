@@ -54,14 +54,19 @@ test('pg sees through the proxy what it sees on the lead', async () => {
   assert.match(seen, /^notification: \["bell","ünï"\]$/m);
 });
 
-test('pg is told that parameters need the extended protocol, and goes on', async () => {
+test('pg binds parameters, on the reader and on every writer', async () => {
   const client = await stage.proxy.connect();
-  const refused = client.query('SELECT $1::int AS n', [1]);
-  await assert.rejects(refused, {
-    code: '0A000',
-    message: 'the extended query protocol is not supported by pprox yet',
-  });
-  assert.deepEqual((await client.query('SELECT 2 AS n')).rows, [{ n: 2 }]);
+  assert.deepEqual((await client.query('SELECT $1::int AS n', [1])).rows, [{ n: 1 }]);
+  await client.query('CREATE TABLE bound (id serial PRIMARY KEY, word text)', []);
+  const inserted = await client.query('INSERT INTO bound (word) VALUES ($1) RETURNING id', ['one']);
+  assert.deepEqual(inserted.rows, [{ id: 1 }]);
+  const named = { name: 'by id', text: 'SELECT word FROM bound WHERE id = $1' };
+  for (const id of [1, 2, 1]) {
+    const { rows } = await client.query({ ...named, values: [id] });
+    assert.deepEqual(rows, id === 1 ? [{ word: 'one' }] : []);
+  }
+  await assert.rejects(client.query('SELECT 1 / $1::int', [0]), { code: '22012' });
+  await assertWritersEqual(stage, 'postgres');
 });
 
 clientTest('pgx in simple protocol mode sees through the proxy what it sees on the lead', 'go', async (go) => {
