@@ -5,23 +5,30 @@ import { errorCodes, type Section } from '../support/transcript.ts';
 import { compareServers } from './contest.ts';
 import { type GroupName, groups } from './groups.ts';
 import { play } from './play.ts';
-import type { Script } from './script.ts';
+import { rounds, type Script } from './script.ts';
 
 /** What a section of the script's transcript answers. */
 export function stepOf(script: Script, section: number): string {
-  return section === 0 ? 'the start-up' : (script.steps[section - 1]?.sql ?? 'the end');
+  if (section === 0) return 'the start-up';
+  const round = rounds(script).find(({ sections }) => sections.includes(section));
+  if (round === undefined || round.steps.length === 0) return 'the end';
+  const text = round.steps.map((step) => step.text).join('\n');
+  const place = section - (round.sections[0] ?? 0) + 1;
+  return round.sections.length === 1 ? text : `ReadyForQuery ${place} of ${round.sections.length} of\n${text}`;
 }
 
 /** What the script says about its own errors, against what PostgreSQL answered. */
 export function assertWritten(script: Script, answers: readonly Section[]): void {
-  const slips = script.steps.flatMap((step, index) => {
-    const seen = errorCodes(answers[index + 1] ?? []).join(' ');
-    const isExpected = seen === step.fails.join(' ') || seen === step.lacking;
-    const outcome = `${seen || 'succeeds'}, not ${step.fails.join(' ') || 'without an error'}`;
-    return isExpected ? [] : [`${step.sql.slice(0, 300)} → ${outcome}`];
+  const slips = rounds(script).flatMap(({ steps, sections }) => {
+    const seen = sections.flatMap((section) => errorCodes(answers[section] ?? [])).join(' ');
+    const written = steps.flatMap((step) => step.fails).join(' ');
+    const isExpected = seen === written || steps.some((step) => step.lacking === seen);
+    const text = steps.map((step) => step.text).join('\n');
+    return isExpected ? [] : [`${text.slice(0, 300)} → ${seen || 'succeeds'}, not ${written || 'without an error'}`];
   });
   assert.ok(slips.length === 0, `the script does not say what PostgreSQL answers:\n${slips.join('\n')}`);
-  assert.equal(answers.length, script.steps.length + 2, 'one answer for each request, the start-up and the end');
+  const expected = 1 + rounds(script).reduce((sum, { sections }) => sum + sections.length, 0);
+  assert.equal(answers.length, expected, 'the ReadyForQuery messages that the script waits for, and the end');
 }
 
 export function runBattery(name: GroupName): void {

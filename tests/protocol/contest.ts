@@ -39,7 +39,13 @@ export function compareServers<Item extends { readonly name: string }>(
   before(async () => {
     arena = await openArena();
     await arena.prepareBare(database);
-    for (const item of items) answers.set(item, await play(item, { ...arena.bare, user: arena.user, database }));
+    for (const item of items) {
+      const answer = play(item, { ...arena.bare, user: arena.user, database });
+      const named = (cause: unknown): never => {
+        throw new Error(`PostgreSQL did not go on with ${item.name}: ${String(cause)}`, { cause });
+      };
+      answers.set(item, await answer.catch(named));
+    }
     await arena.prepareSubject(database);
   });
   after(async () => arena?.stop());

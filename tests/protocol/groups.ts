@@ -3,6 +3,16 @@ import type { Script } from './script.ts';
 import { catalogScripts } from './scripts/catalog.ts';
 import { copyScripts } from './scripts/copy.ts';
 import { definitionScripts } from './scripts/definitions.ts';
+import { extendedBasicScripts } from './scripts/extended-basics.ts';
+import { extendedBlockScripts } from './scripts/extended-blocks.ts';
+import { extendedCopyScripts } from './scripts/extended-copy.ts';
+import { extendedErrorScripts } from './scripts/extended-errors.ts';
+import { extendedFormatScripts } from './scripts/extended-formats.ts';
+import { extendedPipelineScripts } from './scripts/extended-pipelines.ts';
+import { extendedPortalScripts } from './scripts/extended-portals.ts';
+import { extendedPreparedScripts } from './scripts/extended-prepared.ts';
+import { extendedSessionScripts } from './scripts/extended-sessions.ts';
+import { extendedWriteScripts } from './scripts/extended-writes.ts';
 import { limitScripts } from './scripts/limits.ts';
 import { messageScripts } from './scripts/messages.ts';
 import { queryScripts } from './scripts/queries.ts';
@@ -27,6 +37,16 @@ export const groups = {
   transactions: [...transactionScripts, ...severalStatementScripts],
   types: [...numberScripts, ...textScripts, ...timeScripts, ...structuredScripts, ...otherTypeScripts],
   writes: writeScripts,
+  extended_basics: extendedBasicScripts,
+  extended_blocks: extendedBlockScripts,
+  extended_copy: extendedCopyScripts,
+  extended_errors: extendedErrorScripts,
+  extended_formats: extendedFormatScripts,
+  extended_pipelines: extendedPipelineScripts,
+  extended_portals: extendedPortalScripts,
+  extended_prepared: extendedPreparedScripts,
+  extended_sessions: extendedSessionScripts,
+  extended_writes: extendedWriteScripts,
 } as const satisfies Record<string, readonly Script[]>;
 
 export type GroupName = keyof typeof groups;

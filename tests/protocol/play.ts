@@ -1,8 +1,9 @@
 /** Plays a script on a server and returns the transcript. */
+import { unreachable } from '../../src/lib/assert.ts';
 import { startupMessage, terminate } from '../support/frontend-messages.ts';
 import { RawClient, type Target } from '../support/raw-client.ts';
 import { type Section, transcript } from '../support/transcript.ts';
-import { queryMessage, type Script } from './script.ts';
+import type { Answer, Script } from './script.ts';
 
 /**
  * How the script's bytes reach the server; the answers must not depend on it.
@@ -17,20 +18,21 @@ export type Delivery =
 interface Write {
   readonly bytes: Buffer;
   /** What must have arrived before the next write. */
-  readonly until: 'ready' | 'copy' | 'closed';
+  readonly until: Answer | { readonly kind: 'copy' | 'closed' };
 }
 
 function writes(script: Script, target: Target): Write[] {
   const startup = startupMessage({ user: target.user, database: target.database, ...script.startup });
-  const requests = script.steps.flatMap((step): Write[] =>
-    step.copy.length === 0
-      ? [{ bytes: queryMessage(step), until: 'ready' }]
-      : [
-          { bytes: queryMessage(step), until: 'copy' },
-          { bytes: Buffer.concat(step.copy), until: 'ready' },
-        ],
-  );
-  return [{ bytes: startup, until: 'ready' }, ...requests, { bytes: terminate(), until: 'closed' }];
+  const requests = script.steps.flatMap((step): Write[] => {
+    const bytes = Buffer.concat(step.messages);
+    if (step.copy.length === 0) return [{ bytes, until: step.answer }];
+    return [
+      { bytes, until: { kind: 'copy' } },
+      { bytes: Buffer.concat(step.copy), until: step.answer },
+    ];
+  });
+  const opened: Write = { bytes: startup, until: { kind: 'ready', count: 1 } };
+  return [opened, ...requests, { bytes: terminate(), until: { kind: 'closed' } }];
 }
 
 /** Length of everything that the client sends in this script, the StartupMessage and Terminate included. */
@@ -50,9 +52,23 @@ async function inSteps(client: RawClient, list: readonly Write[], offsets: reado
       bytes,
       inside.map((offset) => offset - origin),
     );
-    if (until === 'copy') await client.waitFor(['CopyInResponse', 'ReadyForQuery'], from);
-    if (until === 'ready') await client.waitReady(++ready);
-    if (until === 'closed') await client.waitClosed();
+    switch (until.kind) {
+      case 'ready':
+        ready += until.count;
+        await client.waitReady(ready);
+        break;
+      case 'messages':
+        await client.waitMessages(from + until.count);
+        break;
+      case 'copy':
+        await client.waitFor(['CopyInResponse', 'ReadyForQuery'], from);
+        break;
+      case 'closed':
+        await client.waitClosed();
+        break;
+      default:
+        unreachable(until);
+    }
     start = end;
   }
 }

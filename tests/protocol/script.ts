@@ -1,9 +1,19 @@
 /** A script of frontend messages, and the notation in which scripts are written down. */
 import { copyData, copyDone, copyFail, query } from '../support/frontend-messages.ts';
+import { notated } from './notation.ts';
 
-/** One request, answered by exactly one ReadyForQuery. */
+/** What the client waits for before it goes on. */
+export type Answer =
+  | { readonly kind: 'ready'; readonly count: number }
+  /** Messages of any kind, none of them ReadyForQuery: what Flush brings. */
+  | { readonly kind: 'messages'; readonly count: number };
+
+/** One request: messages in one write, and COPY data in another where `copy` has some. */
 export interface Step {
-  readonly sql: string;
+  /** The SQL of its Query; where it consists of other messages, they as the script has them. */
+  readonly text: string;
+  readonly messages: readonly Buffer[];
+  readonly answer: Answer;
   /** SQLSTATEs of the errors that PostgreSQL answers with, in order: keeps a slip of the pen from passing as a test. */
   readonly fails: readonly string[];
   /** What a server answers that was built without the feature or is older than it: then that is expected instead. */
@@ -22,8 +32,9 @@ export interface Script {
 }
 
 /**
- * Reads steps from text: paragraphs are Query messages, sent without the line end at their end. Lines of a paragraph
- * that begin with one of these are not part of the statement:
+ * Reads steps from text: paragraphs are Query messages, sent without the line end at their end, or begin with `>` or `<` and are
+ * messages written as in notation.ts, a line each, sent in one write; a line without a mark goes on with the message above it.
+ * Lines of a paragraph that begin with one of these are not part of the statement:
  *
  *     !22012 42P01       the SQLSTATEs that PostgreSQL answers with
  *     !? 0A000           the SQLSTATE from a server that does not have what the statement needs
@@ -31,6 +42,8 @@ export interface Script {
  *     <x 5047434f50590a  a CopyData message with these bytes
  *     <.                 CopyDone
  *     <! reason          CopyFail
+ *     = 3 messages       what a request without Sync is answered with
+ *     = 2 ready          ReadyForQuery messages that it is answered with, where a Query or Sync in it gets none
  */
 export function steps(text: string): Step[] {
   return text
@@ -42,10 +55,39 @@ export function steps(text: string): Step[] {
 
 function parseStep(paragraph: string): Step {
   const lines = paragraph.split('\n');
-  const sql = lines.filter((line) => !/^[!<]/.test(line)).join('\n');
+  const rest = lines.filter((line) => !line.startsWith('!'));
   const fails = lines.filter((line) => /^![0-9A-Z]/.test(line)).flatMap((line) => line.slice(1).trim().split(/\s+/));
   const lacking = lines.find((line) => line.startsWith('!? '))?.slice(3);
-  return { sql, fails, lacking, copy: lines.filter((line) => line.startsWith('<')).map(parseCopyMessage) };
+  const sent = rest.filter((line) => !line.startsWith('= '));
+  if (/^[<>]/.test(sent[0] ?? '')) {
+    const { messages, readies } = parseMessages(sent);
+    const answer = parseAnswer(rest.find((line) => line.startsWith('= '))) ?? ready(readies);
+    return { text: sent.join('\n'), messages, answer, fails, lacking, copy: [] };
+  }
+  const text = rest.filter((line) => !line.startsWith('<')).join('\n');
+  const copy = rest.filter((line) => line.startsWith('<')).map(parseCopyMessage);
+  return { text, messages: [query(text)], answer: ready(1), fails, lacking, copy };
+}
+
+const ready = (count: number): Answer => ({ kind: 'ready', count });
+
+function parseAnswer(line: string | undefined): Answer | undefined {
+  if (line === undefined) return undefined;
+  const [, count, kind] = /^= (\d+) (messages|ready)$/.exec(line) ?? [];
+  if (kind !== 'messages' && kind !== 'ready') throw new Error(`no answer is written like this: ${line}`);
+  return { kind, count: Number(count) };
+}
+
+function parseMessages(lines: readonly string[]): { messages: Buffer[]; readies: number } {
+  const whole: string[] = [];
+  for (const line of lines) {
+    if (/^[><]/.test(line)) whole.push(line);
+    else whole.push(`${whole.pop() ?? ''}\n${line}`);
+  }
+  const list = whole.map((text) =>
+    text.startsWith('<') ? { bytes: parseCopyMessage(text), readies: 0 } : notated(text.slice(1).trimStart()),
+  );
+  return { messages: list.map(({ bytes }) => bytes), readies: list.reduce((sum, { readies }) => sum + readies, 0) };
 }
 
 function parseCopyMessage(line: string): Buffer {
@@ -62,11 +104,41 @@ export function script(name: string, body: string | readonly Step[], options: Op
   return { name, steps: list, startup: options.startup ?? {}, leaves: options.leaves ?? 'objects' };
 }
 
-/** A step whose text the paragraphs cannot express: empty, or with blank lines in it. */
+/** A Query whose text the paragraphs cannot express: empty, or with blank lines in it. */
 export function statement(sql: string, fails: readonly string[] = []): Step {
-  return { sql, fails, lacking: undefined, copy: [] };
+  return { text: sql, messages: [query(sql)], answer: ready(1), fails, lacking: undefined, copy: [] };
 }
 
-export function queryMessage(step: Step): Buffer {
-  return query(step.sql);
+/** A request that the notation cannot express, or would express at length. */
+export function request(
+  text: string,
+  messages: readonly Buffer[],
+  answer: Answer,
+  fails: readonly string[] = [],
+): Step {
+  return { text, messages, answer, fails, lacking: undefined, copy: [] };
+}
+
+/** What each section of the script's transcript answers: sections end with ReadyForQuery, the first with the start-up's. */
+export interface Round {
+  readonly steps: readonly Step[];
+  /** Indices of the sections, in order. */
+  readonly sections: readonly number[];
+}
+
+/** Steps that bring no ReadyForQuery are answered together with the one that follows, or with the end of the connection. */
+export function rounds(script: Script): Round[] {
+  const list: Round[] = [];
+  let waiting: Step[] = [];
+  let section = 1;
+  for (const step of script.steps) {
+    const count = step.answer.kind === 'ready' ? step.answer.count : 0;
+    waiting.push(step);
+    if (count === 0) continue;
+    const from = section;
+    list.push({ steps: waiting, sections: Array.from({ length: count }, (_, index) => from + index) });
+    section += count;
+    waiting = [];
+  }
+  return [...list, { steps: waiting, sections: [section] }];
 }

@@ -36,6 +36,13 @@ const answer: readonly BackendMessage[] = [
   { type: 'CopyDone' },
   { type: 'CommandComplete', tag: 'COPY 1' },
   { type: 'ReadyForQuery', status: 'T' },
+  { type: 'ParseComplete' },
+  { type: 'ParameterDescription', types: [23, 16500] },
+  { type: 'BindComplete' },
+  { type: 'NoData' },
+  { type: 'PortalSuspended' },
+  { type: 'CloseComplete' },
+  { type: 'ReadyForQuery', status: 'I' },
 ];
 
 function differences(changed: readonly BackendMessage[], ended = true): number {
@@ -66,7 +73,7 @@ describe('a transcript', () => {
         { ...field, table: 20000 },
         { ...field, table: 20000, name: 'kind', type: 20001 },
       ],
-    }),
+    }).map((message) => (message.type === 'ParameterDescription' ? { ...message, types: [23, 20001] } : message)),
     'another number of a temporary schema': answer.map((message) =>
       message.type === 'ErrorResponse'
         ? {
@@ -104,6 +111,12 @@ describe('a transcript', () => {
         { ...field, name: 'kind', type: 16500 },
       ],
     }),
+    'another type of a parameter': answer.map((message) =>
+      message.type === 'ParameterDescription' ? { ...message, types: [20, 16500] } : message,
+    ),
+    'a type of a parameter that is not the column\u2019s': answer.map((message) =>
+      message.type === 'ParameterDescription' ? { ...message, types: [23, 16501] } : message,
+    ),
     'another type modifier': withMessage(5, {
       type: 'RowDescription',
       fields: [

@@ -43,7 +43,9 @@ export type BackendMessage =
   | { readonly type: 'CopyData'; readonly data: Buffer }
   | { readonly type: 'CopyDone' }
   | { readonly type: 'FunctionCallResponse'; readonly value: Buffer | null }
-  /** Everything else, undecoded: the extended protocol's answers, and what is no message of the protocol at all. */
+  | { readonly type: 'ParseComplete' | 'BindComplete' | 'CloseComplete' | 'NoData' | 'PortalSuspended' }
+  | { readonly type: 'ParameterDescription'; readonly types: readonly number[] }
+  /** Everything else, undecoded: what is no message of the protocol. */
   | { readonly type: 'Other'; readonly tag: string; readonly body: Buffer };
 
 export type BackendMessageType = BackendMessage['type'];
@@ -167,6 +169,18 @@ function decodeBody(tag: string, body: Buffer, reader: Reader): BackendMessage {
         format: reader.int8(),
         columns: reader.list(reader.int16(), () => reader.int16()),
       };
+    case '1':
+      return { type: 'ParseComplete' };
+    case '2':
+      return { type: 'BindComplete' };
+    case '3':
+      return { type: 'CloseComplete' };
+    case 'n':
+      return { type: 'NoData' };
+    case 's':
+      return { type: 'PortalSuspended' };
+    case 't':
+      return { type: 'ParameterDescription', types: reader.list(reader.int16() & 0xffff, () => reader.uint32()) };
     case 'd':
       return { type: 'CopyData', data: reader.bytes() };
     case 'c':

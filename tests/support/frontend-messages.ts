@@ -50,27 +50,56 @@ export const terminate = (): Buffer => frame('X', Buffer.alloc(0));
 export const sync = (): Buffer => frame('S', Buffer.alloc(0));
 export const flush = (): Buffer => frame('H', Buffer.alloc(0));
 
-/** Parse with no parameter types given. */
-export const parse = (name: string, sql: string): Buffer =>
-  frame('P', Buffer.concat([cString(name), cString(sql), Buffer.alloc(2)]));
+const int16 = (value: number): Buffer => {
+  const bytes = Buffer.alloc(2);
+  bytes.writeUInt16BE(value & 0xffff, 0);
+  return bytes;
+};
 
-/** Bind with no parameters and text results. */
-export const bind = (portal: string, statement: string): Buffer =>
-  frame('B', Buffer.concat([cString(portal), cString(statement), Buffer.alloc(6)]));
+/** Their number, then each of them. */
+const int16s = (values: readonly number[]): Buffer => Buffer.concat([int16(values.length), ...values.map(int16)]);
 
-export const execute = (portal: string): Buffer => frame('E', Buffer.concat([cString(portal), Buffer.alloc(4)]));
+const int32 = (value: number): Buffer => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32BE(value | 0, 0);
+  return bytes;
+};
+
+/** A value with its length before it. Text is UTF-8; bytes are as they are; null is NULL. */
+const parameter = (value: string | Uint8Array | null): Buffer => {
+  if (value === null) return int32(-1);
+  const bytes = Buffer.from(value);
+  return Buffer.concat([int32(bytes.length), bytes]);
+};
+
+/** Parse. `types` are OIDs, 0 for one that the server is to find out; without them the server finds out all. */
+export const parse = (name: string, sql: string, types: readonly number[] = []): Buffer =>
+  frame('P', Buffer.concat([cString(name), cString(sql), int16(types.length), ...types.map(int32)]));
+
+export interface Bound {
+  readonly values?: readonly (string | Uint8Array | null)[];
+  /** Format codes of the values: none for all text, one for all of them, or one for each. */
+  readonly formats?: readonly number[];
+  /** Format codes of the result's columns, in the same way. */
+  readonly results?: readonly number[];
+}
+
+/** Bind; unless `bound` says otherwise with no parameters and text results. */
+export const bind = (portal: string, statement: string, bound: Bound = {}): Buffer => {
+  const values = bound.values ?? [];
+  const head = Buffer.concat([cString(portal), cString(statement), int16s(bound.formats ?? [])]);
+  return frame('B', Buffer.concat([head, int16(values.length), ...values.map(parameter), int16s(bound.results ?? [])]));
+};
+
+/** Execute; `limit` is the number of rows after which the portal is suspended, 0 for none. */
+export const execute = (portal: string, limit: number = 0): Buffer =>
+  frame('E', Buffer.concat([cString(portal), int32(limit)]));
 export const describe = (kind: 'S' | 'P', name: string): Buffer => frame('D', cString(`${kind}${name}`));
 export const close = (kind: 'S' | 'P', name: string): Buffer => frame('C', cString(`${kind}${name}`));
 
-/** FunctionCall with text arguments and a text result. */
-export function functionCall(oid: number, args: readonly string[]): Buffer {
-  const head = Buffer.alloc(8);
-  head.writeInt32BE(oid, 0); // then no argument formats: all text
-  head.writeInt16BE(args.length, 6);
-  const values = args.map((text) => {
-    const length = Buffer.alloc(4);
-    length.writeInt32BE(Buffer.byteLength(text), 0);
-    return Buffer.concat([length, Buffer.from(text)]);
-  });
-  return frame('F', Buffer.concat([head, ...values, Buffer.alloc(2)]));
+/** FunctionCall; unless `bound` says otherwise with text arguments and a text result. */
+export function functionCall(oid: number, args: readonly (string | Uint8Array | null)[], bound: Bound = {}): Buffer {
+  const head = Buffer.concat([int32(oid), int16s(bound.formats ?? [])]);
+  const result = int16(bound.results?.[0] ?? 0);
+  return frame('F', Buffer.concat([head, int16(args.length), ...args.map(parameter), result]));
 }

@@ -123,6 +123,11 @@ export class RawClient {
     await this.#waitUntil(arrived, types.join(' or '));
   }
 
+  /** Until that many messages have come since the connection began, or the connection has ended. */
+  async waitMessages(count: number): Promise<void> {
+    await this.#waitUntil(() => this.messages.length >= count, `message number ${count}`);
+  }
+
   async waitClosed(): Promise<void> {
     await this.#waitUntil(() => false, 'the end of the connection');
   }

@@ -4,7 +4,8 @@
  *
  * What differs between two equal servers is replaced, and nothing else:
  * - process ids and cancel keys (the key's length stays);
- * - OIDs of what users created (16384 and up) in RowDescription, by the order in which they first appear;
+ * - OIDs of what users created (16384 and up) in RowDescription and ParameterDescription, by the order in which they
+ *   first appear;
  * - the numbers in the names of temporary and TOAST schemas and tables;
  * - the order of ParameterStatus messages that come in a row, which PostgreSQL takes from a hash table.
  */
@@ -86,10 +87,17 @@ function showMessage(message: BackendMessage, names: Names): string {
       return `CopyData ${showBytes(message.data)}`;
     case 'FunctionCallResponse':
       return `FunctionCallResponse ${showValue(message.value)}`;
+    case 'ParameterDescription':
+      return `ParameterDescription ${message.types.map((type) => names.name('type', type)).join(', ')}`;
     case 'Other':
       return `Other ${message.tag} ${showBytes(message.body)}`;
     case 'EmptyQueryResponse':
     case 'CopyDone':
+    case 'ParseComplete':
+    case 'BindComplete':
+    case 'CloseComplete':
+    case 'NoData':
+    case 'PortalSuspended':
       return message.type;
     default:
       return unreachable(message);

@@ -1,0 +1,714 @@
+import { bind, execute, parse, sync } from '../../support/frontend-messages.ts';
+import { request, script } from '../script.ts';
+
+const once = { kind: 'ready', count: 1 } as const;
+
+export const extendedPipelineScripts = [
+  script(
+    'several Syncs in flight',
+    String.raw`
+CREATE TABLE flight (id int PRIMARY KEY, t text)
+
+> Run: SELECT 1
+> Sync
+> Run: SELECT 2
+> Sync
+> Run: SELECT 3
+> Sync
+
+> Run: INSERT INTO flight VALUES (1, 'a')
+> Sync
+> Run: SELECT * FROM flight
+> Sync
+> Run: UPDATE flight SET t = 'b' WHERE id = 1
+> Sync
+> Run: SELECT * FROM flight
+> Sync
+> Run: DELETE FROM flight
+> Sync
+> Run: SELECT * FROM flight
+> Sync
+
+!22012 42P01
+> Run: SELECT 1
+> Sync
+> Run: SELECT 1/0
+> Sync
+> Run: SELECT 2
+> Sync
+> Parse: SELECT * FROM nowhere
+> Sync
+> Run: SELECT 3
+> Sync
+> Sync
+
+> Parse s (int4): SELECT $1
+> Sync
+> Bind "" s (1)
+> Execute
+> Sync
+> Bind "" s (2)
+> Execute
+> Sync
+> Close statement s
+> Sync`,
+  ),
+  script(
+    'Query messages in a pipeline',
+    String.raw`
+CREATE TABLE mixed (id int PRIMARY KEY)
+
+> Run: SELECT 1
+> Sync
+> Query: SELECT 2
+> Run: SELECT 3
+> Sync
+> Query: SELECT 4; SELECT 5
+> Query: INSERT INTO mixed VALUES (1)
+> Run: INSERT INTO mixed VALUES (2)
+> Sync
+> Query: SELECT count(*) FROM mixed
+
+> Run: INSERT INTO mixed VALUES (3)
+> Query: SELECT count(*) FROM mixed
+> Run: SELECT count(*) FROM mixed
+> Sync
+
+> Run: SELECT count(*) FROM mixed
+> Query: INSERT INTO mixed VALUES (8)
+> Run: SELECT count(*) FROM mixed
+> Sync
+
+> Parse s: SELECT n FROM generate_series(1, 3) AS n
+> Query: SELECT 'between'
+> Bind p s
+> Execute p limit 1
+> Sync
+
+!22012
+= 1 ready
+> Run: SELECT 1/0
+> Query: SELECT 'skipped'
+> Sync
+
+!22012
+> Query: SELECT 1/0
+> Run: SELECT 'not skipped'
+> Sync
+
+!23505
+= 1 ready
+> Run: INSERT INTO mixed VALUES (4)
+> Run: INSERT INTO mixed VALUES (1)
+> Query: INSERT INTO mixed VALUES (5)
+> Sync
+
+!22012
+> Run: INSERT INTO mixed VALUES (6)
+> Query: SELECT 1/0
+> Run: INSERT INTO mixed VALUES (7)
+> Sync
+
+SELECT * FROM mixed ORDER BY id`,
+  ),
+  script(
+    'an error rolls back the earlier writes of its pipeline',
+    String.raw`
+CREATE TABLE undone (id int PRIMARY KEY, t text CHECK (t <> 'bad'))
+
+!23505
+> Run: INSERT INTO undone VALUES (1, 'a')
+> Run: INSERT INTO undone VALUES (2, 'b')
+> Run: INSERT INTO undone VALUES (1, 'c')
+> Sync
+
+SELECT * FROM undone ORDER BY id
+
+!23514
+> Run: INSERT INTO undone VALUES (1, 'a')
+> Sync
+> Run: INSERT INTO undone VALUES (2, 'b')
+> Run: INSERT INTO undone VALUES (3, 'bad')
+> Run: INSERT INTO undone VALUES (4, 'd')
+> Sync
+> Run: INSERT INTO undone VALUES (5, 'e')
+> Sync
+
+SELECT * FROM undone ORDER BY id
+
+!42703
+> Run: DELETE FROM undone
+> Parse: SELECT nothing FROM undone
+> Sync
+
+!26000
+> Run: DELETE FROM undone
+> Bind "" never
+> Sync
+
+!34000
+> Run: DELETE FROM undone
+> Execute never
+> Sync
+
+!22P02
+> Run: DELETE FROM undone
+> Run (x): SELECT $1::int
+> Sync
+
+SELECT * FROM undone ORDER BY id`,
+  ),
+  script(
+    'reads and writes in one pipeline',
+    String.raw`
+CREATE TABLE both_ways (id int PRIMARY KEY, n int)
+
+> Run: SELECT count(*) FROM both_ways
+> Run: INSERT INTO both_ways VALUES (1, 10), (2, 20)
+> Run: SELECT count(*) FROM both_ways
+> Run: UPDATE both_ways SET n = n + 1 WHERE id = 1 RETURNING n
+> Run: SELECT n FROM both_ways WHERE id = 1
+> Run: DELETE FROM both_ways WHERE id = 2
+> Run: SELECT count(*) FROM both_ways
+> Sync
+
+> Run: SELECT * FROM both_ways
+> Sync
+
+!22012
+> Run: SELECT n FROM both_ways WHERE id = 1
+> Run: UPDATE both_ways SET n = 0 WHERE id = 1
+> Run: SELECT n FROM both_ways WHERE id = 1
+> Run: SELECT 1/0
+> Sync
+
+> Run: SELECT n FROM both_ways WHERE id = 1
+> Sync
+
+> Run: SELECT 1
+> Run: SELECT n FROM both_ways WHERE id = 1 FOR UPDATE
+> Run: SELECT 2
+> Sync
+
+> Run: SELECT txid_current_if_assigned() IS NULL
+> Run: INSERT INTO both_ways VALUES (3, 30)
+> Run: SELECT txid_current_if_assigned() IS NULL
+> Sync
+> Run: SELECT txid_current_if_assigned() IS NULL
+> Sync`,
+  ),
+  script(
+    'one transaction up to Sync',
+    String.raw`
+CREATE TABLE moments (id int PRIMARY KEY, at timestamptz)
+
+CREATE TEMP TABLE first_moment (at timestamptz)
+
+> Run: INSERT INTO first_moment SELECT now()
+> Run: SELECT now() = at FROM first_moment
+> Run: INSERT INTO moments VALUES (1, now())
+> Run: SELECT now() = at FROM moments
+> Sync
+
+> Run: SELECT now() > at FROM first_moment
+> Sync
+
+> Run: SELECT now() = at FROM first_moment
+> Sync
+> Run: SELECT now() > at FROM first_moment
+> Sync`,
+  ),
+  script(
+    'definitions in a pipeline',
+    String.raw`
+> Run: CREATE TABLE made (id int PRIMARY KEY)
+> Run: INSERT INTO made VALUES (1)
+> Run: ALTER TABLE made ADD t text DEFAULT 'd'
+> Run: SELECT * FROM made
+> Run: INSERT INTO made VALUES (2, 'x') RETURNING *
+> Sync
+
+!22012
+> Run: CREATE TABLE unmade (id int PRIMARY KEY)
+> Run: INSERT INTO unmade VALUES (1)
+> Run: SELECT 1/0
+> Sync
+
+!42P01
+> Run: SELECT * FROM unmade
+> Sync
+
+!42P01
+> Run: DROP TABLE made
+> Run: SELECT * FROM made
+> Sync
+
+> Run: SELECT * FROM made ORDER BY id
+> Sync
+
+> Run: CREATE FUNCTION made_too(n int) RETURNS int LANGUAGE sql IMMUTABLE RETURN n * 2
+> Run: SELECT made_too(21)
+> Run: CREATE VIEW seen AS SELECT made_too(id) AS d FROM made
+> Run: SELECT * FROM seen ORDER BY d
+> Run: CREATE INDEX ON made (t)
+> Run: COMMENT ON TABLE made IS 'by extended query'
+> Run: TRUNCATE made
+> Sync
+
+SELECT count(*) FROM made`,
+  ),
+  script('two hundred statements before one Sync', [
+    ...script('', 'CREATE TABLE deep (id int PRIMARY KEY, t text)').steps,
+    request(
+      'two hundred INSERTs of one statement',
+      [
+        parse('deep', 'INSERT INTO deep VALUES ($1, $2)', [23, 25]),
+        ...Array.from({ length: 200 }, (_, index) => [
+          bind('', 'deep', { values: [String(index), `row ${index}`] }),
+          execute(''),
+        ]).flat(),
+        sync(),
+      ],
+      once,
+    ),
+    request(
+      'one hundred Syncs, a read and a write before each',
+      [
+        parse('look', 'SELECT t FROM deep WHERE id = $1', [23]),
+        parse('change', "UPDATE deep SET t = t || '!' WHERE id = $1 RETURNING t", [23]),
+        ...Array.from({ length: 100 }, (_, index) => [
+          bind('', 'look', { values: [String(index)] }),
+          execute(''),
+          bind('', 'change', { values: [String(index)] }),
+          execute(''),
+          sync(),
+        ]).flat(),
+      ],
+      { kind: 'ready', count: 100 },
+    ),
+    request(
+      'two hundred SELECTs, one of which fails',
+      [
+        parse('divide', 'SELECT 100 / (150 - $1)', [23]),
+        ...Array.from({ length: 200 }, (_, index) => [
+          bind('', 'divide', { values: [String(index)] }),
+          execute(''),
+        ]).flat(),
+        sync(),
+      ],
+      once,
+      ['22012'],
+    ),
+    ...script('', "SELECT count(*), sum(id), md5(string_agg(t, ',' ORDER BY id)) FROM deep").steps,
+  ]),
+  script(
+    'Parse of everything first',
+    String.raw`
+CREATE TABLE later (id int PRIMARY KEY, t text)
+
+> Parse a: INSERT INTO later VALUES ($1, $2)
+> Parse b: SELECT t FROM later WHERE id = $1
+> Parse c: DELETE FROM later WHERE id = $1 RETURNING id
+> Parse d: SELECT count(*) FROM later
+> Bind a a (1, one)
+> Bind b b (1)
+> Bind c c (1)
+> Bind d d
+> Execute a
+> Execute d
+> Execute b
+> Execute c
+> Execute d
+> Sync
+
+> Bind b b (1)
+> Bind a a (2, two)
+> Bind d d
+> Execute a
+> Execute b
+> Execute d
+> Sync
+
+> Bind b b (2)
+> Execute b
+> Sync`,
+  ),
+  script(
+    'BEGIN and COMMIT in one pipeline',
+    String.raw`
+CREATE TABLE whole (id int PRIMARY KEY)
+
+> Run: BEGIN
+> Run: INSERT INTO whole VALUES (1)
+> Run: SELECT count(*) FROM whole
+> Run: COMMIT
+> Sync
+
+> Run: BEGIN
+> Run: INSERT INTO whole VALUES (2)
+> Run: ROLLBACK
+> Run: INSERT INTO whole VALUES (3)
+> Sync
+
+> Run: BEGIN
+> Sync
+> Run: INSERT INTO whole VALUES (4)
+> Sync
+> Run: COMMIT
+> Sync
+
+!23505
+> Run: BEGIN
+> Run: INSERT INTO whole VALUES (5)
+> Run: INSERT INTO whole VALUES (1)
+> Run: COMMIT
+> Sync
+
+> Run: ROLLBACK
+> Sync
+
+!23505 25P02
+> Run: BEGIN
+> Run: INSERT INTO whole VALUES (6)
+> Sync
+> Run: INSERT INTO whole VALUES (1)
+> Sync
+> Run: SELECT 1
+> Sync
+> Run: COMMIT
+> Sync
+> Run: SELECT 1
+> Sync
+
+> Run: BEGIN READ ONLY
+> Run: SELECT count(*) FROM whole
+> Run: COMMIT
+> Run: BEGIN
+> Run: SELECT count(*) FROM whole
+> Run: COMMIT
+> Sync
+
+SELECT * FROM whole ORDER BY id`,
+  ),
+  script(
+    'BEGIN behind other statements of the pipeline',
+    String.raw`
+CREATE TABLE begun (id int PRIMARY KEY)
+
+> Run: INSERT INTO begun VALUES (1)
+> Run: BEGIN
+> Run: INSERT INTO begun VALUES (2)
+> Sync
+
+> Run: ROLLBACK
+> Sync
+
+SELECT * FROM begun ORDER BY id
+
+> Run: INSERT INTO begun VALUES (3)
+> Run: BEGIN
+> Run: INSERT INTO begun VALUES (4)
+> Run: COMMIT
+> Run: INSERT INTO begun VALUES (5)
+> Sync
+
+> Run: SELECT count(*) FROM begun
+> Run: BEGIN
+> Run: SELECT count(*) FROM begun
+> Sync
+
+> Run: INSERT INTO begun VALUES (6)
+> Run: BEGIN
+> Sync
+
+COMMIT
+
+SELECT * FROM begun ORDER BY id`,
+  ),
+  script(
+    'COMMIT and ROLLBACK in a pipeline without BEGIN',
+    String.raw`
+CREATE TABLE unbegun (id int PRIMARY KEY)
+
+> Run: COMMIT
+> Sync
+
+> Run: ROLLBACK
+> Sync
+
+> Run: INSERT INTO unbegun VALUES (1)
+> Run: COMMIT
+> Run: INSERT INTO unbegun VALUES (2)
+> Sync
+
+> Run: INSERT INTO unbegun VALUES (3)
+> Run: ROLLBACK
+> Run: INSERT INTO unbegun VALUES (4)
+> Sync
+
+!22012
+> Run: INSERT INTO unbegun VALUES (5)
+> Run: COMMIT
+> Run: INSERT INTO unbegun VALUES (6)
+> Run: SELECT 1/0
+> Sync
+
+SELECT * FROM unbegun ORDER BY id`,
+  ),
+  script(
+    'savepoints in pipelines',
+    String.raw`
+CREATE TABLE saved (id int PRIMARY KEY)
+
+> Run: BEGIN
+> Run: INSERT INTO saved VALUES (1)
+> Run: SAVEPOINT a
+> Run: INSERT INTO saved VALUES (2)
+> Run: ROLLBACK TO a
+> Run: INSERT INTO saved VALUES (3)
+> Run: RELEASE a
+> Run: COMMIT
+> Sync
+
+!23505
+> Run: BEGIN
+> Run: INSERT INTO saved VALUES (4)
+> Run: SAVEPOINT a
+> Run: INSERT INTO saved VALUES (1)
+> Run: ROLLBACK TO a
+> Sync
+> Run: ROLLBACK TO a
+> Run: INSERT INTO saved VALUES (5)
+> Run: COMMIT
+> Sync
+
+!25P01
+> Run: SAVEPOINT a
+> Sync
+
+!25P01
+> Run: INSERT INTO saved VALUES (6)
+> Run: SAVEPOINT a
+> Sync
+
+!3B001
+> Run: BEGIN
+> Run: ROLLBACK TO never
+> Sync
+> Run: ROLLBACK
+> Sync
+
+SELECT * FROM saved ORDER BY id`,
+  ),
+  script(
+    'commands that cannot run in a transaction',
+    String.raw`
+CREATE TABLE alone (id int PRIMARY KEY, t text)
+
+> Run: VACUUM alone
+> Sync
+
+> Run: CREATE INDEX CONCURRENTLY alone_t ON alone (t)
+> Sync
+
+> Parse v: VACUUM alone
+> Describe statement v
+> Bind "" v
+> Execute
+> Sync
+
+> Bind "" v
+> Execute
+> Sync
+
+!25001
+> Run: SELECT 1
+> Run: VACUUM alone
+> Sync
+
+!25001
+> Run: INSERT INTO alone VALUES (1, 'x')
+> Run: VACUUM alone
+> Sync
+
+!25001
+> Run: BEGIN
+> Run: VACUUM alone
+> Sync
+> Run: ROLLBACK
+> Sync
+
+> Run: SELECT 1
+> Sync
+> Run: VACUUM alone
+> Sync
+> Run: SELECT 2
+> Sync
+
+> Run: DROP INDEX CONCURRENTLY alone_t
+> Sync
+
+SELECT count(*) FROM alone`,
+  ),
+  script(
+    'VACUUM with a statement behind it',
+    String.raw`
+CREATE TABLE followed (id int PRIMARY KEY)
+
+> Run: VACUUM followed
+> Run: INSERT INTO followed VALUES (1)
+> Sync
+
+> Run: VACUUM followed
+> Run: SELECT count(*) FROM followed
+> Sync
+
+!22012
+> Run: VACUUM followed
+> Run: SELECT 1/0
+> Sync
+
+SELECT count(*) FROM followed`,
+  ),
+  script(
+    'settings in a pipeline',
+    String.raw`
+> Run: SET TimeZone = 'Asia/Tokyo'
+> Run: SELECT current_setting('TimeZone')
+> Sync
+
+> Run: SET LOCAL TimeZone = 'Europe/Paris'
+> Run: SELECT current_setting('TimeZone')
+> Sync
+
+> Run: SELECT current_setting('TimeZone')
+> Run: SET LOCAL TimeZone = 'Europe/Paris'
+> Run: SELECT current_setting('TimeZone')
+> Sync
+> Run: SELECT current_setting('TimeZone')
+> Sync
+
+!22012
+> Run: SET TimeZone = 'America/Lima'
+> Run: SET application_name = 'undone'
+> Run: SELECT 1/0
+> Sync
+> Run: SELECT current_setting('TimeZone'), current_setting('application_name')
+> Sync
+
+> Run: SET TimeZone = 'America/Lima'
+> Run: RESET TimeZone
+> Run: SET application_name = 'once'
+> Sync
+> Run: SET application_name = 'twice'
+> Run: SET application_name = 'thrice'
+> Sync
+
+> Run: BEGIN
+> Run: SET DateStyle = 'German'
+> Run: SELECT '2026-11-23'::date
+> Run: ROLLBACK
+> Run: SELECT '2026-11-23'::date
+> Sync
+
+> Run: SHOW application_name
+> Run: SELECT set_config('application_name', 'by function', false)
+> Run: SHOW application_name
+> Sync
+
+!22023
+> Run: SET application_name = 'undone too'
+> Run: SET DateStyle = 'Mayan'
+> Sync`,
+  ),
+  script(
+    'locks and row locks in a pipeline',
+    String.raw`
+CREATE TABLE locked (id int PRIMARY KEY, n int)
+
+INSERT INTO locked VALUES (1, 1), (2, 2)
+
+> Run: BEGIN
+> Run: LOCK TABLE locked IN EXCLUSIVE MODE
+> Run: SELECT n FROM locked WHERE id = 1 FOR UPDATE
+> Run: UPDATE locked SET n = 5 WHERE id = 1
+> Run: COMMIT
+> Sync
+
+> Run: SELECT n FROM locked ORDER BY id FOR UPDATE
+> Run (1): UPDATE locked SET n = n + 1 WHERE id = $1
+> Sync
+
+> Run: SELECT pg_advisory_xact_lock(4711)
+> Run: SELECT pg_try_advisory_xact_lock(4711)
+> Sync
+
+SELECT * FROM locked ORDER BY id`,
+  ),
+  script(
+    'deferred constraints at Sync',
+    String.raw`
+CREATE TABLE owner_of (id int PRIMARY KEY)
+
+CREATE TABLE owned (id int PRIMARY KEY, owner int REFERENCES owner_of DEFERRABLE INITIALLY DEFERRED)
+
+> Run: INSERT INTO owned VALUES (1, 1)
+> Run: INSERT INTO owner_of VALUES (1)
+> Sync
+
+!23503
+> Run: INSERT INTO owned VALUES (2, 2)
+> Sync
+
+!23503
+> Run: INSERT INTO owned VALUES (3, 3)
+> Run: SELECT count(*) FROM owned
+> Sync
+> Run: SELECT count(*) FROM owned
+> Sync
+
+!23503
+> Run: INSERT INTO owned VALUES (4, 4)
+> Query: SELECT 'between'
+> Run: SELECT 'behind'
+> Sync
+
+!23503
+> Run: BEGIN
+> Run: INSERT INTO owned VALUES (5, 5)
+> Run: COMMIT
+> Run: SELECT 'skipped'
+> Sync
+
+!23503
+> Run: BEGIN
+> Run: INSERT INTO owned VALUES (6, 6)
+> Run: SET CONSTRAINTS ALL IMMEDIATE
+> Sync
+> Run: COMMIT
+> Sync
+
+SELECT * FROM owned ORDER BY id`,
+  ),
+  script(
+    'a pipeline that ends in Terminate',
+    String.raw`
+CREATE TABLE cut_short (id int PRIMARY KEY)
+
+> Run: INSERT INTO cut_short VALUES (1)
+> Sync
+> Run: INSERT INTO cut_short VALUES (2)
+= 1 ready`,
+  ),
+  script(
+    'what a pipeline without Sync left',
+    String.raw`
+BEGIN
+
+LOCK TABLE cut_short
+
+SELECT * FROM cut_short
+
+COMMIT`,
+  ),
+];

@@ -1,0 +1,575 @@
+import { script } from '../script.ts';
+
+export const extendedPreparedScripts = [
+  script(
+    'statements prepared by SQL, used by messages',
+    String.raw`
+PREPARE s (int) AS SELECT $1 + 1 AS next
+
+> Describe statement s
+> Bind "" s (41)
+> Describe portal
+> Execute
+> Sync
+
+> Bind p s (0x00000007) formats 1 results 1
+> Execute p
+> Sync
+
+!42P05
+> Parse s: SELECT 'another'
+> Sync
+
+> Close statement s
+> Sync
+
+!26000
+EXECUTE s(1)
+
+> Run: PREPARE t AS SELECT 'prepared in a pipeline'
+> Bind "" t
+> Execute
+> Run: EXECUTE t
+> Run: DEALLOCATE t
+> Sync
+
+!26000
+> Bind "" t
+> Sync
+
+CREATE TABLE by_name (id int PRIMARY KEY, t text)
+
+PREPARE i (int, text) AS INSERT INTO by_name VALUES ($1, $2) RETURNING id
+
+> Describe statement i
+> Bind "" i (1, one)
+> Execute
+> Sync
+
+> Bind "" i (0x00000002, two) formats 1,0 results 1
+> Execute
+> Bind "" i (3, NULL)
+> Execute
+> Sync
+
+SELECT * FROM by_name ORDER BY id`,
+  ),
+  script(
+    'statements prepared by messages, used by SQL',
+    String.raw`
+> Parse s (int4): SELECT $1 * 2 AS twice
+> Sync
+
+EXECUTE s(21)
+
+> Run: EXECUTE s(4)
+> Sync
+
+!42P05
+PREPARE s AS SELECT 1
+
+DEALLOCATE s
+
+!26000
+> Bind "" s (1)
+> Sync
+
+!26000
+DEALLOCATE s
+
+> Parse Mixed: SELECT 'case'
+> Sync
+
+!26000
+EXECUTE Mixed
+
+EXECUTE "Mixed"
+
+CREATE TABLE by_sql (id int PRIMARY KEY, t text)
+
+> Parse i: INSERT INTO by_sql VALUES ($1, $2) RETURNING *
+> Sync
+
+EXECUTE i(1, 'one')
+
+EXECUTE i(1 + 1, upper('two'))
+
+!23505
+EXECUTE i(1, 'again')
+
+!42601
+EXECUTE i(1)
+
+> Bind "" i (3, three)
+> Execute
+> Run: EXECUTE i(4, 'four')
+> Sync
+
+EXPLAIN (COSTS OFF) EXECUTE i(5, 'five')
+
+> Parse q: SELECT id FROM by_sql ORDER BY id
+> Sync
+
+CREATE TEMP TABLE from_prepared AS EXECUTE q
+
+SELECT count(*) FROM from_prepared`,
+  ),
+  script(
+    'DEALLOCATE ALL and DISCARD ALL',
+    String.raw`
+> Parse a: SELECT 1
+> Parse b: SELECT 2
+> Parse: SELECT 3
+> Sync
+
+DEALLOCATE ALL
+
+!26000
+> Bind "" a
+> Sync
+
+!26000
+> Bind "" b
+> Sync
+
+> Parse a: SELECT 4
+> Parse: SELECT 'unnamed'
+> Sync
+
+> Parse d: DEALLOCATE ALL
+> Bind "" d
+> Execute
+> Sync
+
+!26000
+> Bind "" a
+> Sync
+
+!26000
+> Bind "" d
+> Sync
+
+> Parse a: SELECT 5
+> Run: DISCARD ALL
+> Sync
+
+> Parse a: SELECT 6
+> Sync
+
+> Run: DISCARD ALL
+> Sync
+
+!26000
+> Bind "" a
+> Sync
+
+> Parse a: SELECT 7
+> Bind "" a
+> Execute
+> Run: DISCARD PLANS
+> Bind "" a
+> Execute
+> Sync
+
+!25001
+> Run: BEGIN
+> Run: DISCARD ALL
+> Sync
+
+ROLLBACK
+
+> Bind "" a
+> Execute
+> Sync`,
+  ),
+  script(
+    'DEALLOCATE in a pipeline',
+    String.raw`
+> Parse a: SELECT 1
+> Bind p a
+> Run: DEALLOCATE a
+> Execute p
+> Parse a: SELECT 2
+> Bind "" a
+> Execute
+> Sync
+
+!26000
+> Run: DEALLOCATE a
+> Run: DEALLOCATE a
+> Sync
+
+!26000
+> Bind "" a
+> Sync
+
+> Parse a: SELECT 3
+> Sync
+
+> Run: DEALLOCATE PREPARE a
+> Sync`,
+  ),
+  script(
+    'statements outlive the transaction that made them',
+    String.raw`
+> Run: BEGIN
+> Parse kept: SELECT 'made in a block'
+> Run: PREPARE kept_too AS SELECT 'made in a block by SQL'
+> Run: ROLLBACK
+> Sync
+
+> Bind "" kept
+> Execute
+> Bind "" kept_too
+> Execute
+> Sync
+
+!22012
+> Parse pipelined: SELECT 'made in a pipeline that failed'
+> Run: SELECT 1/0
+> Sync
+
+> Bind "" pipelined
+> Execute
+> Sync
+
+BEGIN
+
+> Close statement kept
+> Run: DEALLOCATE kept_too
+> Sync
+
+ROLLBACK
+
+!26000
+> Bind "" kept
+> Sync
+
+!26000
+> Bind "" kept_too
+> Sync
+
+!22012
+> Close statement pipelined
+> Run: SELECT 1/0
+> Sync
+
+!26000
+> Bind "" pipelined
+> Sync`,
+  ),
+  script(
+    'a result type that changed',
+    String.raw`
+CREATE TABLE shape (id int PRIMARY KEY, t text)
+
+INSERT INTO shape VALUES (1, 'one')
+
+> Parse all: SELECT * FROM shape
+> Parse some: SELECT id FROM shape
+> Parse write: INSERT INTO shape (id) VALUES ($1) RETURNING *
+> Bind "" all
+> Describe portal
+> Execute
+> Bind "" some
+> Execute
+> Bind "" write (2)
+> Execute
+> Sync
+
+ALTER TABLE shape ADD n int DEFAULT 7
+
+!0A000
+> Bind "" all
+> Execute
+> Sync
+
+> Bind "" some
+> Execute
+> Sync
+
+!0A000
+> Bind "" write (3)
+> Execute
+> Sync
+
+!0A000
+> Describe statement all
+> Sync
+
+> Close statement all
+> Parse all: SELECT * FROM shape
+> Describe statement all
+> Bind "" all
+> Execute
+> Sync
+
+ALTER TABLE shape DROP n
+
+!0A000
+> Bind "" all
+> Execute
+> Sync
+
+> Bind "" write (4)
+> Execute
+> Sync
+
+ALTER TABLE shape ALTER t TYPE varchar(20)
+
+!0A000
+> Bind "" write (5)
+> Execute
+> Sync
+
+SELECT * FROM shape ORDER BY id`,
+  ),
+  script(
+    'a result type that changed in the same pipeline',
+    String.raw`
+CREATE TABLE reshaped (id int PRIMARY KEY)
+
+!0A000
+> Parse s: SELECT * FROM reshaped
+> Bind "" s
+> Execute
+> Run: ALTER TABLE reshaped ADD t text
+> Bind "" s
+> Execute
+> Sync
+
+> Bind "" s
+> Execute
+> Sync
+
+!0A000
+> Run: BEGIN
+> Run: ALTER TABLE reshaped ADD t text
+> Bind "" s
+> Sync
+
+> Run: ROLLBACK
+> Bind "" s
+> Execute
+> Sync`,
+  ),
+  script(
+    'a table that was dropped and made again',
+    String.raw`
+CREATE TABLE phoenix (id int PRIMARY KEY, t text)
+
+> Parse s: SELECT t FROM phoenix WHERE id = $1
+> Parse i: INSERT INTO phoenix VALUES ($1, $2)
+> Bind "" i (1, first)
+> Execute
+> Bind "" s (1)
+> Execute
+> Sync
+
+DROP TABLE phoenix
+
+!42P01
+> Bind "" s (1)
+> Sync
+
+!42P01
+> Bind "" i (1, x)
+> Sync
+
+CREATE TABLE phoenix (id int PRIMARY KEY, t text)
+
+> Bind "" i (1, second)
+> Execute
+> Bind "" s (1)
+> Execute
+> Sync
+
+ALTER TABLE phoenix RENAME TO ashes
+
+!42P01
+> Bind "" s (1)
+> Sync
+
+ALTER TABLE ashes RENAME TO phoenix
+
+> Bind "" s (1)
+> Execute
+> Sync`,
+  ),
+  script(
+    'a search path that changed',
+    String.raw`
+CREATE SCHEMA one_way
+
+CREATE SCHEMA other_way
+
+CREATE TABLE one_way.place (v text)
+
+CREATE TABLE other_way.place (v text)
+
+INSERT INTO one_way.place VALUES ('one')
+
+INSERT INTO other_way.place VALUES ('other')
+
+SET search_path = one_way
+
+> Parse s: SELECT v FROM place
+> Parse i: INSERT INTO place VALUES ($1)
+> Bind "" s
+> Execute
+> Sync
+
+SET search_path = other_way
+
+> Bind "" s
+> Execute
+> Bind "" i (into_other)
+> Execute
+> Sync
+
+!42P01
+> Run: SET search_path = pg_catalog
+> Bind "" s
+> Sync
+
+> Bind "" s
+> Execute
+> Sync
+
+RESET search_path
+
+SELECT * FROM other_way.place ORDER BY v; SELECT * FROM one_way.place`,
+  ),
+  script(
+    'statements with parameters in every part of a write',
+    String.raw`
+CREATE TABLE parts (id int PRIMARY KEY, a int, b text, c numeric)
+
+> Parse i: INSERT INTO parts (id, a, b, c) VALUES ($1, $2, $3, $4), ($1 + 1, $2 * 2, upper($3), $4 / 2)
+> Describe statement i
+> Bind "" i (1, 10, x, 1.5)
+> Execute
+> Sync
+
+> Parse u: UPDATE parts SET a = a + $2, b = $3 WHERE id = $1 RETURNING a, b
+> Describe statement u
+> Bind "" u (1, 5, y)
+> Execute
+> Bind "" u (99, 5, y)
+> Execute
+> Sync
+
+> Parse o: INSERT INTO parts VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET a = excluded.a + parts.a RETURNING a
+> Bind "" o (1, 100)
+> Execute
+> Bind "" o (50, 100)
+> Execute
+> Sync
+
+> Parse d: DELETE FROM parts WHERE id = ANY ($1) RETURNING id
+> Describe statement d
+> Bind "" d ('{2,50,51}')
+> Execute
+> Sync
+
+> Parse w: WITH gone AS (DELETE FROM parts WHERE id = $1 RETURNING *) SELECT a, $2::text AS why FROM gone
+> Bind "" w (1, asked)
+> Execute
+> Sync
+
+SELECT count(*) FROM parts`,
+  ),
+  script(
+    'a statement that is executed often',
+    String.raw`
+CREATE TABLE often (id int PRIMARY KEY, n int)
+
+> Parse i (int4, int4): INSERT INTO often VALUES ($1, $2)
+> Parse s (int4): SELECT n FROM often WHERE id = $1
+> Sync
+> Bind "" i (1, 1)
+> Execute
+> Sync
+> Bind "" i (2, 2)
+> Execute
+> Sync
+> Bind "" i (3, 3)
+> Execute
+> Sync
+> Bind "" i (4, 4)
+> Execute
+> Sync
+> Bind "" i (5, 5)
+> Execute
+> Sync
+> Bind "" i (6, 6)
+> Execute
+> Sync
+> Bind "" i (7, 7)
+> Execute
+> Sync
+> Bind "" s (1)
+> Execute
+> Bind "" s (2)
+> Execute
+> Bind "" s (3)
+> Execute
+> Bind "" s (4)
+> Execute
+> Bind "" s (5)
+> Execute
+> Bind "" s (6)
+> Execute
+> Bind "" s (7)
+> Execute
+> Sync`,
+  ),
+  script(
+    'what a session sees of its statements',
+    String.raw`
+> Parse b (int4, text): SELECT $1, $2
+> Parse a: SELECT 1
+> Parse: SELECT 'unnamed'
+> Sync
+
+PREPARE by_sql (date) AS SELECT $1
+
+> Parse q: SELECT name, statement, parameter_types, from_sql FROM pg_prepared_statements ORDER BY name
+> Bind "" q
+> Execute
+> Sync
+
+> Close statement a
+> Bind "" q
+> Execute
+> Sync
+
+DEALLOCATE b
+
+SELECT name, from_sql FROM pg_prepared_statements ORDER BY name`,
+  ),
+  script(
+    'a statement of another session is not seen',
+    String.raw`
+!26000
+> Bind "" often_used_name
+> Sync
+
+> Parse often_used_name: SELECT 'mine'
+> Bind "" often_used_name
+> Execute
+> Sync`,
+  ),
+  script(
+    'the same name in the next session',
+    String.raw`
+!26000
+> Describe statement often_used_name
+> Sync
+
+> Parse often_used_name: SELECT 'another'
+> Bind "" often_used_name
+> Execute
+> Sync`,
+  ),
+];
