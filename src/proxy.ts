@@ -2,7 +2,9 @@
 import type { Socket } from 'node:net';
 import { Catalog } from './cluster/catalog.ts';
 import { Cluster } from './cluster/cluster.ts';
+import { Notifications } from './cluster/notifications.ts';
 import { OnePhase } from './commit/one-phase.ts';
+
 import type { Config, ListenAddress } from './config/config.ts';
 import { Planner } from './fanout/plan.ts';
 import { SequenceKeeper } from './fanout/sequences.ts';
@@ -44,6 +46,12 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
     catalog,
     analyser,
     largeAnalyser: new LargeAnalyser(),
+    notifications: new Notifications({
+      connect: (login) => cluster.lead.connect(login),
+      timeoutMs: config.settings.connectTimeoutMs,
+      heartbeatMs: config.settings.healthIntervalMs,
+      log,
+    }),
     planner: new Planner(catalog, analyser, roles),
     sequences: new SequenceKeeper(config.settings.sequenceBlock),
     coordinator: new OnePhase(config.settings.followerTimeoutMs, log),
@@ -121,6 +129,7 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
       await closed;
       clearTimeout(cut);
       services.largeAnalyser.close();
+      services.notifications.close();
       cluster.close();
     },
   };

@@ -98,6 +98,11 @@ export class Node {
     return this.pool.lease(login);
   }
 
+  /** A connection that the pool does not know, for the proxy's own use: whoever has it closes it. Rejects as `lease`. */
+  connect(login: Login): Promise<Backend> {
+    return this.#connect(login);
+  }
+
   close(): void {
     clearInterval(this.#watch);
     this.pool.close();

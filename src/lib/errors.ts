@@ -22,6 +22,7 @@ export const CONDITIONS = {
   server_refused: { sqlstate: '08004', outcome: 'not_sent' },
   server_lost: { sqlstate: '08006', outcome: 'rolled_back' },
   read_lost: { sqlstate: '08006', outcome: 'rolled_back' },
+  notifications_unread: { sqlstate: '54000', outcome: 'rolled_back' },
   session_lost: { sqlstate: '57P01', outcome: 'rolled_back' },
   protocol_violation: { sqlstate: '08P01', outcome: 'not_sent' },
   server_protocol_violation: { sqlstate: '08P01', outcome: 'rolled_back' },

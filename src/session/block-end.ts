@@ -41,6 +41,12 @@ export async function commitBlock(
   const { link, cluster, services } = session;
   const { positionSource } = cluster;
   const lead = commitLeg(block.legs.lead);
+  try {
+    await session.listening.join();
+  } catch (error) {
+    await rollbackBlock(session, block);
+    throw error;
+  }
   const source = positionSource.kind === 'follower' ? block.legs.leased[positionSource.follower] : block.legs.lead;
   const outcome = await services.coordinator.commit({
     lead,
@@ -52,13 +58,14 @@ export async function commitBlock(
   });
   switch (outcome.kind) {
     case 'committed':
+      session.listening.committed();
       // COMMIT AND CHAIN leaves no room to ask: the next transaction has begun.
       if (outcome.position !== undefined) session.position = services.cluster.reachable(outcome.position);
       else if (positionSource.kind !== 'none') session.position = 'to be asked';
       for (const frame of outcome.frames) if (frame[0] === BackendTag.NoticeResponse) link.send(frame);
       if (options.completion === 'COMMIT') link.send(outcome.completion);
       else if (options.completion !== 'answered') link.send(options.completion);
-      for (const frame of outcome.frames) if (frame[0] !== BackendTag.NoticeResponse) link.send(frame);
+      for (const frame of outcome.frames) if (frame[0] !== BackendTag.NoticeResponse) link.defer(frame);
       session.noteParameters(block.legs.lead.lease.backend);
       break;
     case 'refused by lead':
@@ -75,6 +82,7 @@ export async function commitBlock(
 
 /** AND CHAIN: the lead is in its next transaction already; followers begin theirs when they are needed. */
 export function continueBlock(session: SessionState, block: WritersBlock): void {
+  session.listening.rolledBack();
   if (block.catalog === 'changed') session.services.catalog.forget();
   for (const leg of block.legs.leased) leg.block = 'leased';
   session.block = { ...block, status: TransactionStatus.InBlock, savepoints: [], catalog: 'unchanged' };
@@ -146,6 +154,7 @@ async function poison(backend: Legs['lead']['lease']['backend']): Promise<number
  */
 export async function loseBlock(session: SessionState, error: BackendLostError): Promise<PproxError> {
   const { block } = session;
+  session.listening.rolledBack();
   const last = error.lost.fatal;
   const told = new PproxError('server_lost', {
     message: `the connection to ${error.lost.server} was lost: ${error.message}`,
@@ -185,6 +194,7 @@ export function endPinned(session: SessionState, error: { readonly message: stri
 export async function abandon(session: SessionState): Promise<void> {
   const { block } = session;
   session.block = { kind: 'none' };
+  session.listening.leave();
   if (block.kind === 'writers') {
     await rollback(everyLeg(block.legs), session.services.settings.followerTimeoutMs);
     for (const leg of block.legs.leased) leg.block = 'leased';

@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import { type BrakeReason, Channel } from '../net/channel.ts';
 import { encodeReadyForQuery } from '../wire/backend.ts';
 import { type CopyPart, type FrontendMessage, FrontendReader } from '../wire/frontend-reader.ts';
-import { TransactionStatus } from '../wire/tags.ts';
+import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 
 /** What a client may send ahead of the message in hand: a read of the socket. */
 const READ_AHEAD_BYTES = 64 * 1024;
@@ -27,6 +27,8 @@ export class ClientLink {
   errorOffset = 0;
   /** Told once when the client is gone, whether it said so or not. */
   onGone: (() => void) | undefined;
+  /** What the client should see of a notification that came with a reply; undefined: nothing. */
+  onNotification: ((frame: Buffer) => Buffer | undefined) | undefined;
   readonly #reader: FrontendReader;
   readonly #throttled = new Set<Channel>();
   #gone: 'no' | 'yes' = 'no';
@@ -111,8 +113,13 @@ export class ClientLink {
 
   /** For the end of the query in hand: a server tells notifications then, and not among a reply's messages. */
   defer(frame: Buffer): void {
-    this.#deferred.push(frame);
-    this.#deferredBytes += frame.length;
+    const shown =
+      frame[0] === BackendTag.NotificationResponse && this.onNotification !== undefined
+        ? this.onNotification(frame)
+        : frame;
+    if (shown === undefined) return;
+    this.#deferred.push(shown);
+    this.#deferredBytes += shown.length;
   }
 
   /** So much is deferred that who produces it should wait. */

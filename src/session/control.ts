@@ -231,6 +231,10 @@ async function savepoint(
   const failed = failures.flatMap((failure) => failure ?? []);
   if (failed.length > 0)
     throw followerError(failed, [block.legs.lead.node.label], 'will be rolled back with the transaction');
+  const { ledger } = session.listening;
+  if (command.action === 'savepoint') ledger.savepoint(name);
+  else if (command.action === 'release') ledger.release(name);
+  else ledger.rollbackTo(name);
   const { savepoints } = block;
   const at = savepoints.lastIndexOf(name);
   if (command.action === 'savepoint') savepoints.push(name);

@@ -89,6 +89,7 @@ export async function readAnywhere(
       : readOnLead(session, statement, request);
   }
   if (block.kind === 'reader') {
+    refuseOnReader(statement);
     const { result } = await relay(session, block.lease.backend, request, 'reader');
     block.status = result.status;
     return result.error === undefined ? DONE : FAILED;
@@ -117,6 +118,17 @@ export async function readAnywhere(
   session.log.info('a read turned out to write', { node: statement.node });
   session.pins.add('volatile function');
   return writeStatement(session, statement, request);
+}
+
+/** Channels are the lead's: a reader would hear nothing, or tell others than the client's. */
+function refuseOnReader({ command, node, reason }: Statement): void {
+  const about = command.kind === 'listen' || command.kind === 'unlisten' || node === 'NotifyStmt';
+  if (!about && !reason.includes('pg_notify()')) return;
+  throw new PproxError('unsupported_feature', {
+    message: 'LISTEN, UNLISTEN and NOTIFY are not possible behind a read in a READ ONLY transaction',
+    detail: 'The transaction reads from the reader, and channels are the lead’s.',
+    hint: 'Put them first in the transaction, or outside it.',
+  });
 }
 
 /** The first statement of a read-only block decides where the block is. */
@@ -153,6 +165,7 @@ export async function readOnLead(session: SessionState, statement: Statement, re
   const { block } = session;
   if (block.kind === 'writers') {
     const { backend } = block.legs.lead.lease;
+    await session.listening.show(statement, backend, 'in a block');
     const { result } = await relay(session, backend, request, 'lead');
     block.status = result.status;
     if (result.error === undefined) await keep(session, statement);
@@ -164,14 +177,16 @@ export async function readOnLead(session: SessionState, statement: Statement, re
     block.status = result.status;
     return result.error === undefined ? DONE : FAILED;
   }
+  await session.listening.prepare(statement.command);
   const legs = await session.leaseLead();
   const { backend } = legs.lead.lease;
   try {
+    await session.listening.show(statement, backend, 'alone');
     const { result } = await relay(session, backend, request, 'lead');
     if (result.error === undefined) await keep(session, statement);
     return result.error === undefined ? DONE : FAILED;
   } finally {
-    await session.giveBack(legs);
+    await session.giveBack(legs, statement.route === 'reader' ? 'a read' : 'may have notified');
   }
 }
 
@@ -179,6 +194,7 @@ export async function readOnLead(session: SessionState, statement: Statement, re
 async function keep(session: SessionState, statement: Statement): Promise<void> {
   for (const pin of statement.pins) session.pins.add(pin);
   const { command } = statement;
+  session.listening.ran(command, session.block.kind === 'none' ? 'alone' : 'in a block');
   if (command.kind === 'set transaction' && session.block.kind === 'writers') {
     session.block.isolation = 'serializable or unknown';
   }

@@ -40,6 +40,8 @@ export class Session {
   readonly #extended: ExtendedProtocol;
   #closing: 'no' | 'when idle' = 'no';
   #reason: CloseReason = 'client disconnected';
+  /** It ends with these words as soon as no query is in hand. */
+  #ending: PproxError | undefined;
 
   constructor(
     services: Services,
@@ -73,6 +75,10 @@ export class Session {
       if (this.#state.work === 'busy') return;
       this.#reason = 'server session lost';
       endPinned(this.#state, lost);
+    };
+    this.#state.listening.onEnd = (error) => {
+      this.#ending = error;
+      if (this.#state.work === 'idle') this.#terminate(error);
     };
     try {
       key = await this.#start();
@@ -134,6 +140,7 @@ export class Session {
       throw error;
     }
     const key = this.#registry.register(this.#state, this.#packet.minor >= 2 ? 'v32' : 'v30');
+    this.#state.processId = key.processId;
     this.#link.send(encodeBackendKeyData(key.processId, key.secretKey));
     this.#link.sendReady(this.#state.status);
     return key;
@@ -199,6 +206,7 @@ export class Session {
   async #serve(): Promise<void> {
     for (;;) {
       this.#state.becomeIdle();
+      if (this.#ending !== undefined) return this.#terminate(this.#ending);
       if (this.#closing === 'when idle' && this.#state.block.kind === 'none') return this.#shutDown();
       let message: FrontendMessage | undefined;
       try {
@@ -258,6 +266,14 @@ export class Session {
     const message = zero < 0 ? 'invalid string in message' : 'invalid message format';
     await report(this.#state, new PproxError('protocol_violation', { message }));
     return this.#state.ready();
+  }
+
+  #terminate(error: PproxError): undefined {
+    this.#reason = error.condition === 'notifications_unread' ? 'client too slow to be told' : 'server session lost';
+    this.#state.fail(error);
+    this.#link.send(errorFrame(error, 'FATAL'));
+    this.#link.end();
+    return undefined;
   }
 
   #shutDown(): undefined {

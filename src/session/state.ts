@@ -12,6 +12,7 @@ import type { Catalog, CatalogAsker } from '../cluster/catalog.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { type Lsn, parseLsn } from '../cluster/lsn.ts';
 import type { Node } from '../cluster/node.ts';
+import type { Notifications } from '../cluster/notifications.ts';
 import type { Coordinator } from '../commit/coordinator.ts';
 import type { Settings } from '../config/config.ts';
 import type { Planner } from '../fanout/plan.ts';
@@ -27,6 +28,7 @@ import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import type { ClientLink } from './client-link.ts';
 import type { ClientStatement, Portal } from './client-statement.ts';
 import { Legs } from './legs.ts';
+import { Listening } from './listening.ts';
 
 /** What all sessions share. */
 export interface Services {
@@ -37,6 +39,7 @@ export interface Services {
   readonly sequences: SequenceKeeper;
   readonly analyser: Analyser;
   readonly largeAnalyser: LargeAnalyser;
+  readonly notifications: Notifications;
   readonly settings: Settings;
   readonly log: Log;
 }
@@ -81,22 +84,23 @@ export type Block =
   | { readonly kind: 'lost' };
 
 /** Pins that live in the lead's session alone and do not change what a read on another server shows. */
-const LEAD_ONLY_PINS: ReadonlySet<PinReason> = new Set<PinReason>([
-  'sequence value',
-  'listen',
-  'advisory lock',
-  'held cursor',
-]);
-const READ_NEUTRAL_PINS: ReadonlySet<PinReason> = new Set<PinReason>(['sequence value', 'listen', 'advisory lock']);
+const LEAD_ONLY_PINS: ReadonlySet<PinReason> = new Set<PinReason>(['sequence value', 'advisory lock', 'held cursor']);
+const READ_NEUTRAL_PINS: ReadonlySet<PinReason> = new Set<PinReason>(['sequence value', 'advisory lock']);
 
 /** Sessions that may see names of their own, or mean other things by them. */
 const OWN_CATALOG_PINS: readonly PinReason[] = ['setting', 'temporary object', 'volatile function'];
+
+/** Of connections that belong to no client. */
+const OWN_PARAMETERS: readonly (readonly [string, string])[] = [['application_name', 'pprox']];
 
 export class SessionState implements CatalogAsker, SequenceScope {
   readonly services: Services;
   readonly client: ClientIdentity;
   readonly link: ClientLink;
   readonly log: Log;
+  readonly listening: Listening;
+  /** What the client knows its session by: BackendKeyData's. */
+  processId = 0;
   block: Block = { kind: 'none' };
   /** Why the session keeps its legs between transactions. */
   readonly pins = new Set<PinReason>();
@@ -126,6 +130,15 @@ export class SessionState implements CatalogAsker, SequenceScope {
     this.client = client;
     this.link = link;
     this.log = log;
+    this.listening = new Listening({
+      notifications: services.notifications,
+      link,
+      loginFor: (encoding) =>
+        this.cluster.lead.login({ ...client, parameters: new Map([...OWN_PARAMETERS, ['client_encoding', encoding]]) }),
+      encodingOf: () => this.lexis.encoding,
+      mayTell: () => this.work === 'idle' && this.block.kind === 'none',
+    });
+    link.onNotification = (frame) => this.listening.own(frame);
   }
 
   get cluster(): Cluster {
@@ -198,6 +211,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
     const node = this.cluster.lead;
     const lease = await node.lease(this.loginAt(node));
     this.noteParameters(lease.backend);
+    this.services.notifications.leased(lease.backend, this.processId);
     return new Legs({ node, lease });
   }
 
@@ -217,8 +231,9 @@ export class SessionState implements CatalogAsker, SequenceScope {
   }
 
   /** Ends the use of legs outside a transaction: they go back to their pools, or stay where the session is pinned. */
-  async giveBack(legs: Legs): Promise<void> {
+  async giveBack(legs: Legs, what: 'may have notified' | 'a read' = 'may have notified'): Promise<void> {
     await this.#settleCancels();
+    if (this.block.kind === 'none') await this.listening.over(legs.lead.lease.backend, what);
     if (this.pins.size > 0) {
       this.#pinned = legs;
       this.#listen(legs.lead.lease.backend);
@@ -268,6 +283,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
     this.pins.clear();
     this.prepared.clear();
     this.statements.clear();
+    this.listening.leave();
     const legs = this.#pinned;
     this.#pinned = undefined;
     if (legs === undefined) return;
@@ -338,7 +354,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
     try {
       return await legs.lead.lease.backend.ask(text);
     } finally {
-      await this.giveBack(legs);
+      await this.giveBack(legs, 'a read');
     }
   }
 
@@ -359,7 +375,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
       const answers = await asked.finally(() => watchdog.clear());
       return answers.map(({ rows }) => rows);
     } finally {
-      if (open === undefined) await this.giveBack(legs);
+      if (open === undefined) await this.giveBack(legs, 'a read');
     }
   }
 
@@ -413,6 +429,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
 
   #tell(): void {
     this.link.sendDeferred();
+    if (this.block.kind === 'none') this.listening.tell();
     if (this.#settingsOf !== undefined) this.follow(this.#settingsOf);
   }
 }

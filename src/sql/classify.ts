@@ -30,11 +30,9 @@ const ofTheSession: Readonly<Record<string, { readonly name: string; readonly pi
   CheckPointStmt: { name: 'CHECKPOINT' },
   ClosePortalStmt: { name: 'CLOSE' },
   FetchStmt: { name: 'FETCH' },
-  ListenStmt: { name: 'LISTEN', pin: 'listen' },
   LoadStmt: { name: 'LOAD', pin: 'setting' },
   LockStmt: { name: 'LOCK' },
   NotifyStmt: { name: 'NOTIFY' },
-  UnlistenStmt: { name: 'UNLISTEN' },
 };
 
 /** Statements with durable effects that change no definition. */
@@ -113,6 +111,16 @@ class Classification {
       }
       case 'DiscardStmt':
         return this.#discard();
+      case 'ListenStmt':
+        return this.#finish(
+          { kind: 'listen', channel: textOf(fields['conditionname']) ?? '' },
+          new Facts('lead', 'LISTEN'),
+        );
+      case 'UnlistenStmt':
+        return this.#finish(
+          { kind: 'unlisten', channel: textOf(fields['conditionname']) },
+          new Facts('lead', 'UNLISTEN'),
+        );
       case 'DeclareCursorStmt':
         return this.#declare(fields);
       case 'VacuumStmt':

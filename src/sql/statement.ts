@@ -20,7 +20,6 @@ export type PinReason =
   | 'temporary object'
   | 'prepared statement'
   | 'held cursor'
-  | 'listen'
   | 'advisory lock'
   | 'sequence value'
   | 'volatile function';
@@ -116,7 +115,10 @@ export type Command =
   | { readonly kind: 'deallocate'; readonly name: string | undefined }
   /** DDL and what else changes the catalog (CREATE, ALTER, DROP, GRANT, COMMENT, …): cached catalog knowledge is dropped. */
   | { readonly kind: 'definition' }
-  /** Everything else: VACUUM, ANALYZE, CALL, DO, LOCK, DECLARE, FETCH, LISTEN, NOTIFY, CHECKPOINT, REFRESH, TRUNCATE … */
+  | { readonly kind: 'listen'; readonly channel: string }
+  /** Of every channel where none is named. */
+  | { readonly kind: 'unlisten'; readonly channel: string | undefined }
+  /** Everything else: VACUUM, ANALYZE, CALL, DO, LOCK, DECLARE, FETCH, NOTIFY, CHECKPOINT, REFRESH, TRUNCATE … */
   | { readonly kind: 'utility'; readonly name: string };
 
 export interface Statement {

@@ -67,3 +67,16 @@ export function decodeDataRow(chunk: Buffer, start: number, end: number): (Buffe
   }
   return values;
 }
+
+/** `payload` is left out: nothing here reads it. */
+export function decodeNotification(chunk: Buffer, start: number, end: number): { processId: number; channel: string } {
+  const reader = new MessageReader(chunk, start + HEADER_BYTES, end);
+  return { processId: reader.int32(), channel: reader.cstring() };
+}
+
+/** A NotificationResponse frame of its own, with another process id. */
+export function withProcessId(frame: Buffer, processId: number): Buffer {
+  const copy = Buffer.from(frame);
+  copy.writeInt32BE(processId, HEADER_BYTES);
+  return copy;
+}
