@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import type { BackendMessage } from '../support/backend-messages.ts';
 import { freeze, sql, thaw, withConnection } from '../support/cluster.ts';
-import { query } from '../support/frontend-messages.ts';
+import { bind, execute, parse, query, sync } from '../support/frontend-messages.ts';
 import { clusterDsn, startTestProxy, type TestProxy } from '../support/proxy.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { connectRaw, errorIn, startScene, until } from './scene.ts';
@@ -46,6 +46,14 @@ function told({ messages }: RawClient): readonly Told[] {
 
 function payloads(client: RawClient): readonly string[] {
   return told(client).map(({ payload }) => payload);
+}
+
+async function extended(client: RawClient, text: string): Promise<readonly BackendMessage[]> {
+  const from = client.messages.length;
+  const readies = client.readies;
+  client.send(parse('', text), bind('', ''), execute(''), sync());
+  await client.waitReady(readies + 1);
+  return client.messages.slice(from);
 }
 
 /** What came, with what any two servers tell differently left out. */
@@ -218,6 +226,17 @@ describe('a conversation is the same as on PostgreSQL alone, notifications at th
       for (const text of texts) {
         const expected = shape(await alone.query(text));
         assert.deepEqual(shape(await proxied.query(text)), expected, text);
+      }
+      alone.destroy();
+      proxied.destroy();
+    });
+
+    test(`${what}, by the extended protocol`, async () => {
+      const alone = await bare();
+      const proxied = await connectRaw(scene);
+      for (const text of texts.flatMap((several) => several.split('; '))) {
+        const expected = shape(await extended(alone, text));
+        assert.deepEqual(shape(await extended(proxied, text)), expected, text);
       }
       alone.destroy();
       proxied.destroy();
