@@ -1,17 +1,34 @@
 /**
- * The client's side of SCRAM-SHA-256 (RFC 5802, RFC 7677; PostgreSQL, "SASL Authentication") as pure steps:
- * each takes the server's message and gives ours, with no I/O.
+ * The client's side of SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677; PostgreSQL, "SASL Authentication") as pure
+ * steps: each takes the server's message and gives ours, with no I/O.
  */
 import { createHash, createHmac, pbkdf2Sync, randomBytes, timingSafeEqual } from 'node:crypto';
 
 export const SCRAM_SHA_256 = 'SCRAM-SHA-256';
+export const SCRAM_SHA_256_PLUS = 'SCRAM-SHA-256-PLUS';
+
+/**
+ * Whether the exchange is tied to the TLS connection that it runs in. `not offered`: we could and the server did not offer
+ * it, which it contradicts if somebody between us took the offer away. `tls-server-end-point` (RFC 5929): `hash` is of the
+ * server's certificate.
+ */
+export type ChannelBinding =
+  | { readonly kind: 'none' | 'not offered' }
+  | { readonly kind: 'tls-server-end-point'; readonly hash: Buffer };
 
 export class ScramError extends Error {
   override readonly name = 'ScramError';
 }
 
 export type ScramState =
-  | { readonly kind: 'first sent'; readonly nonce: string; readonly clientFirstBare: string; readonly message: string }
+  | {
+      readonly kind: 'first sent';
+      readonly nonce: string;
+      readonly clientFirstBare: string;
+      /** What the second message repeats for the server to compare: the header, and the hash of its certificate. */
+      readonly bound: Buffer;
+      readonly message: string;
+    }
   | { readonly kind: 'final sent'; readonly serverSignature: Buffer; readonly message: string }
   | { readonly kind: 'verified' };
 
@@ -25,9 +42,15 @@ const hmac = (key: Uint8Array, text: string): Buffer => createHmac('sha256', key
 const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
 
 /** PostgreSQL ignores the user name in the message and takes the start-up packet's. */
-export function scramFirst(nonce = randomBytes(18).toString('base64')): ScramState & { kind: 'first sent' } {
+export function scramFirst(
+  binding: ChannelBinding = { kind: 'none' },
+  nonce = randomBytes(18).toString('base64'),
+): ScramState & { kind: 'first sent' } {
   const clientFirstBare = `n=,r=${nonce}`;
-  return { kind: 'first sent', nonce, clientFirstBare, message: `n,,${clientFirstBare}` };
+  const header = binding.kind === 'none' ? 'n,,' : binding.kind === 'not offered' ? 'y,,' : `p=${binding.kind},,`;
+  const hash = binding.kind === 'tls-server-end-point' ? binding.hash : Buffer.alloc(0);
+  const bound = Buffer.concat([Buffer.from(header), hash]);
+  return { kind: 'first sent', nonce, clientFirstBare, bound, message: `${header}${clientFirstBare}` };
 }
 
 export function scramFinal(
@@ -53,7 +76,7 @@ export function scramFinal(
     'sha256',
   );
   const clientKey = hmac(salted, 'Client Key');
-  const withoutProof = `c=biws,r=${nonce}`;
+  const withoutProof = `c=${state.bound.toString('base64')},r=${nonce}`;
   const authMessage = `${state.clientFirstBare},${serverFirst},${withoutProof}`;
   const signature = hmac(sha256(clientKey), authMessage);
   const proof = Buffer.from(clientKey.map((byte, index) => byte ^ (signature[index] ?? 0)));

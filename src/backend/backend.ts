@@ -1,29 +1,25 @@
 /**
- * One connection to one server, from connect to close.
+ * One connection to one server, from its start-up to its end; `backend/connect` makes it.
  *
- *   connecting ─► starting ─► open ─► closed        (any of them ─► closed)
+ *   connected ─► starting ─► open ─► closed        (any of them ─► closed)
  *
  * `open` with an empty ledger is idle; who holds the lease of an idle backend is the pool's business.
  */
-import { connect as openSocket, type Socket } from 'node:net';
 import { formatHostPort } from '../config/address.ts';
-import { assert, unreachable } from '../lib/assert.ts';
+import type { Tls } from '../config/config.ts';
+import { assert } from '../lib/assert.ts';
 import type { CloseReason } from '../lib/close-reason.ts';
 import { Channel } from '../net/channel.ts';
+import { type Address, describeSocketError, type Encryption, type Link } from '../net/tls.ts';
 import { decodeParameterStatus, decodeReadyForQuery } from '../wire/backend.ts';
 import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts';
 import { FrameError, FrameScanner, type FrameSink, Watch, type WatchTable } from '../wire/frame-scan.ts';
-import { encodeCancelRequest, encodeQuery, encodeStartup, ProtocolVersion, TERMINATE } from '../wire/frontend.ts';
+import { encodeQuery, encodeStartup, ProtocolVersion, TERMINATE } from '../wire/frontend.ts';
 import { ShortMessage } from '../wire/reader.ts';
 import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import { PreparedNames } from './prepared.ts';
 import { Handshake, type HandshakeFailure, type HandshakeResult } from './handshake.ts';
 import { type Answer, Collector, type Lost, type Receiver } from './receiver.ts';
-
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
 
 export interface BackendOptions {
   readonly address: Address;
@@ -32,12 +28,14 @@ export interface BackendOptions {
   /** Start-up parameters, `user` and `database` included. */
   readonly parameters: ReadonlyMap<string, string>;
   readonly keepAliveMs: number | undefined;
+  /** Undefined: never encrypted. */
+  readonly tls?: Tls | undefined;
 }
 
-type State = 'connecting' | 'starting' | 'open' | 'closed';
+type State = 'connected' | 'starting' | 'open' | 'closed';
 
 const EDGES = {
-  connecting: ['starting', 'closed'],
+  connected: ['starting', 'closed'],
   starting: ['open', 'closed'],
   open: ['closed'],
   closed: [],
@@ -56,6 +54,10 @@ const LEDGER_LIMIT = 64;
 
 export class Backend {
   readonly address: Address;
+  /** Undefined: plain. */
+  readonly encryption: Encryption | undefined;
+  /** How a cancel request is to be encrypted where this connection is. */
+  readonly tls: Tls | undefined;
   readonly parameters = new Map<string, string>();
   /** Counts changes of `parameters`, so that a session can tell that what it told its client is old. */
   parametersVersion = 0;
@@ -74,7 +76,7 @@ export class Backend {
   /** Told once when the connection has ended, after every receiver was told. */
   onClosed: ((lost: Lost) => void) | undefined;
 
-  #state: State = 'connecting';
+  #state: State = 'connected';
   readonly #channel: Channel;
   readonly #scanner = new FrameScanner();
   readonly #ledger: Receiver[] = [];
@@ -86,9 +88,12 @@ export class Backend {
   /** When the last bytes came, or the oldest owed reply was asked for. */
   #heardAt = Date.now();
 
-  constructor(socket: Socket, address: Address) {
+  /** Takes the link over. */
+  constructor(link: Link, address: Address, tls: Tls | undefined) {
     this.address = address;
-    this.#channel = new Channel(socket, {
+    this.encryption = link.encryption;
+    this.tls = tls;
+    this.#channel = new Channel(link.socket, {
       data: (chunk) => this.#data(chunk),
       drained: () => {
         const waiters = this.#drainWaiters;
@@ -182,6 +187,8 @@ export class Backend {
     const handshake = new Handshake({
       user: options.user,
       password: options.password,
+      certificate: this.encryption?.certificate,
+      channelBinding: options.tls?.channelBinding ?? 'prefer',
       send: (bytes) => this.#channel.send(bytes),
       done: (result) => {
         this.processId = result.processId;
@@ -294,7 +301,7 @@ export class Backend {
       reason,
       fatal: this.#fatal,
       fatalFrame: this.#fatalFrame,
-      message: this.#fatal?.message ?? error?.message ?? reason,
+      message: this.#fatal?.message ?? (error === undefined ? reason : describeSocketError(error)),
     };
     this.#lost = lost;
     const owed = this.#ledger.splice(0);
@@ -340,106 +347,6 @@ function unsaid(address: Address): Lost {
   return { server: label(address), reason: 'server disconnected', fatal: undefined, message };
 }
 
-function label({ host, port }: Address): string {
+export function label({ host, port }: Address): string {
   return formatHostPort(host, port);
-}
-
-export class ConnectError extends Error {
-  override readonly name = 'ConnectError';
-  readonly failure: HandshakeFailure;
-  constructor(failure: HandshakeFailure) {
-    super(failureMessage(failure));
-    this.failure = failure;
-  }
-}
-
-function failureMessage(failure: HandshakeFailure): string {
-  switch (failure.kind) {
-    case 'refused':
-      return failure.fields.message;
-    case 'lost':
-      return failure.lost.message;
-    case 'unsupported':
-      return failure.message;
-    default:
-      return unreachable(failure);
-  }
-}
-
-function dial(address: Address): Socket {
-  return address.host.startsWith('/')
-    ? openSocket({ path: `${address.host}/.s.PGSQL.${address.port}` })
-    : openSocket({ host: address.host, port: address.port, autoSelectFamily: true });
-}
-
-/** Connects and logs in within `timeoutMs`. Rejects with ConnectError. */
-export function connectBackend(options: BackendOptions, timeoutMs: number): Promise<Backend> {
-  return new Promise((resolve, reject) => {
-    const socket = dial(options.address);
-    const backend = new Backend(socket, options.address);
-    const fail = (failure: HandshakeFailure): void => {
-      clearTimeout(timer);
-      backend.onClosed = undefined;
-      // First come first told: closing makes the handshake hear of a loss as well.
-      reject(new ConnectError(failure));
-      backend.close('server start-up failed');
-    };
-    const timer = setTimeout(() => {
-      const message = `no answer within ${timeoutMs} ms`;
-      const server = label(options.address);
-      fail({ kind: 'lost', lost: { server, reason: 'server start-up timed out', fatal: undefined, message } });
-    }, timeoutMs);
-    backend.onClosed = (lost) => fail({ kind: 'lost', lost });
-    socket.once('connect', () => {
-      if (options.keepAliveMs !== undefined) socket.setKeepAlive(true, options.keepAliveMs);
-      backend.start(
-        options,
-        () => {
-          clearTimeout(timer);
-          backend.onClosed = undefined;
-          resolve(backend);
-        },
-        fail,
-      );
-    });
-  });
-}
-
-const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f]);
-
-/** Whether a server answers at all: any answer to an SSLRequest will do. Needs no login. */
-export function answers(address: Address, timeoutMs: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = dial(address);
-    const done = (answer: boolean): void => {
-      clearTimeout(timer);
-      socket.destroy();
-      resolve(answer);
-    };
-    const timer = setTimeout(() => done(false), timeoutMs);
-    socket.once('connect', () => socket.write(SSL_REQUEST));
-    socket.once('data', () => done(true));
-    socket.once('close', () => done(false));
-    socket.once('error', () => done(false));
-  });
-}
-
-/**
- * Asks the server to cancel what `backend` runs (PostgreSQL, "Canceling Requests in Progress"). Resolves when the server
- * has acted, which it tells by closing: until then the backend must not change hands, or the cancel could hit another.
- */
-export function cancelBackend(backend: Backend, timeoutMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    const socket = dial(backend.address);
-    const done = (): void => {
-      clearTimeout(timer);
-      socket.destroy();
-      resolve();
-    };
-    const timer = setTimeout(done, timeoutMs);
-    socket.once('connect', () => socket.write(encodeCancelRequest(backend.processId, backend.secretKey)));
-    socket.once('close', done);
-    socket.once('error', done);
-    socket.resume();
-  });
 }

@@ -1,6 +1,16 @@
 /** Start-up of a server connection: authentication as a client, parameters, cancel key (PostgreSQL, "Start-up"). */
 import { md5Response } from '../auth/md5.ts';
-import { SCRAM_SHA_256, type ScramState, scramFinal, scramFirst, scramVerify } from '../auth/scram.ts';
+import { certificateHash } from '../auth/certificate-hash.ts';
+import {
+  type ChannelBinding,
+  SCRAM_SHA_256,
+  SCRAM_SHA_256_PLUS,
+  type ScramState,
+  scramFinal,
+  scramFirst,
+  scramVerify,
+} from '../auth/scram.ts';
+import type { Tls } from '../config/config.ts';
 import { assert } from '../lib/assert.ts';
 import { decodeBackendKeyData } from '../wire/backend.ts';
 import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts';
@@ -32,6 +42,9 @@ export interface HandshakeResult {
 interface HandshakeOptions {
   readonly user: string;
   readonly password: string | undefined;
+  /** The server's, DER; undefined where the connection is not encrypted. */
+  readonly certificate: Buffer | undefined;
+  readonly channelBinding: Tls['channelBinding'];
   send(bytes: Buffer): void;
   done(result: HandshakeResult): void;
   failed(failure: HandshakeFailure): void;
@@ -46,6 +59,7 @@ export class Handshake implements Receiver {
   readonly watch = TAKE_ALL;
   readonly #options: HandshakeOptions;
   #scram: ScramState | undefined;
+  #binding: ChannelBinding = { kind: 'none' };
   #key: { processId: number; secretKey: Buffer } = { processId: 0, secretKey: Buffer.alloc(0) };
   readonly #notices: Buffer[] = [];
   #stage: 'before authentication' | 'after authentication' = 'before authentication';
@@ -94,14 +108,20 @@ export class Handshake implements Receiver {
   }
 
   #authenticate(reader: MessageReader): void {
-    const { user, password, send } = this.#options;
+    const { user, password, channelBinding, send } = this.#options;
     const code = reader.int32();
     if (code === Auth.Ok) {
       // A server that skips its own proof would be trusted blindly.
       if (this.#scram !== undefined)
         assert(this.#scram.kind === 'verified', 'SCRAM ended without the server signature');
+      if (channelBinding === 'require' && this.#binding.kind !== 'tls-server-end-point') {
+        throw new Error('channel binding required, but server authenticated client without channel binding');
+      }
       this.#stage = 'after authentication';
       return;
+    }
+    if (channelBinding === 'require' && code !== Auth.SASL && this.#scram === undefined) {
+      throw new Error("channel binding required but not supported by server's authentication request");
     }
     if (code === Auth.CleartextPassword) send(encodePassword(this.#required(password)));
     else if (code === Auth.MD5Password)
@@ -109,11 +129,12 @@ export class Handshake implements Receiver {
     else if (code === Auth.SASL) {
       const mechanisms: string[] = [];
       for (let name = reader.cstring(); name !== ''; name = reader.cstring()) mechanisms.push(name);
-      if (!mechanisms.includes(SCRAM_SHA_256)) throw new Error(`the server offers ${mechanisms.join(', ')} only`);
+      this.#binding = this.#bind(mechanisms);
       this.#required(password);
-      const first = scramFirst();
+      const first = scramFirst(this.#binding);
       this.#scram = first;
-      send(encodeSaslInitialResponse(SCRAM_SHA_256, first.message));
+      const bound = this.#binding.kind === 'tls-server-end-point';
+      send(encodeSaslInitialResponse(bound ? SCRAM_SHA_256_PLUS : SCRAM_SHA_256, first.message));
     } else if (code === Auth.SASLContinue && this.#scram?.kind === 'first sent') {
       const final = scramFinal(this.#scram, reader.rest().toString('utf8'), this.#required(password));
       this.#scram = final;
@@ -121,6 +142,34 @@ export class Handshake implements Receiver {
     } else if (code === Auth.SASLFinal && this.#scram?.kind === 'final sent') {
       this.#scram = scramVerify(this.#scram, reader.rest().toString('utf8'));
     } else throw new Error(`the server asks for authentication method ${code}, which is not supported`);
+  }
+
+  /** The strongest mechanism of those offered that the DSN allows, as what it is bound to; libpq's rules and words. */
+  #bind(mechanisms: readonly string[]): ChannelBinding {
+    const { certificate, channelBinding } = this.#options;
+    if (channelBinding === 'require' && certificate === undefined) {
+      throw new Error('channel binding required, but SSL not in use');
+    }
+    if (mechanisms.includes(SCRAM_SHA_256_PLUS)) {
+      if (certificate === undefined) {
+        // Somebody between us may have taken the encryption away.
+        throw new Error('server offered SCRAM-SHA-256-PLUS authentication over a non-SSL connection');
+      }
+      if (channelBinding !== 'disable') {
+        const hash = certificateHash(certificate);
+        if (hash === undefined) {
+          throw new Error("could not find a digest for the signature of the server's certificate (channel_binding)");
+        }
+        return { kind: 'tls-server-end-point', hash };
+      }
+    }
+    if (!mechanisms.includes(SCRAM_SHA_256)) throw new Error(`the server offers ${mechanisms.join(', ')} only`);
+    if (channelBinding === 'require') {
+      throw new Error(
+        'channel binding is required, but server did not offer an authentication method that supports channel binding',
+      );
+    }
+    return { kind: certificate === undefined || channelBinding === 'disable' ? 'none' : 'not offered' };
   }
 
   #required(password: string | undefined): string {

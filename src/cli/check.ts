@@ -1,6 +1,6 @@
 /** `pprox check`: every server named, what it is, and what would keep the proxy from working. */
 import { createLogin } from '../backend/login.ts';
-import { ConnectError, connectBackend } from '../backend/backend.ts';
+import { ConnectError, connectBackend } from '../backend/connect.ts';
 import { BackendLostError } from '../backend/receiver.ts';
 import { type Identity, identify, relate } from '../cluster/identity.ts';
 import type { Config, Dsn } from '../config/config.ts';
@@ -16,6 +16,8 @@ interface Report {
 
 interface Found {
   readonly identity: Identity;
+  /** Protocol version; `-`: not encrypted. */
+  readonly tls: string;
   readonly version: string;
   readonly maxPrepared: number;
   /** Server clock minus ours, half the round trip taken off. */
@@ -73,7 +75,8 @@ async function look(role: Report['role'], dsn: Dsn, timeoutMs: number): Promise<
   const login = createLogin(user, dsn.database ?? user, dsn.password, new Map([['client_encoding', 'UTF8']]));
   const address = { host: dsn.host, port: dsn.port };
   try {
-    const options = { address, user, password: dsn.password, parameters: login.parameters, keepAliveMs: undefined };
+    const { password, tls } = dsn;
+    const options = { address, user, password, parameters: login.parameters, keepAliveMs: undefined, tls };
     const backend = await connectBackend(options, dsn.connectTimeoutMs ?? timeoutMs);
     const identity = await identify(backend);
     const asked = Date.now();
@@ -83,6 +86,7 @@ async function look(role: Report['role'], dsn: Dsn, timeoutMs: number): Promise<
     const [version, prepared, clock, encoding, locale, settings] = answer.rows[0] ?? [];
     const found: Found = {
       identity,
+      tls: backend.encryption?.protocol ?? '-',
       version: version ?? '?',
       maxPrepared: Number(prepared ?? 0),
       clockMs: Math.round(Number(clock ?? 0) - middle),
@@ -151,16 +155,17 @@ function relation(reports: readonly Report[]): string {
 }
 
 function table(reports: readonly Report[]): string {
-  const heads = ['role', 'server', 'version', 'state', 'follows', 'max_prepared', 'clock', 'encoding', 'locale'];
+  const heads = ['role', 'server', 'version', 'state', 'follows', 'tls', 'max_prepared', 'clock', 'encoding', 'locale'];
   const rows = reports.map(({ role, dsn, found }) =>
     found === undefined
-      ? [role, describe(dsn), '-', 'unreachable', '-', '-', '-', '-', '-']
+      ? [role, describe(dsn), '-', 'unreachable', '-', '-', '-', '-', '-', '-']
       : [
           role,
           describe(dsn),
           found.version,
           found.identity.recovery,
           role === 'reader' ? relation(reports) : '-',
+          found.tls,
           String(found.maxPrepared),
           `${found.clockMs >= 0 ? '+' : ''}${found.clockMs} ms`,
           found.encoding,

@@ -1,5 +1,6 @@
 /** One server of the cluster: its address, its connections, what it was last found to be. */
-import { answers, type Backend, ConnectError, connectBackend } from '../backend/backend.ts';
+import type { Backend } from '../backend/backend.ts';
+import { answers, ConnectError, connectBackend } from '../backend/connect.ts';
 import type { HandshakeFailure } from '../backend/handshake.ts';
 import { createLogin, type Login } from '../backend/login.ts';
 import { type Lease, Pool } from '../backend/pool.ts';
@@ -118,7 +119,7 @@ export class Node {
     const silent = [...this.#backends].filter((backend) => backend.silentMs(Date.now()) > limitMs);
     if (silent.length === 0 || this.#probe === 'under way') return;
     this.#probe = 'under way';
-    const alive = await answers({ host: this.dsn.host, port: this.dsn.port }, limitMs);
+    const alive = await answers({ host: this.dsn.host, port: this.dsn.port }, this.dsn.tls, limitMs);
     this.#probe = 'none';
     if (alive) return;
     this.#log.error('server does not answer', { server: this.label, connections: silent.length });
@@ -132,6 +133,7 @@ export class Node {
       password: login.password,
       parameters: login.parameters,
       keepAliveMs: this.dsn.keepalives === 'off' ? undefined : (this.dsn.keepalives?.idleMs ?? KEEPALIVE_MS),
+      tls: this.dsn.tls,
     };
     if (encodeStartup(ProtocolVersion.v30, login.parameters).length > MAX_STARTUP_BYTES) {
       throw new PproxError('server_refused', { message: `the start-up parameters are too long for ${this.label}` });

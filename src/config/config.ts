@@ -15,13 +15,35 @@ export interface Dsn {
   /** Undefined: the client's own. */
   readonly user: string | undefined;
   readonly password: string | undefined;
-  /** `require` and stricter are refused until TLS to servers exists. */
-  readonly sslmode: 'disable' | 'allow' | 'prefer';
+  readonly tls: Tls;
   /** Bound on reaching the server and finishing its start-up; undefined: the process's own setting. */
   readonly connectTimeoutMs: number | undefined;
   readonly keepalives: { readonly idleMs: number } | 'off' | undefined;
   /** Start-up parameters that the DSN fixes (`options`, `application_name`, …); a client's own value wins. */
   readonly parameters: Readonly<Record<string, string>>;
+}
+
+export type TlsVersion = 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
+
+/** How connections to a server are encrypted (manual, "SSL Support"); the files are read at start. A Unix socket never is. */
+export interface Tls {
+  /** libpq's `sslmode`. */
+  readonly mode: 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full';
+  readonly negotiation: 'postgres' | 'direct';
+  readonly channelBinding: 'disable' | 'prefer' | 'require';
+  /** What verify-full looks for in the server's certificate, and SNI sends; undefined where only `hostaddr` is given. */
+  readonly hostName: string | undefined;
+  readonly sni: 'sent' | 'not sent';
+  readonly minVersion: TlsVersion;
+  readonly maxVersion: TlsVersion;
+  /** PEM of whoever may have signed the server's certificate; undefined: it is not checked. */
+  readonly roots: string | readonly string[] | undefined;
+  /** PEM of what has been revoked. */
+  readonly crl: string | undefined;
+  /** What pprox shows where the server asks for a certificate: PEM, its own certificate first. */
+  readonly certificate:
+    | { readonly chain: string; readonly key: string; readonly passphrase: string | undefined }
+    | undefined;
 }
 
 /** Sizes and deadlines; every one has a default, a unit and bounds in `config/settings`. */

@@ -14,6 +14,8 @@ export type Rule =
       readonly accepted: readonly string[];
       readonly refused: readonly string[];
       readonly because: string;
+      /** For the reference. */
+      readonly doc?: string;
     }
   | { readonly kind: 'refused'; readonly because: string };
 
@@ -29,10 +31,6 @@ function used(doc: string): ParameterRow {
   return { rule: { kind: 'used', doc } };
 }
 
-const notEncrypted: ParameterRow = {
-  rule: { kind: 'no effect', because: 'connections to servers are not encrypted yet' },
-};
-
 const fixedByNode: ParameterRow = { rule: { kind: 'no effect', because: 'Node.js does not let a program set it' } };
 
 const noGssapi: ParameterRow = { rule: { kind: 'no effect', because: 'pprox does not use GSSAPI' } };
@@ -40,8 +38,6 @@ const noGssapi: ParameterRow = { rule: { kind: 'no effect', because: 'pprox does
 const noOauth = { kind: 'refused', because: 'pprox does not do OAuth' } as const;
 
 const noKeys = { kind: 'refused', because: 'pprox logs in with a password, not with SCRAM keys' } as const;
-
-const noTls = 'TLS to servers does not exist yet, and pprox does not downgrade';
 
 const noService: ParameterRow = {
   rule: { kind: 'refused', because: 'service files are not read; write its parameters into the DSN' },
@@ -75,30 +71,77 @@ export const dsnParameters: Readonly<Record<string, ParameterRow>> = {
   sslmode: {
     rule: {
       kind: 'word',
-      accepted: ['disable', 'allow', 'prefer'],
-      refused: ['require', 'verify-ca', 'verify-full'],
-      because: noTls,
+      accepted: ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'],
+      refused: [],
+      because: '',
+      doc: '`prefer` by default, `verify-full` with `sslrootcert=system`.',
     },
     environment: 'PGSSLMODE',
   },
-  sslnegotiation: { rule: { kind: 'word', accepted: ['postgres'], refused: ['direct'], because: noTls } },
-  sslcertmode: { rule: { kind: 'word', accepted: ['disable', 'allow'], refused: ['require'], because: noTls } },
+  sslnegotiation: {
+    rule: {
+      kind: 'word',
+      accepted: ['postgres', 'direct'],
+      refused: [],
+      because: '',
+      doc: '`direct` saves a round trip, needs PostgreSQL 17 or later and `sslmode=require` or stricter.',
+    },
+    environment: 'PGSSLNEGOTIATION',
+  },
+  sslcertmode: {
+    rule: {
+      kind: 'word',
+      accepted: ['disable', 'allow'],
+      refused: ['require'],
+      because: 'Node.js does not tell whether the server asked for a certificate',
+    },
+    environment: 'PGSSLCERTMODE',
+  },
   sslrootcert: {
-    rule: { kind: 'no effect', because: 'connections to servers are not encrypted yet', refused: ['system'] },
+    ...used(
+      "File of the certificates that may have signed the server's, or `system` for those that the machine trusts; by default `~/.postgresql/root.crt` where it exists. With it, every `sslmode` but `disable` checks the signature.",
+    ),
     environment: 'PGSSLROOTCERT',
   },
-  sslcert: notEncrypted,
-  sslkey: notEncrypted,
-  sslpassword: { ...notEncrypted, secret: true },
-  sslkeylogfile: notEncrypted,
-  sslcrl: notEncrypted,
-  sslcrldir: notEncrypted,
-  sslsni: notEncrypted,
-  sslcompression: notEncrypted,
-  ssl_min_protocol_version: notEncrypted,
-  ssl_max_protocol_version: notEncrypted,
+  sslcert: {
+    ...used("File of pprox's own certificate; by default `~/.postgresql/postgresql.crt` where it exists."),
+    environment: 'PGSSLCERT',
+  },
+  sslkey: {
+    ...used('File of its private key, mode 0600; by default `~/.postgresql/postgresql.key`.'),
+    environment: 'PGSSLKEY',
+  },
+  sslpassword: { ...used('Of an encrypted private key.'), secret: true },
+  sslkeylogfile: { rule: { kind: 'no effect', because: 'pprox writes no session keys to a file' } },
+  sslcrl: {
+    ...used('File of revoked certificates; by default `~/.postgresql/root.crl` where it exists.'),
+    environment: 'PGSSLCRL',
+  },
+  sslcrldir: {
+    rule: { kind: 'refused', because: 'Node.js reads no folder of revocation lists; name one file with sslcrl' },
+    environment: 'PGSSLCRLDIR',
+  },
+  sslsni: {
+    rule: { kind: 'word', accepted: ['1', '0'], refused: [], because: '', doc: '1 sends the host name to the server.' },
+    environment: 'PGSSLSNI',
+  },
+  sslcompression: { rule: { kind: 'no effect', because: 'Node.js does not compress TLS' } },
+  ssl_min_protocol_version: {
+    ...used('`TLSv1`, `TLSv1.1`, `TLSv1.2` or `TLSv1.3`; `TLSv1.2` by default.'),
+    environment: 'PGSSLMINPROTOCOLVERSION',
+  },
+  ssl_max_protocol_version: {
+    ...used('As above; the highest that Node.js has by default.'),
+    environment: 'PGSSLMAXPROTOCOLVERSION',
+  },
   channel_binding: {
-    rule: { kind: 'word', accepted: ['disable', 'prefer'], refused: ['require'], because: `it needs TLS: ${noTls}` },
+    rule: {
+      kind: 'word',
+      accepted: ['disable', 'prefer', 'require'],
+      refused: [],
+      because: '',
+      doc: 'Whether a SCRAM login is bound to the TLS connection (SCRAM-SHA-256-PLUS); `prefer` by default.',
+    },
     environment: 'PGCHANNELBINDING',
   },
   require_auth: {

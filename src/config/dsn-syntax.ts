@@ -6,6 +6,9 @@ export interface Parameter {
   readonly value: string;
 }
 
+/** The last value of each parameter. An empty value is the same as none, as in libpq. */
+export type Given = ReadonlyMap<string, string>;
+
 export type Syntax =
   | {
       readonly kind: 'parameters';

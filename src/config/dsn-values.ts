@@ -2,13 +2,9 @@
 import { isIP } from 'node:net';
 import { isHostName } from './address.ts';
 import type { Dsn } from './config.ts';
-import { encodeHint } from './dsn-syntax.ts';
-import type { Mistake } from './problem.ts';
-
-/** The last value of each parameter. An empty value is the same as none, as in libpq. */
-export type Given = ReadonlyMap<string, string>;
-
-type Report = (message: string, hint?: string) => void;
+import { encodeHint, type Given } from './dsn-syntax.ts';
+import { readTls } from './dsn-tls.ts';
+import type { Mistake, Report } from './problem.ts';
 
 const defaultPort = 5432;
 
@@ -28,7 +24,7 @@ export function readDsn(given: Given): { readonly dsn: Dsn; readonly mistakes: r
     database: given.get('dbname') || undefined,
     user: given.get('user') || undefined,
     password: given.get('password') || undefined,
-    sslmode: readSslmode(given),
+    tls: readTls(given, report),
     connectTimeoutMs: readConnectTimeout(given, report),
     keepalives: readKeepalives(given, report),
     parameters: readStartupParameters(given),
@@ -71,12 +67,6 @@ function readPort(given: Given, report: Report): number {
     report('the port is not a number of 1 to 65535', encodeHint);
   }
   return Number(text);
-}
-
-/** Anything else has been refused by its rule. */
-function readSslmode(given: Given): Dsn['sslmode'] {
-  const mode = given.get('sslmode');
-  return mode === 'disable' || mode === 'allow' ? mode : 'prefer';
 }
 
 /** Seconds; zero and less is libpq's "for ever", for which pprox has its own limit. */

@@ -3,8 +3,9 @@ import { unreachable } from '../lib/assert.ts';
 import { formatHostPort } from './address.ts';
 import type { Dsn } from './config.ts';
 import { dsnParameters, otherNames, type ParameterRow } from './dsn-parameters.ts';
-import { encodeHint, parseSyntax, type Syntax } from './dsn-syntax.ts';
-import { type Given, readDsn } from './dsn-values.ts';
+import { encodeHint, type Given, parseSyntax, type Syntax } from './dsn-syntax.ts';
+import { findTlsFiles, type TlsFiles } from './dsn-tls.ts';
+import { readDsn } from './dsn-values.ts';
 import type { Mistake } from './problem.ts';
 
 /** Variables by name; a blank one counts as not set. */
@@ -21,6 +22,8 @@ export type DsnResult =
       readonly passfile: string | undefined;
       /** What a password file calls the server: its name, where `hostaddr` gives the address. */
       readonly passfileHost: string;
+      /** Not read yet: `dsn.tls` has none of their text. */
+      readonly tlsFiles: TlsFiles;
       readonly warnings: readonly string[];
     }
   | { readonly kind: 'invalid'; readonly mistakes: readonly DsnMistake[] };
@@ -52,6 +55,7 @@ export function parseDsn(text: string, environment: Environment = {}): DsnResult
     dsn: values.dsn,
     passfile: given.get('passfile') || undefined,
     passfileHost,
+    tlsFiles: findTlsFiles(given),
     warnings: rules.warnings,
   };
 }

@@ -10,6 +10,7 @@ import { defaultPassfile, findPassword, type Passfile, readPassfile } from './pa
 import { Findings, type Problem } from './problem.ts';
 import { readFields } from './schema.ts';
 import { variables } from './settings.ts';
+import { type ReadFile, readTextFile, readTlsFiles } from './tls-files.ts';
 
 /** No DSN is set: pprox brings its own servers. */
 export interface DemoConfig {
@@ -26,10 +27,11 @@ export type LoadResult =
   | { readonly kind: 'demo'; readonly demo: DemoConfig }
   | { readonly kind: 'invalid'; readonly problems: readonly Problem[] };
 
-/** The two questions that reading the environment asks the file system. */
+/** What reading the environment asks the file system. */
 export interface Files {
   readonly isFolder: (path: string) => boolean;
   readonly readPassfile: (path: string) => Passfile;
+  readonly readTextFile: ReadFile;
 }
 
 const realFiles: Files = {
@@ -42,6 +44,7 @@ const realFiles: Files = {
     }
   },
   readPassfile,
+  readTextFile,
 };
 
 /**
@@ -156,7 +159,19 @@ function readDsn(
   }
   findings.warn(result.warnings.map((warning) => `${place.variable}, ${place.label}: ${warning}`));
   const password = result.dsn.password ?? readPassword(given, place, result, files, findings);
-  return [{ ...place, dsn: { ...result.dsn, password } }];
+  const { dsn, tlsFiles } = result;
+  const encryption = readTlsFiles(dsn.tls, dsn.host, tlsFiles, given, files.readTextFile);
+  if (encryption.kind === 'invalid') {
+    findings.add(
+      encryption.mistakes.map(({ message, ...hint }) => ({
+        variable: place.variable,
+        message: `${place.label}: ${message}`,
+        ...hint,
+      })),
+    );
+    return [];
+  }
+  return [{ ...place, dsn: { ...dsn, password, tls: encryption.tls } }];
 }
 
 function readPassword(

@@ -1,4 +1,7 @@
-/** One mistake in the configuration, as the operator reads it. Holds no value: a value may be, or contain, a password. */
+/**
+ * One mistake in the configuration, as the operator reads it. Holds no value, because a value may be, or contain, a password;
+ * the path of a file that was looked for is one exception.
+ */
 export interface Problem {
   /** The environment variable to correct. */
   readonly variable: string;
@@ -8,6 +11,9 @@ export interface Problem {
 
 /** A problem before it is known which variable, or which DSN of a list, it is in. */
 export type Mistake = Omit<Problem, 'variable'>;
+
+/** Takes a mistake that was found. */
+export type Report = (message: string, hint?: string) => void;
 
 /** One line for each problem, its hint on the next. */
 export function formatProblems(problems: readonly Problem[]): string {

@@ -38,7 +38,8 @@ function explain({ rule }: ParameterRow): string {
     }
     case 'word': {
       const refused = rule.refused.length === 0 ? '' : ` Refused: ${list(rule.refused)}, because ${rule.because}.`;
-      return `Accepted: ${list(rule.accepted)}.${refused}`;
+      const doc = rule.doc === undefined ? '' : ` ${rule.doc}`;
+      return `Accepted: ${list(rule.accepted)}.${doc}${refused}`;
     }
     default:
       return unreachable(rule);

@@ -3,7 +3,7 @@
  * The functions of this folder work on it; none keeps state of its own.
  */
 import type { Backend } from '../backend/backend.ts';
-import { cancelBackend } from '../backend/backend.ts';
+import { cancelBackend } from '../backend/connect.ts';
 import { guard } from '../backend/guard.ts';
 import type { Lease } from '../backend/pool.ts';
 import type { Login } from '../backend/login.ts';

@@ -15,6 +15,11 @@ export function encodeCancelRequest(processId: number, secretKey: Uint8Array): B
   return new MessageWriter().beginUntyped().int32(80877102).int32(processId).bytes(secretKey).end().finish();
 }
 
+/** Asks whether the server does TLS; one byte answers (manual, "SSL Session Encryption"). */
+export function encodeSslRequest(): Buffer {
+  return new MessageWriter().beginUntyped().int32(80877103).end().finish();
+}
+
 /** `text` without a terminating zero; bytes are in the session's client_encoding. */
 export function encodeQuery(text: string | Buffer): Buffer {
   return new MessageWriter().begin(FrontendTag.Query).cstring(text).end().finish();

@@ -17,6 +17,7 @@ const first: ScramState & { kind: 'first sent' } = {
   kind: 'first sent',
   nonce: vector.nonce,
   clientFirstBare: vector.clientFirstBare,
+  bound: Buffer.from('n,,'),
   message: `n,,${vector.clientFirstBare}`,
 };
 
@@ -61,6 +62,20 @@ describe('SCRAM-SHA-256 as a client', () => {
     assert.notEqual(a.nonce, b.nonce);
     assert.ok(a.nonce.length >= 24 && !a.nonce.includes(','));
     assert.equal(a.message, `n,,n=,r=${a.nonce}`);
+  });
+
+  test('says that it would have bound itself to the channel where that was not offered', () => {
+    const state = scramFirst({ kind: 'not offered' }, 'abc');
+    assert.equal(state.message, 'y,,n=,r=abc');
+    assert.match(scramFinal(state, 'r=abcdef,s=eA==,i=1', 'pencil').message, /^c=eSws,r=abcdef,p=/);
+  });
+
+  test('binds itself to the hash of the certificate', () => {
+    const state = scramFirst({ kind: 'tls-server-end-point', hash: Buffer.from([0xff, 0]) }, 'abc');
+    assert.equal(state.message, 'p=tls-server-end-point,,n=,r=abc');
+    const bound = Buffer.concat([Buffer.from('p=tls-server-end-point,,'), Buffer.from([0xff, 0])]).toString('base64');
+    const { message } = scramFinal(state, 'r=abcdef,s=eA==,i=1', 'pencil');
+    assert.ok(message.startsWith(`c=${bound},r=abcdef,p=`), message);
   });
 });
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type Backend, cancelBackend, ConnectError, connectBackend } from '../../../src/backend/backend.ts';
+import type { Backend } from '../../../src/backend/backend.ts';
+import { cancelBackend, ConnectError, connectBackend } from '../../../src/backend/connect.ts';
 import { BackendLostError, Collector, type Lost } from '../../../src/backend/receiver.ts';
 import { until } from '../../e2e/scene.ts';
 import { frame } from '../../support/frontend-messages.ts';

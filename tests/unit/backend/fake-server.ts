@@ -5,7 +5,8 @@
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { after } from 'node:test';
-import { type Backend, connectBackend } from '../../../src/backend/backend.ts';
+import type { Backend } from '../../../src/backend/backend.ts';
+import { connectBackend } from '../../../src/backend/connect.ts';
 import { cString, frame } from '../../support/frontend-messages.ts';
 
 export const reply = {

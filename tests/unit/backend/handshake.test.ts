@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { after, describe, test } from 'node:test';
-import { type Backend, ConnectError, connectBackend } from '../../../src/backend/backend.ts';
+import type { Backend } from '../../../src/backend/backend.ts';
+import { ConnectError, connectBackend } from '../../../src/backend/connect.ts';
 import { frame } from '../../support/frontend-messages.ts';
 import { reply } from './fake-server.ts';
 
@@ -75,9 +76,14 @@ describe('a login', () => {
   });
 
   test('refuses a server that offers nothing it knows', async () => {
-    const message = await failed([authentication(10, 'SCRAM-SHA-256-PLUS\0OAUTHBEARER\0\0')]);
-    assert.match(message, /the server offers SCRAM-SHA-256-PLUS, OAUTHBEARER only/);
+    const message = await failed([authentication(10, 'SCRAM-SHA-512\0OAUTHBEARER\0\0')]);
+    assert.match(message, /the server offers SCRAM-SHA-512, OAUTHBEARER only/);
     assert.match(await failed([authentication(7)]), /authentication method 7, which is not supported/);
+  });
+
+  test('refuses a server that would bind to a TLS connection that there is not', async () => {
+    const message = await failed([authentication(10, 'SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0')]);
+    assert.match(message, /server offered SCRAM-SHA-256-PLUS authentication over a non-SSL connection/);
   });
 
   test('refuses a server that skips its own proof', async () => {

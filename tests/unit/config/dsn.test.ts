@@ -1,8 +1,21 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
-import type { Dsn } from '../../../src/config/config.ts';
+import type { Dsn, Tls } from '../../../src/config/config.ts';
 import { describe, type DsnResult, type Environment, parseDsn } from '../../../src/config/dsn.ts';
+
+const tls: Tls = {
+  mode: 'prefer',
+  negotiation: 'postgres',
+  channelBinding: 'prefer',
+  hostName: 'h',
+  sni: 'sent',
+  minVersion: 'TLSv1.2',
+  maxVersion: 'TLSv1.3',
+  roots: undefined,
+  crl: undefined,
+  certificate: undefined,
+};
 
 const plain: Dsn = {
   host: 'h',
@@ -10,7 +23,7 @@ const plain: Dsn = {
   database: undefined,
   user: undefined,
   password: undefined,
-  sslmode: 'prefer',
+  tls,
   connectTimeoutMs: undefined,
   keepalives: undefined,
   parameters: {},
@@ -59,8 +72,8 @@ const good: readonly (readonly [string, Partial<Dsn>])[] = [
   ['postgresql://[::1]:12345/db', { host: '::1', port: 12345, database: 'db' }],
   ['postgresql://[2001:db8::1234]/', { host: '2001:db8::1234' }],
   ['postgresql://[fe80::1%25eth0]', { host: 'fe80::1%eth0' }],
-  ['postgresql://?hostaddr=127.0.0.1', { host: '127.0.0.1' }],
-  ['postgresql://example.com?hostaddr=63.1.2.4', { host: '63.1.2.4' }],
+  ['postgresql://?hostaddr=127.0.0.1', { host: '127.0.0.1', tls: { ...tls, hostName: undefined } }],
+  ['postgresql://example.com?hostaddr=63.1.2.4', { host: '63.1.2.4', tls: { ...tls, hostName: 'example.com' } }],
   ['postgresql://%2Fvar%2Flib%2Fpostgresql/db', { host: '/var/lib/postgresql', database: 'db' }],
   ['postgresql://u@:12345/db?host=/a/b', { host: '/a/b', user: 'u', port: 12345, database: 'db' }],
   ['postgresql:///db?host=h', { database: 'db' }],
@@ -76,7 +89,7 @@ const good: readonly (readonly [string, Partial<Dsn>])[] = [
   ['host=h host=i', { host: 'i' }],
   ["host=h dbname='a,b'", { database: 'a,b' }],
   ['postgresql://h/a%2Cb', { database: 'a,b' }],
-  ['hostaddr=::1', { host: '::1' }],
+  ['hostaddr=::1', { host: '::1', tls: { ...tls, hostName: undefined } }],
   ['host=h connect_timeout=3', { connectTimeoutMs: 3000 }],
   ['host=h connect_timeout=0', {}],
   ['host=h connect_timeout=-1', {}],
@@ -86,9 +99,23 @@ const good: readonly (readonly [string, Partial<Dsn>])[] = [
   ['host=h keepalives=1', {}],
   ['host=h keepalives_idle=60', { keepalives: { idleMs: 60_000 } }],
   ['host=h keepalives_idle=0', {}],
-  ['host=h sslmode=disable', { sslmode: 'disable' }],
-  ['host=h sslmode=allow', { sslmode: 'allow' }],
+  ['host=h sslmode=disable', { tls: { ...tls, mode: 'disable' } }],
+  ['host=h sslmode=allow', { tls: { ...tls, mode: 'allow' } }],
   ['host=h sslmode=prefer', {}],
+  ...(['require', 'verify-ca', 'verify-full'] as const).map((mode): readonly [string, Partial<Dsn>] => [
+    `host=h sslmode=${mode}`,
+    { tls: { ...tls, mode } },
+  ]),
+  ['postgresql://h?ssl=true', { tls: { ...tls, mode: 'require' } }],
+  ['host=h sslmode=require sslnegotiation=direct', { tls: { ...tls, mode: 'require', negotiation: 'direct' } }],
+  ['host=h sslrootcert=system', { tls: { ...tls, mode: 'verify-full' } }],
+  ['host=h channel_binding=require', { tls: { ...tls, channelBinding: 'require' } }],
+  ['host=h channel_binding=disable sslsni=0', { tls: { ...tls, channelBinding: 'disable', sni: 'not sent' } }],
+  ['host=h sslsni=1 sslcertmode=disable', {}],
+  [
+    'host=h ssl_min_protocol_version=tlsv1.3 ssl_max_protocol_version=TLSv1.3',
+    { tls: { ...tls, minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3' } },
+  ],
   ['host=h channel_binding=prefer gssencmode=disable sslnegotiation=postgres replication=off', {}],
   ['host=h target_session_attrs=any load_balance_hosts=disable max_protocol_version=latest', {}],
   ['host=h application_name=a fallback_application_name=b', { parameters: { application_name: 'a' } }],
@@ -159,20 +186,26 @@ const bad: readonly (readonly [string, readonly string[]])[] = [
   ['host=h connect_timeout=86401', ['connect_timeout can be 86400 at most']],
   ['host=h keepalives_idle=x', ['invalid integer value for connection option "keepalives_idle"']],
   ['host=h sslmode=yes', ['invalid sslmode value']],
-  ...['require', 'verify-ca', 'verify-full'].map((mode): readonly [string, readonly string[]] => [
-    `host=h sslmode=${mode}`,
-    [`sslmode=${mode} is refused: TLS to servers does not exist yet, and pprox does not downgrade`],
-  ]),
   [
-    'postgresql://h?ssl=true',
-    ['sslmode=require is refused: TLS to servers does not exist yet, and pprox does not downgrade'],
+    'host=h sslmode=require sslrootcert=system',
+    ['weak sslmode "require" may not be used with sslrootcert=system (use "verify-full")'],
   ],
-  ['host=h sslrootcert=system', ['sslrootcert=system is refused: connections to servers are not encrypted yet']],
   [
-    'host=h channel_binding=require',
-    [
-      'channel_binding=require is refused: it needs TLS: TLS to servers does not exist yet, and pprox does not downgrade',
-    ],
+    'host=h sslnegotiation=direct',
+    ['weak sslmode "prefer" may not be used with sslnegotiation=direct (use "require", "verify-ca", or "verify-full")'],
+  ],
+  ['hostaddr=::1 sslmode=verify-full', ['host name must be specified for a verified SSL connection']],
+  ['host=h ssl_min_protocol_version=SSLv3', ['invalid "ssl_min_protocol_version" value']],
+  ['host=h ssl_min_protocol_version=TLSv1.3 ssl_max_protocol_version=TLSv1.2', ['invalid SSL protocol version range']],
+  ['host=h sslsni=yes', ['invalid sslsni value']],
+  ['host=h sslnegotiation=best', ['invalid sslnegotiation value']],
+  [
+    'host=h sslcertmode=require',
+    ['sslcertmode=require is refused: Node.js does not tell whether the server asked for a certificate'],
+  ],
+  [
+    'host=h sslcrldir=/crls',
+    ['sslcrldir is refused: Node.js reads no folder of revocation lists; name one file with sslcrl'],
   ],
   ['host=h gssencmode=require', ['gssencmode=require is refused: pprox does not use GSSAPI']],
   [
@@ -192,7 +225,8 @@ const bad: readonly (readonly [string, readonly string[]])[] = [
 suite('a DSN', () => {
   for (const [text, fields] of good) {
     test(`is read as libpq reads it: ${JSON.stringify(text)}`, () => {
-      assert.deepEqual(read(text).dsn, { ...plain, ...fields });
+      const { host = 'h' } = fields;
+      assert.deepEqual(read(text).dsn, { ...plain, tls: { ...tls, hostName: host }, ...fields });
     });
   }
 
@@ -203,10 +237,10 @@ suite('a DSN', () => {
   }
 
   test('has all its mistakes reported at once', () => {
-    assert.deepEqual(complaints('port=x sslmode=require foo=1 connect_timeout=y bar=2'), [
+    assert.deepEqual(complaints('port=x gssencmode=require foo=1 connect_timeout=y bar=2'), [
       'invalid connection option: "foo"',
       'invalid connection option, not shown because it may be a part of a password',
-      'sslmode=require is refused: TLS to servers does not exist yet, and pprox does not downgrade',
+      'gssencmode=require is refused: pprox does not use GSSAPI',
       'names no host',
       'the port is not a number of 1 to 65535',
       'invalid integer value for connection option "connect_timeout"',
@@ -222,17 +256,17 @@ suite('a DSN', () => {
   });
 
   test('with parameters that change nothing says so, with the reason', () => {
-    assert.deepEqual(read('host=h keepalives_count=3 tcp_user_timeout=9 sslcert=/a').warnings, [
+    assert.deepEqual(read('host=h keepalives_count=3 tcp_user_timeout=9 sslcompression=1').warnings, [
       'without effect: keepalives_count, tcp_user_timeout (Node.js does not let a program set it)',
-      'without effect: sslcert (connections to servers are not encrypted yet)',
+      'without effect: sslcompression (Node.js does not compress TLS)',
     ]);
   });
 
   test('takes what it does not say about logging in and encryption from the variables of libpq', () => {
     assert.equal(read('host=h', { PGPASSWORD: 'p' }).dsn.password, 'p');
     assert.equal(read('host=h password=q', { PGPASSWORD: 'p' }).dsn.password, 'q');
-    assert.equal(read('host=h', { PGSSLMODE: 'disable' }).dsn.sslmode, 'disable');
-    assert.equal(read('host=h sslmode=disable', { PGSSLMODE: 'require' }).dsn.sslmode, 'disable');
+    assert.equal(read('host=h', { PGSSLMODE: 'disable' }).dsn.tls.mode, 'disable');
+    assert.equal(read('host=h sslmode=disable', { PGSSLMODE: 'require' }).dsn.tls.mode, 'disable');
     assert.equal(read('host=h', { PGPASSFILE: '/a' }).passfile, '/a');
     assert.equal(read('host=h passfile=/b', { PGPASSFILE: '/a' }).passfile, '/b');
   });
@@ -242,12 +276,29 @@ suite('a DSN', () => {
     assert.deepEqual(read('host=h', environment).dsn, plain);
   });
 
-  test('is refused, and not downgraded, where a variable of libpq asks for encryption', () => {
-    const result = parseDsn('host=h', { PGSSLMODE: 'verify-full', PGREQUIREAUTH: 'scram-sha-256' });
+  test('takes how to encrypt from the variables of libpq', () => {
+    const environment = {
+      PGSSLMODE: 'verify-full',
+      PGSSLNEGOTIATION: 'direct',
+      PGSSLROOTCERT: '/ca',
+      PGSSLKEY: '/key',
+    };
+    const { dsn, tlsFiles } = read('host=h sslkey=/own', environment);
+    assert.deepEqual(dsn.tls, { ...tls, mode: 'verify-full', negotiation: 'direct' });
+    assert.deepEqual(tlsFiles, {
+      roots: '/ca',
+      crl: undefined,
+      certificate: { chain: undefined, key: '/own' },
+      passphrase: undefined,
+    });
+  });
+
+  test('is refused, and not downgraded, where a variable of libpq asks for a safety that pprox does not provide', () => {
+    const result = parseDsn('host=h', { PGSSLCERTMODE: 'require', PGREQUIREAUTH: 'scram-sha-256' });
     assert(result.kind === 'invalid');
     assert.deepEqual(
       result.mistakes.map(({ variable }) => variable),
-      ['PGSSLMODE', 'PGREQUIREAUTH'],
+      ['PGSSLCERTMODE', 'PGREQUIREAUTH'],
     );
   });
 

@@ -9,7 +9,11 @@ import { describe, type Environment } from '../../../src/config/dsn.ts';
 import { type DemoConfig, type Files, type LoadResult, loadConfig } from '../../../src/config/load.ts';
 import { formatProblems, type Problem } from '../../../src/config/problem.ts';
 
-const noFiles: Files = { isFolder: () => false, readPassfile: () => ({ kind: 'missing' }) };
+const noFiles: Files = {
+  isFolder: () => false,
+  readPassfile: () => ({ kind: 'missing' }),
+  readTextFile: () => ({ kind: 'missing' }),
+};
 
 const load = (env: Environment, files: Partial<Files> = {}): LoadResult =>
   loadConfig(env, { files: { ...noFiles, ...files } });
@@ -168,9 +172,9 @@ suite('with DSNs', () => {
   });
 
   test('what has no effect in a DSN is warned about with its place', () => {
-    const { warnings } = config({ PROXY_ADDR: '[::1]:1', PG_WRITERS_CSV: 'host=a,host=b sslcert=x' });
+    const { warnings } = config({ PROXY_ADDR: '[::1]:1', PG_WRITERS_CSV: 'host=a,host=b sslcompression=1' });
     assert.deepEqual(warnings, [
-      'PG_WRITERS_CSV, writer 2: without effect: sslcert (connections to servers are not encrypted yet)',
+      'PG_WRITERS_CSV, writer 2: without effect: sslcompression (Node.js does not compress TLS)',
     ]);
   });
 });
@@ -180,7 +184,7 @@ suite('mistakes', () => {
     assert.deepEqual(
       lines({
         PROXY_ADDR: '54329',
-        PG_READER_DSN: 'postgres://r/db?sslmode=require',
+        PG_READER_DSN: 'postgres://r/db?gssencmode=require',
         PG_WRITERS_CSV: 'postgres://a:x/db,host=b dbname=db,postgres://c/other',
         PPROX_LOG_LEVEL: 'loud',
         PPROX_POOL_SIZE: '4O',
@@ -192,7 +196,7 @@ suite('mistakes', () => {
       [
         'PROXY_ADDR: a port is written with a colon before it',
         'PG_WRITERS_CSV: writer 1: the port is not a number of 1 to 65535',
-        'PG_READER_DSN: reader: sslmode=require is refused: TLS to servers does not exist yet, and pprox does not downgrade',
+        'PG_READER_DSN: reader: gssencmode=require is refused: pprox does not use GSSAPI',
         'PG_WRITERS_CSV: writer 3 names the database "other", writer 2 names the database "db"',
         'PPROX_LOG_LEVEL: must be one of debug, info, warn, error',
         'PPROX_MAX_CLIENTS: must be 1 to 100000',
@@ -205,13 +209,13 @@ suite('mistakes', () => {
   });
 
   test('in a variable of libpq are reported once, with its name', () => {
-    assert.deepEqual(lines({ PGSSLMODE: 'require', PG_WRITERS_CSV: two }), [
-      'PGSSLMODE: sslmode=require is refused: TLS to servers does not exist yet, and pprox does not downgrade',
+    assert.deepEqual(lines({ PGGSSENCMODE: 'require', PG_WRITERS_CSV: two }), [
+      'PGGSSENCMODE: gssencmode=require is refused: pprox does not use GSSAPI',
     ]);
   });
 
   test('in a variable of libpq do not matter to the demo', () => {
-    assert.equal(load({ PGSSLMODE: 'require' }).kind, 'demo');
+    assert.equal(load({ PGGSSENCMODE: 'require' }).kind, 'demo');
   });
 
   test('are printed with their hints', () => {
@@ -312,7 +316,7 @@ suite('a password', () => {
   const around = fc.constantFrom(
     (text: string) => `postgresql://u:${text}@h:5432/db`,
     (text: string) => `postgresql://:${text}@h`,
-    (text: string) => `postgresql://u:${text}@h:x/db?foo=1&sslmode=require`,
+    (text: string) => `postgresql://u:${text}@h:x/db?foo=1&sslmode=verify-full`,
     (text: string) => `postgresql://u:${text}@[::1/db`,
     (text: string) => `postgresql://u:${text.replaceAll('@', '')}/db`,
     (text: string) => `postgresql://h/db?user=u&password=${text}`,

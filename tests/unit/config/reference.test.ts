@@ -6,7 +6,8 @@ import { loadConfig } from '../../../src/config/load.ts';
 import { renderDsnParameters, renderExample, renderVariables } from '../../../src/config/reference.ts';
 import { settings, variables } from '../../../src/config/settings.ts';
 
-const files = { isFolder: () => false, readPassfile: () => ({ kind: 'missing' }) as const };
+const missing = () => ({ kind: 'missing' }) as const;
+const files = { isFolder: () => false, readPassfile: missing, readTextFile: missing };
 
 /** From dist/tests/unit/config. */
 const root = new URL('../../../../', import.meta.url);
