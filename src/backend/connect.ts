@@ -61,11 +61,11 @@ export async function connectBackend(options: BackendOptions, timeoutMs: number)
   try {
     return await attempt(options, first, abort.signal);
   } catch (error) {
-    if (second === undefined || !isWorthAnother(error, first)) throw connectErrorOf(error, options.address);
+    if (second === undefined || !isWorthAnother(error, first)) throw connectErrorOf(error, options);
     try {
       return await attempt(options, second, abort.signal);
     } catch (another) {
-      throw combine(connectErrorOf(error, options.address), connectErrorOf(another, options.address), first);
+      throw combine(error, another, first, options);
     }
   } finally {
     clearTimeout(timer);
@@ -118,16 +118,18 @@ function start(link: Link, options: BackendOptions, signal: AbortSignal): Promis
  * is the server's state (53, 57), which no encryption changes.
  */
 function isWorthAnother(error: unknown, first: Protection): boolean {
-  if (error instanceof TlsError) return true;
+  if (error instanceof TlsError) return error.stage === 'handshake';
   if (!(error instanceof AttemptError) || error.failure.kind !== 'refused') return false;
   if (error.failure.stage === 'after authentication' || /^(53|57)/.test(error.failure.fields.code)) return false;
   return first === 'plain' || error.encrypted === 'encrypted';
 }
 
-function connectErrorOf(error: unknown, address: Address): ConnectError {
+function connectErrorOf(error: unknown, { address, tls }: BackendOptions): ConnectError {
   if (error instanceof ConnectError) return error;
   if (error instanceof AttemptError) return new ConnectError(error.failure);
-  if (error instanceof TlsError) return new ConnectError({ kind: 'unsupported', message: error.message });
+  if (error instanceof TlsError) {
+    return new ConnectError({ kind: 'unsupported', message: `${error.message} (sslmode=${tls?.mode})` });
+  }
   if (!(error instanceof Error)) throw error;
   const message = describeSocketError(error);
   const lost = { server: label(address), reason: 'server socket error', fatal: undefined, message } as const;
@@ -138,15 +140,17 @@ function connectErrorOf(error: unknown, address: Address): ConnectError {
  * Two refusals: the one that is not about the way of connecting says more (pg_hba.conf has no line for it: 28000), else
  * the first. Otherwise both are told.
  */
-function combine(first: ConnectError, second: ConnectError, protection: Protection): ConnectError {
+function combine(error: unknown, another: unknown, protection: Protection, options: BackendOptions): ConnectError {
+  const [first, second] = [connectErrorOf(error, options), connectErrorOf(another, options)];
   const [one, other] = [first.failure, second.failure];
   if (one.kind === 'refused' && other.kind === 'refused') {
     return one.fields.code === '28000' && other.fields.code !== '28000' ? second : first;
   }
   if (other.kind === 'lost' && other.lost.reason === 'server start-up timed out') return second;
   const [how, otherwise] = protection === 'plain' ? ['not encrypted', 'over TLS'] : ['over TLS', 'not encrypted'];
-  const message = `${how}: ${first.message}; ${otherwise}: ${second.message}`;
-  return new ConnectError({ kind: 'unsupported', message });
+  const words = (cause: unknown, told: ConnectError): string => (cause instanceof TlsError ? cause : told).message;
+  const message = `${how}: ${words(error, first)}; ${otherwise}: ${words(another, second)}`;
+  return new ConnectError({ kind: 'unsupported', message: `${message} (sslmode=${options.tls?.mode})` });
 }
 
 /**

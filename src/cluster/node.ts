@@ -209,9 +209,11 @@ export class Node {
     if (error instanceof ConnectError && error.failure.kind === 'refused')
       return new ServerRefusedError(this, error.failure);
     if (error instanceof ConnectError || error instanceof BackendLostError) {
+      // It was reached where it asked for, or offered, what the DSN does not give or take.
+      const reached = error instanceof ConnectError && error.failure.kind === 'unsupported';
       return new PproxError('server_unreachable', {
         message: `could not connect to ${this.label}: ${error.message}`,
-        hint: 'Is the server running and does it accept connections at this address?',
+        hint: reached ? undefined : 'Is the server running and does it accept connections at this address?',
       });
     }
     throw error;

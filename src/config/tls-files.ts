@@ -5,7 +5,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { rootCertificates } from 'node:tls';
+import { createSecureContext, rootCertificates } from 'node:tls';
 import type { Tls } from './config.ts';
 import type { TlsFiles } from './dsn-tls.ts';
 import type { Mistake } from './problem.ts';
@@ -65,10 +65,10 @@ export function readTlsFiles(
     }
   };
   const roots = attempt(() => readRoots(tls, files.roots, home, environment, read));
-  const crl = attempt(() => readNamed('sslcrl', 'certificate revocation list file', files.crl, home, 'root.crl', read));
+  const crl = roots === undefined ? undefined : attempt(() => readCrl(files.crl, home, read));
   const certificate = attempt(() => readCertificate(files, home, read));
   if (mistakes.length > 0) return { kind: 'invalid', mistakes };
-  return { kind: 'tls', tls: { ...tls, roots, crl: crl?.text, certificate } };
+  return { kind: 'tls', tls: { ...tls, roots, crl, certificate } };
 }
 
 function homeFolder(environment: Readonly<Record<string, string | undefined>>): string | undefined {
@@ -153,6 +153,19 @@ function readCertificates(parameter: string, what: string, file: Found): X509Cer
     throw new TlsFileError(`${parameter}: could not read ${what} "${file.path}": ${reasonOf(error)}`);
   }
   throw new TlsFileError(`${parameter}: could not read ${what} "${file.path}": no certificate in PEM form`);
+}
+
+/** Of use only where there are roots to check against. */
+function readCrl(named: string | undefined, home: string | undefined, read: ReadFile): string | undefined {
+  const what = 'certificate revocation list file';
+  const file = readNamed('sslcrl', what, named, home, 'root.crl', read);
+  if (file === undefined) return undefined;
+  try {
+    createSecureContext({ crl: file.text });
+  } catch (error) {
+    throw new TlsFileError(`sslcrl: could not read ${what} "${file.path}": ${reasonOf(error)}`);
+  }
+  return file.text;
 }
 
 function readCertificate(files: TlsFiles, home: string | undefined, read: ReadFile): Tls['certificate'] {

@@ -38,9 +38,17 @@ export interface Link {
 /** `TLS if offered` takes a plain connection where the server has no TLS. */
 export type Protection = 'plain' | 'TLS if offered' | 'TLS';
 
-/** The server was reached, and TLS with it did not come about; the message is libpq's. */
+/**
+ * The server was reached, and TLS with it did not come about; the message is libpq's. After a `handshake` that failed,
+ * a DSN that allows it may go on without TLS; where the answer to SSLRequest makes no sense, nothing more is said to that peer.
+ */
 export class TlsError extends Error {
   override readonly name = 'TlsError';
+  readonly stage: 'negotiation' | 'handshake';
+  constructor(stage: TlsError['stage'], message: string) {
+    super(message);
+    this.stage = stage;
+  }
 }
 
 /** Set at start, kept by the DSN that they belong to: parsing certificates for each connection would cost more than the rest. */
@@ -68,7 +76,7 @@ export async function openLink(
     if (tls.negotiation === 'postgres') {
       const answer = await askForTls(socket);
       if (answer === 'no' && protection === 'TLS') {
-        throw new TlsError('server does not support SSL, but SSL was required');
+        throw new TlsError('negotiation', 'server does not support SSL, but SSL was required');
       }
       if (answer === 'no') return { socket, encryption: undefined };
     }
@@ -126,9 +134,10 @@ function askForTls(socket: Socket): Promise<'yes' | 'no'> {
       socket.pause();
       const answer = chunk.toString('latin1', 0, 1);
       // Not trusted, as the server has not been authenticated: its message is not read.
-      if (answer === 'E') reject(new TlsError('server sent an error response during SSL exchange'));
-      else if (answer !== 'S' && answer !== 'N') reject(new TlsError('received invalid response to SSL negotiation'));
-      else if (chunk.length > 1) reject(new TlsError('received unencrypted data after SSL response'));
+      if (answer === 'E') reject(new TlsError('negotiation', 'server sent an error response during SSL exchange'));
+      else if (answer !== 'S' && answer !== 'N')
+        reject(new TlsError('negotiation', 'received invalid response to SSL negotiation'));
+      else if (chunk.length > 1) reject(new TlsError('negotiation', 'received unencrypted data after SSL response'));
       else resolve(answer === 'S' ? 'yes' : 'no');
     });
     socket.write(encodeSslRequest());
@@ -162,7 +171,10 @@ function check(secure: TLSSocket, tls: Tls, verified: 'verified' | 'not verified
   assert(secure.authorized || verified === 'not verified', 'a certificate that fails verification ends the handshake');
   if (secure.alpnProtocol !== ALPN && tls.negotiation === 'direct') {
     secure.destroy();
-    throw new TlsError('direct SSL connection was established without ALPN protocol negotiation extension');
+    throw new TlsError(
+      'handshake',
+      'direct SSL connection was established without ALPN protocol negotiation extension',
+    );
   }
   const { raw } = secure.getPeerCertificate();
   const certificate = new X509Certificate(raw);
@@ -172,7 +184,7 @@ function check(secure: TLSSocket, tls: Tls, verified: 'verified' | 'not verified
     const mismatch = findNameMismatch(certificate, hostName);
     if (mismatch !== undefined) {
       secure.destroy();
-      throw new TlsError(mismatch);
+      throw new TlsError('handshake', mismatch);
     }
   }
   return raw;
@@ -199,11 +211,12 @@ function explain(error: unknown, secure: TLSSocket, tls: Tls): unknown {
   // Node has it where verification ended the handshake; the declared type is of another time.
   const unverified: unknown = secure.authorizationError;
   if (unverified !== undefined && unverified !== null) {
-    return new TlsError(`SSL error: certificate verify failed: ${error.message}`);
+    return new TlsError('handshake', `SSL error: certificate verify failed: ${error.message}`);
   }
   const text = describeSocketError(error);
-  if (!text.startsWith('SSL error')) return new TlsError(`SSL SYSCALL error: ${text}`);
-  if (!/protocol version|unsupported protocol|no protocols available/.test(text)) return new TlsError(text);
+  if (!text.startsWith('SSL error')) return new TlsError('handshake', `SSL SYSCALL error: ${text}`);
+  if (!/protocol version|unsupported protocol|no protocols available/.test(text))
+    return new TlsError('handshake', text);
   const range = `between ${tls.minVersion} and ${tls.maxVersion}`;
-  return new TlsError(`${text} (the server may support no SSL protocol version ${range})`);
+  return new TlsError('handshake', `${text} (the server may support no SSL protocol version ${range})`);
 }

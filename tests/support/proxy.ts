@@ -4,6 +4,7 @@ import pg from 'pg';
 import type { Config, Settings } from '../../src/config/config.ts';
 import { parseDsn } from '../../src/config/dsn.ts';
 import { readFields } from '../../src/config/schema.ts';
+import { readTlsFiles } from '../../src/config/tls-files.ts';
 import type { Server } from '../../src/embedded/server.ts';
 import type { Log, LogFields } from '../../src/lib/log.ts';
 import { type Proxy, startProxy } from '../../src/proxy.ts';
@@ -88,10 +89,14 @@ function defaults(): Settings {
   return settings;
 }
 
-function parsed(text: string): Config['writers'][0] {
+/** With the text of the files that it names, and of none in the home folder. */
+export function parsed(text: string): Config['writers'][0] {
   const result = parseDsn(text);
   if (result.kind !== 'dsn') throw new Error(`not a DSN: ${text}`);
-  return result.dsn;
+  const { dsn, tlsFiles } = result;
+  const files = readTlsFiles(dsn.tls, dsn.host, tlsFiles, {});
+  if (files.kind !== 'tls') throw new Error(files.mistakes.map(({ message }) => message).join());
+  return { ...dsn, tls: files.tls };
 }
 
 function recorder(lines: LogLine[]): Log {
