@@ -160,30 +160,35 @@ function combine(error: unknown, another: unknown, protection: Protection, optio
 export function answers(address: Address, tls: Tls | undefined, timeoutMs: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = dial(address);
-    const done = (answer: boolean): void => {
+    let answer: 'none' | 'some' = 'none';
+    const done = (): void => {
       clearTimeout(timer);
       socket.destroy();
-      resolve(answer);
+      resolve(answer === 'some');
     };
-    const timer = setTimeout(() => done(false), timeoutMs);
-    const shakeHands = (otherwise: boolean): void => {
+    const timer = setTimeout(done, timeoutMs);
+    const shakeHands = (): void => {
       const secure = openTls({ socket, ALPNProtocols: ['postgresql'], rejectUnauthorized: false });
-      secure.once('secureConnect', () => done(true));
-      secure.once('error', () => done(otherwise));
-      secure.once('close', () => done(otherwise));
+      secure.once('secureConnect', () => {
+        answer = 'some';
+        // What is left of the handshake is sent before the end, and the server ends too.
+        secure.end();
+      });
+      secure.once('error', done);
+      secure.once('close', done);
+      secure.resume();
     };
-    socket.once('connect', () => {
-      if (tls?.negotiation === 'direct') shakeHands(false);
-      else socket.write(encodeSslRequest());
-    });
-    if (tls?.negotiation !== 'direct') {
+    if (tls?.negotiation === 'direct') socket.once('connect', shakeHands);
+    else {
+      socket.once('connect', () => socket.write(encodeSslRequest()));
       socket.once('data', (chunk: Buffer) => {
-        if (chunk.toString('latin1') === 'S') shakeHands(true);
-        else done(true);
+        answer = 'some';
+        if (chunk.toString('latin1') === 'S') shakeHands();
+        else done();
       });
     }
-    socket.once('close', () => done(false));
-    socket.once('error', () => done(false));
+    socket.once('close', done);
+    socket.on('error', done);
   });
 }
 
