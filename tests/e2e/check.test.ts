@@ -57,7 +57,7 @@ test('check fails, and names what is wrong, where a server cannot be a writer', 
 test('mistakes in the configuration are told all at once, and end the start', async () => {
   const { status, output } = await run([], {
     PROXY_ADDR: 'nowhere',
-    PG_WRITERS_CSV: 'postgresql://app:pass-word@db.example/shop?sslmode=require',
+    PG_WRITERS_CSV: 'postgresql://app:pass-word@db.example/shop?gssencmode=require',
     PPROX_POOL_SIZE: 'many',
   });
   assert.equal(status, 78, output);
