@@ -6,6 +6,8 @@
  *     PPROX_TEST_SUBJECT=bare node --test dist/tests/protocol/extended.js      PostgreSQL with itself: proves the scripts
  */
 import { runBattery } from './battery.ts';
+import { runConversations } from './conversations.ts';
+import { extendedViolations } from './extended-violations.ts';
 import type { GroupName } from './groups.ts';
 
 const topics = [
@@ -24,3 +26,6 @@ const topics = [
 const chosen = process.env['PPROX_TEST_TOPICS']?.split(',');
 
 for (const topic of topics) if (chosen === undefined || chosen.includes(topic)) runBattery(topic);
+if (chosen === undefined || chosen.includes('extended_violations')) {
+  runConversations('extended_violations', extendedViolations);
+}
