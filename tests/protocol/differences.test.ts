@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { root } from '../support/repository.ts';
 import { differences, reconcile, renderDifferences } from './differences.ts';
+import { extendedViolations } from './extended-violations.ts';
 import { groups } from './groups.ts';
 import { openings } from './openings.ts';
 import { violations } from './violations.ts';
@@ -25,8 +26,8 @@ describe('the declared differences', () => {
     const names = new Set<string>([
       ...Object.keys(groups),
       ...Object.values(groups).flatMap((scripts) => scripts.map((script) => script.name)),
-      ...['openings', 'violations'],
-      ...[...openings, ...violations].map((conversation) => conversation.name),
+      ...['openings', 'violations', 'extended_violations'],
+      ...[...openings, ...violations, ...extendedViolations].map((conversation) => conversation.name),
     ]);
     assert.deepEqual(
       differences.flatMap(({ where }) => where).filter((name) => !names.has(name)),
