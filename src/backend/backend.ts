@@ -19,6 +19,7 @@ import { ShortMessage } from '../wire/reader.ts';
 import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import { PreparedNames } from './prepared.ts';
 import { Handshake, type HandshakeFailure, type HandshakeResult } from './handshake.ts';
+import { NOTHING_SET, type SettingSet } from './setting-set.ts';
 import { type Answer, Collector, type Lost, type Receiver } from './receiver.ts';
 
 export interface BackendOptions {
@@ -59,6 +60,10 @@ export class Backend {
   /** How a cancel request is to be encrypted where this connection is. */
   readonly tls: Tls | undefined;
   readonly parameters = new Map<string, string>();
+  /** `parameters` as they were when it began. */
+  initial: ReadonlyMap<string, string> = new Map();
+  /** What its server session was set to since it began; who holds the lease keeps it true. */
+  settings: SettingSet = NOTHING_SET;
   /** Counts changes of `parameters`, so that a session can tell that what it told its client is old. */
   parametersVersion = 0;
   processId = 0;
@@ -194,6 +199,7 @@ export class Backend {
         this.processId = result.processId;
         this.secretKey = result.secretKey;
         this.greetings = result.notices;
+        this.initial = new Map(this.parameters);
         this.#move('open');
         done(result);
       },

@@ -1,7 +1,7 @@
 /**
  * The connections to one server.
  *
- *   lease() ─► an idle backend of the same login
+ *   lease() ─► an idle backend of the same login, best one with the settings that are needed
  *          └► room for one more: connect          └► room only if an idle one of another login is closed: close, connect
  *
  *          └► else wait in line, bounded in number and time; leases that are on offer are reclaimed, oldest first
@@ -13,6 +13,7 @@ import { PproxError } from '../lib/errors.ts';
 import { TransactionStatus } from '../wire/tags.ts';
 import type { Backend } from './backend.ts';
 import type { Login } from './login.ts';
+import { NOTHING_SET, type SettingSet, UNCERTAIN } from './setting-set.ts';
 
 export interface PoolLimits {
   readonly size: number;
@@ -79,10 +80,18 @@ export class Pool {
     return this.#waiters.length;
   }
 
-  /** Rejects with PproxError `pool_exhausted`, or with what connecting says. */
-  async lease(login: Login): Promise<Lease> {
-    const place = this.#takeIdle(login) ?? (this.#takeRoom() ? 'room' : await this.#queue(login));
-    if (place !== 'room') return this.#leaseOf(place, login);
+  /**
+   * `needs`: the settings that the holder will want its backend to have; one that could not be brought to them is not
+   * given. Rejects with PproxError `pool_exhausted`, or with what connecting says.
+   */
+  async lease(login: Login, needs: SettingSet = NOTHING_SET): Promise<Lease> {
+    const place = this.#takeIdle(login, needs) ?? (this.#takeRoom() ? 'room' : await this.#queue(login));
+    if (place !== 'room') {
+      if (place.settings.fitness(needs) !== 'unfit') return this.#leaseOf(place, login);
+      // Its place is ours.
+      place.onClosed = undefined;
+      place.close('session state not movable');
+    }
     try {
       const backend = await this.#connect(login);
       if (this.#closed === 'yes') {
@@ -129,7 +138,8 @@ export class Pool {
         backend.listener = undefined;
         backend.onClosed = undefined;
         const old = Date.now() - backend.createdAt > this.#limits.lifetimeMs;
-        const clean = how === 'reuse' && backend.idle && backend.status === TransactionStatus.Idle;
+        const certain = backend.settings !== UNCERTAIN;
+        const clean = how === 'reuse' && certain && backend.idle && backend.status === TransactionStatus.Idle;
         if (clean && !old && this.#closed === 'no') {
           this.#giveBack(backend, login);
           return;
@@ -175,8 +185,16 @@ export class Pool {
     return this.#waiters.splice(at, 1)[0];
   }
 
-  #takeIdle(login: Login): Backend | undefined {
-    const backend = this.#idle.get(login.key)?.at(-1)?.backend;
+  /** The one that was used last of those with the same settings, else of those that can be given them. */
+  #takeIdle(login: Login, needs: SettingSet): Backend | undefined {
+    const list = this.#idle.get(login.key) ?? [];
+    let backend: Backend | undefined;
+    for (let at = list.length - 1; at >= 0; at--) {
+      const one = list[at]?.backend;
+      const fitness = one?.settings.fitness(needs);
+      if (fitness === 'same' || (fitness === 'movable' && backend === undefined)) backend = one;
+      if (fitness === 'same') break;
+    }
     if (backend === undefined) return undefined;
     this.#forget(login.key, backend);
     backend.onClosed = undefined;

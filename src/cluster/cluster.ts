@@ -68,7 +68,7 @@ export class Cluster {
   async hasReplayed(position: Lsn, lease: Lease): Promise<boolean> {
     if (this.#replayed >= position) return true;
     const watchdog = guard([lease.backend], this.#replayTimeoutMs);
-    const asked = lease.backend.ask('SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn()');
+    const asked = lease.backend.ask('SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.pg_last_wal_replay_lsn()');
     const answer = await asked.finally(() => watchdog.clear());
     const [recovery, lsn] = answer.rows[0] ?? [];
     if (recovery !== 't') {

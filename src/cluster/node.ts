@@ -4,6 +4,7 @@ import { answers, ConnectError, connectBackend } from '../backend/connect.ts';
 import type { HandshakeFailure } from '../backend/handshake.ts';
 import { createLogin, type Login } from '../backend/login.ts';
 import { type Lease, Pool } from '../backend/pool.ts';
+import type { SettingSet } from '../backend/setting-set.ts';
 import { guard } from '../backend/guard.ts';
 import { BackendLostError } from '../backend/receiver.ts';
 import type { Dsn, Settings } from '../config/config.ts';
@@ -93,10 +94,10 @@ export class Node {
   }
 
   /** Rejects with PproxError (ServerRefusedError where the server said no). */
-  async lease(login: Login): Promise<Lease> {
+  async lease(login: Login, needs?: SettingSet): Promise<Lease> {
     const health = this.#health;
     if (health.kind === 'down' && Date.now() - health.since < RETRY_MS && this.pool.idleCount === 0) throw health.error;
-    return this.pool.lease(login);
+    return this.pool.lease(login, needs);
   }
 
   /** A connection that the pool does not know, for the proxy's own use: whoever has it closes it. Rejects as `lease`. */

@@ -41,6 +41,7 @@ export const CONDITIONS = {
   portal_done: { sqlstate: '55000', outcome: 'not_sent' },
   several_statements: { sqlstate: '42601', outcome: 'not_sent' },
   result_type_changed: { sqlstate: '0A000', outcome: 'not_sent' },
+  settings_refused: { sqlstate: '58000', outcome: 'not_sent' },
   catalog_unreadable: { sqlstate: '58000', outcome: 'not_sent' },
   not_replayable: { sqlstate: '0A000', outcome: 'not_sent' },
   follower_lock_timeout: { sqlstate: '40001', outcome: 'rolled_back' },

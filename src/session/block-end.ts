@@ -7,6 +7,7 @@ import { Completion } from './reply.ts';
 import { encodeError } from '../wire/error-fields.ts';
 import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import type { FollowerLeg, LeadLeg, Legs } from './legs.ts';
+import { commitSettings, loseSettings, settleCustom } from './setting-transfer.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { StatementRelay } from './relay.ts';
 
@@ -26,6 +27,8 @@ export async function leaveBlock(session: SessionState, block: WritersBlock): Pr
   session.block = { kind: 'none' };
   if (block.catalog === 'changed') session.services.catalog.forget();
   for (const leg of block.legs.leased) leg.block = 'leased';
+  session.settings.rollback();
+  await settleCustom(session, block.legs.lead.lease.backend);
   await session.giveBack(block.legs);
 }
 
@@ -67,12 +70,14 @@ export async function commitBlock(
       else if (options.completion !== 'answered') link.send(options.completion);
       for (const frame of outcome.frames) if (frame[0] !== BackendTag.NoticeResponse) link.defer(frame);
       session.noteParameters(block.legs.lead.lease.backend);
+      commitSettings(session, block);
       break;
     case 'refused by lead':
       if (options.refusal === 'completed first' && Buffer.isBuffer(options.completion)) link.send(options.completion);
       for (const frame of outcome.frames) link.send(frame);
       break;
     default:
+      if (outcome.kind === 'unknown') loseSettings(session, block);
       await leaveBlock(session, block);
       throw outcome.error;
   }
@@ -85,6 +90,7 @@ export function continueBlock(session: SessionState, block: WritersBlock): void 
   session.listening.rolledBack();
   if (block.catalog === 'changed') session.services.catalog.forget();
   for (const leg of block.legs.leased) leg.block = 'leased';
+  session.settings.rollback();
   session.block = { ...block, status: TransactionStatus.InBlock, savepoints: [], catalog: 'unchanged' };
 }
 
@@ -155,6 +161,7 @@ async function poison(backend: Legs['lead']['lease']['backend']): Promise<number
 export async function loseBlock(session: SessionState, error: BackendLostError): Promise<PproxError> {
   const { block } = session;
   session.listening.rolledBack();
+  session.settings.rollback();
   const last = error.lost.fatal;
   const told = new PproxError('server_lost', {
     message: `the connection to ${error.lost.server} was lost: ${error.message}`,
@@ -195,6 +202,7 @@ export async function abandon(session: SessionState): Promise<void> {
   const { block } = session;
   session.block = { kind: 'none' };
   session.listening.leave();
+  session.settings.rollback();
   if (block.kind === 'writers') {
     await rollback(everyLeg(block.legs), session.services.settings.followerTimeoutMs);
     for (const leg of block.legs.leased) leg.block = 'leased';
@@ -202,7 +210,7 @@ export async function abandon(session: SessionState): Promise<void> {
   } else if (block.kind === 'reader') {
     await rollback([{ label: 'reader', backend: block.lease.backend }], session.services.settings.followerTimeoutMs);
     await session.settle(block.lease.backend);
-    block.lease.release('reuse');
+    block.lease.release(block.after);
   }
   const pinned = session.takePinned();
   if (pinned === undefined) return;

@@ -45,7 +45,7 @@ export class ClientStatement {
   readonly hint: 'reader' | 'lead' | undefined;
   /** As it was when the client's Parse was answered; undefined where nobody has needed to know. */
   description: Description | undefined;
-  #serverName: string | undefined;
+  #serverName: { readonly reading: string; readonly name: string } | undefined;
 
   constructor(
     name: string,
@@ -62,17 +62,19 @@ export class ClientStatement {
   }
 
   /**
-   * Its name on servers: equal for statements of the same text, types and result, so that clients share them, and other
-   * where any of these is other. A SHA-256 of all three: what is looked up is never anything else. `description` must be
-   * known.
+   * Its name on servers: equal for statements of the same text, types and result that are read under the same settings, so
+   * that clients share them, and other where any of these is other. A SHA-256 of them all: what is looked up is never
+   * anything else. `description` must be known. `reading`: of the session's settings.
    */
-  get serverName(): string {
-    if (this.#serverName === undefined) {
+  serverName(reading: string): string {
+    if (this.#serverName?.reading !== reading) {
       const hash = createHash('sha256').update(JSON.stringify(this.types)).update('\0');
       if (this.description !== undefined) hash.update(shapeOf(this.description));
-      this.#serverName = `pprox_${hash.update('\0').update(this.text).digest('base64url')}`;
+      hash.update('\0').update(this.text);
+      if (reading !== '') hash.update('\0').update(reading);
+      this.#serverName = { reading, name: `pprox_${hash.digest('base64url')}` };
     }
-    return this.#serverName;
+    return this.#serverName.name;
   }
 }
 

@@ -44,7 +44,7 @@ export async function control(
       await openPending(session, block.begin);
       return control(session, statement, text, company);
     case 'reader':
-      return onReader(session, text);
+      return onReader(session, text, command);
     case 'lost':
       if (command.action !== 'commit' && command.action !== 'rollback') throw failedBlock();
       session.block = { kind: 'none' };
@@ -107,19 +107,32 @@ function isolationOf(modes: TransactionModes, otherwise: WritersBlock['isolation
   return modes.isolation === 'serializable' ? 'serializable or unknown' : 'read committed';
 }
 
-async function onReader(session: SessionState, text: Buffer): Promise<StatementEnd> {
-  const { block } = session;
+async function onReader(session: SessionState, text: Buffer, command: TransactionAction): Promise<StatementEnd> {
+  const { block, settings } = session;
   if (block.kind !== 'reader') return DONE;
+  const commits = command.action === 'commit' && block.status === TransactionStatus.InBlock;
   const relay = new StatementRelay(session.link, block.lease.backend);
   block.lease.backend.query(text, relay);
   const result = await relay.result;
   block.status = result.status;
+  if (result.error === undefined) {
+    if (commits) settings.commit();
+    else if (command.action === 'commit' || command.action === 'rollback') settings.rollback();
+    else trackSavepoint(session, command);
+  }
   if (result.status === TransactionStatus.Idle) {
     session.block = { kind: 'none' };
     await session.settle(block.lease.backend);
-    block.lease.release('reuse');
+    block.lease.release(block.after);
   }
   return result.error === undefined ? DONE : FAILED;
+}
+
+/** What was set since goes with the savepoint. */
+function trackSavepoint({ settings }: SessionState, command: TransactionAction): void {
+  if (command.action === 'savepoint') settings.savepoint(command.name);
+  else if (command.action === 'release') settings.release(command.name);
+  else if (command.action === 'rollback to') settings.rollbackTo(command.name);
 }
 
 /** Inside one text of several statements, with no BEGIN: PostgreSQL's implicit block (xact.c, TBLOCK_IMPLICIT_INPROGRESS). */
@@ -211,6 +224,7 @@ async function savepoint(
 ): Promise<StatementEnd> {
   const end = await onLead(session, block, text);
   if (end.kind === 'failed') return end;
+  trackSavepoint(session, command);
   const name = quoteIdentifier(command.name);
   const watchdog = guard(
     block.legs.begun.map(({ lease }) => lease.backend),

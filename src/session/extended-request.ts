@@ -91,6 +91,10 @@ export class ExtendedRequest implements Request {
     return this.#prepareAll(backend, [...new Set([...missing, counted])]);
   }
 
+  #serverName(statement: ClientStatement): string {
+    return statement.serverName(this.#session.settings.reading);
+  }
+
   async #prepareAll(backend: Backend, statements: readonly ClientStatement[]): Promise<void> {
     for (const statement of statements) await this.#prepareOn(backend, statement);
   }
@@ -105,7 +109,8 @@ export class ExtendedRequest implements Request {
         step.kind === 'bind' ? step.portal : step.kind === 'execute' ? this.#rebound(step.portal) : undefined;
       if (portal === undefined || portal.statement === unnamed || portal.statement.analysed === undefined) continue;
       const { statement } = portal;
-      if (statement.description === undefined || !backend.prepared.has(statement.serverName)) missing.add(statement);
+      if (statement.description === undefined || !backend.prepared.has(this.#serverName(statement)))
+        missing.add(statement);
     }
     return [...missing];
   }
@@ -123,7 +128,7 @@ export class ExtendedRequest implements Request {
       );
       backend.prepared.unnamed = statement;
     }
-    const name = statement.serverName;
+    const name = this.#serverName(statement);
     if (backend.prepared.has(name)) return;
     const found = await ask(
       backend,
@@ -218,7 +223,7 @@ export class ExtendedRequest implements Request {
   ): void {
     const { statement } = portal;
     this.#replace(writer, replies, portal);
-    const name = statement === unnamed ? '' : statement.serverName;
+    const name = statement === unnamed ? '' : this.#serverName(statement);
     if (name !== '') backend.prepared.use(name, Number.POSITIVE_INFINITY);
     writer.bind(this.#nameOf(portal), name, portal.bind);
     replies.add(fate);

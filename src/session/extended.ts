@@ -377,7 +377,7 @@ async function leaseAny(session: SessionState): Promise<{ lease: Lease; giveBack
     const { reader } = session.cluster;
     const down = error instanceof PproxError && error.condition === 'server_unreachable';
     if (!down || reader === undefined || session.pins.size > 0) throw error;
-    const lease = await reader.lease(session.loginAt(reader));
+    const lease = await session.lease(reader);
     return {
       lease,
       giveBack: async () => {

@@ -4,7 +4,6 @@
  * one whose holder waits for that lock.
  */
 import type { Lease } from '../backend/pool.ts';
-import type { Login } from '../backend/login.ts';
 import type { CloseReason } from '../lib/close-reason.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Node } from '../cluster/node.ts';
@@ -35,6 +34,11 @@ export class Legs {
     return this.#leased;
   }
 
+  /** Whether an effect can reach every writer. */
+  get complete(): boolean {
+    return this.#missing === undefined;
+  }
+
   /** Every follower, for an effect that all must have. Throws PproxError where one could not be leased. */
   get followers(): readonly FollowerLeg[] {
     if (this.#missing !== undefined) throw this.#missing;
@@ -49,12 +53,16 @@ export class Legs {
    * All followers, or none: rejects with what the first refusal said. `if up`: where a server is down the legs do without,
    * and whoever asks for `followers` later is told; they cannot be leased later, behind the lead's locks.
    */
-  async leaseFollowers(nodes: readonly Node[], loginOf: (node: Node) => Login, need: 'all' | 'if up'): Promise<void> {
+  async leaseFollowers(
+    nodes: readonly Node[],
+    leaseOf: (node: Node) => Promise<Lease>,
+    need: 'all' | 'if up',
+  ): Promise<void> {
     this.#missing = undefined;
     if (this.#leased.length > 0 || nodes.length === 0) return;
     const legs: FollowerLeg[] = [];
     try {
-      for (const node of nodes) legs.push({ node, lease: await node.lease(loginOf(node)), block: 'leased' });
+      for (const node of nodes) legs.push({ node, lease: await leaseOf(node), block: 'leased' });
     } catch (error) {
       for (const leg of legs) leg.lease.release('reuse');
       if (need === 'all' || !(error instanceof PproxError) || error.condition !== 'server_unreachable') throw error;

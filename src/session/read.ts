@@ -7,6 +7,7 @@ import type { Route, Statement } from '../sql/statement.ts';
 import { READ_ONLY, READER_REFUSALS, Relay, type RelayResult } from './relay.ts';
 import type { Request } from './request.ts';
 import { resolveRoute } from './route.ts';
+import { endPins, learnSettings } from './setting-transfer.ts';
 import type { SessionState } from './state.ts';
 import { DONE, FAILED, type StatementEnd } from './statement-end.ts';
 import { writeStatement } from './write.ts';
@@ -47,7 +48,7 @@ async function leaseReader(session: SessionState): Promise<Lease | undefined> {
   if (reader === undefined || session.pinsReads) return undefined;
   let lease: Lease;
   try {
-    lease = await reader.lease(session.loginAt(reader));
+    lease = await session.lease(reader);
   } catch (error) {
     if (!(error instanceof PproxError) || session.services.settings.readerFailure === 'error') throw error;
     session.log.debug('read on lead', { reason: error.message });
@@ -90,8 +91,13 @@ export async function readAnywhere(
   }
   if (block.kind === 'reader') {
     refuseOnReader(statement);
-    const { result } = await relay(session, block.lease.backend, request, 'reader');
+    const { backend } = block.lease;
+    const { result } = await relay(session, backend, request, 'reader');
     block.status = result.status;
+    // What it leaves there is not the session's anywhere else, and must not be another's.
+    if (route === 'writers' || statement.pins.length > 0 || statement.settings.length > 0)
+      block.after = 'session state not movable';
+    if (result.error === undefined) await learnSettings(session, statement, backend);
     return result.error === undefined ? DONE : FAILED;
   }
   const lease = await leaseReader(session);
@@ -137,7 +143,7 @@ async function place(session: SessionState, begin: Buffer, route: Route): Promis
   if (lease !== undefined) {
     const answer = await lease.backend.ask(begin.toString('utf8'));
     if (answer.error === undefined) {
-      session.block = { kind: 'reader', lease, status: answer.status };
+      session.block = { kind: 'reader', lease, status: answer.status, after: 'reuse' };
       return;
     }
     lease.release('reuse');
@@ -168,8 +174,10 @@ export async function readOnLead(session: SessionState, statement: Statement, re
     await session.listening.show(statement, backend, 'in a block');
     const { result } = await relay(session, backend, request, 'lead');
     block.status = result.status;
-    if (result.error === undefined) await keep(session, statement);
-    return result.error === undefined ? DONE : FAILED;
+    if (result.error !== undefined) return FAILED;
+    await keep(session, statement, backend);
+    await followSequences(session, statement);
+    return DONE;
   }
   if (block.kind === 'reader') {
     // A failed read-only block: its own server says so.
@@ -183,16 +191,21 @@ export async function readOnLead(session: SessionState, statement: Statement, re
   try {
     await session.listening.show(statement, backend, 'alone');
     const { result } = await relay(session, backend, request, 'lead');
-    if (result.error === undefined) await keep(session, statement);
-    return result.error === undefined ? DONE : FAILED;
+    if (result.error !== undefined) return FAILED;
+    await keep(session, statement, backend);
   } finally {
     await session.giveBack(legs, statement.route === 'reader' ? 'a read' : 'may have notified');
   }
+  // Who asks the lead then does so on this connection, or on another: it must not wait for one that the session holds.
+  await followSequences(session, statement);
+  return DONE;
 }
 
-/** What a successful statement leaves behind: pins, prepared names, and followers' sequences that must stay ahead. */
-async function keep(session: SessionState, statement: Statement): Promise<void> {
+/** What a successful statement leaves behind: pins, settings, prepared names. */
+async function keep(session: SessionState, statement: Statement, backend: Backend): Promise<void> {
   for (const pin of statement.pins) session.pins.add(pin);
+  await learnSettings(session, statement, backend);
+  if (statement.unpins.length > 0) await endPins(session, statement, backend);
   const { command } = statement;
   session.listening.ran(command, session.block.kind === 'none' ? 'alone' : 'in a block');
   if (command.kind === 'set transaction' && session.block.kind === 'writers') {
@@ -203,10 +216,13 @@ async function keep(session: SessionState, statement: Statement): Promise<void> 
     if (command.name === undefined) session.prepared.clear();
     else session.prepared.delete(command.name);
   }
-  if (statement.sequences.calls === 'nextval') {
-    await session.services.sequences.afterNextval(session, statement.sequences.names);
-    if (session.block.kind === 'none') await session.rememberPosition();
-  }
+}
+
+/** Followers' sequences stay ahead of the lead's. */
+async function followSequences(session: SessionState, statement: Statement): Promise<void> {
+  if (statement.sequences.calls !== 'nextval') return;
+  await session.services.sequences.afterNextval(session, statement.sequences.names);
+  if (session.block.kind === 'none') await session.rememberPosition();
 }
 
 /** Several statements that are all reads, in no block: one query on the reader, as PostgreSQL would run it. */

@@ -1,5 +1,6 @@
 /** A statement's route, once the catalog and the session have had their say. They can only raise it. */
 import type { DatabaseFacts } from '../cluster/catalog.ts';
+import { isTransactionDefault } from '../sql/setting-names.ts';
 import type { QualifiedName, Route, Statement } from '../sql/statement.ts';
 import type { Prepared, SessionState } from './state.ts';
 import { PproxError } from '../lib/errors.ts';
@@ -10,11 +11,12 @@ export async function resolveRoute(
   hint: 'reader' | 'lead' | undefined,
 ): Promise<Route> {
   const { command } = statement;
+  if (statement.settings.length > 0) session.settings.name(statement.settings);
   // Outside a block these do nothing but warn: that is the lead's to say, not a transaction's to hold.
   if (command.kind === 'set transaction' && command.scope === 'transaction') return 'lead';
   // A snapshot is of one server.
   if (command.kind === 'set' && command.name === 'transaction snapshot') return 'lead';
-  if (command.kind === 'set') return command.scope === 'local' && session.block.kind === 'none' ? 'lead' : 'writers';
+  if (command.kind === 'set' || command.kind === 'set transaction') return setting(session, statement);
   if (command.kind === 'utility' && command.name === 'SET CONSTRAINTS' && session.block.kind === 'none') return 'lead';
   if (command.kind === 'execute') return executed(session, session.prepared.get(command.name));
   if (command.kind === 'deallocate') return deallocated(session, command.name);
@@ -35,9 +37,21 @@ export async function resolveRoute(
   return route;
 }
 
+/**
+ * Outside a block the lead learns of it, and the other servers when they are used. In one every server that takes part has to
+ * have it at this point, but for what the lead's transactions are by default.
+ */
+function setting({ block }: SessionState, { command, pins, settings }: Statement): Route {
+  const local = command.kind === 'set' && command.scope === 'local';
+  if (block.kind === 'none') return local || (settings.length > 0 && pins.length === 0) ? 'lead' : 'writers';
+  if (block.kind === 'writers' && !block.legs.complete) return 'lead';
+  return settings.length > 0 && settings.every(({ name }) => isTransactionDefault(name)) ? 'lead' : 'writers';
+}
+
 /** What it executes, where it was prepared: a read among the session's own statements stays on the lead. */
 async function executed(session: SessionState, prepared: Prepared | undefined): Promise<Route> {
   if (prepared === undefined || prepared.place === 'lead') return 'lead';
+  if (prepared.statement.settings.length > 0) session.pins.add('setting');
   return (await resolveRoute(session, prepared.statement, undefined)) === 'writers' ? 'writers' : 'lead';
 }
 

@@ -153,7 +153,7 @@ export class Session {
     let first: unknown;
     for (const node of nodes) {
       try {
-        const lease = await node.lease(this.#state.loginAt(node));
+        const lease = await this.#state.lease(node);
         this.#link.send(AUTHENTICATION_OK);
         for (const notice of lease.backend.greetings) this.#link.send(notice);
         this.#state.follow(lease.backend);

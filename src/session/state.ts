@@ -7,6 +7,7 @@ import { cancelBackend } from '../backend/connect.ts';
 import { guard } from '../backend/guard.ts';
 import type { Lease } from '../backend/pool.ts';
 import type { Login } from '../backend/login.ts';
+import type { SettingSet } from '../backend/setting-set.ts';
 import type { Answer, Lost } from '../backend/receiver.ts';
 import type { Catalog, CatalogAsker } from '../cluster/catalog.ts';
 import type { Cluster } from '../cluster/cluster.ts';
@@ -27,8 +28,10 @@ import { encodeParameterStatus } from '../wire/backend.ts';
 import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import type { ClientLink } from './client-link.ts';
 import type { ClientStatement, Portal } from './client-statement.ts';
-import { Legs } from './legs.ts';
+import { type FollowerLeg, type LeadLeg, Legs } from './legs.ts';
 import { Listening } from './listening.ts';
+import { bring, leaseWith } from './setting-lease.ts';
+import { SessionSettings } from './settings.ts';
 
 /** What all sessions share. */
 export interface Services {
@@ -78,7 +81,8 @@ export type Block =
   | { readonly kind: 'none' }
   /** BEGIN READ ONLY that no server has seen yet: its first statement decides where it goes. */
   | { readonly kind: 'pending'; readonly begin: Buffer }
-  | { readonly kind: 'reader'; readonly lease: Lease; status: number }
+  /** `after`: what becomes of its server session then. */
+  | { readonly kind: 'reader'; readonly lease: Lease; status: number; after: 'reuse' | 'session state not movable' }
   | WritersBlock
   /** Its servers are gone: nothing but its end is accepted, as in a failed block. */
   | { readonly kind: 'lost' };
@@ -104,6 +108,8 @@ export class SessionState implements CatalogAsker, SequenceScope {
   block: Block = { kind: 'none' };
   /** Why the session keeps its legs between transactions. */
   readonly pins = new Set<PinReason>();
+  /** What the client has set, in every server session that works for it. */
+  readonly settings = new SessionSettings();
   /** SQL-level prepared statements, by name; their route is where they were prepared. */
   readonly prepared = new Map<string, Prepared>();
   /** Prepared statements of the extended query protocol, by the client's names; '' is the unnamed one. */
@@ -123,6 +129,8 @@ export class SessionState implements CatalogAsker, SequenceScope {
   readonly #cancelling = new Map<Backend, Promise<void>>();
   /** The lead's settings as the client was last told. */
   readonly #told = new Map<string, string>();
+  /** The lead's settings before the client changed any. */
+  #initial: ReadonlyMap<string, string> | undefined;
   #toldFrom: { backend: Backend; version: number } | undefined;
 
   constructor(services: Services, client: ClientIdentity, link: ClientLink, log: Log) {
@@ -169,12 +177,15 @@ export class SessionState implements CatalogAsker, SequenceScope {
   /** Whether a read elsewhere than in the pinned session would show something else. */
   get pinsReads(): boolean {
     for (const pin of this.pins) if (!READ_NEUTRAL_PINS.has(pin)) return true;
-    return false;
+    // A standby has no serializable transactions, and elsewhere one would not be checked against the lead's.
+    return this.settings.now.values.get('default_transaction_isolation') === 'serializable';
   }
 
   /** Of a transaction on these legs that does not say it itself. */
   defaultIsolation(legs: Legs): WritersBlock['isolation'] {
-    const weaker = legs.lead.lease.backend.isolation === 'weaker' && !this.pins.has('setting');
+    const own = this.settings.now.values.get('default_transaction_isolation');
+    const set = own === undefined ? legs.lead.lease.backend.isolation : own === 'serializable' ? own : 'weaker';
+    const weaker = set === 'weaker' && !this.pins.has('setting');
     return weaker ? 'read committed' : 'serializable or unknown';
   }
 
@@ -195,10 +206,23 @@ export class SessionState implements CatalogAsker, SequenceScope {
     const parameters = new Map(this.client.parameters);
     const given = new Set([...parameters.keys()].map((name) => name.toLowerCase()));
     for (const name of ['DateStyle', 'IntervalStyle', 'TimeZone']) {
-      const value = this.#told.get(name);
+      const value = (this.#initial ?? this.#told).get(name);
       if (value !== undefined && !given.has(name.toLowerCase())) parameters.set(name, value);
     }
     return { ...this.client, parameters };
+  }
+
+  /** A lease whose backend has the session's settings. Rejects with PproxError. */
+  async lease(node: Node): Promise<Lease> {
+    const login = this.loginAt(node);
+    const lease = await leaseWith(node, login, this.#settingsAt(node), this.services.settings.followerTimeoutMs);
+    if (node.role === 'lead') this.#initial ??= lease.backend.initial;
+    return lease;
+  }
+
+  #settingsAt(node: Node): SettingSet {
+    const { now } = this.settings;
+    return node.role === 'lead' ? now : now.elsewhere;
   }
 
   /** The lead's leg: the pinned one, or a fresh lease. Rejects with PproxError. */
@@ -209,7 +233,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
       return this.#pinned;
     }
     const node = this.cluster.lead;
-    const lease = await node.lease(this.loginAt(node));
+    const lease = await this.lease(node);
     this.noteParameters(lease.backend);
     this.services.notifications.leased(lease.backend, this.processId);
     return new Legs({ node, lease });
@@ -222,12 +246,19 @@ export class SessionState implements CatalogAsker, SequenceScope {
   async leaseWriters(need: 'all' | 'if up' = 'all'): Promise<Legs> {
     const legs = await this.leaseLead();
     try {
-      await legs.leaseFollowers(this.cluster.followers, (node) => this.loginAt(node), need);
+      await legs.leaseFollowers(this.cluster.followers, (node) => this.lease(node), need);
+      // Those of a pinned session were leased before it made its latest settings.
+      for (const leg of legs.leased) await this.#update(leg);
     } catch (error) {
       await this.giveBack(legs);
       throw error;
     }
     return legs;
+  }
+
+  async #update({ node, lease: { backend } }: LeadLeg | FollowerLeg): Promise<void> {
+    const needs = this.#settingsAt(node);
+    if (backend.settings !== needs) await bring(node, backend, needs, this.services.settings.followerTimeoutMs);
   }
 
   /** Ends the use of legs outside a transaction: they go back to their pools, or stay where the session is pinned. */
@@ -280,6 +311,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
 
   /** The session carries nothing any more (DISCARD ALL). */
   async unpin(): Promise<void> {
+    const known = [...this.pins].every((pin) => LEAD_ONLY_PINS.has(pin) || pin === 'temporary object');
     this.pins.clear();
     this.prepared.clear();
     this.statements.clear();
@@ -288,8 +320,8 @@ export class SessionState implements CatalogAsker, SequenceScope {
     this.#pinned = undefined;
     if (legs === undefined) return;
     legs.lead.lease.backend.listener = undefined;
-    // DISCARD ALL leaves custom settings behind as empty placeholders: another client would see them.
-    legs.release('session state not movable');
+    // DISCARD ALL leaves custom settings behind as empty placeholders: those of a function another client would see.
+    legs.release(known ? 'reuse' : 'session state not movable');
   }
 
   /** Runs `work` while a cancel request reaches `backend`. */
@@ -339,7 +371,9 @@ export class SessionState implements CatalogAsker, SequenceScope {
   }
 
   get scope(): string {
-    return this.loginAt(this.cluster.lead).key;
+    const { key } = this.loginAt(this.cluster.lead);
+    const { view } = this.settings.now;
+    return view === '' ? key : `${key}\0\0\0${view}`;
   }
 
   get caching(): 'allowed' | 'forbidden' {

@@ -22,6 +22,7 @@ import { Relay, type RelayResult } from './relay.ts';
 import { type Addition, type Request, withAddition } from './request.ts';
 import { RowRelay } from './row-relay.ts';
 import type { SessionState, WritersBlock } from './state.ts';
+import { learnSettings } from './setting-transfer.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
 
 /** Begins a transaction that the client has not asked for; it ends with the query in hand. */
@@ -292,13 +293,13 @@ export async function keep(
 ): Promise<void> {
   const { command } = statement;
   for (const pin of statement.pins) session.pins.add(pin);
+  await learnSettings(session, statement, block.legs.lead.lease.backend);
   if (command.kind === 'prepare') session.prepared.set(command.name, { statement: command.inner, place: 'writers' });
   if (command.kind === 'deallocate') {
     if (command.name === undefined) session.prepared.clear();
     else session.prepared.delete(command.name);
   }
   if (changesCatalog(statement)) block.catalog = 'changed';
-  else if (block.catalog === 'unchanged' && changesView(statement)) block.catalog = 'own view';
   const { sequences } = session.services;
   if (statement.sequences.calls === 'setval' || block.catalog === 'changed') sequences.forget();
   for (const [sequence, { least, greatest }] of replay?.drawn ?? []) {
@@ -311,19 +312,6 @@ export async function keep(
 /** DDL, and what may contain any: a function, a procedure, a DO block. TRUNCATE may restart sequences. */
 function changesCatalog({ command, pins }: Statement): boolean {
   return command.kind === 'definition' || command.kind === 'utility' || pins.includes('volatile function');
-}
-
-/** Settings that decide what a name means, what the role may see, or what a value is shown as. */
-const VIEW_SETTINGS: ReadonlySet<string> = new Set([
-  'search_path',
-  'role',
-  'session_authorization',
-  'extra_float_digits',
-  'datestyle',
-]);
-
-function changesView({ command }: Statement): boolean {
-  return command.kind === 'set' && command.scope === 'local' && VIEW_SETTINGS.has(command.name);
 }
 
 /** With one writer there is nobody to agree with. */
@@ -340,6 +328,7 @@ async function writeAlone(session: SessionState, statement: Statement, request: 
     session.noteParameters(backend);
     if (result.error !== undefined) return FAILED;
     for (const pin of statement.pins) session.pins.add(pin);
+    await learnSettings(session, statement, backend);
     const { command } = statement;
     if (command.kind === 'prepare') session.prepared.set(command.name, { statement: command.inner, place: 'writers' });
     if (changesCatalog(statement)) session.services.catalog.forget();

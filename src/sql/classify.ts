@@ -26,9 +26,11 @@ import { Walker } from './walker.ts';
 const withHold = 0x20;
 
 /** Statements by which a session talks to its server and that leave no durable effect. */
-const ofTheSession: Readonly<Record<string, { readonly name: string; readonly pin?: PinReason }>> = {
+const ofTheSession: Readonly<
+  Record<string, { readonly name: string; readonly pin?: PinReason; readonly unpin?: PinReason }>
+> = {
   CheckPointStmt: { name: 'CHECKPOINT' },
-  ClosePortalStmt: { name: 'CLOSE' },
+  ClosePortalStmt: { name: 'CLOSE', unpin: 'held cursor' },
   FetchStmt: { name: 'FETCH' },
   LoadStmt: { name: 'LOAD', pin: 'setting' },
   LockStmt: { name: 'LOCK' },
@@ -94,8 +96,10 @@ class Classification {
         // Of a reader it would tell in_hot_standby, transaction_read_only and settings of its own.
         return this.#finish(readCommand, new Facts('lead', 'SHOW'));
       case 'VariableSetStmt': {
-        const { command, reason, pin } = settingChange(fields);
-        return this.#finish(command, this.#facts('lead', reason, pin));
+        const { command, reason, pin, changes } = settingChange(fields);
+        const facts = this.#facts('lead', reason, pin);
+        facts.settings.push(...changes);
+        return this.#finish(command, facts);
       }
       case 'TransactionStmt': {
         const { command, reason, block } = transactionControl(fields);
@@ -151,6 +155,8 @@ class Classification {
       isFields(target) && isTemporary({ relation: target })
         ? new Facts('lead', 'temporary object')
         : new Facts('writers', name);
+    // Its rule calls set_config().
+    if (isFields(target) && target['relname'] === 'pg_settings') facts.pins.add('setting');
     this.#walker(facts).writing(this.#tag, this.#fields);
     return this.#finish(command(facts), facts);
   }
@@ -225,13 +231,18 @@ class Classification {
   #discard(): Statement {
     const target = String(this.#fields['target']).replace('DISCARD_', '').toLowerCase();
     const what = target === 'plans' || target === 'sequences' || target === 'temp' ? target : 'all';
-    return this.#finish({ kind: 'discard', what }, new Facts('lead', 'DISCARD'));
+    const facts = new Facts('lead', 'DISCARD');
+    if (what === 'all') facts.settings.push({ name: 'all', scope: 'session', how: 'reset' });
+    if (what === 'temp') facts.unpins.add('temporary object');
+    return this.#finish({ kind: 'discard', what }, facts);
   }
 
   #declare(statement: DeclareCursorStmt): Statement {
     const held = ((statement.options ?? 0) & withHold) !== 0;
     const facts = this.#facts('lead', 'DECLARE CURSOR', held ? 'held cursor' : undefined);
     this.#walker(facts).query(statement.query);
+    // It calls when rows are fetched.
+    if (facts.settings.splice(0).length > 0) facts.pins.add('setting');
     return this.#finish({ kind: 'utility', name: 'DECLARE CURSOR' }, facts);
   }
 
@@ -253,7 +264,8 @@ class Classification {
     const session = ofTheSession[tag];
     if (session !== undefined) {
       const name = tag === 'FetchStmt' && fields['ismove'] === true ? 'MOVE' : session.name;
-      return this.#utility(name, 'lead', session.pin);
+      const statement = this.#utility(name, 'lead', session.pin);
+      return session.unpin === undefined ? statement : { ...statement, unpins: [session.unpin] };
     }
     const writers = onWriters[tag];
     if (writers !== undefined) return this.#utility(writers.name, 'writers', writers.pin);
@@ -282,7 +294,8 @@ class Classification {
     walk(this.#walker(facts));
     // A view of a temporary table is one itself.
     const over = this.#tag === 'ViewStmt' && facts.relations.some((relation) => isTemporarySchema(relation.schema));
-    if (temporary || over) facts.pins.add('temporary object');
+    if (this.#tag === 'DropStmt') facts.unpins.add('temporary object');
+    else if (temporary || over) facts.pins.add('temporary object');
     const statement = this.#finish({ kind: 'definition' }, facts);
     return over ? { ...statement, route: 'lead', reason: 'temporary object' } : statement;
   }
@@ -320,6 +333,8 @@ class Classification {
       route: facts.route,
       reason: facts.reason,
       pins: [...facts.pins],
+      unpins: [...facts.unpins],
+      settings: facts.settings,
       block: forbidsBlock(this.#tag, this.#fields) ? 'forbidden' : 'allowed',
       functions: facts.functions.list(),
       shadowable: [...facts.shadowable],

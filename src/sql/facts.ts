@@ -1,6 +1,6 @@
 /** What is found out about one statement while its tree is walked; becomes the fields of a `Statement`. */
 
-import type { Nondeterminism, PinReason, QualifiedName, Route } from './statement.ts';
+import type { Nondeterminism, PinReason, QualifiedName, Route, SettingChange } from './statement.ts';
 
 const rank: Readonly<Record<Route, number>> = { reader: 0, lead: 1, writers: 2 };
 
@@ -27,6 +27,8 @@ export class Facts {
   route: Route = 'reader';
   reason: string;
   readonly pins = new Set<PinReason>();
+  readonly unpins = new Set<PinReason>();
+  readonly settings: SettingChange[] = [];
   readonly functions = new NameSet();
   readonly shadowable = new Set<string>();
   readonly attributes = new Set<string>();

@@ -12,6 +12,8 @@ export interface FunctionEffect {
   /** What the call does, for the reason of a route: `calls pg_notify()` is put before it. */
   readonly because: string | undefined;
   readonly pin: PinReason | undefined;
+  /** What it may end. */
+  readonly unpin: PinReason | undefined;
   /** How its result differs; undefined where it has none that counts. */
   readonly result: Nondeterminism['kind'] | undefined;
 }
@@ -20,6 +22,7 @@ interface Group {
   readonly route: Route;
   readonly because?: string;
   readonly pin?: PinReason;
+  readonly unpin?: PinReason;
   readonly result?: Nondeterminism['kind'];
   readonly names: string;
 }
@@ -81,9 +84,15 @@ const groups: readonly Group[] = [
   {
     route: 'lead',
     because: 'advisory lock',
+    unpin: 'advisory lock',
     result: 'server',
-    names: `pg_advisory_unlock pg_advisory_unlock_all pg_advisory_unlock_shared pg_advisory_xact_lock
-      pg_advisory_xact_lock_shared pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared`,
+    names: 'pg_advisory_unlock pg_advisory_unlock_all pg_advisory_unlock_shared',
+  },
+  {
+    route: 'lead',
+    because: 'advisory lock',
+    result: 'server',
+    names: `pg_advisory_xact_lock pg_advisory_xact_lock_shared pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared`,
   },
   { route: 'lead', because: 'notification', names: 'pg_notify' },
   { route: 'lead', because: 'seeds the session', pin: 'setting', names: 'setseed' },
@@ -174,10 +183,10 @@ const groups: readonly Group[] = [
 ];
 
 const effects = new Map<string, FunctionEffect>();
-for (const { route, because, pin, result, names } of groups) {
+for (const { route, because, pin, unpin, result, names } of groups) {
   for (const name of names.trim().split(/\s+/)) {
     // The first group that names a function decides.
-    if (!effects.has(name)) effects.set(name, { route, because, pin, result });
+    if (!effects.has(name)) effects.set(name, { route, because, pin, unpin, result });
   }
 }
 
@@ -185,6 +194,7 @@ const statistics: FunctionEffect = {
   route: 'lead',
   because: 'statistics of the server',
   pin: undefined,
+  unpin: undefined,
   result: 'server',
 };
 

@@ -8,7 +8,7 @@ export type WordMeaning =
   | 'create, alter or drop'
   /** Second word of CREATE, ALTER, DROP. */
   | 'subscription'
-  /** nextval, setval, lo_create, current_setting: their first argument names a sequence, a large object or a setting. */
+  /** nextval, setval, lo_create, current_setting, set_config: their first argument names a sequence, a large object or a setting. */
   | 'call by name'
   /** What stands in parentheses behind it is part of a type: `float(24)`, `CURRENT_TIMESTAMP(3)`. */
   | 'precision'
@@ -32,6 +32,7 @@ const vocabulary: Readonly<Record<string, WordMeaning>> = {
   nextval: 'call by name',
   setval: 'call by name',
   current_setting: 'call by name',
+  set_config: 'call by name',
   lo_create: 'call by name',
   lo_from_bytea: 'call by name',
   float: 'precision',

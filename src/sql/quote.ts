@@ -15,6 +15,16 @@ export function quoteLiteral(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
 
+/** `text` as a string constant in ASCII, which means the same whatever client_encoding and standard_conforming_strings are. */
+export function quoteEscaped(text: string): string {
+  const escaped = text.replace(/['\\]|[^\x20-\x7e]/gu, (one) => {
+    const code = one.codePointAt(0) ?? 0;
+    if (one === "'" || one === '\\') return one + one;
+    return code > 0xffff ? `\\U${code.toString(16).padStart(8, '0')}` : `\\u${code.toString(16).padStart(4, '0')}`;
+  });
+  return `E'${escaped}'`;
+}
+
 /** `"schema"."name"`, or `"name"` where it has no schema. */
 export function qualified(name: QualifiedName): string {
   return name.schema === undefined

@@ -24,6 +24,15 @@ export type PinReason =
   | 'sequence value'
   | 'volatile function';
 
+/** A setting that a statement changes. */
+export interface SettingChange {
+  /** In lower case, as PostgreSQL calls it today (`work_mem` for sort_mem); `all` for RESET ALL and DISCARD ALL. */
+  readonly name: string;
+  readonly scope: 'session' | 'local';
+  /** `set`: in whatever way, to a value that the server knows. `reset`: to the value of the session's start. */
+  readonly how: 'set' | 'reset';
+}
+
 /** Something in the text whose value differs from server to server or from run to run. */
 export interface Nondeterminism {
   /**
@@ -133,6 +142,10 @@ export interface Statement {
   readonly reason: string;
   /** Session state that it leaves behind. */
   readonly pins: readonly PinReason[];
+  /** Pins that it may end: the server knows whether anything of the kind is left. */
+  readonly unpins: readonly PinReason[];
+  /** Settings that it changes by SET, RESET, DISCARD ALL or set_config(); where their names are not in its text it pins. */
+  readonly settings: readonly SettingChange[];
   /** Whether it may run inside a transaction block (VACUUM, CREATE DATABASE, … may not). */
   readonly block: 'allowed' | 'forbidden';
   /** Functions and procedures called that are not built in: the catalog says what they may do. */

@@ -1,7 +1,8 @@
 /** Transaction control and settings: BEGIN and its kin, SET, RESET. */
 
 import type { Node, TransactionStmt, VariableSetStmt } from 'libpg-query';
-import type { Command, PinReason, TransactionAction, TransactionModes } from './statement.ts';
+import { currentName, isOfTransaction, isTracked } from './setting-names.ts';
+import type { Command, PinReason, SettingChange, TransactionAction, TransactionModes } from './statement.ts';
 import { booleanSetting, constantText } from './tree.ts';
 
 const noModes: TransactionModes = { access: undefined, isolation: undefined, deferrable: undefined };
@@ -78,21 +79,25 @@ export interface Setting {
   readonly command: Command;
   readonly reason: string;
   readonly pin: PinReason | undefined;
+  readonly changes: readonly SettingChange[];
 }
 
-/** SET and RESET in all their forms; a value given back to its default leaves no state. */
+/** SET and RESET in all their forms. */
 export function settingChange(statement: VariableSetStmt): Setting {
-  const name = (statement.name ?? '').toLowerCase();
+  const name = currentName(statement.name ?? '');
   if (statement.kind === 'VAR_SET_MULTI') return severalSettings(name, statement);
   const scope = statement.is_local === true ? 'local' : 'session';
   const sets = statement.kind === 'VAR_SET_VALUE' || statement.kind === 'VAR_SET_CURRENT';
-  const pin = sets && scope === 'session' ? 'setting' : undefined;
   const reason = statement.kind?.startsWith('VAR_RESET') === true ? 'RESET' : 'SET';
+  const all = statement.kind === 'VAR_RESET_ALL';
+  const change: SettingChange = { name: all ? 'all' : name, scope, how: sets ? 'set' : 'reset' };
+  const changes = isTracked(name) ? [change] : [];
+  const pin = sets && scope === 'session' && !isTracked(name) && !isOfTransaction(name) ? 'setting' : undefined;
   const modes = statement.kind === 'VAR_SET_VALUE' ? modesBySetting(name, statement.args?.[0]) : undefined;
   if (modes !== undefined && (modes.scope === 'transaction' || scope === 'session')) {
-    return { command: { kind: 'set transaction', ...modes }, reason, pin: modes.scope === 'session' ? pin : undefined };
+    return { command: { kind: 'set transaction', ...modes }, reason, pin, changes };
   }
-  return { command: { kind: 'set', scope, name: statement.kind === 'VAR_RESET_ALL' ? 'all' : name }, reason, pin };
+  return { command: { kind: 'set', scope, name: change.name }, reason, pin, changes };
 }
 
 /** `SET transaction_read_only = on` and the like say what SET TRANSACTION says; undefined for another setting. */
@@ -109,12 +114,16 @@ function modesBySetting(
 function severalSettings(name: string, statement: VariableSetStmt): Setting {
   if (name === 'transaction snapshot') {
     const command: Command = { kind: 'set', scope: 'local', name };
-    return { command, reason: 'SET TRANSACTION SNAPSHOT', pin: undefined };
+    return { command, reason: 'SET TRANSACTION SNAPSHOT', pin: undefined, changes: [] };
   }
   const scope = name === 'transaction' ? 'transaction' : 'session';
+  const named = (statement.args ?? []).flatMap((option) =>
+    'DefElem' in option && option.DefElem.defname !== undefined ? [`default_${option.DefElem.defname}`] : [],
+  );
   return {
     command: { kind: 'set transaction', scope, modes: modesOf(statement.args) },
     reason: scope === 'transaction' ? 'SET TRANSACTION' : 'SET SESSION CHARACTERISTICS',
-    pin: scope === 'session' ? 'setting' : undefined,
+    pin: undefined,
+    changes: scope === 'transaction' ? [] : named.map((one) => ({ name: one, scope: 'session', how: 'set' })),
   };
 }

@@ -10,6 +10,7 @@
 
 import { emptyCallSpan, keywordSpan } from './call-span.ts';
 import type { Facts } from './facts.ts';
+import { configChange } from './setting-names.ts';
 import { builtinVolatility } from './builtin-functions.ts';
 import { functionEffect, isServerView, returnsSet } from './function-effects.ts';
 import { timeWordIn } from './time-word.ts';
@@ -390,8 +391,11 @@ export class Walker {
       case 'set_config': {
         // A setting can change what a later statement does: every leg has to have it.
         facts.raise('writers', 'calls set_config()');
-        const local = nodeOf(args[2], 'A_Const')?.['boolval'];
-        if (!(isFields(local) && local['boolval'] === true)) facts.pins.add('setting');
+        const change = configChange(args);
+        // Of a value for the session and one for the transaction, the one that is left is not the one that is seen.
+        const mixed = facts.settings.some((other) => other.name === change?.name && other.scope !== change.scope);
+        if (change === undefined || mixed) facts.pins.add('setting');
+        else facts.settings.push(change);
         return;
       }
       case 'now':
@@ -416,6 +420,7 @@ export class Walker {
     const because = effect.because === undefined ? '' : `: ${effect.because}`;
     facts.raise(effect.route, `calls ${name.name}()${because}`);
     if (effect.pin !== undefined) facts.pins.add(effect.pin);
+    if (effect.unpin !== undefined) facts.unpins.add(effect.unpin);
     if (effect.result !== undefined) facts.differs(effect.result, `${name.name}()`);
   }
 

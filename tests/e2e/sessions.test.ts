@@ -218,13 +218,13 @@ async function terminate(server: typeof w1, mark: string): Promise<number> {
 describe('a server session that is ended', () => {
   test('while a client is pinned to it ends the client with the reason', async () => {
     const client = await connectRaw(scene);
-    await client.query("SET my.own = 'kept'");
-    await client.query('SELECT 1 /* pinned here */');
+    await client.query('CREATE TEMP TABLE kept_here (id int)');
+    await client.query('SELECT FROM kept_here /* pinned here */');
     assert.equal(await terminate(w1, 'pinned here'), 1);
     await client.waitClosed();
     const last = errorIn(client.messages);
     assert.deepEqual([last['S'], last['C']], ['FATAL', '57P01']);
-    assert.match(last['D'] ?? '', /setting/);
+    assert.match(last['D'] ?? '', /temporary object/);
   });
 
   test('while no client needs it goes unnoticed', async () => {
