@@ -105,9 +105,7 @@ export class SettingSet {
 
   /** The values of `names` are not known any more: whoever needs one sends it, and who does not takes it back. */
   unsure(names: Iterable<string>): SettingSet {
-    let set: SettingSet = this;
-    for (const name of names) set = set.with(name, UNSURE);
-    return set;
+    return [...names].reduce<SettingSet>((set, name) => set.with(name, UNSURE), this);
   }
 
   without(...names: readonly string[]): SettingSet {

@@ -15,7 +15,7 @@ interface Open {
   readonly doubtful: Set<string>;
   /** It has settings of its own for how constants are read. */
   ownReading: string | undefined;
-  readonly savepoints: { readonly name: string; readonly then: SettingSet }[];
+  readonly savepoints: { readonly name: string; readonly before: SettingSet }[];
 }
 
 /** Blocks so far that read constants in their own way. */
@@ -86,7 +86,7 @@ export class SessionSettings {
 
   savepoint(name: string): void {
     this.begin();
-    this.#open?.savepoints.push({ name, then: this.now });
+    this.#open?.savepoints.push({ name, before: this.now });
   }
 
   release(name: string): void {
@@ -101,7 +101,7 @@ export class SessionSettings {
     const point = open?.savepoints[at];
     if (open === undefined || point === undefined) return;
     open.savepoints.length = at + 1;
-    open.now = point.then.naming(this.#kept.custom);
+    open.now = point.before.naming(this.#kept.custom);
   }
 
   /** Other servers than the lead may have got other values for these. */

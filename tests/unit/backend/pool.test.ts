@@ -4,6 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { Backend } from '../../../src/backend/backend.ts';
 import { createLogin, type Login } from '../../../src/backend/login.ts';
 import { type Lease, Pool, type PoolLimits } from '../../../src/backend/pool.ts';
+import { NOTHING_SET, UNCERTAIN } from '../../../src/backend/setting-set.ts';
 import { PproxError } from '../../../src/lib/errors.ts';
 import { until } from '../../e2e/scene.ts';
 import { startFakeServer } from './fake-server.ts';
@@ -67,6 +68,29 @@ describe('a pool', () => {
     const third = await pool.lease(alice);
     assert.equal(third.backend, second.backend);
     assert.deepEqual(connects, ['alice', 'alice']);
+  });
+
+  test('prefers a connection with the settings that are needed, and hands out none that cannot be brought to them', async () => {
+    const { pool, connects } = fixture();
+    const [first, second] = [await pool.lease(alice), await pool.lease(alice)];
+    const german = NOTHING_SET.with('datestyle', 'German');
+    first.backend.settings = german;
+    first.release('reuse');
+    second.release('reuse');
+    const third = await pool.lease(alice, NOTHING_SET.with('datestyle', 'German'));
+    assert.equal(third.backend, first.backend);
+    third.backend.settings = NOTHING_SET.with('my.own', 'x');
+    const waiting = [await pool.lease(alice), pool.lease(alice)] as const;
+    third.release('reuse');
+    const last = await waiting[1];
+    assert.notEqual(last.backend, first.backend);
+    assert.ok(!first.backend.open);
+    assert.equal(pool.size, 2);
+    last.backend.settings = UNCERTAIN;
+    last.release('reuse');
+    assert.ok(!last.backend.open);
+    waiting[0].release('reuse');
+    assert.deepEqual(connects, ['alice', 'alice', 'alice']);
   });
 
   test('never hands a connection to another login, and closes an idle one to make room', async () => {
