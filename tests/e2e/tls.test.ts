@@ -79,14 +79,14 @@ function dsn(server: { readonly port: number }, user: string, more = '', host = 
 }
 
 /** A connection of its own, as a node of the proxy makes it. */
-async function connect(text: string): Promise<Backend> {
+async function connect(text: string, timeoutMs = PATIENCE_MS): Promise<Backend> {
   const { host, port, password, tls, user = '', database = '' } = parsed(text);
   const parameters = new Map([
     ['user', user],
     ['database', database],
   ]);
   const options = { address: { host, port }, user, password, parameters, keepAliveMs: undefined, tls };
-  const backend = await connectBackend(options, PATIENCE_MS);
+  const backend = await connectBackend(options, timeoutMs);
   after(() => backend.close('shutdown'));
   return backend;
 }
@@ -99,9 +99,9 @@ async function seen(text: string): Promise<string> {
   return rows[0]?.[0] ?? 'nothing';
 }
 
-async function failure(text: string): Promise<string> {
+async function failure(text: string, timeoutMs?: number): Promise<string> {
   try {
-    await connect(text);
+    await connect(text, timeoutMs);
   } catch (error) {
     assert.ok(error instanceof ConnectError, String(error));
     return error.message;
@@ -227,6 +227,24 @@ describe('SCRAM', () => {
     assert.equal(await seen(login('sslmode=require channel_binding=require', w2)), 'TLSv1.3');
   });
 
+  test('is bound whatever has signed the certificate, where that signature has a hash', async () => {
+    const { w1: server } = await startTestCluster({
+      writers: 1,
+      reader: false,
+      hba: ['host all by_scram all scram-sha-256'],
+    });
+    await sql(server, `CREATE ROLE by_scram LOGIN PASSWORD '${PASSWORD}'`);
+    for (const signature of ['ECDSA-SHA-384', 'RSA-SHA-1', 'RSA-SHA-512', 'RSA-PSS-SHA-384'] as const) {
+      const signer = await Authority.create('signer', signature);
+      await enableTls(server, await signer.issue('CN=localhost'), authority.pem);
+      assert.equal(await seen(login('sslmode=require channel_binding=require', server)), 'TLSv1.3', signature);
+    }
+    const signer = await Authority.create('signer', 'Ed25519');
+    await enableTls(server, await signer.issue('CN=localhost'), authority.pem);
+    assert.match(await failure(login('sslmode=require', server)), /could not find a digest for the signature/);
+    assert.equal(await seen(login('sslmode=require channel_binding=disable', server)), 'TLSv1.3');
+  });
+
   test('cannot be bound without TLS, nor can a login that is no SCRAM', async () => {
     const message = await failure(login('sslmode=disable channel_binding=require'));
     assert.match(message, /channel binding required, but SSL not in use$/);
@@ -296,6 +314,17 @@ describe('somebody in between', () => {
     assert.equal(await failure(login(peer, 'sslmode=prefer')), `authentication failed: ${words}`);
     const required = await failure(login(peer, 'sslmode=require'));
     assert.equal(required, 'server does not support SSL, but SSL was required (sslmode=require)');
+  });
+
+  test('who falls silent holds nobody beyond the deadline', async () => {
+    for (const answer of ['', 'S'] as const) {
+      const peer = await startPeer((client) => {
+        if (answer !== '') client.once('data', () => client.write(answer));
+      });
+      for (const more of ['sslmode=require', 'sslmode=prefer', 'sslmode=require sslnegotiation=direct']) {
+        assert.equal(await failure(login(peer, more), 50), 'no answer within 50 ms', more);
+      }
+    }
   });
 
   test('who puts plain bytes behind the answer to SSLRequest is not spoken to', async () => {
