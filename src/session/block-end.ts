@@ -33,14 +33,14 @@ export async function leaveBlock(session: SessionState, block: WritersBlock): Pr
 }
 
 /**
- * Commits on every writer and tells the client. `completion`: what an autocommit statement answers instead of COMMIT; `answered`: the client has all its completions.
+ * Commits on every writer and tells the client; of a refusal by the lead, too. `completion`: what an autocommit statement answers instead of COMMIT; `answered`: the client has all its completions.
  * Throws PproxError, with the block left, where the transaction is not committed for a reason of pprox's.
  */
 export async function commitBlock(
   session: SessionState,
   block: WritersBlock,
   options: { chain: boolean; completion: Buffer | 'COMMIT' | 'answered'; refusal?: 'alone' | 'completed first' },
-): Promise<void> {
+): Promise<'committed' | 'refused'> {
   const { link, cluster, services } = session;
   const { positionSource } = cluster;
   const lead = commitLeg(block.legs.lead);
@@ -83,6 +83,7 @@ export async function commitBlock(
   }
   if (options.chain && block.legs.alive) continueBlock(session, block);
   else await leaveBlock(session, block);
+  return outcome.kind === 'committed' ? 'committed' : 'refused';
 }
 
 /** AND CHAIN: the lead is in its next transaction already; followers begin theirs when they are needed. */

@@ -160,11 +160,9 @@ async function inImplicit(
     case 'rollback':
       if (command.chain) throw outsideOnly(`${command.action.toUpperCase()} AND CHAIN`);
       session.link.send(NO_TRANSACTION);
-      if (command.action === 'commit') await commitBlock(session, block, { chain: false, completion: 'COMMIT' });
-      else {
-        await rollbackBlock(session, block);
-        session.link.send(Completion.rollback);
-      }
+      if (command.action === 'commit') return commit(session, block, false);
+      await rollbackBlock(session, block);
+      session.link.send(Completion.rollback);
       return DONE;
     case 'prepare':
     case 'commit prepared':
@@ -183,9 +181,8 @@ async function inBlock(
 ): Promise<StatementEnd> {
   switch (command.action) {
     case 'commit':
-      if (block.status === TransactionStatus.InBlock) {
-        await commitBlock(session, block, { chain: command.chain, completion: 'COMMIT' });
-      } else await rollbackByClient(session, block, text, command.chain);
+      if (block.status === TransactionStatus.InBlock) return commit(session, block, command.chain);
+      await rollbackByClient(session, block, text, command.chain);
       return DONE;
     case 'rollback':
       await rollbackByClient(session, block, text, command.chain);
@@ -203,6 +200,11 @@ async function inBlock(
     default:
       return savepoint(session, block, text, command);
   }
+}
+
+async function commit(session: SessionState, block: WritersBlock, chain: boolean): Promise<StatementEnd> {
+  const end = await commitBlock(session, block, { chain, completion: 'COMMIT' });
+  return end === 'committed' ? DONE : FAILED;
 }
 
 async function onLead(session: SessionState, block: WritersBlock, text: Buffer): Promise<StatementEnd> {

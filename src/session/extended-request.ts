@@ -107,7 +107,7 @@ export class ExtendedRequest implements Request {
       if (step.kind === 'parse') unnamed = step.statement;
       const portal =
         step.kind === 'bind' ? step.portal : step.kind === 'execute' ? this.#rebound(step.portal) : undefined;
-      if (portal === undefined || portal.statement === unnamed || portal.statement.analysed === undefined) continue;
+      if (portal === undefined || portal.statement === unnamed) continue;
       const { statement } = portal;
       if (statement.description === undefined || !backend.prepared.has(this.#serverName(statement)))
         missing.add(statement);

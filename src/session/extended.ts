@@ -9,6 +9,7 @@
  * Every request ends in a Sync of ours; where the client's transaction goes on behind it, an explicit block holds it.
  */
 import type { Lease } from '../backend/pool.ts';
+import { unreachable } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Statement, Unreadable } from '../sql/statement.ts';
 import { EMPTY_QUERY_RESPONSE, encodeCommandComplete } from '../wire/backend.ts';
@@ -232,7 +233,9 @@ export class ExtendedProtocol {
     if (whole && cause === 'sync' && steps.length === pending.length && (await this.#onReader(executes))) {
       return this.#readTogether(steps, executes);
     }
-    const lone = whole && executes.length === 1 && (cause === 'sync' || cause === 'copy');
+    // Behind it nothing may fail that would undo it: it is committed by itself.
+    const last = pending.findLastIndex((step) => !step.kind.startsWith('close'));
+    const lone = whole && executes.length === 1 && cause === 'sync' && pending[last]?.kind === 'execute';
     let unit: Step[] = [];
     for (const [at, step] of pending.entries()) {
       if (isStep(step)) unit.push(step);
@@ -243,9 +246,8 @@ export class ExtendedProtocol {
         : await this.#refuse(unit, step);
       unit = [];
       if (end.kind === 'failed') return 'failed';
-      const last = cause === 'sync' && at === pending.length - 1;
       if (end.held === undefined) continue;
-      if (last) this.#held = end.held;
+      if (cause === 'sync' && at === pending.length - 1) this.#held = end.held;
       else session.link.send(end.held);
     }
     if (unit.length === 0) return 'done';
@@ -287,12 +289,19 @@ export class ExtendedProtocol {
   }
 
   /** Steps up to an Execute. */
-  async #execute(steps: readonly Step[], { portal, limit }: Execute, company: 'one' | 'many'): Promise<StatementEnd> {
+  async #execute(asked: readonly Step[], { portal, limit }: Execute, company: 'one' | 'many'): Promise<StatementEnd> {
     const session = this.#session;
+    let steps = asked;
     const { analysed, hint } = portal.statement;
     if (portal.state === 'done') return this.#executeAgain(steps, portal);
     const alone = company === 'one' && session.block.kind === 'none';
     const kept = !alone && (limit > 0 || portal.name !== '');
+    if (answeredByUs(analysed)) {
+      const own = steps.findLastIndex((step) => statementOf(step) !== portal.statement) + 1;
+      const others = steps.slice(0, own);
+      if (others.length > 0 && (await this.#prepare(others, 'other message')) === 'failed') return { kind: 'failed' };
+      steps = steps.slice(own);
+    }
     const request = new ExtendedRequest(session, steps, kept ? 'kept' : 'passing');
     if (analysed === undefined) {
       request.say();
@@ -407,6 +416,33 @@ function changesReading({ statement }: Portal): boolean {
 
 function transactional(statement: Statement): boolean {
   return statement.command.kind === 'transaction';
+}
+
+/** Their Parse, Bind and Describe are answered by pprox as well: those of other statements among them are not. */
+function answeredByUs(statement: Statement | undefined): boolean {
+  const command = statement?.command;
+  return (
+    command === undefined ||
+    command.kind === 'transaction' ||
+    (command.kind === 'copy in' && command.source === 'stdin')
+  );
+}
+
+function statementOf(step: Step): ClientStatement | undefined {
+  switch (step.kind) {
+    case 'parse':
+    case 'describe statement':
+      return step.statement;
+    case 'bind':
+    case 'describe portal':
+    case 'execute':
+      return step.portal.statement;
+    case 'close portal':
+    case 'close statement':
+      return undefined;
+    default:
+      return unreachable(step);
+  }
 }
 
 /** Accepted in a failed block (PostgreSQL's IsTransactionExitStmt). */

@@ -159,6 +159,118 @@ SELECT * FROM undone ORDER BY id
 SELECT * FROM undone ORDER BY id`,
   ),
   script(
+    'an error behind a single write',
+    String.raw`
+CREATE TABLE single (id int PRIMARY KEY)
+
+!42601
+> Run: INSERT INTO single VALUES (1)
+> Parse: SELEC
+> Sync
+
+!42P01
+> Run: INSERT INTO single VALUES (2)
+> Parse: SELECT * FROM nowhere
+> Sync
+
+!26000
+> Run: INSERT INTO single VALUES (3)
+> Bind "" never
+> Sync
+
+!08P01
+> Run: INSERT INTO single VALUES (4)
+> Parse: SELECT $1::int
+> Bind
+> Sync
+
+!22P02
+> Run: INSERT INTO single VALUES (5)
+> Parse: SELECT $1::int
+> Bind "" "" (x)
+> Sync
+
+!26000
+> Run: INSERT INTO single VALUES (6)
+> Describe statement never
+> Sync
+
+!42P01
+> Run: COPY single FROM STDIN
+<7
+<.
+> Parse: SELECT * FROM nowhere
+> Sync
+
+!22012
+> Run: COPY single FROM STDIN
+<8
+<.
+> Run: SELECT 1/0
+> Sync
+
+> Run: INSERT INTO single VALUES (9)
+> Parse: SELECT 1
+> Bind
+> Close portal
+> Close statement
+> Sync
+
+SELECT * FROM single ORDER BY id`,
+  ),
+  script(
+    'statements in front of one that pprox answers itself',
+    String.raw`
+!42703
+> Parse s: SELECT nothing
+> Run: BEGIN
+> Sync
+
+!26000
+> Bind "" s
+> Sync
+
+!42P01
+> Parse s: SELECT * FROM nowhere
+> Run:
+> Sync
+
+> Parse s (int4): SELECT $1
+> Bind p s (1)
+> Describe portal p
+> Run: BEGIN
+> Execute p
+> Sync
+
+!22P02
+> Bind q s (x)
+> Run: COMMIT
+> Sync
+
+> Run: ROLLBACK
+> Sync
+
+> Parse e (int4):
+> Parse b: BEGIN
+> Parse c: COMMIT
+> Describe statement b
+> Describe statement e
+> Bind x s (2)
+> Bind y e (3)
+> Describe portal x
+> Describe portal y
+> Execute y
+> Bind z b
+> Execute z
+> Bind w c
+> Execute w
+> Sync
+
+> Bind "" s (4)
+> Execute
+> Sync`,
+  ),
+  script(
     'reads and writes in one pipeline',
     String.raw`
 CREATE TABLE both_ways (id int PRIMARY KEY, n int)
