@@ -16,7 +16,7 @@ import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts';
 import { FrameError, FrameScanner, type FrameSink, Watch, type WatchTable } from '../wire/frame-scan.ts';
 import { encodeQuery, encodeStartup, ProtocolVersion, TERMINATE } from '../wire/frontend.ts';
 import { ShortMessage } from '../wire/reader.ts';
-import { BackendTag, TransactionStatus } from '../wire/tags.ts';
+import { BackendTag, FrontendTag, TransactionStatus } from '../wire/tags.ts';
 import { PreparedNames } from './prepared.ts';
 import { Handshake, type HandshakeFailure, type HandshakeResult } from './handshake.ts';
 import { NOTHING_SET, type SettingSet } from './setting-set.ts';
@@ -139,8 +139,6 @@ export class Backend {
 
   /** Queues a query; `receiver` gets its reply. On a closed backend the receiver is told at once. */
   query(text: string | Buffer, receiver: Receiver): void {
-    // "The next simple Query message also destroys the unnamed statement" (manual, "Extended Query").
-    this.prepared.unnamed = undefined;
     this.send(encodeQuery(text), receiver);
   }
 
@@ -150,6 +148,8 @@ export class Backend {
       receiver.lost(this.#lost ?? unsaid(this.address));
       return;
     }
+    // "The next simple Query message also destroys the unnamed statement" (manual, "Message Flow", "Extended Query").
+    if (message[0] === FrontendTag.Query) this.prepared.unnamed = undefined;
     assert(this.#ledger.length < LEDGER_LIMIT, 'a backend owes too many replies');
     if (this.#ledger.length === 0) this.#heardAt = Date.now();
     this.#ledger.push(receiver);

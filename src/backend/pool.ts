@@ -53,6 +53,8 @@ export class Pool {
   readonly #sweep: NodeJS.Timeout;
   /** Leases that their holders could do without, the longest on offer first. */
   readonly #offers = new Map<Lease, () => void>();
+  /** Taken off the offers, about to be reclaimed. */
+  readonly #reclaiming = new Set<Lease>();
   /** Connecting, leased and idle together. */
   #size = 0;
   #closed: 'no' | 'yes' = 'no';
@@ -126,15 +128,19 @@ export class Pool {
     const lease: Lease = {
       backend,
       offer: (reclaim) => {
-        if (state === 'held') this.#offers.set(lease, reclaim);
+        if (state !== 'held') return;
+        this.#offers.set(lease, reclaim);
+        if (this.#waiters.length > 0) this.#reclaimOne();
       },
       withdraw: () => {
         this.#offers.delete(lease);
+        this.#reclaiming.delete(lease);
       },
       release: (how) => {
         if (state === 'released') return;
         state = 'released';
         this.#offers.delete(lease);
+        this.#reclaiming.delete(lease);
         backend.listener = undefined;
         backend.onClosed = undefined;
         const old = Date.now() - backend.createdAt > this.#limits.lifetimeMs;
@@ -236,13 +242,7 @@ export class Pool {
         hint: 'Raise PPROX_POOL_SIZE within the limits of the server, or use fewer connections at once.',
       });
     if (this.#waiters.length >= queue) return Promise.reject(exhausted(`${queue} sessions wait already`));
-    const [offered] = this.#offers;
-    if (offered !== undefined) {
-      const [lease, reclaim] = offered;
-      this.#offers.delete(lease);
-      // After this turn, when the waiter stands in line.
-      queueMicrotask(reclaim);
-    }
+    this.#reclaimOne();
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         const at = this.#waiters.indexOf(waiter);
@@ -262,6 +262,18 @@ export class Pool {
         },
       };
       this.#waiters.push(waiter);
+    });
+  }
+
+  /** Takes the longest offer, behind what is under way: whoever waits stands in line then, and the holder may use it again first. */
+  #reclaimOne(): void {
+    const [offered] = this.#offers;
+    if (offered === undefined) return;
+    const [lease, reclaim] = offered;
+    this.#offers.delete(lease);
+    this.#reclaiming.add(lease);
+    queueMicrotask(() => {
+      if (this.#reclaiming.delete(lease)) reclaim();
     });
   }
 

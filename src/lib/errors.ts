@@ -39,6 +39,7 @@ export const CONDITIONS = {
   duplicate_statement: { sqlstate: '42P05', outcome: 'not_sent' },
   unknown_portal: { sqlstate: '34000', outcome: 'not_sent' },
   portal_done: { sqlstate: '55000', outcome: 'not_sent' },
+  too_many_rows: { sqlstate: '54000', outcome: 'rolled_back' },
   several_statements: { sqlstate: '42601', outcome: 'not_sent' },
   result_type_changed: { sqlstate: '0A000', outcome: 'not_sent' },
   settings_refused: { sqlstate: '58000', outcome: 'not_sent' },

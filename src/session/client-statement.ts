@@ -9,6 +9,7 @@ import {
   type ResultColumn,
 } from '../wire/extended.ts';
 import { BackendTag } from '../wire/tags.ts';
+import type { RowLimit } from './row-limit.ts';
 
 /** What a server says of a prepared statement: the answer to Describe. */
 export interface Description {
@@ -90,6 +91,9 @@ export class Portal {
   place: Backend | undefined;
   /** `done`: it has been run to its end, and its server session does not have it any more. */
   state: 'open' | 'done' = 'open';
+
+  /** Rows that a statement has returned and the client has not taken; the statement itself is done. */
+  rest: RowLimit | undefined;
 
   constructor(statement: ClientStatement, bind: BindMessage) {
     this.name = bind.portal;

@@ -2,6 +2,7 @@
 import type { Backend } from '../backend/backend.ts';
 import { BackendLostError, Collector, KeptReply } from '../backend/receiver.ts';
 import type { Node } from '../cluster/node.ts';
+import { FIRST_NORMAL_OID, translateTypes } from '../cluster/type-names.ts';
 import { assert, unreachable } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Nondeterminism, Statement } from '../sql/statement.ts';
@@ -13,12 +14,14 @@ import {
   ExtendedWriter,
   NO_DATA,
   PARSE_COMPLETE,
+  PORTAL_SUSPENDED,
 } from '../wire/extended.ts';
 import { Watch, watchTable } from '../wire/frame-scan.ts';
 import { BackendTag } from '../wire/tags.ts';
 import { type ClientStatement, describe, type Description, type Portal, sameResult } from './client-statement.ts';
 import { ServerError } from './reply.ts';
 import { ReplyScript } from './reply-script.ts';
+import { RowLimit } from './row-limit.ts';
 import { type Addition, type Request, type Sending, withAddition } from './request.ts';
 import type { SessionState } from './state.ts';
 
@@ -64,6 +67,10 @@ export class ExtendedRequest implements Request {
   readonly #session: SessionState;
   readonly #steps: readonly Step[];
   readonly #executed: Portal | undefined;
+  /** Rows that the client asks for; 0: all. */
+  readonly #limit: number;
+  /** For each follower: types that the client declares by the lead's numbers. */
+  readonly #translated = new Map<Node, ReadonlyMap<number, number>>();
   /** `kept`: portals have to stand when the request is over. */
   readonly #portals: 'passing' | 'kept';
 
@@ -74,6 +81,7 @@ export class ExtendedRequest implements Request {
     this.#portals = portals;
     const execute = steps.findLast((step) => step.kind === 'execute');
     this.#executed = execute?.portal;
+    this.#limit = execute?.limit ?? 0;
   }
 
   get text(): Buffer {
@@ -122,6 +130,7 @@ export class ExtendedRequest implements Request {
   async #prepareOn(backend: Backend, statement: ClientStatement): Promise<void> {
     const types = statement.description?.types ?? statement.types;
     if (statement.description === undefined) {
+      backend.prepared.unnamed = undefined;
       statement.description = await ask(
         backend,
         new ExtendedWriter().parse('', statement.text, types).describe('statement', ''),
@@ -152,10 +161,13 @@ export class ExtendedRequest implements Request {
     return this.#steps.some((step) => step.kind === 'bind' && step.portal === portal);
   }
 
-  encode(backend: Backend, addition?: Addition): Sending {
+  encode(backend: Backend, addition?: Addition, rows: 'as asked' | 'all rows' = 'as asked'): Sending {
     const writer = new ExtendedWriter();
     const replies = new ReplyScript();
-    let unnamed = backend.prepared.unnamed as ClientStatement | undefined;
+    let { unnamed } = backend.prepared;
+    // What is parsed here is certain when the server has accepted it.
+    if (addition !== undefined || this.#steps.some(({ kind }) => kind === 'parse'))
+      backend.prepared.unnamed = undefined;
     const described = new Set<Step>();
     this.#steps.forEach((step, at) => {
       switch (step.kind) {
@@ -163,7 +175,13 @@ export class ExtendedRequest implements Request {
           const { statement } = step;
           writer.parse('', statement.text, statement.types);
           unnamed = statement;
-          replies.add({ kind: 'forward', after: step.done });
+          replies.add({
+            kind: 'forward',
+            after: () => {
+              backend.prepared.unnamed = statement;
+              step.done();
+            },
+          });
           const next = this.#steps[at + 1];
           const asked = next?.kind === 'describe statement' && next.statement === statement ? next : undefined;
           if (asked !== undefined) described.add(asked);
@@ -202,14 +220,13 @@ export class ExtendedRequest implements Request {
           else if (!bound && portal.place === undefined) {
             this.#bind(writer, backend, portal, unnamed, replies, { kind: 'swallow' });
           }
-          writer.execute(this.#nameOf(portal), addition === undefined ? step.limit : 0);
+          writer.execute(this.#nameOf(portal), rows === 'as asked' ? step.limit : 0);
           break;
         }
         default:
           unreachable(step);
       }
     });
-    backend.prepared.unnamed = unnamed;
     return { message: writer.sync(), replies };
   }
 
@@ -264,25 +281,37 @@ export class ExtendedRequest implements Request {
     return this.#portals === 'kept' || portal.place !== undefined ? portal.serverName : portal.name;
   }
 
-  prepareFollowers(): undefined {
-    return undefined;
+  prepareFollowers(targets: readonly { readonly node: Node; readonly backend: Backend }[]): Promise<void> | undefined {
+    const declared = (this.#executed?.statement.types ?? []).filter((type) => type >= FIRST_NORMAL_OID);
+    return declared.length === 0 ? undefined : this.#translate(targets, declared);
   }
 
-  encodeFor(_node: Node, text: Buffer, addition?: Addition): Buffer {
+  async #translate(
+    targets: readonly { readonly node: Node; readonly backend: Backend }[],
+    types: readonly number[],
+  ): Promise<void> {
+    const { block } = this.#session;
+    assert(block.kind === 'writers', 'followers are part of a block');
+    for (const { node, backend } of targets) {
+      this.#translated.set(node, await translateTypes(block.legs.lead.lease.backend, backend, types));
+    }
+  }
+
+  encodeFor(node: Node, text: Buffer, addition?: Addition): Buffer {
     const portal = this.#executed;
     assert(portal !== undefined, 'a follower is sent what was executed');
     const { statement, bind } = portal;
     const resultFormats =
       addition === undefined ? bind.resultFormats : formatsWith(statement, bind.resultFormats, addition);
     return new ExtendedWriter()
-      .parse('', text, this.#typesForFollowers(statement))
+      .parse('', text, this.#typesFor(node, statement))
       .bind('', '', { ...bind, resultFormats })
       .execute('', 0)
       .sync();
   }
 
-  /** As the lead has resolved them; what the lead's catalog alone knows by this number, the follower resolves itself. */
-  #typesForFollowers(statement: ClientStatement): readonly number[] {
+  /** As the lead has resolved them; a type of the user's own by the follower's number, or left to it to resolve. */
+  #typesFor(node: Node, statement: ClientStatement): readonly number[] {
     return (statement.description?.types ?? statement.types).map((type, index) => {
       if (NAMES_OF_OBJECTS.has(type)) {
         throw new PproxError('not_replayable', {
@@ -292,13 +321,22 @@ export class ExtendedRequest implements Request {
         });
       }
       if (type < FIRST_NORMAL_OID) return type;
-      if ((statement.types[index] ?? 0) === 0) return 0;
-      throw new PproxError('not_replayable', {
-        message: 'a parameter is given a type of its own by its object identifier, which differs between servers',
-        detail: 'The transaction cannot go on.',
-        hint: 'Leave the type to the server (0 in Parse), or write a cast in the statement.',
-      });
+      return this.#translated.get(node)?.get(statement.types[index] ?? 0) ?? 0;
     });
+  }
+
+  rowLimit(): RowLimit | undefined {
+    const portal = this.#executed;
+    if (portal === undefined || this.#limit === 0) return undefined;
+    portal.rest = new RowLimit(this.#limit);
+    return portal.rest;
+  }
+
+  completed(held: Buffer | undefined): Buffer | undefined {
+    const rest = this.#executed?.rest;
+    if (rest === undefined) return held;
+    rest.completion = held;
+    return rest.suspended ? PORTAL_SUSPENDED : held;
   }
 
   executed(statement: Statement): Statement {
@@ -341,9 +379,6 @@ export class ExtendedRequest implements Request {
     }
   }
 }
-
-/** Object identifiers from here on are not the same on every server (transam.h, FirstNormalObjectId). */
-const FIRST_NORMAL_OID = 16384;
 
 async function ask(backend: Backend, writer: ExtendedWriter): Promise<Description> {
   const receiver = new DescriptionReceiver();

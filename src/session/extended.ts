@@ -13,7 +13,14 @@ import { unreachable } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Statement, Unreadable } from '../sql/statement.ts';
 import { EMPTY_QUERY_RESPONSE, encodeCommandComplete } from '../wire/backend.ts';
-import { decodeBind, decodeExecute, decodeNamed, decodeParse, InvalidMessage } from '../wire/extended.ts';
+import {
+  decodeBind,
+  decodeExecute,
+  decodeNamed,
+  decodeParse,
+  InvalidMessage,
+  PORTAL_SUSPENDED,
+} from '../wire/extended.ts';
 import type { FrontendMessage } from '../wire/frontend-reader.ts';
 import { FrontendTag, TransactionStatus } from '../wire/tags.ts';
 import { ClientStatement, Portal } from './client-statement.ts';
@@ -23,6 +30,7 @@ import { openPending, readAnywhere } from './read.ts';
 import { Relay } from './relay.ts';
 import { failedBlock } from './reply.ts';
 import { resolveRoute } from './route.ts';
+import type { RowLimit } from './row-limit.ts';
 import type { SessionState } from './state.ts';
 import type { StatementEnd } from './statement-end.ts';
 import { openImplicit } from './write.ts';
@@ -293,6 +301,7 @@ export class ExtendedProtocol {
     const session = this.#session;
     let steps = asked;
     const { analysed, hint } = portal.statement;
+    if (portal.rest !== undefined) return this.#executeRest(steps, portal.rest, limit);
     if (portal.state === 'done') return this.#executeAgain(steps, portal);
     const alone = company === 'one' && session.block.kind === 'none';
     const kept = !alone && (limit > 0 || portal.name !== '');
@@ -325,6 +334,15 @@ export class ExtendedProtocol {
   #company(): 'one' | 'many' {
     const { block } = this.#session;
     return block.kind === 'writers' && block.mode === 'implicit' ? 'many' : 'one';
+  }
+
+  /** Rows that wait for the client: their statement has run already. */
+  async #executeRest(steps: readonly Step[], rest: RowLimit, limit: number): Promise<StatementEnd> {
+    const before = steps.slice(0, -1);
+    if (before.length > 0 && (await this.#prepare(before, 'other message')) === 'failed') return { kind: 'failed' };
+    const { rows, end } = rest.take(limit);
+    for (const row of rows) this.#session.link.send(row);
+    return { kind: 'done', held: end === 'suspended' ? PORTAL_SUSPENDED : rest.completion };
   }
 
   /** A portal that has been run to its end: nothing more comes from a query, and nothing else runs twice. */

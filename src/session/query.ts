@@ -12,6 +12,7 @@ import { TransactionStatus } from '../wire/tags.ts';
 import { Collector } from '../backend/receiver.ts';
 import { abortBlock, commitBlock, loseBlock, rollbackBlock } from './block-end.ts';
 import { copyIn } from './copy-in.ts';
+import { deallocateOwn } from './deallocate.ts';
 import { discard } from './discard.ts';
 import { control, noteIsolation } from './control.ts';
 import { readAnywhere, readOnLead, readWhole } from './read.ts';
@@ -139,6 +140,11 @@ export async function runStatement(
   const failed = session.status === TransactionStatus.Failed;
   // In a failed block the lead says what PostgreSQL says; nothing else needs to know.
   if (failed) return readOnLead(session, statement, request);
+  const own = deallocateOwn(session, statement, request);
+  if (own !== undefined) return own;
+  if (command.kind === 'prepare' && session.statements.has(Buffer.from(command.name).toString('latin1'))) {
+    throw new PproxError('duplicate_statement', { message: `prepared statement "${command.name}" already exists` });
+  }
   // Several statements in one text are one transaction, whatever they are.
   if (company === 'many' && session.block.kind === 'none') await openImplicit(session);
   if (command.kind === 'set transaction') noteIsolation(session, command.modes);

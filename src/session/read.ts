@@ -212,9 +212,12 @@ async function keep(session: SessionState, statement: Statement, backend: Backen
     session.block.isolation = 'serializable or unknown';
   }
   if (command.kind === 'prepare') session.prepared.set(command.name, { statement: command.inner, place: 'lead' });
+  if (command.kind === 'discard' && command.what === 'all') backend.prepared.clear();
   if (command.kind === 'deallocate') {
-    if (command.name === undefined) session.prepared.clear();
-    else session.prepared.delete(command.name);
+    if (command.name === undefined) {
+      session.prepared.clear();
+      backend.prepared.clear();
+    } else session.prepared.delete(command.name);
   }
 }
 

@@ -11,6 +11,7 @@ import { Watch, type WatchTable, watchTable } from '../wire/frame-scan.ts';
 import { BackendTag } from '../wire/tags.ts';
 import type { ClientLink } from './client-link.ts';
 import type { ReplyScript } from './reply-script.ts';
+import type { RowLimit } from './row-limit.ts';
 
 export interface RelayResult {
   /** ReadyForQuery's transaction status. */
@@ -29,6 +30,8 @@ export interface RelayOptions {
   /** `withhold`: one of READER_REFUSALS as the first word of the reply is not forwarded: the statement runs elsewhere. */
   readonly refusals?: 'withhold' | undefined;
   readonly digest?: RowDigest | undefined;
+  /** Rows beyond it are not forwarded. */
+  readonly limit?: RowLimit | undefined;
   /** Of an extended query: what becomes of the answers to its messages. */
   readonly replies?: ReplyScript | undefined;
   /** Told when the server asks for COPY data; its CopyInResponse is handed over, not forwarded. */
@@ -78,6 +81,8 @@ export function scripted(watch: WatchTable): WatchTable {
 }
 
 const EXTENDED = { plain: scripted(PLAIN), holding: scripted(HOLDING), digesting: scripted(DIGESTING) } as const;
+/** Rows are counted, one by one. */
+const COUNTING: WatchTable = EXTENDED.holding.with(BackendTag.DataRow, Watch.take);
 const SIMPLE = { plain: PLAIN, holding: HOLDING, digesting: DIGESTING } as const;
 
 export class Relay implements Receiver {
@@ -109,7 +114,8 @@ export class Relay implements Receiver {
     this.#options = options;
     this.#stage = options.replies === undefined ? 'rows' : 'preamble';
     const tables = options.replies === undefined ? SIMPLE : EXTENDED;
-    if (options.digest !== undefined) this.watch = tables.digesting;
+    if (options.limit !== undefined) this.watch = COUNTING;
+    else if (options.digest !== undefined) this.watch = tables.digesting;
     else this.watch = options.completion === 'hold' ? tables.holding : tables.plain;
     this.result = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -166,6 +172,10 @@ export class Relay implements Receiver {
         if (this.#stage === 'preamble') this.#leavePreamble();
         this.#emit();
         this.#held = Buffer.from(chunk.subarray(start, end));
+        return;
+      case BackendTag.DataRow:
+        this.#options.digest?.tap(chunk, start, end, true);
+        this.row(chunk, start, end);
         return;
       case BackendTag.ParameterStatus:
         return; // the session compares and tells at the end of the query
@@ -230,6 +240,11 @@ export class Relay implements Receiver {
         unreachable(fate);
     }
     this.#say();
+  }
+
+  /** One row for the client, where it has asked for so many. */
+  protected row(chunk: Buffer, start: number, end: number): void {
+    if (this.#options.limit?.admit(chunk.subarray(start, end)) !== false) this.run(chunk, start, end);
   }
 
   /** The description of a portal's rows: RowDescription or NoData. */

@@ -7,6 +7,7 @@ import type { Node } from '../cluster/node.ts';
 import type { Statement } from '../sql/statement.ts';
 import { encodeQuery } from '../wire/frontend.ts';
 import type { ReplyScript } from './reply-script.ts';
+import type { RowLimit } from './row-limit.ts';
 
 /** Columns of ours that a statement returns in addition, behind the client's. */
 export interface Addition {
@@ -33,7 +34,11 @@ export interface Request {
    */
   prepare(backend: Backend, addition?: Addition): Promise<void> | undefined;
   /** For the lead or the reader. */
-  encode(backend: Backend, addition?: Addition): Sending;
+  encode(backend: Backend, addition?: Addition, rows?: 'as asked' | 'all rows'): Sending;
+  /** For what is encoded with `all rows`: which of them the client gets now; undefined where it gets them all. */
+  rowLimit(): RowLimit | undefined;
+  /** What ends the reply for the client, once the statement is done everywhere. */
+  completed(held: Buffer | undefined): Buffer | undefined;
   /** For a follower, once the lead has run it: `text` in place of the statement's own, the same parameters. */
   encodeFor(node: Node, text: Buffer, addition?: Addition): Buffer;
   /** What `encodeFor` has to know of the followers. */
@@ -79,6 +84,14 @@ export class SimpleRequest implements Request {
 
   executed(statement: Statement): Statement {
     return statement;
+  }
+
+  rowLimit(): undefined {
+    return undefined;
+  }
+
+  completed(held: Buffer | undefined): Buffer | undefined {
+    return held;
   }
 
   say(): void {

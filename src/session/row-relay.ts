@@ -10,6 +10,7 @@ import { BackendTag, HEADER_BYTES } from '../wire/tags.ts';
 import { MessageWriter } from '../wire/writer.ts';
 import type { ClientLink } from './client-link.ts';
 import { Relay, scripted } from './relay.ts';
+import type { RowLimit } from './row-limit.ts';
 import type { ReplyScript } from './reply-script.ts';
 import { NO_DATA } from '../wire/extended.ts';
 
@@ -41,8 +42,9 @@ export class RowRelay extends Relay {
     tap: RowTap,
     { own, client: rows }: { readonly own: number; readonly client: 'rows' | 'no rows' },
     replies: ReplyScript | undefined,
+    limit: RowLimit | undefined,
   ) {
-    super(client, source, { completion: 'hold', replies });
+    super(client, source, { completion: 'hold', replies, limit });
     this.#protocol = replies === undefined ? 'simple' : 'extended';
     this.watch = replies === undefined ? ROWS : EXTENDED_ROWS;
     this.#tap = tap;
@@ -81,7 +83,8 @@ export class RowRelay extends Relay {
     const split = end - reader.remaining;
     if (this.#client === 'rows') {
       const fields = chunk.subarray(fieldsAt, split);
-      this.#forward(new MessageWriter().begin(BackendTag.DataRow).int16(count).bytes(fields).end().finish());
+      const row = new MessageWriter().begin(BackendTag.DataRow).int16(count).bytes(fields).end().finish();
+      this.row(row, 0, row.length);
     }
     const values: (Buffer | null)[] = [];
     for (let index = 0; index < this.#own; index++) {

@@ -89,7 +89,7 @@ export async function writeStatement(session: SessionState, asked: Statement, re
     const [value] = draws?.lead.get(name)?.split(',') ?? [];
     if (value !== undefined) await session.services.sequences.reserve(session, name, BigInt(value));
   }
-  return { kind: 'done', held: result.held };
+  return { kind: 'done', held: request.completed(result.held) };
 }
 
 /** Sequences that have moved on the lead while it ran a statement with hidden effects. */
@@ -168,7 +168,8 @@ async function onLead(
   let relay: Relay;
   const addition = additionOf(plan);
   await request.prepare(backend, addition);
-  const { message, replies } = request.encode(backend, addition);
+  const { message, replies } = request.encode(backend, addition, 'all rows');
+  const limit = request.rowLimit();
   if (plan.kind === 'rows') {
     beginFollowers(session, block);
     const targets = block.legs.followers.map(({ node, lease }) => ({ label: node.label, backend: lease.backend }));
@@ -184,10 +185,11 @@ async function onLead(
   } else if (plan.kind === 'verified' || plan.rows === 'compared') digest = new RowDigest();
   const tap = replay ?? digest;
   if (addition !== undefined && tap !== undefined) {
-    relay = new RowRelay(session.link, backend, tap, { own: addition.width, client: addition.client }, replies);
-  } else relay = new Relay(session.link, backend, { completion: 'hold', digest, replies });
+    relay = new RowRelay(session.link, backend, tap, { own: addition.width, client: addition.client }, replies, limit);
+  } else relay = new Relay(session.link, backend, { completion: 'hold', digest, replies, limit });
   backend.send(message, relay);
   const result = await session.cancellable(backend, relay.result);
+  limit?.check();
   session.noteParameters(backend);
   const tag = result.held === undefined ? '' : decodeCommandTag(result.held, 0, result.held.length);
   return { result, effect: { tag, rows: digest?.value }, replay };
@@ -296,8 +298,10 @@ export async function keep(
   await learnSettings(session, statement, block.legs.lead.lease.backend);
   if (command.kind === 'prepare') session.prepared.set(command.name, { statement: command.inner, place: 'writers' });
   if (command.kind === 'deallocate') {
-    if (command.name === undefined) session.prepared.clear();
-    else session.prepared.delete(command.name);
+    if (command.name === undefined) {
+      session.prepared.clear();
+      for (const { lease } of [block.legs.lead, ...block.legs.leased]) lease.backend.prepared.clear();
+    } else session.prepared.delete(command.name);
   }
   if (changesCatalog(statement)) block.catalog = 'changed';
   const { sequences } = session.services;

@@ -179,6 +179,7 @@ const empty = (tag: number): Buffer => new MessageWriter().begin(tag).end().fini
 export const PARSE_COMPLETE: Buffer = empty(BackendTag.ParseComplete);
 export const BIND_COMPLETE: Buffer = empty(BackendTag.BindComplete);
 export const CLOSE_COMPLETE: Buffer = empty(BackendTag.CloseComplete);
+export const PORTAL_SUSPENDED: Buffer = empty(BackendTag.PortalSuspended);
 export const NO_DATA: Buffer = empty(BackendTag.NoData);
 
 export function encodeParameterDescription(types: readonly number[]): Buffer {

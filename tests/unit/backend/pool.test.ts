@@ -271,6 +271,26 @@ describe('a pool', () => {
     fourth.release('reuse');
   });
 
+  test('reclaims a lease that is offered while somebody waits already', async () => {
+    const { pool } = fixture({ size: 1 });
+    const lease = await pool.lease(alice);
+    const waiting = pool.lease(alice);
+    assert.ok(!(await settled(waiting)));
+    lease.offer(() => lease.release('reuse'));
+    (await waiting).release('reuse');
+  });
+
+  test('leaves a lease to its holder who uses it again before it is reclaimed', async () => {
+    const { pool } = fixture({ size: 1 });
+    const lease = await pool.lease(alice);
+    lease.offer(() => assert.fail('it is in use'));
+    const waiting = pool.lease(alice);
+    lease.withdraw();
+    assert.ok(!(await settled(waiting)));
+    lease.release('reuse');
+    (await waiting).release('reuse');
+  });
+
   test('does not reclaim a lease that was withdrawn from offer', async () => {
     const { pool } = fixture({ size: 1 });
     const lease = await pool.lease(alice);
