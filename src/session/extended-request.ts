@@ -115,8 +115,8 @@ export class ExtendedRequest implements Request {
       if (step.kind === 'parse') unnamed = step.statement;
       const portal =
         step.kind === 'bind' ? step.portal : step.kind === 'execute' ? this.#rebound(step.portal) : undefined;
-      if (portal === undefined || portal.statement === unnamed) continue;
-      const { statement } = portal;
+      const statement = step.kind === 'describe statement' ? step.statement : portal?.statement;
+      if (statement === undefined || statement === unnamed) continue;
       if (statement.description === undefined || !backend.prepared.has(this.#serverName(statement)))
         missing.add(statement);
     }
@@ -192,13 +192,16 @@ export class ExtendedRequest implements Request {
           break;
         }
         case 'describe statement':
-          if (!described.has(step)) sayDescription(replies, step.statement);
+          if (described.has(step)) break;
+          writer.describe('statement', step.statement === unnamed ? '' : this.#serverName(step.statement));
+          replies.add({ kind: 'forward' });
+          replies.add({ kind: 'forward' });
           break;
         case 'bind':
           if (addition !== undefined && step.portal === this.#executed) {
             unnamed = this.#bindWith(writer, replies, step.portal, addition, 'first');
           } else this.#bind(writer, backend, step.portal, unnamed, replies, { kind: 'forward', after: step.done });
-          if (this.#portals === 'kept') step.portal.place = backend;
+          if (this.#lasts(step.portal)) step.portal.place = backend;
           break;
         case 'describe portal':
           writer.describe('portal', this.#nameOf(step.portal));
@@ -221,6 +224,7 @@ export class ExtendedRequest implements Request {
             this.#bind(writer, backend, portal, unnamed, replies, { kind: 'swallow' });
           }
           writer.execute(this.#nameOf(portal), rows === 'as asked' ? step.limit : 0);
+          replies.add({ kind: 'rows' });
           break;
         }
         default:
@@ -277,8 +281,13 @@ export class ExtendedRequest implements Request {
     replies.add({ kind: 'swallow' });
   }
 
+  /** It has to stand when the request is over. */
+  #lasts(portal: Portal): boolean {
+    return this.#portals === 'kept' || !this.#steps.some((step) => step.kind === 'execute' && step.portal === portal);
+  }
+
   #nameOf(portal: Portal): string {
-    return this.#portals === 'kept' || portal.place !== undefined ? portal.serverName : portal.name;
+    return this.#lasts(portal) || portal.place !== undefined ? portal.serverName : portal.name;
   }
 
   prepareFollowers(targets: readonly { readonly node: Node; readonly backend: Backend }[]): Promise<void> | undefined {
@@ -313,7 +322,8 @@ export class ExtendedRequest implements Request {
   /** As the lead has resolved them; a type of the user's own by the follower's number, or left to it to resolve. */
   #typesFor(node: Node, statement: ClientStatement): readonly number[] {
     return (statement.description?.types ?? statement.types).map((type, index) => {
-      if (NAMES_OF_OBJECTS.has(type)) {
+      // A sequence is found by its name on each server.
+      if (NAMES_OF_OBJECTS.has(type) && statement.analysed?.sequences.calls === 'none') {
         throw new PproxError('not_replayable', {
           message: `the statement would not have the same effect on every writer: parameter $${index + 1} names an object`,
           detail: 'Each server has an object identifier of its own for the name.',
@@ -432,17 +442,6 @@ function sayClosed(replies: ReplyScript, done: () => void): void {
       return CLOSE_COMPLETE;
     },
   });
-}
-
-/** It is known when its turn has come. */
-function sayDescription(replies: ReplyScript, statement: ClientStatement): void {
-  replies.add({ kind: 'say', frame: () => known(statement).parameters });
-  replies.add({ kind: 'say', frame: () => known(statement).result });
-}
-
-function known({ description }: ClientStatement): Description {
-  assert(description !== undefined, 'a statement is described once it is parsed');
-  return description;
 }
 
 /** The client's result formats, and text for each of our columns. */

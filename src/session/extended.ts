@@ -39,7 +39,7 @@ import { openImplicit } from './write.ts';
 type Pending =
   | Step
   | { readonly kind: 'refuse'; readonly error: PproxError }
-  | { readonly kind: 'unreadable'; readonly text: Buffer; readonly why: Unreadable };
+  | { readonly kind: 'unreadable'; readonly name: string; readonly text: Buffer; readonly why: Unreadable };
 
 /** What made the steps run. `full`: more of them than are kept waiting. */
 type Cause = 'sync' | 'flush' | 'full' | 'copy' | 'other message';
@@ -71,6 +71,11 @@ export class ExtendedProtocol {
   /** Whether messages other than Sync are dropped. */
   get skipping(): boolean {
     return this.#mode === 'skipping to sync';
+  }
+
+  /** Between the first message of a segment and its Sync. */
+  get inSegment(): boolean {
+    return this.#segment === 'begun' || this.#waiting.length > 0 || this.skipping;
   }
 
   /** Parse, Bind, Describe, Close or Execute. */
@@ -150,9 +155,10 @@ export class ExtendedProtocol {
 
   async #parse(body: Buffer): Promise<Pending> {
     const session = this.#session;
-    const { name, text, types } = decodeParse(body);
+    const { text, types, ...parse } = decodeParse(body);
+    const name = cut(parse.name);
     const analysis = await analyse(session, text);
-    if (analysis.kind === 'unreadable') return { kind: 'unreadable', text, why: analysis.why };
+    if (analysis.kind === 'unreadable') return { kind: 'unreadable', name, text, why: analysis.why };
     const [analysed, second] = analysis.statements;
     if (second !== undefined) {
       throw new PproxError('several_statements', {
@@ -183,7 +189,8 @@ export class ExtendedProtocol {
 
   #close(body: Buffer): Pending {
     const { statements, portals } = this.#session;
-    const { kind, name } = decodeNamed(body, 'CLOSE');
+    const { kind, ...named } = decodeNamed(body, 'CLOSE');
+    const name = cut(named.name);
     if (kind === 'statement') {
       this.#statements.set(name, undefined);
       return { kind: 'close statement', done: () => void statements.delete(name) };
@@ -193,7 +200,8 @@ export class ExtendedProtocol {
     return { kind: 'close portal', portal, done: () => void portals.delete(name) };
   }
 
-  #find(name: string): ClientStatement | undefined {
+  #find(asked: string): ClientStatement | undefined {
+    const name = cut(asked);
     return this.#statements.has(name) ? this.#statements.get(name) : this.#session.statements.get(name);
   }
 
@@ -227,6 +235,8 @@ export class ExtendedProtocol {
         this.#held = undefined;
         await report(this.#session, error);
       }
+      // Whether it came to that Parse is not known; what is certain is that no other statement may run in its place.
+      if (this.skipping && steps.some(replacesUnnamed)) this.#session.statements.delete('');
       this.#segment = 'begun';
     }
     this.#statements.clear();
@@ -241,9 +251,7 @@ export class ExtendedProtocol {
     if (whole && cause === 'sync' && steps.length === pending.length && (await this.#onReader(executes))) {
       return this.#readTogether(steps, executes);
     }
-    // Behind it nothing may fail that would undo it: it is committed by itself.
-    const last = pending.findLastIndex((step) => !step.kind.startsWith('close'));
-    const lone = whole && executes.length === 1 && cause === 'sync' && pending[last]?.kind === 'execute';
+    const lone = whole && cause === 'sync' && isLone(pending);
     let unit: Step[] = [];
     for (const [at, step] of pending.entries()) {
       if (isStep(step)) unit.push(step);
@@ -313,7 +321,7 @@ export class ExtendedProtocol {
     }
     const request = new ExtendedRequest(session, steps, kept ? 'kept' : 'passing');
     if (analysed === undefined) {
-      request.say();
+      if ((await this.#prepare(steps.slice(0, -1), 'other message')) === 'failed') return { kind: 'failed' };
       session.link.send(EMPTY_QUERY_RESPONSE);
       return { kind: 'done', held: undefined };
     }
@@ -349,15 +357,16 @@ export class ExtendedProtocol {
   async #executeAgain(steps: readonly Step[], portal: Portal): Promise<StatementEnd> {
     const before = steps.slice(0, -1);
     if (before.length > 0 && (await this.#prepare(before, 'other message')) === 'failed') return { kind: 'failed' };
-    if (portal.statement.analysed?.command.kind !== 'read') {
+    const tag = tagOfNothing(portal.statement.analysed);
+    if (tag === undefined)
       throw new PproxError('portal_done', { message: `portal "${shown(portal.name)}" cannot be run` });
-    }
-    this.#session.link.send(encodeCommandComplete('SELECT 0'));
+    this.#session.link.send(encodeCommandComplete(tag));
     return { kind: 'done', held: undefined };
   }
 
   /** Steps without an Execute: a server answers them, and no transaction has to last for it unless a portal is bound. */
   async #prepare(steps: readonly Step[], cause: Cause): Promise<'done' | 'failed'> {
+    if (steps.length === 0) return 'done';
     const session = this.#session;
     const binds = steps.some(({ kind }) => kind === 'bind');
     const lasting = binds && (cause !== 'sync' || session.block.kind !== 'none');
@@ -419,6 +428,19 @@ function isStep(step: Pending): step is Step {
   return step.kind !== 'refuse' && step.kind !== 'unreadable';
 }
 
+/** A Parse of the unnamed statement: even where it fails, the one before is gone. */
+function replacesUnnamed(step: Pending): boolean {
+  if (step.kind === 'unreadable') return step.name === '';
+  return step.kind === 'parse' && step.statement.name === '';
+}
+
+/** One statement, and nothing behind it that could fail: it may be committed before the rest. */
+function isLone(pending: readonly Pending[]): boolean {
+  const at = pending.findIndex(({ kind }) => kind === 'execute');
+  const behind = pending.slice(at + 1);
+  return at >= 0 && behind.every(({ kind }) => kind === 'close statement' || kind === 'close portal');
+}
+
 function isExecute(step: Step): step is Execute {
   return step.kind === 'execute';
 }
@@ -442,6 +464,7 @@ function answeredByUs(statement: Statement | undefined): boolean {
   return (
     command === undefined ||
     command.kind === 'transaction' ||
+    command.kind === 'deallocate' ||
     (command.kind === 'copy in' && command.source === 'stdin')
   );
 }
@@ -468,6 +491,30 @@ function endsTransaction({ command }: Statement): boolean {
   if (command.kind !== 'transaction') return false;
   const { action } = command;
   return action === 'commit' || action === 'rollback' || action === 'rollback to' || action === 'prepare';
+}
+
+/** What a query answers that has no more rows; undefined for what is no query. */
+function tagOfNothing(statement: Statement | undefined): string | undefined {
+  const command = statement?.command;
+  switch (command?.kind) {
+    case 'read':
+      return statement?.node === 'VariableShowStmt'
+        ? 'SHOW'
+        : statement?.node === 'ExplainStmt'
+          ? 'EXPLAIN'
+          : 'SELECT 0';
+    case 'insert':
+      return command.hasReturning ? 'INSERT 0 0' : undefined;
+    case 'modify':
+      return command.hasReturning ? `${command.statement.toUpperCase()} 0` : undefined;
+    default:
+      return undefined;
+  }
+}
+
+/** Names are cut to NAMEDATALEN - 1 bytes. */
+function cut(name: string): string {
+  return name.slice(0, 63);
 }
 
 /** A name for the user's eyes. */

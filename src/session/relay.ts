@@ -65,6 +65,13 @@ const DIGESTING: WatchTable = watchTable({
   [BackendTag.DataRow]: Watch.tap,
 });
 
+/** What ends the reply to one Execute. */
+const ENDS: ReadonlySet<number> = new Set<number>([
+  BackendTag.CommandComplete,
+  BackendTag.EmptyQueryResponse,
+  BackendTag.PortalSuspended,
+]);
+
 /** Answers to messages of the extended query protocol that come one for one. */
 const SCRIPTED: ReadonlySet<number> = new Set<number>([
   BackendTag.ParseComplete,
@@ -77,7 +84,7 @@ const SCRIPTED: ReadonlySet<number> = new Set<number>([
 
 /** `watch`, for a reply with a script. */
 export function scripted(watch: WatchTable): WatchTable {
-  return watch.map((entry, tag) => (SCRIPTED.has(tag) ? Watch.take : entry));
+  return watch.map((entry, tag) => (SCRIPTED.has(tag) || ENDS.has(tag) ? Watch.take : entry));
 }
 
 const EXTENDED = { plain: scripted(PLAIN), holding: scripted(HOLDING), digesting: scripted(DIGESTING) } as const;
@@ -164,6 +171,7 @@ export class Relay implements Receiver {
       this.#answer(this.#options.replies, chunk, start, end);
       return;
     }
+    if (ENDS.has(tag)) this.#options.replies?.next();
     switch (tag) {
       case BackendTag.CommandComplete:
       case BackendTag.EmptyQueryResponse:
@@ -211,6 +219,7 @@ export class Relay implements Receiver {
         break;
     }
     this.run(chunk, start, end);
+    if (ENDS.has(tag)) this.#say();
   }
 
   /** From here on an error is not forwarded: it waits in the result, since the client may be told something better. */
@@ -235,6 +244,7 @@ export class Relay implements Receiver {
         if (fate.for === 'both') this.#pass(chunk, start, end);
         break;
       case 'swallow':
+      case 'rows':
         break;
       default:
         unreachable(fate);

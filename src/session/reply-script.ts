@@ -12,6 +12,8 @@ export type Fate =
   | { readonly kind: 'swallow' }
   /** A description that is needed here; the client's as well where it asked for it. */
   | { readonly kind: 'keep'; readonly for: 'us' | 'both'; readonly after: (frame: Buffer) => void }
+  /** Rows, and what ends them: CommandComplete, EmptyQueryResponse or PortalSuspended. */
+  | { readonly kind: 'rows' }
   /** Not from the server: an answer of ours, for a message that the server has not been sent. */
   | { readonly kind: 'say'; readonly frame: () => Buffer };
 

@@ -205,15 +205,17 @@ export class Session {
 
   async #serve(): Promise<void> {
     for (;;) {
-      this.#state.becomeIdle();
+      if (!this.#extended.inSegment) this.#state.becomeIdle();
       if (this.#ending !== undefined) return this.#terminate(this.#ending);
       if (this.#closing === 'when idle' && this.#state.block.kind === 'none') return this.#shutDown();
       let message: FrontendMessage | undefined;
       try {
         message = await this.#link.next();
       } catch (error) {
-        if (error instanceof FrontendStreamError) return this.#violation(error);
-        throw error;
+        if (!(error instanceof FrontendStreamError)) throw error;
+        // What came before it is answered before it.
+        await this.#extended.yield();
+        return this.#violation(error);
       }
       if (message === undefined) return undefined;
       this.#state.work = 'busy';
