@@ -9,6 +9,7 @@ import {
   type ResultColumn,
 } from '../wire/extended.ts';
 import { BackendTag } from '../wire/tags.ts';
+import { UNNAMED_PORTAL } from './own-names.ts';
 import type { RowLimit } from './row-limit.ts';
 
 /** What a server says of a prepared statement: the answer to Describe. */
@@ -79,9 +80,6 @@ export class ClientStatement {
   }
 }
 
-/** The unnamed portal where it has to outlive a simple query of ours, which would destroy it under its own name. */
-const UNNAMED = 'pprox_unnamed';
-
 export class Portal {
   /** The client's; empty for the unnamed portal. */
   readonly name: string;
@@ -102,6 +100,6 @@ export class Portal {
   }
 
   get serverName(): string {
-    return this.name === '' ? UNNAMED : this.name;
+    return this.name === '' ? UNNAMED_PORTAL : this.name;
   }
 }

@@ -71,11 +71,14 @@ export class ExtendedRequest implements Request {
   readonly #limit: number;
   /** For each follower: types that the client declares by the lead's numbers. */
   readonly #translated = new Map<Node, ReadonlyMap<number, number>>();
-  /** `kept`: portals have to stand when the request is over. */
-  readonly #portals: 'passing' | 'kept';
+  /**
+   * `kept`: portals have to stand when the request is over; `passing`: those that it executes do not; `ending`: the
+   * transaction is over with it, and all portals are.
+   */
+  readonly #portals: 'passing' | 'kept' | 'ending';
 
   /** `steps` has one `execute` at most where the statement may write. */
-  constructor(session: SessionState, steps: readonly Step[], portals: 'passing' | 'kept') {
+  constructor(session: SessionState, steps: readonly Step[], portals: 'passing' | 'kept' | 'ending') {
     this.#session = session;
     this.#steps = steps;
     this.#portals = portals;
@@ -283,7 +286,8 @@ export class ExtendedRequest implements Request {
 
   /** It has to stand when the request is over. */
   #lasts(portal: Portal): boolean {
-    return this.#portals === 'kept' || !this.#steps.some((step) => step.kind === 'execute' && step.portal === portal);
+    if (this.#portals !== 'passing') return this.#portals === 'kept';
+    return !this.#steps.some((step) => step.kind === 'execute' && step.portal === portal);
   }
 
   #nameOf(portal: Portal): string {

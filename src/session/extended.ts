@@ -81,9 +81,8 @@ export class ExtendedProtocol {
   /** Parse, Bind, Describe, Close or Execute. */
   async take({ tag, body }: FrontendMessage): Promise<void> {
     if (this.skipping) return;
-    // A setting may change how the next text is to be read.
-    const setting = this.#waiting.some((step) => step.kind === 'execute' && changesReading(step.portal));
-    if (tag === FrontendTag.Parse && setting) await this.#run('full');
+    // A setting may change how the next text is to be read, and DEALLOCATE which names there are.
+    if (this.#waiting.some((step) => step.kind === 'execute' && changesNames(step.portal))) await this.#run('full');
     if (this.skipping) return;
     const step = await this.#resolve(tag, body);
     this.#waiting.push(step);
@@ -92,7 +91,9 @@ export class ExtendedProtocol {
     else if (this.#waitingBytes > WAITING_BYTES || this.#waiting.length >= WAITING_STEPS) await this.#run('full');
   }
 
-  async flush(): Promise<void> {
+  /** `body`: of the message, which should have none. */
+  async flush(body: Buffer): Promise<void> {
+    if (body.length > 0 && !this.skipping) this.#waiting.push({ kind: 'refuse', error: withBody() });
     if (!this.skipping) await this.#run('flush');
   }
 
@@ -110,7 +111,8 @@ export class ExtendedProtocol {
     this.#segment = 'fresh';
   }
 
-  async sync(): Promise<void> {
+  async sync(body: Buffer): Promise<void> {
+    if (body.length > 0 && !this.skipping) this.#waiting.push({ kind: 'refuse', error: withBody() });
     if (!this.skipping) await this.#run('sync');
     const held = this.#held;
     this.#held = undefined;
@@ -166,7 +168,9 @@ export class ExtendedProtocol {
       });
     }
     if (name !== '' && (this.#find(name) !== undefined || session.prepared.has(name))) {
-      throw new PproxError('duplicate_statement', { message: `prepared statement "${shown(name)}" already exists` });
+      throw new PproxError('duplicate_statement', {
+        message: `prepared statement "${shown(parse.name)}" already exists`,
+      });
     }
     const statement = new ClientStatement(name, text, types, analysed, analysis.hint);
     this.#statements.set(name, statement);
@@ -350,7 +354,7 @@ export class ExtendedProtocol {
     if (before.length > 0 && (await this.#prepare(before, 'other message')) === 'failed') return { kind: 'failed' };
     const { rows, end } = rest.take(limit);
     for (const row of rows) this.#session.link.send(row);
-    return { kind: 'done', held: end === 'suspended' ? PORTAL_SUSPENDED : rest.completion };
+    return { kind: 'done', held: end === 'suspended' ? PORTAL_SUSPENDED : end };
   }
 
   /** A portal that has been run to its end: nothing more comes from a query, and nothing else runs twice. */
@@ -372,7 +376,14 @@ export class ExtendedProtocol {
     const lasting = binds && (cause !== 'sync' || session.block.kind !== 'none');
     if (session.block.kind === 'lost') throw failedBlock();
     if (lasting && (session.block.kind === 'none' || session.block.kind === 'pending')) await openImplicitly(session);
-    const request = new ExtendedRequest(session, steps, lasting ? 'kept' : 'passing');
+    if (session.status === TransactionStatus.Failed) {
+      const at = steps.findIndex(refusedInFailedBlock);
+      if (at >= 0) {
+        if ((await this.#prepare(steps.slice(0, at), cause)) === 'failed') return 'failed';
+        throw failedBlock();
+      }
+    }
+    const request = new ExtendedRequest(session, steps, lasting ? 'kept' : 'ending');
     const { block } = session;
     if (block.kind === 'writers' || block.kind === 'reader') {
       const lease = block.kind === 'writers' ? block.legs.lead.lease : block.lease;
@@ -428,6 +439,14 @@ function isStep(step: Pending): step is Step {
   return step.kind !== 'refuse' && step.kind !== 'unreadable';
 }
 
+/** The server says so of a Parse; what else it would have to be prepared for, it would refuse for the wrong reason. */
+function refusedInFailedBlock(step: Step): boolean {
+  if (step.kind === 'describe statement') return (step.statement.description?.columns.length ?? 0) > 0;
+  if (step.kind !== 'bind') return false;
+  const { analysed } = step.portal.statement;
+  return analysed === undefined || !endsTransaction(analysed);
+}
+
 /** A Parse of the unnamed statement: even where it fails, the one before is gone. */
 function replacesUnnamed(step: Pending): boolean {
   if (step.kind === 'unreadable') return step.name === '';
@@ -450,8 +469,9 @@ function isCopyIn({ statement }: Portal): boolean {
   return command?.kind === 'copy in' && command.source === 'stdin';
 }
 
-function changesReading({ statement }: Portal): boolean {
-  return statement.analysed?.command.kind === 'set';
+function changesNames({ statement }: Portal): boolean {
+  const kind = statement.analysed?.command.kind;
+  return kind === 'set' || kind === 'deallocate' || kind === 'discard' || kind === 'prepare';
 }
 
 function transactional(statement: Statement): boolean {
@@ -515,6 +535,10 @@ function tagOfNothing(statement: Statement | undefined): string | undefined {
 /** Names are cut to NAMEDATALEN - 1 bytes. */
 function cut(name: string): string {
   return name.slice(0, 63);
+}
+
+function withBody(): PproxError {
+  return new PproxError('protocol_violation', { message: 'invalid message format' });
 }
 
 /** A name for the user's eyes. */

@@ -10,6 +10,7 @@ import { decodeErrorFields, type ErrorFields, shiftPosition } from '../wire/erro
 import { Watch, type WatchTable, watchTable } from '../wire/frame-scan.ts';
 import { BackendTag } from '../wire/tags.ts';
 import type { ClientLink } from './client-link.ts';
+import { namesUnnamed, withoutOwnName } from './own-names.ts';
 import type { ReplyScript } from './reply-script.ts';
 import type { RowLimit } from './row-limit.ts';
 
@@ -207,6 +208,11 @@ export class Relay implements Receiver {
         ) {
           this.#chunk = undefined; // answers to preparations, at most a RowDescription
           this.#early = [];
+          return;
+        }
+        if (this.#options.replies !== undefined && namesUnnamed(chunk, start, end)) {
+          const frame = withoutOwnName(chunk, start, end);
+          this.run(frame, 0, frame.length);
           return;
         }
         if (this.#client.errorOffset > 0) {

@@ -3,6 +3,7 @@
  * the client has taken of its rows (as PostgreSQL does: PORTAL_ONE_RETURNING). The rest waits here.
  */
 import { PproxError } from '../lib/errors.ts';
+import { decodeCommandTag, encodeCommandComplete } from '../wire/backend.ts';
 
 /** Rows that a client has asked for and not taken. */
 const REST_BYTES = 16 * 1024 * 1024;
@@ -43,9 +44,17 @@ export class RowLimit {
     });
   }
 
+  /** The completion for the last portion: its tag counts the rows of that portion alone. */
+  #completed(rows: number): Buffer | undefined {
+    const { completion } = this;
+    if (completion === undefined || this.#count < this.limit) return completion;
+    const tag = decodeCommandTag(completion, 0, completion.length);
+    return encodeCommandComplete(tag.replace(/\d+$/, String(rows)));
+  }
+
   /** The next rows, at most `limit` (0: all of them). */
-  take(limit: number): { readonly rows: readonly Buffer[]; readonly end: 'suspended' | 'complete' } {
+  take(limit: number): { readonly rows: readonly Buffer[]; readonly end: Buffer | 'suspended' | undefined } {
     const rows = limit === 0 ? this.#rest.splice(0) : this.#rest.splice(0, limit);
-    return { rows, end: limit > 0 && rows.length >= limit ? 'suspended' : 'complete' };
+    return { rows, end: limit > 0 && rows.length >= limit ? 'suspended' : this.#completed(rows.length) };
   }
 }

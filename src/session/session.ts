@@ -233,10 +233,10 @@ export class Session {
           this.#extended.afterQuery();
           break;
         case FrontendTag.Sync:
-          await this.#extended.sync();
+          await this.#extended.sync(body);
           break;
         case FrontendTag.Flush:
-          await this.#extended.flush();
+          await this.#extended.flush(body);
           break;
         case FrontendTag.CopyData:
         case FrontendTag.CopyDone:

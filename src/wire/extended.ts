@@ -74,6 +74,7 @@ export function decodeBind(body: Buffer): BindMessage {
 /** `message`: its name in the error. */
 export function decodeNamed(body: Buffer, message: 'DESCRIBE' | 'CLOSE'): NamedObject {
   return whole(body, (reader) => {
+    if (reader.remaining === 0) throw new InvalidMessage('no data left in message');
     const kind = reader.uint8();
     const name = reader.cstringBytes().toString('latin1');
     if (kind !== STATEMENT && kind !== PORTAL) throw new InvalidMessage(`invalid ${message} message subtype ${kind}`);
