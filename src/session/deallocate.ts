@@ -12,16 +12,13 @@ export function deallocateOwn(
   request: Request,
 ): StatementEnd | undefined {
   if (command.kind !== 'deallocate') return undefined;
-  if (command.name === undefined) {
-    session.statements.clear();
-    return session.prepared.size > 0 ? undefined : complete(session, request, 'DEALLOCATE ALL');
-  }
-  const name = Buffer.from(command.name).toString('latin1');
-  return session.statements.delete(name) ? complete(session, request, 'DEALLOCATE') : undefined;
-}
-
-function complete(session: SessionState, request: Request, tag: string): StatementEnd {
-  request.say();
-  session.link.send(encodeCommandComplete(tag));
+  const name = command.name === undefined ? undefined : Buffer.from(command.name).toString('latin1');
+  const own = name === undefined ? session.prepared.size === 0 : session.statements.has(name);
+  // The statement that says DEALLOCATE ALL may be a prepared one itself: it is there before it is gone.
+  if (own) request.say();
+  if (name === undefined) session.statements.clear();
+  else session.statements.delete(name);
+  if (!own) return undefined;
+  session.link.send(encodeCommandComplete(name === undefined ? 'DEALLOCATE ALL' : 'DEALLOCATE'));
   return DONE;
 }
