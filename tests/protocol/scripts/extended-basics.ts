@@ -174,6 +174,37 @@ CREATE TABLE described (id int PRIMARY KEY, t text)
 SELECT count(*) FROM described`,
   ),
   script(
+    'Describe of a statement long after its Parse',
+    String.raw`
+> Parse: SELECT $1::int AS a, 'x' AS b
+> Sync
+
+> Describe statement
+> Sync
+
+> Parse s: SELECT 1 AS c
+> Parse: SELECT $1::date AS d
+> Bind "" s
+> Execute
+> Describe statement
+> Describe statement s
+> Bind p "" (2026-01-01)
+> Execute p
+> Describe statement
+> Sync
+
+> Describe statement
+> Bind "" "" (2026-01-02)
+> Describe portal
+> Execute
+> Describe statement
+> Sync
+
+> Parse: INSERT INTO pg_temp.never SELECT 1
+> Sync
+!42P01`,
+  ),
+  script(
     'Describe of names that do not exist',
     String.raw`
 !26000
