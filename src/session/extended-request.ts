@@ -32,6 +32,8 @@ export type Step =
   | { readonly kind: 'describe statement'; readonly statement: ClientStatement }
   | { readonly kind: 'bind'; readonly portal: Portal; readonly done: () => void }
   | { readonly kind: 'describe portal'; readonly portal: Portal }
+  /** What no Bind has named may be a cursor of SQL, which a server knows as a portal. */
+  | { readonly kind: 'describe cursor'; readonly name: string }
   /** `portal`: undefined where the client has none of that name. */
   | { readonly kind: 'close portal'; readonly portal: Portal | undefined; readonly done: () => void }
   | { readonly kind: 'close statement'; readonly done: () => void }
@@ -210,6 +212,10 @@ export class ExtendedRequest implements Request {
           writer.describe('portal', this.#nameOf(step.portal));
           replies.add({ kind: 'forward portal' });
           break;
+        case 'describe cursor':
+          writer.describe('portal', step.name);
+          replies.add({ kind: 'forward portal' });
+          break;
         case 'close portal':
           if (step.portal?.place === backend || (step.portal !== undefined && this.#binds(step.portal))) {
             writer.close('portal', this.#nameOf(step.portal));
@@ -378,6 +384,7 @@ export class ExtendedRequest implements Request {
           step.done();
           break;
         case 'describe portal':
+        case 'describe cursor':
           link.send(NO_DATA);
           break;
         case 'close portal':

@@ -136,7 +136,10 @@ export class ExtendedProtocol {
           return this.#bind(body);
         case FrontendTag.Describe: {
           const { kind, name } = decodeNamed(body, 'DESCRIBE');
-          if (kind === 'portal') return { kind: 'describe portal', portal: this.#portal(name) };
+          if (kind === 'portal') {
+            const portal = this.#findPortal(name);
+            return portal === undefined ? { kind: 'describe cursor', name } : { kind: 'describe portal', portal };
+          }
           return { kind: 'describe statement', statement: this.#statement(name) };
         }
         case FrontendTag.Close:
@@ -217,8 +220,12 @@ export class ExtendedProtocol {
     throw new PproxError('unknown_statement', { message });
   }
 
+  #findPortal(name: string): Portal | undefined {
+    return this.#portals.has(name) ? this.#portals.get(name) : this.#session.portals.get(name);
+  }
+
   #portal(name: string): Portal {
-    const found = this.#portals.has(name) ? this.#portals.get(name) : this.#session.portals.get(name);
+    const found = this.#findPortal(name);
     if (found !== undefined) return found;
     throw new PproxError('unknown_portal', { message: `portal "${shown(name)}" does not exist` });
   }
@@ -498,6 +505,7 @@ function statementOf(step: Step): ClientStatement | undefined {
     case 'describe portal':
     case 'execute':
       return step.portal.statement;
+    case 'describe cursor':
     case 'close portal':
     case 'close statement':
       return undefined;
