@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs the programs that the client tests drive: psql, pg_dump, pgbench, psycopg2, DBD::Pg and Go, and fetches the
-# modules of the Go client. For Debian and Ubuntu, as root. Does nothing, quickly, when all of them are there.
+# Installs the programs that the client tests drive: psql, pg_dump, pgbench, psycopg2, DBD::Pg, Go and Java from the system's
+# packages, and into .clients, pinned, psycopg 3 and PgJDBC; fetches the modules of the Go client. For Debian and Ubuntu, as
+# root. Does nothing, quickly, when all of them are there.
 #
 #   scripts/install-clients.sh          what the tests drive
 #   scripts/install-clients.sh bench    and the proxies that `npm run bench` compares with: PgBouncer and Pgpool-II
@@ -18,10 +19,37 @@ go_there() { command -v go || [ -x /usr/local/go/bin/go ]; }
 pgpool_there() { command -v pgpool || [ -x /usr/sbin/pgpool ]; }
 pgbouncer_there() { command -v pgbouncer || [ -x /usr/sbin/pgbouncer ]; }
 
-# Compiled once, so that the test itself needs neither the network nor a minute.
-build_go_client() {
+# Compiled once, so that the tests themselves need neither the network nor a minute.
+build_go_clients() {
   go=$(command -v go || echo /usr/local/go/bin/go)
-  (cd tests/clients/pgx && GOTOOLCHAIN=local "$go" build -mod=readonly -o /dev/null .)
+  (cd tests/clients/pgx && GOTOOLCHAIN=local "$go" build -mod=readonly -o /dev/null . &&
+    GOTOOLCHAIN=local "$go" build -mod=readonly -o /dev/null ./extended)
+}
+
+requirements=tests/clients/psycopg3/requirements.txt
+install_psycopg3() {
+  cmp -s "$requirements" .clients/python/requirements.txt && return
+  rm -rf .clients/python
+  python3 -m venv .clients/python
+  .clients/python/bin/python3 -m pip install --quiet --disable-pip-version-check --only-binary :all: -r "$requirements"
+  cp "$requirements" .clients/python/requirements.txt
+}
+
+pgjdbc=org.postgresql:postgresql:42.7.8
+pgjdbc_sha256=2a32a9dcbc42d67a50ad3a0de5efd102c8d2be46720045f2cbd6689f160ab7c7
+install_pgjdbc() {
+  [ -f .clients/java/postgresql.jar ] && check_pgjdbc && return
+  mkdir -p .clients/java
+  mvn --quiet --batch-mode org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
+    -Dartifact="$pgjdbc" -DoutputDirectory="$PWD/.clients/java" -Dmdep.stripVersion=true
+  check_pgjdbc
+}
+check_pgjdbc() { echo "$pgjdbc_sha256  .clients/java/postgresql.jar" | sha256sum --check --quiet; }
+
+install_others() {
+  build_go_clients
+  install_psycopg3
+  install_pgjdbc
 }
 
 need postgresql-client command -v psql
@@ -30,6 +58,9 @@ need postgresql-contrib command -v pgbench
 need python3-psycopg2 /usr/bin/python3 -c 'import psycopg2'
 need libdbd-pg-perl /usr/bin/perl -MDBD::Pg -e 1
 need golang-go go_there
+need python3-venv python3 -c 'import ensurepip, venv'
+need default-jdk-headless command -v javac
+need maven command -v mvn
 case ${1:-} in
   '') ;;
   bench)
@@ -42,7 +73,7 @@ case ${1:-} in
     ;;
 esac
 
-[ -n "$missing" ] || { build_go_client; exit 0; }
+[ -n "$missing" ] || { install_others; exit 0; }
 
 if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
   echo "Missing for the client tests:$missing. Run this script as root on Debian or Ubuntu, or install them by hand." >&2
@@ -62,4 +93,4 @@ install() {
 }
 # Package lists may be missing or too old; fetching them takes longer than most installations.
 install || { apt-get update -q && install; }
-build_go_client
+install_others

@@ -6,33 +6,19 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { clientTest } from '../support/client-programs.ts';
 import { root } from '../support/repository.ts';
+import { compareSeen, dsnOf, type Scenario } from './comparison.ts';
 import { nodePgScenario } from './node-pg.ts';
 import { succeed } from './program.ts';
-import { assertSameText } from './psql.ts';
-import { type Address, assertWritersEqual, createDatabases, openStage } from './stage.ts';
+import { assertWritersEqual, openStage } from './stage.ts';
 
 const stage = await openStage({ major: 18 });
 const scenarios = join(root, 'tests', 'clients');
 
-/** Runs the scenario on the lead alone and through the proxy, in databases of its own, and compares. Returns what it saw. */
-async function compare(
-  name: string,
-  scenario: (target: Address, database: string) => Promise<string>,
-): Promise<string> {
-  const [direct, through] = [`${name}_direct`, `${name}_through`];
-  await createDatabases(stage, direct, through);
-  const expected = await scenario(stage.lead, direct);
-  const actual = await scenario(stage.proxy, through);
-  assertSameText(actual, expected, name);
-  await assertWritersEqual(stage, through);
-  return actual;
-}
-
-const dsn = ({ host, port }: Address, database: string): string => `postgresql://postgres@${host}:${port}/${database}`;
+const compare = (name: string, scenario: Scenario): Promise<string> => compareSeen(stage, name, scenario);
 
 clientTest('psycopg2 sees through the proxy what it sees on the lead', 'psycopg2', async (python) => {
   const script = join(scenarios, 'psycopg2', 'scenario.py');
-  const seen = await compare('psycopg2', (target, database) => succeed(python, [script, dsn(target, database)]));
+  const seen = await compare('psycopg2', (target, database) => succeed(python, [script, dsnOf(target, database)]));
   assert.match(seen, /^unique: \('UniqueViolation', '23505', 'ERROR', .*'item', None, 'item_word_once', None\)$/m);
   assert.match(seen, /^copied out: \(20000, True\)$/m);
   assert.match(seen, /^asynchronously: \(256,\)$/m);
@@ -49,7 +35,7 @@ clientTest('DBD::Pg sees through the proxy what it sees on the lead', 'DBD::Pg',
 });
 
 test('pg sees through the proxy what it sees on the lead', async () => {
-  const seen = await compare('node_pg', (target, database) => nodePgScenario(dsn(target, database)));
+  const seen = await compare('node_pg', (target, database) => nodePgScenario(dsnOf(target, database)));
   assert.match(seen, /^unique: \["ERROR","23505",.*"item","item_word_key",null\]$/m);
   assert.match(seen, /^notification: \["bell","ünï"\]$/m);
 });
@@ -80,7 +66,7 @@ clientTest('pgx in simple protocol mode sees through the proxy what it sees on t
     patienceMs: 280_000,
   });
   const mode = '?default_query_exec_mode=simple_protocol&application_name=scenario';
-  const seen = await compare('pgx', (target, database) => succeed(program, [dsn(target, database) + mode]));
+  const seen = await compare('pgx', (target, database) => succeed(program, [dsnOf(target, database) + mode]));
   assert.match(seen, /^constraint: \[ERROR 23505 .* item_word_once 0 73\]$/m);
   assert.match(seen, /^copied out: \[COPY 5000 true\]$/m);
 });

@@ -1,6 +1,8 @@
 /** Programs that are not ours and not from npm, and tests that drive them. `scripts/install-clients.sh` installs them. */
 import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { root } from './repository.ts';
 
 /** How a program is asked whether it is there; what works first is the command to use. */
 const probes = {
@@ -12,6 +14,8 @@ const probes = {
     ['/usr/bin/python3', '-c', 'import psycopg2'],
     ['python3', '-c', 'import psycopg2'],
   ],
+  // Installed into this folder, in the versions that the tests name.
+  'psycopg 3': [[join(root, '.clients', 'python', 'bin', 'python3'), '-c', 'import psycopg']],
   'DBD::Pg': [
     ['/usr/bin/perl', '-MDBD::Pg', '-e', '1'],
     ['perl', '-MDBD::Pg', '-e', '1'],
