@@ -1,5 +1,5 @@
 /** What pprox says to a client for itself. */
-import { PproxError } from '../lib/errors.ts';
+import { type Condition, PproxError } from '../lib/errors.ts';
 import { encodeCommandComplete } from '../wire/backend.ts';
 import { encodeError, encodeNotice, type Severity } from '../wire/error-fields.ts';
 
@@ -10,8 +10,12 @@ export function errorFrame(error: PproxError, severity: Severity = 'ERROR'): Buf
     message: error.message,
     detail: error.detail,
     hint: error.hint,
+    routine: ROUTINES.get(error.condition),
   });
 }
+
+/** By this name of PostgreSQL's PgJDBC knows that it has to prepare the statement anew, which it then does by itself. */
+const ROUTINES: ReadonlyMap<Condition, string> = new Map([['result_type_changed', 'RevalidateCachedQuery']]);
 
 /** A server has refused something that the client will be told of as if it had asked for it itself. */
 export class ServerError extends Error {

@@ -15,6 +15,8 @@ export interface ErrorFields {
   /** Characters from 1 in the query text. */
   readonly position?: number | undefined;
   readonly where?: string | undefined;
+  /** The routine that reports it: drivers tell some errors by it alone. */
+  readonly routine?: string | undefined;
 }
 
 function encode(tag: number, fields: ErrorFields): Buffer {
@@ -30,6 +32,7 @@ function encode(tag: number, fields: ErrorFields): Buffer {
   field('H', fields.hint);
   field('P', fields.position === undefined ? undefined : String(fields.position));
   field('W', fields.where);
+  field('R', fields.routine);
   return writer.uint8(0).end().finish();
 }
 
