@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { clientTest } from '../support/client-programs.ts';
+import { clientTest, pgjdbcJar } from '../support/client-programs.ts';
 import { root } from '../support/repository.ts';
 import { compareSeen, dsnOf } from './comparison.ts';
 import { nodePgExtendedScenario } from './node-pg-extended.ts';
@@ -31,6 +31,38 @@ clientTest('psycopg 3 and libpq in pipeline mode see what they see on the lead',
   assert.match(seen, /^executemany returning: \(\[\[\(0,\)\], \[\(2,\)\], \[\(4,\)\], \[\(6,\)\]\],\)$/m);
   assert.match(seen, /^notifications: \(\[\('bell', 'ünï'\), \('bell', 'twice'\)\],\)$/m);
   assert.match(seen, /^libpq, at the end: \(b'604', b'4203'\)$/m);
+});
+
+/** What goes to the server changes with each: which protocol, named statements or not, one INSERT for a batch or many. */
+const connections = [
+  'prepareThreshold=5',
+  'prepareThreshold=1&reWriteBatchedInserts=true',
+  'preferQueryMode=extendedCacheEverything&prepareThreshold=1&autosave=always&defaultRowFetchSize=20',
+  'prepareThreshold=-1',
+] as const;
+clientTest('PgJDBC sees what it sees on the lead, however it prepares', 'PgJDBC', async (_javap, context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'pprox-pgjdbc-'));
+  after(() => rmSync(folder, { recursive: true }));
+  const source = join(scenarios, 'pgjdbc', 'Scenario.java');
+  await succeed('javac', ['-cp', pgjdbcJar, '-d', folder, source]);
+  const flags = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-Dfile.encoding=UTF-8'];
+  for (const [index, parameters] of connections.entries()) {
+    await context.test(parameters, async () => {
+      const seen = await compareSeen(stage, `pgjdbc_${index}`, ({ host, port }, database) =>
+        succeed('java', [
+          ...flags,
+          '-cp',
+          `${pgjdbcJar}:${folder}`,
+          'Scenario',
+          `jdbc:postgresql://${host}:${port}/${database}`,
+          parameters,
+        ]),
+      );
+      assert.match(seen, /^by parts: \[7, 303, 349053\]$/m);
+      assert.match(seen, /^batched: \[606, 89709, 1402\]$/m);
+      assert.match(seen, /^cancelled: \[ERROR, 57014, /m);
+    });
+  }
 });
 
 const modes = ['cache_statement', 'cache_describe', 'describe_exec', 'exec', 'simple_protocol'] as const;

@@ -4,6 +4,10 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { root } from './repository.ts';
 
+/** Where `scripts/install-clients.sh` puts what no package of the system has in the version that is tested. */
+const installed = join(root, '.clients');
+export const pgjdbcJar = join(installed, 'java', 'postgresql.jar');
+
 /** How a program is asked whether it is there; what works first is the command to use. */
 const probes = {
   psql: [['psql', '--version']],
@@ -14,8 +18,9 @@ const probes = {
     ['/usr/bin/python3', '-c', 'import psycopg2'],
     ['python3', '-c', 'import psycopg2'],
   ],
-  // Installed into this folder, in the versions that the tests name.
-  'psycopg 3': [[join(root, '.clients', 'python', 'bin', 'python3'), '-c', 'import psycopg']],
+  'psycopg 3': [[join(installed, 'python', 'bin', 'python3'), '-c', 'import psycopg']],
+  // Both the compiler's package and the driver.
+  PgJDBC: [['javap', '-cp', pgjdbcJar, 'org.postgresql.Driver']],
   'DBD::Pg': [
     ['/usr/bin/perl', '-MDBD::Pg', '-e', '1'],
     ['perl', '-MDBD::Pg', '-e', '1'],
@@ -30,7 +35,7 @@ export type ClientProgram = keyof typeof probes;
 
 const known = new Map<ClientProgram, string | undefined>();
 
-/** The command that runs it (for psycopg2 and DBD::Pg: the interpreter that has it); undefined where it is not installed. */
+/** The command that runs it (for psycopg and DBD::Pg the interpreter that has it, for PgJDBC the package that has `java`); undefined where it is not installed. */
 export function findClient(program: ClientProgram): string | undefined {
   if (!known.has(program)) {
     const works = probes[program].find(

@@ -1,13 +1,17 @@
 """A day in the life of psycopg 3, all by the extended protocol. Prints what it sees: the same from a server and from a proxy in front of it."""
 import datetime
 import decimal
+import enum
 import sys
 import threading
+import time
 import uuid
 
 import psycopg
 from psycopg import pq
 from psycopg.rows import dict_row
+from psycopg.types.composite import CompositeInfo, register_composite
+from psycopg.types.enum import EnumInfo, register_enum
 from psycopg.types.json import Jsonb
 
 
@@ -59,6 +63,32 @@ def values(connection):
     show("found", found.fetchall())
     show("no parameters", connection.execute("SELECT 1; SELECT 2").nextset())
     show("empty", connection.execute("").statusmessage)
+    connection.rollback()
+
+
+def own_types(connection):
+    class Mood(enum.Enum):
+        fine = "fine"
+        so_so = "so_so"
+
+    connection.execute("CREATE TYPE mood AS ENUM ('fine', 'so_so'); CREATE TYPE place AS (x int, name text); CREATE DOMAIN score AS int CHECK (VALUE < 100)")
+    connection.execute("CREATE TABLE visit (id int PRIMARY KEY, mood mood, moods mood[], place place, places place[], score score)")
+    connection.commit()
+    register_enum(EnumInfo.fetch(connection, "mood"), connection, Mood)
+    info = CompositeInfo.fetch(connection, "place")
+    register_composite(info, connection)
+    place = info.python_type
+    for number, kind in enumerate(("%s", "%b", "%t")):
+        marks = ", ".join([kind] * 6)
+        connection.execute(f"INSERT INTO visit VALUES ({marks})", (number, Mood.fine, [Mood.so_so, None], place(1, "ä, (\"b\")"),
+                                                                   [place(2, None)], 7))
+        connection.commit()
+    connection.execute("UPDATE visit SET mood = %s WHERE mood = %s AND id = %s", (Mood.so_so, Mood.fine, 1))
+    for binary in (False, True):
+        rows = connection.execute("SELECT * FROM visit ORDER BY id", binary=binary).fetchall()
+        show("own types", binary, [tuple(str(value) for value in row) for row in rows])
+    connection.commit()
+    refused("domain", lambda: connection.execute("INSERT INTO visit (id, score) VALUES (%s, %s)", (9, 200)))
     connection.rollback()
 
 
@@ -320,11 +350,15 @@ def copies(connection):
 
 def asynchronous(connection):
     connection.autocommit = True
+    heard = []
+    connection.add_notify_handler(lambda one: heard.append((one.channel, one.payload)))
     connection.execute("LISTEN bell")
     with connection.pipeline():
         connection.execute("SELECT pg_notify(%s, %s)", ("bell", "ünï"))
         connection.execute("SELECT pg_notify(%s, %s)", ("bell", "twice"))
-    heard = [(one.channel, one.payload) for one in connection.notifies(timeout=30, stop_after=2)]
+    deadline = time.monotonic() + 30
+    while len(heard) < 2 and time.monotonic() < deadline:
+        connection.execute("SELECT %s::int", (1,))
     show("notifications", heard)
     connection.execute("UNLISTEN *")
     done = threading.Event()
@@ -349,6 +383,7 @@ def main(dsn):
         status = connection.info.parameter_status
         show("server", connection.info.server_version, status("server_encoding"), status("application_name"))
         values(connection)
+        own_types(connection)
         prepared(connection)
         pipelines(connection)
         cursors(connection)

@@ -376,10 +376,7 @@ func main() {
 	mode := conn.Config().DefaultQueryExecMode
 	show("server", conn.PgConn().ParameterStatus("server_version"), conn.Config().RuntimeParams["application_name"])
 	values(ctx, conn)
-	// In this mode pgx sends the numbers of types that the lead has told it: see docs/drivers.md.
-	if mode != pgx.QueryExecModeCacheDescribe {
-		own(ctx, conn, mode)
-	}
+	own(ctx, conn, mode)
 	repeated(ctx, conn)
 	transactions(ctx, conn)
 	refusals(ctx, conn)
