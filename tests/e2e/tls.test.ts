@@ -308,6 +308,19 @@ describe('somebody in between', () => {
     assert.equal(await seen(login(peer, `${trusting} channel_binding=disable`)), 'TLSv1.3');
   });
 
+  test('who takes the bound mechanism out of the offer is found out by the server', async () => {
+    const certificate = await authority.issue('CN=localhost', [{ type: 'dns', value: 'localhost' }]);
+    const peer = await startInterceptor(w1, certificate, 'weakened');
+    const message = await failure(login(peer, 'sslmode=require'));
+    assert.equal(message, 'SCRAM channel binding negotiation error');
+    assert.match(
+      await failure(login(peer, 'sslmode=require channel_binding=require')),
+      /channel binding is required, but server did not offer an authentication method that supports channel binding$/,
+    );
+    // Who says that it knows of no binding passes: the interceptor itself works.
+    assert.equal(await seen(login(peer, 'sslmode=require channel_binding=disable')), 'TLSv1.3');
+  });
+
   test('who pretends that the server has no TLS is found out by what the server offers', async () => {
     const peer = await startInterceptor(w1, undefined);
     const words = 'server offered SCRAM-SHA-256-PLUS authentication over a non-SSL connection';

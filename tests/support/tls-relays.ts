@@ -1,10 +1,11 @@
 /** What may stand between a client and a server that has TLS, on loopback; closed after the tests. */
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
+import { Duplex, Transform } from 'node:stream';
 import { after } from 'node:test';
 import { connect as connectTls, createSecureContext, TLSSocket } from 'node:tls';
 import type { Certificate } from './certificates.ts';
-import { sslRequest } from './frontend-messages.ts';
+import { frame, sslRequest } from './frontend-messages.ts';
 
 export interface Relay {
   readonly port: number;
@@ -46,11 +47,13 @@ export async function startRelay(server: { readonly port: number }): Promise<Rel
 
 /**
  * Ends the client's encryption, and makes a TLS connection of its own to the server: it reads everything. With `own`, as a
- * server that has that certificate; without, as one that has no TLS.
+ * server that has that certificate; without, as one that has no TLS. `weakened` leaves the bound mechanism out of what the
+ * server offers.
  */
 export async function startInterceptor(
   server: { readonly port: number },
   own: Certificate | undefined,
+  offer: 'passed on' | 'weakened' = 'passed on',
 ): Promise<{ readonly port: number }> {
   return startPeer((client) => {
     const reached = new Promise<TLSSocket>((resolve) => {
@@ -74,12 +77,23 @@ export async function startInterceptor(
               secureContext: createSecureContext({ cert: own.pem, key: own.key }),
               ALPNProtocols: ['postgresql'],
             });
-      void reached.then((outer) => join(inner, outer));
+      void reached.then((outer) => join(inner, offer === 'weakened' ? weaken(outer) : outer));
     });
   });
 }
 
-function join(one: Socket, other: Socket): void {
+/** AuthenticationSASL, which comes in a piece of its own, with one mechanism where the server has two. */
+function weaken(server: Socket): Duplex {
+  const offered = frame('R', Buffer.from('\0\0\0\x0aSCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0', 'latin1'));
+  const less = frame('R', Buffer.from('\0\0\0\x0aSCRAM-SHA-256\0\0', 'latin1'));
+  const shown = new Transform({
+    transform: (chunk: Buffer, _encoding, done) => done(null, chunk.equals(offered) ? less : chunk),
+  });
+  server.on('error', (error) => shown.destroy(error)).pipe(shown);
+  return Duplex.from({ readable: shown, writable: server });
+}
+
+function join(one: Duplex, other: Duplex): void {
   for (const [from, to] of [
     [one, other],
     [other, one],
