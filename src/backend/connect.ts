@@ -1,7 +1,7 @@
 /** Connections to servers as their DSNs ask for them: for sessions, for cancel requests, and to see whether a server lives. */
 import { connect as openTls } from 'node:tls';
 import type { Tls } from '../config/config.ts';
-import { unreachable } from '../lib/assert.ts';
+import { AssertionError, unreachable } from '../lib/assert.ts';
 import { type Address, describeSocketError, dial, type Link, openLink, type Protection, TlsError } from '../net/tls.ts';
 import { encodeCancelRequest, encodeSslRequest } from '../wire/frontend.ts';
 import { Backend, type BackendOptions, label } from './backend.ts';
@@ -130,7 +130,7 @@ function connectErrorOf(error: unknown, { address, tls }: BackendOptions): Conne
   if (error instanceof TlsError) {
     return new ConnectError({ kind: 'unsupported', message: `${error.message} (sslmode=${tls?.mode})` });
   }
-  if (!(error instanceof Error)) throw error;
+  if (!(error instanceof Error) || error instanceof AssertionError) throw error;
   const message = describeSocketError(error);
   const lost = { server: label(address), reason: 'server socket error', fatal: undefined, message } as const;
   return new ConnectError({ kind: 'lost', lost });
@@ -138,7 +138,7 @@ function connectErrorOf(error: unknown, { address, tls }: BackendOptions): Conne
 
 /**
  * Two refusals: the one that is not about the way of connecting says more (pg_hba.conf has no line for it: 28000), else
- * the first. Otherwise both are told.
+ * the first; the first too where the server has no TLS for another. Otherwise both are told.
  */
 function combine(error: unknown, another: unknown, protection: Protection, options: BackendOptions): ConnectError {
   const [first, second] = [connectErrorOf(error, options), connectErrorOf(another, options)];
@@ -146,6 +146,7 @@ function combine(error: unknown, another: unknown, protection: Protection, optio
   if (one.kind === 'refused' && other.kind === 'refused') {
     return one.fields.code === '28000' && other.fields.code !== '28000' ? second : first;
   }
+  if (one.kind === 'refused' && another instanceof TlsError && another.stage === 'negotiation') return first;
   if (other.kind === 'lost' && other.lost.reason === 'server start-up timed out') return second;
   const [how, otherwise] = protection === 'plain' ? ['not encrypted', 'over TLS'] : ['over TLS', 'not encrypted'];
   const words = (cause: unknown, told: ConnectError): string => (cause instanceof TlsError ? cause : told).message;
@@ -211,7 +212,7 @@ export async function cancelBackend(backend: Backend, timeoutMs: number): Promis
     });
   } catch (error) {
     // What cannot be delivered has no effect, as with every client's cancel request; bugs are something else.
-    if (!(error instanceof Error) || error.name === 'AssertionError') throw error;
+    if (!(error instanceof Error) || error instanceof AssertionError) throw error;
   } finally {
     clearTimeout(timer);
   }

@@ -1,9 +1,11 @@
 /** Connections to servers over TLS: every sslmode, both directions of trust, SCRAM that is bound to the channel, cancel. */
 import assert from 'node:assert/strict';
+import { createPrivateKey } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { createSecureContext, TLSSocket } from 'node:tls';
 import type { Backend } from '../../src/backend/backend.ts';
 import { answers, ConnectError, connectBackend } from '../../src/backend/connect.ts';
 import type { Server } from '../../src/embedded/server.ts';
@@ -139,8 +141,14 @@ describe('sslmode', () => {
   });
 
   test('a refusal for another reason than the encryption is the one that is told', async () => {
-    const message = await failure(dsn(w1, 'by_scram', 'password=wrong sslmode=prefer'));
-    assert.equal(message, 'password authentication failed for user "by_scram"');
+    for (const server of [w1, plain]) {
+      for (const mode of ['allow', 'prefer']) {
+        const message = await failure(dsn(server, 'by_scram', `password=wrong sslmode=${mode}`));
+        assert.equal(message, 'password authentication failed for user "by_scram"', `${server.name} ${mode}`);
+      }
+    }
+    const message = await failure(dsn(w1, 'only_tls', `sslmode=allow sslrootcert=${wrongCa}`));
+    assert.match(message, /^not encrypted: pg_hba\.conf rejects .*; over TLS: SSL error: certificate verify failed/);
   });
 
   test('a Unix socket is never encrypted', async () => {
@@ -202,6 +210,14 @@ describe('a certificate of our own', () => {
     const backend = await connect(dsn(w1, 'by_certificate', `${right} ${own}`));
     const { rows } = await backend.ask('SELECT client_dn FROM pg_stat_ssl WHERE pid = pg_backend_pid()');
     assert.deepEqual(rows, [['/CN=by_certificate']]);
+  });
+
+  test('logs in with a key that is encrypted', async () => {
+    const { pem, key } = await authority.issue('CN=by_certificate');
+    const passphrase = 'open sesame';
+    const encrypted = createPrivateKey(key).export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase });
+    const own = clientFiles('encrypted', { pem, key: encrypted.toString() });
+    assert.equal(await seen(dsn(w1, 'by_certificate', `${right} ${own} sslpassword='${passphrase}'`)), 'TLSv1.3');
   });
 
   test('does not where it is another’s, unknown to the server, missing, or not to be shown', async () => {
@@ -267,6 +283,32 @@ describe('direct negotiation', () => {
       assert.match(await failure(dsn(server, 'postgres', 'sslnegotiation=direct sslmode=require')), /^SSL /);
     }
   });
+});
+
+test('the host name is sent to the server before its certificate, unless it is an address or not to be sent', async () => {
+  const names: string[] = [];
+  const secureContext = createSecureContext({ cert: named.pem, key: named.key });
+  const peer = await startPeer((client) => {
+    const options = { isServer: true, secureContext, ALPNProtocols: ['postgresql'] };
+    const secure = new TLSSocket(client, {
+      ...options,
+      SNICallback: (name, done) => {
+        names.push(name);
+        done(null, secureContext);
+      },
+    });
+    secure.on('error', () => undefined); // it may hang up
+    secure.once('data', () => secure.end());
+  });
+  const direct = 'sslmode=require sslnegotiation=direct';
+  for (const text of [
+    dsn(peer, 'u', direct, 'one.db.example'),
+    dsn(peer, 'u', direct, '127.0.0.1'),
+    dsn(peer, 'u', `${direct} sslsni=0`),
+  ]) {
+    assert.equal(await failure(text), 'server disconnected');
+  }
+  assert.deepEqual(names, ['one.db.example']);
 });
 
 test('the versions of TLS are kept to', async () => {
