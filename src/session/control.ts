@@ -115,6 +115,7 @@ async function onReader(session: SessionState, text: Buffer, command: Transactio
   block.lease.backend.query(text, relay);
   const result = await relay.result;
   block.status = result.status;
+  if (block.after !== 'reuse') session.noteParameters(block.lease.backend, 'reader');
   if (result.error === undefined) {
     if (commits) settings.commit();
     else if (command.action === 'commit' || command.action === 'rollback') settings.rollback();

@@ -97,6 +97,7 @@ export async function readAnywhere(
     // What it leaves there is not the session's anywhere else, and must not be another's.
     if (route === 'writers' || statement.pins.length > 0 || statement.settings.length > 0)
       block.after = 'session state not movable';
+    if (block.after !== 'reuse') session.noteParameters(backend, 'reader');
     if (result.error === undefined) await learnSettings(session, statement, backend);
     return result.error === undefined ? DONE : FAILED;
   }

@@ -97,6 +97,14 @@ const OWN_CATALOG_PINS: readonly PinReason[] = ['setting', 'temporary object', '
 /** Of connections that belong to no client. */
 const OWN_PARAMETERS: readonly (readonly [string, string])[] = [['application_name', 'pprox']];
 
+/** Reports that a standby's session differs in by itself. */
+const OF_THE_SERVER: ReadonlySet<string> = new Set([
+  'default_transaction_read_only',
+  'in_hot_standby',
+  'server_encoding',
+  'server_version',
+]);
+
 export class SessionState implements CatalogAsker, SequenceScope {
   readonly services: Services;
   readonly client: ClientIdentity;
@@ -120,7 +128,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
   position: Lsn | 'to be asked' | undefined;
   work: 'idle' | 'busy' = 'busy';
   /** The lead's server session that was used last: its settings are the client's. */
-  #settingsOf: Backend | undefined;
+  #settingsOf: { readonly backend: Backend; readonly of: 'lead' | 'reader' } | undefined;
   /** Told when the pinned server session ends by itself while no query is in hand. */
   onPinnedLost: ((lost: Lost) => void) | undefined;
   #pinned: Legs | undefined;
@@ -352,12 +360,12 @@ export class SessionState implements CatalogAsker, SequenceScope {
     if (sent !== undefined) await sent;
   }
 
-  /** Tells the client where the lead's settings differ from what it was told last. */
-  follow(backend: Backend): void {
+  /** Tells the client where the settings differ from what it was told last; a reader's, without what is of that server. */
+  follow(backend: Backend, of: 'lead' | 'reader' = 'lead'): void {
     this.#settingsOf = undefined;
     if (this.#toldFrom?.backend === backend && this.#toldFrom.version === backend.parametersVersion) return;
     for (const [name, value] of backend.parameters) {
-      if (this.#told.get(name) === value) continue;
+      if (this.#told.get(name) === value || (of === 'reader' && OF_THE_SERVER.has(name))) continue;
       this.#told.set(name, value);
       this.link.send(encodeParameterStatus(name, value));
     }
@@ -366,8 +374,8 @@ export class SessionState implements CatalogAsker, SequenceScope {
   }
 
   /** `backend` has done something for the client: where its settings have changed, the client is told at the end of the query. */
-  noteParameters(backend: Backend): void {
-    this.#settingsOf = backend;
+  noteParameters(backend: Backend, of: 'lead' | 'reader' = 'lead'): void {
+    this.#settingsOf = { backend, of };
   }
 
   get scope(): string {
@@ -464,6 +472,6 @@ export class SessionState implements CatalogAsker, SequenceScope {
   #tell(): void {
     this.link.sendDeferred();
     if (this.block.kind === 'none') this.listening.tell();
-    if (this.#settingsOf !== undefined) this.follow(this.#settingsOf);
+    if (this.#settingsOf !== undefined) this.follow(this.#settingsOf.backend, this.#settingsOf.of);
   }
 }

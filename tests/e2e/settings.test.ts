@@ -16,7 +16,8 @@ for (const server of [w1, w2]) {
     `CREATE ROLE one; CREATE ROLE two; GRANT one TO two; CREATE SCHEMA near; CREATE SCHEMA far;
      CREATE TABLE near.spot (id int PRIMARY KEY, at timestamptz, by text); CREATE TABLE far.spot (id int PRIMARY KEY, at timestamptz, by text);
      INSERT INTO near.spot VALUES (0, '2024-02-01', 'near'); INSERT INTO far.spot VALUES (0, '2024-02-01', 'far');
-     GRANT ALL ON ALL TABLES IN SCHEMA near, far TO one; GRANT USAGE ON SCHEMA near, far TO one`,
+     GRANT ALL ON ALL TABLES IN SCHEMA near, far TO one; GRANT USAGE ON SCHEMA near, far TO one;
+     CREATE TABLE public.pace (id int); GRANT ALL ON pace TO two`,
   );
 }
 await replayed(cluster);
@@ -119,13 +120,15 @@ describe('a session with settings of its own', () => {
 
   test('does not make its reader writable, nor a follower read-only', async () => {
     const client = await connect();
-    await run(
-      client,
+    for (const text of [
       'SET default_transaction_read_only = off',
       'SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE',
+      'BEGIN READ ONLY; SELECT 1; SET default_transaction_read_only = off; COMMIT',
       'RESET ALL',
-    );
-    assert.equal(await onReader(client, "current_setting('default_transaction_read_only')"), 'on');
+    ]) {
+      await run(client, text);
+      assert.equal(await onReader(client, "current_setting('default_transaction_read_only')"), 'on', text);
+    }
     await run(client, 'SET default_transaction_read_only = on');
     assert.equal(errorIn(await client.query("INSERT INTO near.spot VALUES (10, '2024-01-01', 'no')"))['C'], '25006');
     await run(client, "BEGIN READ WRITE; INSERT INTO near.spot VALUES (10, '2024-01-01', 'yes'); COMMIT");
@@ -198,10 +201,7 @@ describe('a session with settings of its own', () => {
 describe('a session is not pinned any more', () => {
   const states: Readonly<Record<string, readonly [begins: readonly string[], ends: readonly string[]]>> = {
     'when its temporary table is dropped': [['CREATE TEMP TABLE t (id int)'], ['DROP TABLE t']],
-    'by DISCARD TEMP': [
-      ['CREATE TEMP TABLE t (id int)', 'CREATE TEMP VIEW v AS TABLE t'],
-      ['DISCARD TEMP'],
-    ],
+    'by DISCARD TEMP': [['CREATE TEMP TABLE t (id int)', 'CREATE TEMP VIEW v AS TABLE t'], ['DISCARD TEMP']],
     'when its advisory locks are free': [
       ['SELECT pg_advisory_lock(1), pg_advisory_lock(2)'],
       ['SELECT pg_advisory_unlock(1)', 'SELECT pg_advisory_unlock(2)'],
@@ -258,7 +258,9 @@ describe('settings are what they are on PostgreSQL alone, while another client u
   ];
   const inside = [
     'SAVEPOINT s',
+    'SAVEPOINT s',
     'SAVEPOINT t',
+    'ROLLBACK TO s',
     'ROLLBACK TO s',
     'ROLLBACK TO t',
     'RELEASE s',
@@ -321,8 +323,94 @@ describe('settings are what they are on PostgreSQL alone, while another client u
     return [...told.sort(), ...rest];
   }
 
+  const blocks: Readonly<Record<string, readonly string[]>> = {
+    'SET and ROLLBACK': ['BEGIN', "SET work_mem = '7MB'", 'ROLLBACK'],
+    'SET and a failed COMMIT': ['BEGIN', "SET work_mem = '7MB'", 'SELECT 1 / 0', 'COMMIT'],
+    'SET, RESET and ROLLBACK': ["SET work_mem = '5MB'", 'BEGIN', 'RESET work_mem', 'ROLLBACK'],
+    'SET before and after a savepoint that is rolled back to': [
+      'BEGIN',
+      "SET work_mem = '6MB'; SET my.own = 'x'",
+      'SAVEPOINT s',
+      "SET work_mem = '7MB'; SET my.own = 'y'; SET ROLE one",
+      'ROLLBACK TO s',
+      'COMMIT',
+    ],
+    'SET after a savepoint that is released': ['BEGIN', 'SAVEPOINT s', "SET work_mem = '7MB'", 'RELEASE s', 'COMMIT'],
+    'SET in a failed part that is rolled back': [
+      'BEGIN',
+      'SAVEPOINT s',
+      'SET search_path = far',
+      'SELECT 1 / 0',
+      'ROLLBACK TO s',
+      "SET work_mem = '7MB'",
+      'COMMIT',
+    ],
+    'savepoints of one name': [
+      'BEGIN',
+      'SAVEPOINT s',
+      "SET work_mem = '5MB'",
+      'SAVEPOINT s',
+      "SET work_mem = '6MB'",
+      'ROLLBACK TO s',
+      'RELEASE s',
+      'ROLLBACK TO s',
+      'SET search_path = near',
+      'COMMIT',
+    ],
+    'SET behind SET LOCAL': ['BEGIN', "SET LOCAL work_mem = '6MB'", "SET work_mem = '7MB'", 'COMMIT'],
+    'SET LOCAL behind SET': ['BEGIN', "SET work_mem = '7MB'", "SET LOCAL work_mem = '6MB'", 'COMMIT'],
+    'SET LOCAL of a custom setting': ['BEGIN', "SET LOCAL my.own = 'y'", 'COMMIT'],
+    'COMMIT AND CHAIN': ['BEGIN', "SET work_mem = '7MB'", 'COMMIT AND CHAIN', "SET work_mem = '8MB'", 'ROLLBACK'],
+    'ROLLBACK AND CHAIN': ['BEGIN', "SET work_mem = '7MB'", 'ROLLBACK AND CHAIN', 'SET search_path = far', 'COMMIT'],
+    'several statements in one text': [
+      "SET work_mem = '7MB'; SET search_path = far; COMMIT; SET my.own = 'x'; SELECT 1 / 0",
+    ],
+    'a read-only block on the reader': [
+      'BEGIN READ ONLY',
+      'SELECT 1',
+      "SET work_mem = '7MB'",
+      'SAVEPOINT s',
+      'SET search_path = far',
+      'ROLLBACK TO s',
+      'COMMIT',
+    ],
+    'a read-only block on the reader that is rolled back': [
+      'BEGIN READ ONLY',
+      'SELECT 1',
+      "SET work_mem = '7MB'",
+      'ROLLBACK',
+    ],
+    'a read-only block on the reader that has failed': [
+      'BEGIN READ ONLY; SELECT 1',
+      "SET work_mem = '7MB'",
+      'SELECT 1 / 0',
+      'COMMIT',
+    ],
+  };
+  for (const [what, texts] of Object.entries(blocks)) {
+    test(what, async () => {
+      const [ours, bare, other] = [await connect(), await connect(w1), await connect()];
+      for (const text of texts) {
+        assert.deepEqual(seen(await ours.query(text)), seen(await bare.query(text)), text);
+      }
+      for (let round = 0; round < 2; round++) {
+        assert.deepEqual(rowsOf(await ours.query(PROBE)), rowsOf(await bare.query(PROBE)));
+        await run(
+          other,
+          "SET work_mem = '9MB'; SET search_path = public; SET my.own = 'z'; SET my.other = 'z'; SET ROLE two",
+        );
+        await run(other, 'INSERT INTO public.pace VALUES (1)');
+      }
+      const reader = PROBE.replace('lead', 'reader');
+      assert.deepEqual(
+        rowsOf(await ours.query(reader)).map((row) => row.replace(' | on | ', ' | off | ')),
+        rowsOf(await bare.query(PROBE)),
+      );
+    });
+  }
+
   for (let seed = 1; seed <= 24; seed++) {
-    test(`seed ${seed}`, async () => {
+    test(`at random, seed ${seed}`, async () => {
       let state = seed * 2654435761;
       const below = (limit: number): number => {
         state = (Math.imul(state, 1103515245) + 12345) >>> 0;
