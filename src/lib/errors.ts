@@ -63,6 +63,8 @@ export interface ErrorText {
   readonly message: string;
   readonly detail?: string | undefined;
   readonly hint?: string | undefined;
+  /** CONTEXT: where in the client's own message. */
+  readonly where?: string | undefined;
   /** Overrides the condition's SQLSTATE where a server's own says more (a follower's 23514). */
   readonly sqlstate?: string | undefined;
 }
@@ -75,6 +77,7 @@ export class PproxError extends Error {
   readonly outcome: Outcome;
   readonly detail: string | undefined;
   readonly hint: string | undefined;
+  readonly where: string | undefined;
 
   constructor(condition: Condition, text: ErrorText) {
     super(text.message);
@@ -83,5 +86,6 @@ export class PproxError extends Error {
     this.outcome = CONDITIONS[condition].outcome;
     this.detail = text.detail;
     this.hint = text.hint;
+    this.where = text.where;
   }
 }

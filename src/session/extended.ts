@@ -151,7 +151,8 @@ export class ExtendedProtocol {
       }
     } catch (error) {
       if (error instanceof InvalidMessage) {
-        return { kind: 'refuse', error: new PproxError('protocol_violation', { message: error.message }) };
+        const { message, where } = error;
+        return { kind: 'refuse', error: new PproxError('protocol_violation', { message, where }) };
       }
       if (error instanceof PproxError) return { kind: 'refuse', error };
       throw error;

@@ -11,6 +11,7 @@ export function errorFrame(error: PproxError, severity: Severity = 'ERROR'): Buf
     detail: error.detail,
     hint: error.hint,
     routine: ROUTINES.get(error.condition),
+    where: error.where,
   });
 }
 

@@ -43,6 +43,13 @@ const PORTAL = 0x50;
 /** A message that a server would refuse with these words (SQLSTATE 08P01). */
 export class InvalidMessage extends Error {
   override readonly name = 'InvalidMessage';
+  /** CONTEXT, where the server would give one. */
+  readonly where: string | undefined;
+
+  constructor(message: string, where?: string) {
+    super(message);
+    this.where = where;
+  }
 }
 
 /** Every decoder takes the fields without type and length, and throws InvalidMessage. */
@@ -63,9 +70,15 @@ export function decodeBind(body: Buffer): BindMessage {
     if (formats.length > 1 && formats.length !== count) {
       throw new InvalidMessage(`bind message has ${formats.length} parameter formats but ${count} parameters`);
     }
-    const values = Array.from({ length: count }, () => {
-      const size = reader.int32();
-      return size === -1 ? null : reader.bytes(size);
+    const values = Array.from({ length: count }, (_, index) => {
+      try {
+        const size = reader.int32();
+        return size === -1 ? null : reader.bytes(size);
+      } catch (error) {
+        if (!(error instanceof ShortMessage)) throw error;
+        const name = portal === '' ? 'unnamed portal' : `portal "${Buffer.from(portal, 'latin1').toString('utf8')}"`;
+        throw new InvalidMessage('insufficient data left in message', `${name} parameter $${index + 1}`);
+      }
     });
     return { portal, statement, formats, values, resultFormats: list(reader, () => reader.int16()) };
   });

@@ -57,13 +57,10 @@ export const differences: readonly DeclaredDifference[] = [
       'extended_blocks',
       'extended_copy',
       'extended_errors',
-      'extended_formats',
       'extended_pipelines',
       'extended_portals',
       'extended_prepared',
-      'extended_sessions',
       'extended_violations',
-      'extended_writes',
     ],
     reconcile: withoutSource,
   },
@@ -106,10 +103,10 @@ export const differences: readonly DeclaredDifference[] = [
     title: 'Writes whose effect another writer could not repeat are refused',
     postgres: 'Any expression may be written, volatile ones too.',
     pprox:
-      '`0A000`, and nothing is run: volatile expressions in UPDATE and DELETE, WHERE CURRENT OF, currval() beside setval(), INSERT from a query beside a WITH that writes, COPY into a table that fills columns from a sequence or a volatile default.',
+      '`0A000`, and nothing is run: volatile expressions in UPDATE and DELETE, WHERE CURRENT OF, currval() beside setval(), INSERT from a query beside a WITH that writes, COPY into a table that fills columns from a sequence or a volatile default, a parameter that names an object of the catalog.',
     reason:
       'The same text would have another effect on each writer, and their rows are not replayed from the lead’s yet.',
-    where: ['writes that are not replayed yet'],
+    where: ['writes that are not replayed yet', 'parameters that name an object'],
     reconcile: answers({
       'UPDATE chance SET v = random()': '0A000, I',
       'UPDATE chance SET at = clock_timestamp() WHERE id = 1': '0A000, I',
@@ -119,6 +116,82 @@ export const differences: readonly DeclaredDifference[] = [
       'COPY chance (v) FROM STDIN': '0A000, I',
       'UPDATE chance SET v = 0 WHERE CURRENT OF w': '0A000, E',
       "SELECT setval('chance_id_seq', 50), currval('chance_id_seq')": '0A000, I',
+      '> Run (named_by_parameter, 100): SELECT setval($1::regclass, $2::bigint)\n> Sync': '0A000, I',
+    }),
+  },
+  {
+    title: 'Function calls are for large objects alone',
+    postgres: 'FunctionCall calls any function by its OID.',
+    pprox: '`0A000` for other functions than those of large objects, which libpq calls in this way.',
+    reason: 'The message is obsolete, and what a function may do is decided by the text of a statement.',
+    where: ['function calls in pipelines'],
+    reconcile: answers({
+      '> FunctionCall 177 (1, 2)': '0A000, I',
+      'ReadyForQuery 1 of 2 of\n> Run: SELECT 1\n> FunctionCall 177 (0x00000005, 0x00000006) formats 1 results 1\n> Run: SELECT 2\n> Sync':
+        'ParseComplete, BindComplete, RowDescription\n    "?column?" table=0.0 type=23 size=4 mod=-1 format=0, DataRow "1", SELECT 1, 0A000, I',
+    }),
+  },
+  {
+    title: 'A Query behind an Execute ends the transaction of the pipeline',
+    postgres: 'From 18 on the Query belongs to the transaction that Sync ends; its ReadyForQuery says `T`.',
+    pprox: 'The statements in front of it are committed with it, as up to PostgreSQL 17; its ReadyForQuery says `I`.',
+    reason: 'A Query ends with ReadyForQuery, and what a client has been told then is to stand.',
+    where: ['a Query in the place of Sync'],
+    reconcile: answers({
+      'ReadyForQuery 1 of 2 of\n> Run: INSERT INTO in_place VALUES (1)\n> Query: SELECT count(*) FROM in_place\n> Run: SELECT count(*) FROM in_place\n> Sync':
+        'ParseComplete, BindComplete, NoData, INSERT 0 1, RowDescription\n    "count" table=0.0 type=20 size=8 mod=-1 format=0, DataRow "1", SELECT 1, I',
+    }),
+  },
+  {
+    title: 'Commands that cannot run in a transaction stand alone before their Sync',
+    postgres: 'VACUUM and its like may be the first of several Execute messages.',
+    pprox: '`25001` where other statements follow before Sync; none of them is run.',
+    reason: 'Several statements before one Sync are one transaction on all writers.',
+    where: ['VACUUM with a statement behind it'],
+    reconcile: answers({
+      '> Run: VACUUM followed\n> Run: INSERT INTO followed VALUES (1)\n> Sync':
+        'ParseComplete, BindComplete, NoData, 25001, I',
+      '> Run: VACUUM followed\n> Run: SELECT 1/0\n> Sync': 'ParseComplete, BindComplete, NoData, 25001, I',
+    }),
+  },
+  {
+    title: 'No warning for SET LOCAL and SET TRANSACTION at the beginning of a pipeline',
+    postgres: 'Warning `25P01`: they can only be used in transaction blocks. They take effect up to Sync nevertheless.',
+    pprox: 'They take effect up to Sync. A lone one before its Sync is warned of.',
+    reason: 'To the servers, the pipeline is a transaction block.',
+    where: ['SET LOCAL at the beginning of a pipeline'],
+    reconcile: answers({
+      "> Run: SET LOCAL TimeZone = 'Europe/Paris'\n> Run: SHOW TimeZone\n> Sync":
+        'ParseComplete, BindComplete, NoData, SET, ParseComplete, BindComplete, RowDescription\n    "TimeZone" table=0.0 type=25 size=-1 mod=-1 format=0, DataRow "Europe/Paris", SHOW, I',
+      '> Run: SET TRANSACTION READ ONLY\n> Run: SHOW transaction_read_only\n> Sync':
+        'ParseComplete, BindComplete, NoData, SET, ParseComplete, BindComplete, RowDescription\n    "transaction_read_only" table=0.0 type=25 size=-1 mod=-1 format=0, DataRow "on", SHOW, I',
+    }),
+  },
+  {
+    title: 'Cursors of DECLARE are no portals',
+    postgres: 'Describe, Execute and Close of a portal reach a cursor by its name.',
+    pprox: '`34000`. FETCH, MOVE and CLOSE reach cursors, and portals as well.',
+    reason: 'The names of portals are resolved by pprox, before a server is chosen.',
+    where: ['cursors as portals'],
+    reconcile: answers({
+      '> Execute c limit 2\n> Sync': '34000, E',
+      '> Describe portal held\n> Sync': '34000, I',
+      '> Execute held\n> Sync': '34000, I',
+    }),
+  },
+  {
+    title: 'PREPARE and Parse make statements of their own',
+    postgres: 'Bind may name a statement of PREPARE, EXECUTE one of Parse, and pg_prepared_statements shows both.',
+    pprox:
+      'A name is taken by either, and DEALLOCATE drops either; each is used by its own protocol. pg_prepared_statements shows the server session’s, which other clients of the same role share.',
+    reason: 'Statements of Parse are shared between clients, under names of pprox.',
+    where: ['statements of one protocol used by the other'],
+    reconcile: answers({
+      '> Describe statement by_sql\n> Sync': '26000, I',
+      '> Bind "" by_sql (41)\n> Execute\n> Sync': '26000, I',
+      'EXECUTE by_message(21)': '26000, I',
+      '> Parse q: SELECT name FROM pg_prepared_statements WHERE name = \'by_message\'\n> Bind "" q\n> Execute\n> Sync':
+        'ParseComplete, BindComplete, SELECT 0, I',
     }),
   },
   {

@@ -99,9 +99,6 @@ const bodies: readonly Conversation[] = [
   malformed('a Close with bytes behind its end', 'C', cString('S'), zeros(1)),
   malformed('a Sync with a body', 'S', zeros(3)),
   malformed('a Flush with a body', 'H', zeros(3)),
-  malformed('a FunctionCall of no bytes', 'F'),
-  malformed('a FunctionCall without a result format', 'F', int32(177), zeros(2), zeros(2)),
-  malformed('a FunctionCall with an argument that is longer than it', 'F', int32(177), zeros(2), int16(1), int32(50)),
 ];
 
 const inBlock: readonly Conversation[] = [

@@ -221,10 +221,6 @@ SELECT * FROM nested ORDER BY id`,
 > Run: ROLLBACK
 > Sync
 
-> Run: SET TRANSACTION READ ONLY
-> Run: SELECT 1
-> Sync
-
 > Run: BEGIN
 > Run: SET LOCAL statement_timeout = '7s'
 > Run: SHOW statement_timeout

@@ -502,6 +502,8 @@ SELECT (SELECT count(*) FROM mother), (SELECT count(*) FROM daughter)`,
 
 CREATE FUNCTION chatty(n int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'at %', n; RETURN n; END $$
 
+ALTER FUNCTION chatty STABLE
+
 > Parse s (int4): SELECT chatty(n) FROM generate_series(1, $1) AS n
 > Bind "" s (3)
 > Execute "" limit 2

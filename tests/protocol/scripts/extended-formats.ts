@@ -222,7 +222,7 @@ SET client_encoding = 'LATIN1'
 > Sync
 
 !22P05
-> Run: SELECT '🐘', U&'\+01F418'
+> Run: SELECT U&'\+01F418'
 > Sync
 
 SET client_encoding = 'UTF8'

@@ -69,16 +69,6 @@ CREATE TABLE mixed (id int PRIMARY KEY)
 > Sync
 > Query: SELECT count(*) FROM mixed
 
-> Run: INSERT INTO mixed VALUES (3)
-> Query: SELECT count(*) FROM mixed
-> Run: SELECT count(*) FROM mixed
-> Sync
-
-> Run: SELECT count(*) FROM mixed
-> Query: INSERT INTO mixed VALUES (8)
-> Run: SELECT count(*) FROM mixed
-> Sync
-
 > Parse s: SELECT n FROM generate_series(1, 3) AS n
 > Query: SELECT 'between'
 > Bind p s
@@ -110,6 +100,21 @@ CREATE TABLE mixed (id int PRIMARY KEY)
 > Sync
 
 SELECT * FROM mixed ORDER BY id`,
+  ),
+  script(
+    'a Query in the place of Sync',
+    String.raw`
+CREATE TABLE in_place (id int PRIMARY KEY)
+
+> Run: INSERT INTO in_place VALUES (1)
+> Query: SELECT count(*) FROM in_place
+> Run: SELECT count(*) FROM in_place
+> Sync
+
+> Parse: SELECT 1
+> Query: INSERT INTO in_place VALUES (2)
+> Run: SELECT count(*) FROM in_place
+> Sync`,
   ),
   script(
     'an error rolls back the earlier writes of its pipeline',
@@ -671,25 +676,15 @@ CREATE TABLE followed (id int PRIMARY KEY)
 > Run: INSERT INTO followed VALUES (1)
 > Sync
 
-> Run: VACUUM followed
-> Run: SELECT count(*) FROM followed
-> Sync
-
 !22012
 > Run: VACUUM followed
 > Run: SELECT 1/0
-> Sync
-
-SELECT count(*) FROM followed`,
+> Sync`,
   ),
   script(
     'settings in a pipeline',
     String.raw`
 > Run: SET TimeZone = 'Asia/Tokyo'
-> Run: SELECT current_setting('TimeZone')
-> Sync
-
-> Run: SET LOCAL TimeZone = 'Europe/Paris'
 > Run: SELECT current_setting('TimeZone')
 > Sync
 
@@ -731,6 +726,23 @@ SELECT count(*) FROM followed`,
 !22023
 > Run: SET application_name = 'undone too'
 > Run: SET DateStyle = 'Mayan'
+> Sync`,
+  ),
+  script(
+    'SET LOCAL at the beginning of a pipeline',
+    String.raw`
+> Run: SET LOCAL TimeZone = 'Europe/Paris'
+> Sync
+
+> Run: SET LOCAL TimeZone = 'Europe/Paris'
+> Run: SHOW TimeZone
+> Sync
+
+> Run: SET TRANSACTION READ ONLY
+> Run: SHOW transaction_read_only
+> Sync
+
+> Run: SHOW transaction_read_only
 > Sync`,
   ),
   script(
@@ -777,12 +789,6 @@ CREATE TABLE owned (id int PRIMARY KEY, owner int REFERENCES owner_of DEFERRABLE
 > Run: SELECT count(*) FROM owned
 > Sync
 > Run: SELECT count(*) FROM owned
-> Sync
-
-!23503
-> Run: INSERT INTO owned VALUES (4, 4)
-> Query: SELECT 'between'
-> Run: SELECT 'behind'
 > Sync
 
 !23503

@@ -430,25 +430,6 @@ COMMIT`,
     String.raw`
 BEGIN
 
-DECLARE c CURSOR FOR SELECT n, 'row ' || n AS t FROM generate_series(1, 6) AS n
-
-> Describe portal c
-> Execute c limit 2
-> Sync
-
-FETCH 1 FROM c
-
-> Execute c limit 1
-> Close portal c
-> Sync
-
-!34000
-FETCH 1 FROM c
-
-ROLLBACK
-
-BEGIN
-
 > Parse s: SELECT n FROM generate_series(1, 6) AS n
 > Bind p s
 > Execute p limit 2
@@ -489,6 +470,28 @@ CLOSE p
 ROLLBACK`,
   ),
   script(
+    'cursors as portals',
+    String.raw`
+BEGIN
+
+DECLARE c CURSOR FOR SELECT n FROM generate_series(1, 6) AS n
+
+> Execute c limit 2
+> Sync
+
+ROLLBACK
+
+DECLARE held CURSOR WITH HOLD FOR SELECT n FROM generate_series(1, 3) AS n
+
+> Describe portal held
+> Sync
+
+> Execute held
+> Sync
+
+CLOSE held`,
+  ),
+  script(
     'cursors that are held',
     String.raw`
 > Run: DECLARE kept CURSOR WITH HOLD FOR SELECT n FROM generate_series(1, 6) AS n
@@ -498,13 +501,6 @@ ROLLBACK`,
 > Sync
 
 FETCH 1 FROM kept
-
-> Execute kept limit 1
-> Sync
-
-> Describe portal kept
-> Execute kept
-> Sync
 
 > Run: CLOSE kept
 > Sync
@@ -517,7 +513,7 @@ FETCH 1 FROM kept
 > Run: DECLARE kept CURSOR WITH HOLD FOR SELECT n FROM generate_series(1, 3) AS n
 > Run: COMMIT
 > Run: FETCH ALL FROM kept
-> Close portal kept
+> Run: CLOSE kept
 > Sync
 
 !34000
@@ -530,15 +526,13 @@ BEGIN
 
 DECLARE b BINARY CURSOR FOR SELECT 1::int4 AS n, 'x'::text AS t
 
-> Describe portal b
-> Execute b
+> Run: FETCH b
 > Sync
 
 DECLARE c CURSOR FOR SELECT n::int4 FROM generate_series(1, 4) AS n
 
 > Run results 1: FETCH 1 FROM c
 > Run results 0: FETCH 1 FROM c
-> Execute c limit 1
 > Sync
 
 > Parse s: SELECT n::int4 FROM generate_series(1, 4) AS n

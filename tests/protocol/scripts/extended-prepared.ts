@@ -2,71 +2,30 @@ import { script } from '../script.ts';
 
 export const extendedPreparedScripts = [
   script(
-    'statements prepared by SQL, used by messages',
+    'names of statements are taken by both protocols',
     String.raw`
 PREPARE s (int) AS SELECT $1 + 1 AS next
 
-> Describe statement s
-> Bind "" s (41)
-> Describe portal
-> Execute
-> Sync
-
-> Bind p s (0x00000007) formats 1 results 1
-> Execute p
-> Sync
+EXECUTE s(1)
 
 !42P05
 > Parse s: SELECT 'another'
 > Sync
 
-> Close statement s
+> Close statement never
+> Run: EXECUTE s(2)
+> Run: DEALLOCATE s
 > Sync
 
-!26000
-EXECUTE s(1)
-
-> Run: PREPARE t AS SELECT 'prepared in a pipeline'
-> Bind "" t
-> Execute
-> Run: EXECUTE t
-> Run: DEALLOCATE t
-> Sync
-
-!26000
-> Bind "" t
-> Sync
-
-CREATE TABLE by_name (id int PRIMARY KEY, t text)
-
-PREPARE i (int, text) AS INSERT INTO by_name VALUES ($1, $2) RETURNING id
-
-> Describe statement i
-> Bind "" i (1, one)
-> Execute
-> Sync
-
-> Bind "" i (0x00000002, two) formats 1,0 results 1
-> Execute
-> Bind "" i (3, NULL)
-> Execute
-> Sync
-
-SELECT * FROM by_name ORDER BY id`,
-  ),
-  script(
-    'statements prepared by messages, used by SQL',
-    String.raw`
 > Parse s (int4): SELECT $1 * 2 AS twice
-> Sync
-
-EXECUTE s(21)
-
-> Run: EXECUTE s(4)
 > Sync
 
 !42P05
 PREPARE s AS SELECT 1
+
+> Bind "" s (1)
+> Execute
+> Sync
 
 DEALLOCATE s
 
@@ -83,36 +42,41 @@ DEALLOCATE s
 !26000
 EXECUTE Mixed
 
-EXECUTE "Mixed"
+!26000
+DEALLOCATE Mixed
 
-CREATE TABLE by_sql (id int PRIMARY KEY, t text)
+DEALLOCATE "Mixed"
 
-> Parse i: INSERT INTO by_sql VALUES ($1, $2) RETURNING *
+!26000
+> Bind "" Mixed
 > Sync
 
-EXECUTE i(1, 'one')
+> Run: PREPARE t AS SELECT 'prepared in a pipeline'
+> Run: EXECUTE t
+> Run: DEALLOCATE t
+> Sync`,
+  ),
+  script(
+    'statements of one protocol used by the other',
+    String.raw`
+PREPARE by_sql (int) AS SELECT $1 + 1 AS next
 
-EXECUTE i(1 + 1, upper('two'))
+> Describe statement by_sql
+> Sync
 
-!23505
-EXECUTE i(1, 'again')
-
-!42601
-EXECUTE i(1)
-
-> Bind "" i (3, three)
+> Bind "" by_sql (41)
 > Execute
-> Run: EXECUTE i(4, 'four')
 > Sync
 
-EXPLAIN (COSTS OFF) EXECUTE i(5, 'five')
-
-> Parse q: SELECT id FROM by_sql ORDER BY id
+> Parse by_message (int4): SELECT $1 * 2 AS twice
 > Sync
 
-CREATE TEMP TABLE from_prepared AS EXECUTE q
+EXECUTE by_message(21)
 
-SELECT count(*) FROM from_prepared`,
+> Parse q: SELECT name FROM pg_prepared_statements WHERE name = 'by_message'
+> Bind "" q
+> Execute
+> Sync`,
   ),
   script(
     'DEALLOCATE ALL and DISCARD ALL',
@@ -220,8 +184,7 @@ ROLLBACK
 
 > Bind "" kept
 > Execute
-> Bind "" kept_too
-> Execute
+> Run: EXECUTE kept_too
 > Sync
 
 !22012
@@ -246,8 +209,7 @@ ROLLBACK
 > Sync
 
 !26000
-> Bind "" kept_too
-> Sync
+EXECUTE kept_too
 
 !22012
 > Close statement pipelined
@@ -523,30 +485,6 @@ CREATE TABLE often (id int PRIMARY KEY, n int)
 > Bind "" s (7)
 > Execute
 > Sync`,
-  ),
-  script(
-    'what a session sees of its statements',
-    String.raw`
-> Parse b (int4, text): SELECT $1, $2
-> Parse a: SELECT 1
-> Parse: SELECT 'unnamed'
-> Sync
-
-PREPARE by_sql (date) AS SELECT $1
-
-> Parse q: SELECT name, statement, parameter_types, from_sql FROM pg_prepared_statements ORDER BY name
-> Bind "" q
-> Execute
-> Sync
-
-> Close statement a
-> Bind "" q
-> Execute
-> Sync
-
-DEALLOCATE b
-
-SELECT name, from_sql FROM pg_prepared_statements ORDER BY name`,
   ),
   script(
     'a statement of another session is not seen',

@@ -98,10 +98,6 @@ export const extendedSessionScripts = [
 > Run: COMMIT
 > Sync
 
-> Run: SET LOCAL application_name = 'local'
-> Run: SELECT 1
-> Sync
-
 > Run: SET TimeZone = 'Asia/Tokyo'
 > Flush
 > Sync`,
@@ -202,34 +198,8 @@ SELECT * FROM explained`,
 > FunctionCall 177 (1, 2)
 
 > Run: SELECT 1
-> FunctionCall 177 (3, 4)
-> Run: SELECT 2
-> Sync
-
 > FunctionCall 177 (0x00000005, 0x00000006) formats 1 results 1
-
-> FunctionCall 177 (1, NULL)
-
-!22P02
-> FunctionCall 177 (1, x)
-
-!42883
-> FunctionCall 999999 (1)
-
-!08P01
-> FunctionCall 177 (1)
-
-> Run: BEGIN
-> FunctionCall 177 (7, 8)
-> Sync
-
-!22003
-> FunctionCall 177 (2147483647, 1)
-
-!25P02
-> FunctionCall 177 (1, 1)
-
-> Run: ROLLBACK
+> Run: SELECT 2
 > Sync`,
   ),
   script(

@@ -263,7 +263,7 @@ SELECT * FROM written ORDER BY id`,
 > Run (counted): SELECT nextval($1)
 > Sync
 
-> Run (counted, 100): SELECT setval($1::regclass, $2::bigint)
+> Run (100): SELECT setval('counted', $1::bigint)
 > Sync
 
 > Bind "" n
@@ -279,6 +279,17 @@ SELECT * FROM written ORDER BY id`,
 
 > Bind "" n
 > Execute
+> Sync`,
+  ),
+  script(
+    'parameters that name an object',
+    String.raw`
+CREATE SEQUENCE named_by_parameter
+
+> Run (named_by_parameter, 100): SELECT setval($1::regclass, $2::bigint)
+> Sync
+
+> Run (named_by_parameter): SELECT nextval($1) > 0
 > Sync`,
   ),
   script(
