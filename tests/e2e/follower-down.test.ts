@@ -22,6 +22,20 @@ test('a transaction that only reads, and a batch of reads, are served', async ()
   assert.equal((batch as unknown as readonly unknown[]).length, 2);
 });
 
+test('settings are made, alone and in a transaction, and reads go on under them', async () => {
+  const client = await proxy.connect();
+  await client.query("SET application_name = 'alone'");
+  await client.query('BEGIN');
+  await client.query("SET DateStyle = 'German'");
+  assert.deepEqual((await client.query("SELECT '2024-02-01'::date::text AS day, x FROM kept")).rows, [
+    { day: '01.02.2024', x: 'before' },
+  ]);
+  await client.query('COMMIT');
+  const shown = "SELECT '2024-02-01'::date::text AS day";
+  assert.deepEqual((await client.query(shown)).rows, [{ day: '01.02.2024' }]);
+  assert.deepEqual((await client.query('SHOW application_name')).rows, [{ application_name: 'alone' }]);
+});
+
 test('a write is refused, alone and in a transaction, and the lead has not run it', async () => {
   const client = await proxy.connect();
   const before = await dump(cluster.w1);

@@ -198,6 +198,56 @@ describe('a session with settings of its own', () => {
   });
 });
 
+describe('in the extended query protocol', () => {
+  test('a statement that clients share is read under the settings of each', async () => {
+    const [german, american] = [await proxy.connect(), await proxy.connect()];
+    await german.query({ text: "SET DateStyle = 'ISO, DMY'", values: [] });
+    const day = {
+      name: 'day',
+      text: "SELECT '03/04/2024'::date::text AS day, $1::date::text AS given",
+      values: ['03/04/2024'],
+    };
+    for (let round = 0; round < 3; round++) {
+      assert.deepEqual((await german.query(day)).rows, [{ day: '2024-04-03', given: '2024-04-03' }]);
+      assert.deepEqual((await american.query(day)).rows, [{ day: '2024-03-04', given: '2024-03-04' }]);
+    }
+  });
+
+  test('a statement that is prepared under SET LOCAL is nobody else’s', async () => {
+    const [first, second] = [await proxy.connect(), await proxy.connect()];
+    const day = { name: 'day', text: "/* pprox: lead */ SELECT '05/06/2024'::date::text AS day", values: [] };
+    await first.query('BEGIN');
+    await first.query("SET LOCAL DateStyle = 'ISO, DMY'");
+    // Behind another statement it is used by the name that clients share.
+    for (let use = 0; use < 2; use++) {
+      assert.deepEqual((await first.query(day)).rows, [{ day: '2024-06-05' }]);
+      await first.query('SELECT 1');
+    }
+    await first.query('COMMIT');
+    for (let use = 0; use < 2; use++) {
+      assert.deepEqual((await second.query(day)).rows, [{ day: '2024-05-06' }]);
+      await second.query('/* pprox: lead */ SELECT 1');
+    }
+  });
+
+  test('settings by parameters follow the session; by a name in a parameter they pin it', async () => {
+    const [client, other] = [await proxy.connect(), await proxy.connect()];
+    const set = 'SELECT set_config($1, $2, false)';
+    await client.query("SELECT set_config('my.own', $1, false)", ["x'y"]);
+    await other.query('/* pprox: lead */ SELECT 1');
+    const shown =
+      "/* pprox: lead */ SELECT current_setting('my.own', true) AS own, current_setting('work_mem') AS memory";
+    assert.deepEqual((await client.query(shown)).rows, [{ own: "x'y", memory: '4MB' }]);
+    assert.deepEqual((await other.query(shown)).rows, [{ own: null, memory: '4MB' }]);
+    await client.query(set, ['work_mem', '9MB']);
+    assert.equal(proxy.proxy.cluster.lead.pool.idleCount, 0);
+    assert.deepEqual((await client.query(shown)).rows, [{ own: "x'y", memory: '9MB' }]);
+    await client.end();
+    await other.query('INSERT INTO pace VALUES (1)');
+    assert.deepEqual((await other.query(shown)).rows, [{ own: null, memory: '4MB' }]);
+  });
+});
+
 describe('a session is not pinned any more', () => {
   const states: Readonly<Record<string, readonly [begins: readonly string[], ends: readonly string[]]>> = {
     'when its temporary table is dropped': [['CREATE TEMP TABLE t (id int)'], ['DROP TABLE t']],
