@@ -26,7 +26,7 @@ describe('the declared differences', () => {
     const names = new Set<string>([
       ...Object.keys(groups),
       ...Object.values(groups).flatMap((scripts) => scripts.map((script) => script.name)),
-      ...['openings', 'violations', 'extended_violations'],
+      ...['openings', 'violations', 'extended_violations', 'extended_glued'],
       ...[...openings, ...violations, ...extendedViolations].map((conversation) => conversation.name),
     ]);
     assert.deepEqual(

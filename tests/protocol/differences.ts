@@ -60,6 +60,7 @@ export const differences: readonly DeclaredDifference[] = [
       'extended_pipelines',
       'extended_portals',
       'extended_prepared',
+      'extended_glued',
       'extended_violations',
     ],
     reconcile: withoutSource,

@@ -92,4 +92,52 @@ EXECUTE p
 SELECT pg_advisory_lock(1), pg_advisory_unlock(1)`,
     { leaves: 'nothing' },
   ),
+  script(
+    'short extended reads',
+    String.raw`
+> Parse s (int4): SELECT $1 AS one, 'ü🐘', NULL
+> Describe statement s
+> Bind "" s (0x00000007) formats 1 results 1,0,0
+> Execute
+> Sync
+
+!22P02
+> Bind p s (x)
+> Sync
+> Bind p s (8)
+> Execute p limit 1
+> Execute p
+> Close statement s
+> Flush
+> Sync
+
+!42703
+> Parse: SELECT nothing
+> Run: SELECT 'skipped'
+> Sync`,
+    { leaves: 'nothing' },
+  ),
+  script(
+    'short extended writes',
+    String.raw`
+> Run: CREATE TABLE cut (id int PRIMARY KEY, v text)
+> Run (1, é): INSERT INTO cut VALUES ($1, $2) RETURNING *
+> Sync
+
+!23505
+> Run (2, x): INSERT INTO cut VALUES ($1, $2)
+> Run (1): INSERT INTO cut VALUES ($1)
+> Sync
+> Run: SELECT * FROM cut
+> Sync
+
+> Run: COPY cut FROM STDIN
+<3␉ü
+<.
+> Run: BEGIN
+> Run: DROP TABLE cut
+> Run: COMMIT
+> Sync`,
+    { leaves: 'nothing' },
+  ),
 ];
