@@ -13,6 +13,9 @@ import { extendedPortalScripts } from './scripts/extended-portals.ts';
 import { extendedPreparedScripts } from './scripts/extended-prepared.ts';
 import { extendedSessionScripts } from './scripts/extended-sessions.ts';
 import { extendedWriteScripts } from './scripts/extended-writes.ts';
+import { extendedCursorScripts } from './scripts/extended-cursors.ts';
+import { extendedNameScripts } from './scripts/extended-names.ts';
+import { extendedTransactionScripts } from './scripts/extended-transactions.ts';
 import { limitScripts } from './scripts/limits.ts';
 import { messageScripts } from './scripts/messages.ts';
 import { queryScripts } from './scripts/queries.ts';
@@ -37,13 +40,13 @@ export const groups = {
   transactions: [...transactionScripts, ...severalStatementScripts],
   types: [...numberScripts, ...textScripts, ...timeScripts, ...structuredScripts, ...otherTypeScripts],
   writes: writeScripts,
-  extended_basics: extendedBasicScripts,
+  extended_basics: [...extendedBasicScripts, ...extendedNameScripts],
   extended_blocks: extendedBlockScripts,
   extended_copy: extendedCopyScripts,
   extended_errors: extendedErrorScripts,
   extended_formats: extendedFormatScripts,
-  extended_pipelines: extendedPipelineScripts,
-  extended_portals: extendedPortalScripts,
+  extended_pipelines: [...extendedPipelineScripts, ...extendedTransactionScripts],
+  extended_portals: [...extendedPortalScripts, ...extendedCursorScripts],
   extended_prepared: extendedPreparedScripts,
   extended_sessions: extendedSessionScripts,
   extended_writes: extendedWriteScripts,
