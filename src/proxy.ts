@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { Catalog } from './cluster/catalog.ts';
 import { Cluster } from './cluster/cluster.ts';
 import { Notifications } from './cluster/notifications.ts';
+import { ProcessIds } from './cluster/process-ids.ts';
 import { OnePhase } from './commit/one-phase.ts';
 
 import type { Config, ListenAddress } from './config/config.ts';
@@ -50,6 +51,12 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
       connect: (login) => cluster.lead.connect(login),
       timeoutMs: config.settings.connectTimeoutMs,
       heartbeatMs: config.settings.healthIntervalMs,
+      log,
+    }),
+    processIds: new ProcessIds({
+      connect: (login) => cluster.lead.connect(login),
+      timeoutMs: config.settings.connectTimeoutMs,
+      beatMs: Math.min(config.settings.healthIntervalMs, 1000),
       log,
     }),
     planner: new Planner(catalog, analyser, roles),
@@ -130,6 +137,7 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
       clearTimeout(cut);
       services.largeAnalyser.close();
       services.notifications.close();
+      services.processIds.close();
       cluster.close();
     },
   };

@@ -101,7 +101,9 @@ export class Node {
   }
 
   /** A connection that the pool does not know, for the proxy's own use: whoever has it closes it. Rejects as `lease`. */
-  connect(login: Login): Promise<Backend> {
+  async connect(login: Login): Promise<Backend> {
+    const health = this.#health;
+    if (health.kind === 'down' && Date.now() - health.since < RETRY_MS) throw health.error;
     return this.#connect(login);
   }
 

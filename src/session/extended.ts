@@ -161,9 +161,9 @@ export class ExtendedProtocol {
 
   async #parse(body: Buffer): Promise<Pending> {
     const session = this.#session;
-    const { text, types, ...parse } = decodeParse(body);
+    const { text: written, types, ...parse } = decodeParse(body);
     const name = cut(parse.name);
-    const analysis = await analyse(session, text);
+    const { text, analysis } = await analyse(session, written);
     if (analysis.kind === 'unreadable') return { kind: 'unreadable', name, text, why: analysis.why };
     const [analysed, second] = analysis.statements;
     if (second !== undefined) {

@@ -5,6 +5,7 @@
 import { BackendLostError } from '../backend/receiver.ts';
 import { unreachable } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
+import { withProcessId } from '../sql/process-id.ts';
 import type { Analysis, Statement, Unreadable } from '../sql/statement.ts';
 import { EMPTY_QUERY_RESPONSE } from '../wire/backend.ts';
 import { encodeParseSync } from '../wire/frontend.ts';
@@ -37,8 +38,8 @@ export async function runQuery(session: SessionState, text: Buffer): Promise<voi
   if (!session.link.gone) session.ready();
 }
 
-async function statements(session: SessionState, text: Buffer): Promise<void> {
-  const analysis = await analyse(session, text);
+async function statements(session: SessionState, written: Buffer): Promise<void> {
+  const { text, analysis } = await analyse(session, written);
   if (analysis.kind === 'unreadable') return unreadable(session, text, analysis.why);
   const all = analysis.statements;
   const first = all[0];
@@ -79,8 +80,15 @@ async function statements(session: SessionState, text: Buffer): Promise<void> {
   return undefined;
 }
 
+/** With pg_backend_pid() as the client knows it: `text` is what is to be run. */
+export async function analyse(session: SessionState, text: Buffer): Promise<{ text: Buffer; analysis: Analysis }> {
+  const analysis = await read(session, text);
+  const own = withProcessId(text, analysis, session.processId);
+  return own === undefined ? { text, analysis } : { text: own, analysis: await read(session, own) };
+}
+
 /** In this thread where it is quick, in one of its own where it is not. */
-export async function analyse(session: SessionState, text: Buffer): Promise<Analysis> {
+async function read(session: SessionState, text: Buffer): Promise<Analysis> {
   const { analyser, largeAnalyser } = session.services;
   const analysis = analyser.analyse(text, session.lexis);
   const large = analysis.kind === 'unreadable' && analysis.why === 'size';

@@ -1,5 +1,6 @@
 /** Every connected client by its cancel key (PostgreSQL, "Canceling Requests in Progress"). */
-import { randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { assert } from '../lib/assert.ts';
 
 export interface CancelTarget {
   /** Cancels what the session runs at this moment, on every server it runs on; nothing where it runs nothing. */
@@ -21,9 +22,13 @@ export class CancelRegistry {
     return this.#targets.size;
   }
 
-  register(target: CancelTarget, version: keyof typeof KEY_BYTES): CancelKey {
-    let processId = randomInt(1, 0x7fff_ffff);
-    while (this.#targets.has(processId)) processId = randomInt(1, 0x7fff_ffff);
+  has(processId: number): boolean {
+    return this.#targets.has(processId);
+  }
+
+  /** `processId`: one that it does not have. */
+  register(target: CancelTarget, version: keyof typeof KEY_BYTES, processId: number): CancelKey {
+    assert(!this.#targets.has(processId), 'a process id is of one session');
     const key = { processId, secretKey: randomBytes(KEY_BYTES[version]) };
     this.#targets.set(processId, { key, target });
     return key;

@@ -93,7 +93,10 @@ export class Session {
       const told = new PproxError('internal', { message: 'internal error of the proxy: the session ends here' });
       this.#link.send(errorFrame(told, 'FATAL'));
     }
-    if (key !== undefined) this.#registry.unregister(key);
+    if (key !== undefined) {
+      this.#registry.unregister(key);
+      this.#state.services.processIds.leave(this.#state.ownLogin('pprox: process ids'));
+    }
     this.#link.end();
     try {
       await abandon(this.#state);
@@ -139,7 +142,11 @@ export class Session {
       if (error instanceof PproxError) return this.#refuse(error);
       throw error;
     }
-    const key = this.#registry.register(this.#state, this.#packet.minor >= 2 ? 'v32' : 'v30');
+    const { processIds } = this.#state.services;
+    const login = this.#state.ownLogin('pprox: process ids');
+    await processIds.enter(login);
+    const processId = processIds.next(login, (one) => this.#registry.has(one));
+    const key = this.#registry.register(this.#state, this.#packet.minor >= 2 ? 'v32' : 'v30', processId);
     this.#state.processId = key.processId;
     this.#link.send(encodeBackendKeyData(key.processId, key.secretKey));
     this.#link.sendReady(this.#state.status);

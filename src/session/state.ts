@@ -14,6 +14,7 @@ import type { Cluster } from '../cluster/cluster.ts';
 import { type Lsn, parseLsn } from '../cluster/lsn.ts';
 import type { Node } from '../cluster/node.ts';
 import type { Notifications } from '../cluster/notifications.ts';
+import type { ProcessIds } from '../cluster/process-ids.ts';
 import type { Coordinator } from '../commit/coordinator.ts';
 import type { Settings } from '../config/config.ts';
 import type { Planner } from '../fanout/plan.ts';
@@ -43,6 +44,7 @@ export interface Services {
   readonly analyser: Analyser;
   readonly largeAnalyser: LargeAnalyser;
   readonly notifications: Notifications;
+  readonly processIds: ProcessIds;
   readonly settings: Settings;
   readonly log: Log;
 }
@@ -93,9 +95,6 @@ const READ_NEUTRAL_PINS: ReadonlySet<PinReason> = new Set<PinReason>(['sequence 
 
 /** Sessions that may see names of their own, or mean other things by them. */
 const OWN_CATALOG_PINS: readonly PinReason[] = ['setting', 'temporary object', 'volatile function'];
-
-/** Of connections that belong to no client. */
-const OWN_PARAMETERS: readonly (readonly [string, string])[] = [['application_name', 'pprox']];
 
 /** Reports that a standby's session differs in by itself. */
 const OF_THE_SERVER: ReadonlySet<string> = new Set([
@@ -149,8 +148,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
     this.listening = new Listening({
       notifications: services.notifications,
       link,
-      loginFor: (encoding) =>
-        this.cluster.lead.login({ ...client, parameters: new Map([...OWN_PARAMETERS, ['client_encoding', encoding]]) }),
+      loginFor: (encoding) => this.ownLogin('pprox: LISTEN', encoding),
       encodingOf: () => this.lexis.encoding,
       mayTell: () => this.work === 'idle' && this.block.kind === 'none',
     });
@@ -231,6 +229,15 @@ export class SessionState implements CatalogAsker, SequenceScope {
   #settingsAt(node: Node): SettingSet {
     const { now } = this.settings;
     return node.role === 'lead' ? now : now.elsewhere;
+  }
+
+  /** At the lead, for what the proxy does there for this client and others alike; `purpose` is its application_name. */
+  ownLogin(purpose: 'pprox: process ids' | 'pprox: LISTEN', encoding = 'UTF8'): Login {
+    const parameters = new Map([
+      ['application_name', purpose],
+      ['client_encoding', encoding],
+    ]);
+    return this.cluster.lead.login({ ...this.client, parameters });
   }
 
   /** The lead's leg: the pinned one, or a fresh lease. Rejects with PproxError. */

@@ -47,7 +47,7 @@ export interface Nondeterminism {
   readonly span: Span | undefined;
   /**
    * Type of the replaced value, for `transaction time` with a span: timestamptz | timestamp | date | timetz | time;
-   * with a precision where one is written: `timestamptz(3)`.
+   * with a precision where one is written: `timestamptz(3)`. Of pg_backend_pid() with a span: int4.
    */
   readonly type: string | undefined;
 }

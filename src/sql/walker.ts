@@ -80,6 +80,8 @@ export class Walker {
   readonly #withNames: string[] = [];
   /** Clock functions that must stay as they are. */
   readonly #fixed = new Set<unknown>();
+  /** Functions that stand for a table. */
+  readonly #tables = new Set<unknown>();
   /** What is still to be visited, the next one last. */
   readonly #waiting: { readonly value: object; readonly field: string }[] = [];
 
@@ -405,6 +407,14 @@ export class Walker {
         const span = replaceable ? emptyCallSpan(this.#text, location) : undefined;
         return facts.differs('transaction time', `${name.name}()`, span, span && 'timestamptz');
       }
+      case 'pg_backend_pid': {
+        const location = fields['location'];
+        const plain = args.length === 0 && fields['over'] === undefined && fields['agg_filter'] === undefined;
+        const replaceable = plain && this.#evaluation === 'evaluated' && !this.#tables.has(fields);
+        const span = replaceable && typeof location === 'number' ? emptyCallSpan(this.#text, location) : undefined;
+        facts.raise('lead', 'calls pg_backend_pid(): tells about the server');
+        return facts.differs('server', 'pg_backend_pid()', span, span && 'int4');
+      }
       case 'age':
         // Of one argument: its distance from the current date.
         return args.length === 1 ? facts.differs('transaction time', 'age()') : undefined;
@@ -445,7 +455,9 @@ export class Walker {
     for (const entry of listOf(fields['functions'])) {
       for (const item of listOf(nodeOf(entry, 'List')?.['items'])) {
         const node = tagged(item);
-        if (node !== undefined) this.#fixed.add(node.fields);
+        if (node === undefined) continue;
+        this.#fixed.add(node.fields);
+        this.#tables.add(node.fields);
       }
     }
   }

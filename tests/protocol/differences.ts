@@ -203,6 +203,24 @@ export const differences: readonly DeclaredDifference[] = [
     where: ['an index that could not be built'],
     reconcile: answers({ 'DROP INDEX CONCURRENTLY doubled_once': '42704, I' }),
   },
+  {
+    title: 'The channels of a session are not told inside a transaction',
+    postgres: 'pg_listening_channels() answers anywhere.',
+    pprox:
+      '`0A000` for it in a transaction block, or as one of several statements in a Query, while the session listens.',
+    reason:
+      'It tells of a server session, and all clients’ channels are on a shared one. Outside a block the session’s own is made to listen for the moment of the call; LISTEN inside a block would take effect too late.',
+    where: ['the channels of a session, in a block'],
+    reconcile: answers({ 'SELECT pg_listening_channels()': '0A000, E' }),
+  },
+  {
+    title: 'Channels in a READ ONLY transaction that has read',
+    postgres: 'LISTEN, UNLISTEN and NOTIFY are allowed in a READ ONLY transaction.',
+    pprox: '`0A000` once the transaction reads from the reader; before its first read they are allowed.',
+    reason: 'A standby refuses them, and the transaction’s snapshot is the reader’s.',
+    where: ['channels behind a read'],
+    reconcile: answers({ 'LISTEN behind': '0A000, E' }),
+  },
 ];
 
 export interface Reconciled {

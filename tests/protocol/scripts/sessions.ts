@@ -292,6 +292,48 @@ SELECT pg_notify('c', repeat('x', 8000))`,
     { leaves: 'nothing' },
   ),
   script(
+    'the channels of a session, in a block',
+    String.raw`
+SELECT pg_listening_channels()
+
+BEGIN; SELECT pg_listening_channels()
+
+COMMIT
+
+LISTEN news
+
+BEGIN
+
+SELECT pg_listening_channels()
+
+ROLLBACK
+
+SELECT pg_listening_channels()`,
+    { leaves: 'nothing' },
+  ),
+  script(
+    'channels behind a read',
+    String.raw`
+BEGIN READ ONLY
+
+LISTEN before
+
+NOTIFY before, 'x'
+
+COMMIT
+
+BEGIN READ ONLY
+
+SELECT 1
+
+LISTEN behind
+
+ROLLBACK
+
+UNLISTEN *`,
+    { leaves: 'nothing' },
+  ),
+  script(
     'advisory locks',
     String.raw`
 SELECT pg_advisory_lock(42)

@@ -1,0 +1,44 @@
+/**
+ * pg_backend_pid() in a client's text. A session has many server sessions, each with a process id of its own, and its client
+ * was told another number: the call is that number. Where server sessions are looked at or acted upon, it stays as it is.
+ */
+import type { Analysis, Span, Statement } from './statement.ts';
+
+/** As the analyser names it. */
+const CALL = 'pg_backend_pid()';
+
+/** Calls that take or tell a server's own process ids. */
+const ABOUT_PROCESSES =
+  /^pg_(blocking_pids|safe_snapshot_blocking_pids|cancel_backend|terminate_backend|log_backend_memory_contexts|isolation_test_session_is_blocked|lock_status|stat_.*|get_replication_slots|get_backend_memory_contexts)\(\)$/;
+
+/** Views with a column of process ids. */
+const OF_PROCESSES = /^(pg_locks|pg_replication_slots|pg_stat_.*)$/;
+
+/** `text` with the client's own number in the calls' places; undefined where it stays as it is. */
+export function withProcessId(text: Buffer, analysis: Analysis, processId: number): Buffer | undefined {
+  if (analysis.kind !== 'statements' || !analysis.statements.some(mentionsIt)) return undefined;
+  const spans = analysis.statements.flatMap(calls).toSorted((a, b) => a.start - b.start);
+  if (spans.length === 0) return undefined;
+  // A query gives its only column's name to the expression that it is.
+  const value = Buffer.from(`(SELECT ${processId}::pg_catalog.int4 AS pg_backend_pid)`);
+  const parts: Buffer[] = [];
+  let at = 0;
+  for (const { start, end } of spans) {
+    parts.push(text.subarray(at, start), value);
+    at = end;
+  }
+  parts.push(text.subarray(at));
+  return Buffer.concat(parts);
+}
+
+function mentionsIt({ nondeterminism }: Statement): boolean {
+  return nondeterminism.some(({ name }) => name === CALL);
+}
+
+function calls({ command, relations, nondeterminism }: Statement): readonly Span[] {
+  const { kind } = command;
+  if (kind !== 'read' && kind !== 'insert' && kind !== 'modify') return [];
+  if (nondeterminism.some(({ name }) => ABOUT_PROCESSES.test(name))) return [];
+  if (relations.some(({ name }) => OF_PROCESSES.test(name))) return [];
+  return nondeterminism.flatMap(({ name, span }) => (name === CALL && span !== undefined ? [span] : []));
+}
