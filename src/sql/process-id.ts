@@ -35,9 +35,20 @@ function mentionsIt({ nondeterminism }: Statement): boolean {
   return nondeterminism.some(({ name }) => name === CALL);
 }
 
-function calls({ command, relations, nondeterminism }: Statement): readonly Span[] {
-  const { kind } = command;
-  if (kind !== 'read' && kind !== 'insert' && kind !== 'modify') return [];
+/** Statements in which a query may stand for a value, wherever they evaluate one. */
+const NODES: ReadonlySet<string> = new Set([
+  'SelectStmt',
+  'InsertStmt',
+  'UpdateStmt',
+  'DeleteStmt',
+  'MergeStmt',
+  'CreateTableAsStmt',
+  'DeclareCursorStmt',
+  'ExplainStmt',
+]);
+
+function calls({ node, command, relations, nondeterminism }: Statement): readonly Span[] {
+  if (!NODES.has(node) && command.kind !== 'copy out') return [];
   if (nondeterminism.some(({ name }) => ABOUT_PROCESSES.test(name))) return [];
   if (relations.some(({ name }) => OF_PROCESSES.test(name))) return [];
   return nondeterminism.flatMap(({ name, span }) => (name === CALL && span !== undefined ? [span] : []));

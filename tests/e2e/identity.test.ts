@@ -82,6 +82,17 @@ describe('pg_backend_pid() is what the client was told at its start', () => {
     await assertWritersEqual(cluster);
   });
 
+  test('in a temporary table, a cursor and a COPY', async () => {
+    const client = await connectRaw(scene);
+    await client.query('CREATE TEMP TABLE identity AS SELECT pg_backend_pid()');
+    assert.deepEqual(values(await client.query('SELECT pg_backend_pid = pg_backend_pid() FROM identity')), [['t']]);
+    await client.query('BEGIN; DECLARE c CURSOR FOR SELECT pg_backend_pid()');
+    assert.deepEqual(values(await client.query('FETCH c')), [[String(client.pid)]]);
+    await client.query('COMMIT');
+    const copied = await client.query('COPY (SELECT pg_backend_pid()) TO STDOUT');
+    assert.ok(copied.some((message) => message.type === 'CopyData' && message.data.toString() === `${client.pid}\n`));
+  });
+
   test('several statements in one text each get it', async () => {
     const client = await connectRaw(scene);
     const answer = await client.query("SELECT pg_backend_pid(), 'é'; SELECT 1, pg_backend_pid()");

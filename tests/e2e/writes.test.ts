@@ -256,7 +256,7 @@ describe('what would not be the same everywhere is refused before it is run', ()
       'DELETE FROM dice WHERE random() < 0.5': 'random()',
       'UPDATE dice SET at = clock_timestamp()': 'clock_timestamp()',
       "UPDATE dice SET at = 'now'": "'now'",
-      'UPDATE dice SET x = pg_backend_pid()': 'pg_backend_pid()',
+      'UPDATE dice SET x = inet_server_port()': 'inet_server_port()',
       'CREATE TABLE lots AS SELECT random() AS r': 'random()',
       'COPY seq (x) FROM STDIN': 'id',
     };

@@ -316,21 +316,11 @@ SELECT pg_listening_channels()`,
     String.raw`
 BEGIN READ ONLY
 
-LISTEN before
-
-NOTIFY before, 'x'
-
-COMMIT
-
-BEGIN READ ONLY
-
 SELECT 1
 
 LISTEN behind
 
-ROLLBACK
-
-UNLISTEN *`,
+ROLLBACK`,
     { leaves: 'nothing' },
   ),
   script(

@@ -34,6 +34,11 @@ describe('pg_backend_pid() becomes the number of the client', () => {
       'DELETE FROM t WHERE pid = pg_backend_pid() RETURNING pg_backend_pid()',
       'DELETE FROM t WHERE pid = # RETURNING #',
     ],
+    ['CREATE TEMP TABLE t AS SELECT pg_backend_pid()', 'CREATE TEMP TABLE t AS SELECT #'],
+    ['SELECT pg_backend_pid() INTO t', 'SELECT # INTO t'],
+    ['DECLARE c CURSOR FOR SELECT pg_backend_pid()', 'DECLARE c CURSOR FOR SELECT #'],
+    ['COPY (SELECT pg_backend_pid()) TO STDOUT', 'COPY (SELECT #) TO STDOUT'],
+    ['EXPLAIN ANALYZE SELECT pg_backend_pid()', 'EXPLAIN ANALYZE SELECT #'],
     ['SELECT $1::int, pg_backend_pid()', 'SELECT $1::int, #'],
   ] as const)
     test(text, () => assert.equal(replaced(text), expected));
