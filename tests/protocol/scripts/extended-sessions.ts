@@ -263,7 +263,7 @@ CREATE TEMP TABLE identity AS SELECT pg_backend_pid() AS pid
   script(
     'timeouts by extended query',
     String.raw`
-> Run: SET statement_timeout = '50ms'
+> Run: SET statement_timeout = '1s'
 > Sync
 
 !57014
@@ -278,7 +278,7 @@ CREATE TABLE timed (id int PRIMARY KEY)
 
 !57014
 > Run: INSERT INTO timed VALUES (1)
-> Run: SET LOCAL statement_timeout = '50ms'
+> Run: SET LOCAL statement_timeout = '1s'
 > Run: SELECT pg_sleep(30)
 > Sync
 
