@@ -11,7 +11,8 @@ const { w1, w2 } = stage.cluster;
 await createDatabases(stage, 'bench', 'generated', 'inserts', 'storm');
 const { host, port } = stage.proxy;
 const address = ['-h', host, '-p', String(port), '-U', 'postgres'];
-const crowd = ['-M', 'simple', '-c', '16', '-j', '2'];
+const sixteen = ['-c', '16', '-j', '2'];
+const crowd = ['-M', 'simple', ...sixteen];
 
 /** Runs pgbench, of which no transaction may fail. Returns how many there were. */
 async function bench(command: string, database: string, args: readonly string[]): Promise<number> {
@@ -34,28 +35,44 @@ clientTest('pgbench fills its tables, from the client and on the server', 'pgben
   await assertWritersEqual(stage, 'generated', 'by digest');
 });
 
-clientTest(
-  'pgbench of 16 clients for 10 s leaves both writers equal, timestamps included',
-  'pgbench',
-  async (pgbench) => {
-    const count = await bench(pgbench, 'bench', [...crowd, '-T', '10']);
-    assert.equal(await one('SELECT count(*) AS value FROM pgbench_history', 'bench'), count);
-    const total = await one('SELECT sum(delta) AS value FROM pgbench_history', 'bench');
-    for (const [table, column] of [
-      ['branches', 'bbalance'],
-      ['tellers', 'tbalance'],
-      ['accounts', 'abalance'],
-    ] as const) {
-      assert.equal(await one(`SELECT sum(${column}) AS value FROM pgbench_${table}`, 'bench'), total, table);
-    }
-    await assertWritersEqual(stage, 'bench', 'by digest');
-  },
-);
+/** Every transaction that pgbench counts is in the history, and every sum of it in the balances. */
+async function assertAccounted(transactions: number): Promise<void> {
+  assert.equal(await one('SELECT count(*) AS value FROM pgbench_history', 'bench'), transactions);
+  const total = await one('SELECT sum(delta) AS value FROM pgbench_history', 'bench');
+  for (const [table, column] of [
+    ['branches', 'bbalance'],
+    ['tellers', 'tbalance'],
+    ['accounts', 'abalance'],
+  ] as const) {
+    assert.equal(await one(`SELECT sum(${column}) AS value FROM pgbench_${table}`, 'bench'), total, table);
+  }
+  await assertWritersEqual(stage, 'bench', 'by digest');
+}
+
+for (const [protocol, seconds] of [
+  ['simple', 10],
+  ['extended', 4],
+  ['prepared', 4],
+] as const) {
+  clientTest(
+    `pgbench of 16 clients for ${seconds} s, protocol ${protocol}, leaves both writers equal, timestamps included`,
+    'pgbench',
+    async (pgbench) => {
+      const before = await one('SELECT count(*) AS value FROM pgbench_history', 'bench');
+      const count = await bench(pgbench, 'bench', ['-M', protocol, ...sixteen, '-n', '-T', String(seconds)]);
+      await assertAccounted(before + count);
+    },
+  );
+}
 
 for (const [what, args] of [
   ['simple updates', ['-N', '-T', '2']],
   ['reads', ['-S', '-T', '2']],
+  ['reads by the extended protocol', ['-M', 'extended', '-S', '-T', '1']],
+  ['prepared reads', ['-M', 'prepared', '-S', '-T', '1']],
+  ['prepared simple updates', ['-M', 'prepared', '-N', '-T', '1']],
   ['a connection for each transaction', ['-C', '-N', '-T', '2']],
+  ['a connection and prepared statements for each transaction', ['-M', 'prepared', '-C', '-S', '-T', '1']],
 ] as const) {
   clientTest(`pgbench with ${what} has no failed transaction`, 'pgbench', async (pgbench) => {
     await bench(pgbench, 'bench', [...crowd, ...args]);
@@ -80,8 +97,14 @@ clientTest(
       database: 'inserts',
     });
     assert.equal(status, 0, stderr);
-    const count = await bench(pgbench, 'inserts', [...crowd, '-n', '-t', '40', '-f', fixture('inserts.pgbench')]);
-    assert.equal(count, 640);
+    for (const [protocol, times] of [
+      ['simple', 20],
+      ['extended', 10],
+      ['prepared', 10],
+    ] as const) {
+      const args = ['-M', protocol, ...sixteen, '-n', '-t', String(times), '-f', fixture('inserts.pgbench')];
+      assert.equal(await bench(pgbench, 'inserts', args), 16 * times);
+    }
     const kept = await one('SELECT count(*) AS value FROM reference', 'inserts');
     assert.ok(kept > 300 && kept < 640, `${kept} transactions were kept`);
     await assertWritersEqual(stage, 'inserts');
