@@ -39,8 +39,16 @@ clientTest('psycopg 3 and libpq in pipeline mode see what they see on the lead',
     succeed(python, [script, dsnOf(target, database)]),
   );
   assert.match(seen, /^executemany returning: \(\[\[\(0,\)\], \[\(2,\)\], \[\(4,\)\], \[\(6,\)\]\],\)$/m);
-  assert.match(seen, /^notifications: \(\[\('bell', 'ünï'\), \('bell', 'twice'\)\],\)$/m);
+  assert.match(seen, /^notifications: \(\[\('bell', 'ünï', True\), \('bell', 'twice', True\)\],\)$/m);
   assert.match(seen, /^libpq, at the end: \(b'604', b'4203'\)$/m);
+});
+
+clientTest('DBD::Pg with statements prepared on the server sees what it sees on the lead', 'DBD::Pg', async (perl) => {
+  const script = join(scenarios, 'dbd-pg', 'scenario.pl');
+  const seen = await compareSeen(stage, 'dbd_pg', ({ host, port }, database) =>
+    succeed(perl, [script, host, String(port), database, '1']),
+  );
+  assert.match(seen, /^left: 500 \| ä99$/m);
 });
 
 /** What goes to the server changes with each: which protocol, named statements or not, one INSERT for a batch or many. */
@@ -92,7 +100,7 @@ clientTest('pgx in each of its execution modes sees what it sees on the lead', '
         succeed(program, [dsnOf(target, database) + parameters]),
       );
       assert.match(seen, /^batched: \[49 2355\]$/m);
-      assert.match(seen, /^notification: \[bell ünï\]$/m);
+      assert.match(seen, /^notification: \[bell ünï true\]$/m);
     });
   }
 });

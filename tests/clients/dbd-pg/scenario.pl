@@ -1,5 +1,5 @@
 # A day in the life of DBD::Pg. Prints what it saw, a line each: the same from a server and from a proxy in front of it.
-# With pg_server_prepare = 0 the driver puts the values into the statement itself.
+# With pg_server_prepare = 0, the default here, the driver puts the values into the statement itself; the fourth argument is another.
 use strict;
 use warnings;
 use utf8;
@@ -15,7 +15,7 @@ sub show {
 }
 
 my $dbh = DBI->connect("dbi:Pg:dbname=$database;host=$host;port=$port", 'postgres', '',
-    { RaiseError => 1, PrintError => 0, AutoCommit => 1, pg_server_prepare => 0, pg_enable_utf8 => 1 });
+    { RaiseError => 1, PrintError => 0, AutoCommit => 1, pg_server_prepare => $ARGV[3] // 0, pg_enable_utf8 => 1 });
 show('server', $dbh->{pg_server_version}, $dbh->{pg_user});
 
 sub refused {

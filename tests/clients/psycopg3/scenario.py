@@ -351,7 +351,7 @@ def copies(connection):
 def asynchronous(connection):
     connection.autocommit = True
     heard = []
-    connection.add_notify_handler(lambda one: heard.append((one.channel, one.payload)))
+    connection.add_notify_handler(lambda one: heard.append((one.channel, one.payload, one.pid == connection.info.backend_pid)))
     connection.execute("LISTEN bell")
     with connection.pipeline():
         connection.execute("SELECT pg_notify(%s, %s)", ("bell", "ünï"))

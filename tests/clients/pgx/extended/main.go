@@ -338,7 +338,7 @@ func notifications(ctx context.Context, conn *pgx.Conn) {
 	must(err)
 	notification, err := conn.WaitForNotification(ctx)
 	must(err)
-	show("notification", notification.Channel, notification.Payload)
+	show("notification", notification.Channel, notification.Payload, notification.PID == conn.PgConn().PID())
 	_, err = conn.Exec(ctx, "UNLISTEN *")
 	must(err)
 }
