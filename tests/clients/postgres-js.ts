@@ -70,8 +70,9 @@ async function values(sql: postgres.ReservedSql, show: Show): Promise<void> {
 
 async function cursors(sql: postgres.ReservedSql, show: Show): Promise<void> {
   const counts: number[] = [];
-  await sql`SELECT n FROM generate_series(1, ${1000}) AS n`.cursor(300, async (rows) => {
+  await sql`SELECT n FROM generate_series(1, ${1000}) AS n`.cursor(300, (rows) => {
     counts.push(rows.length);
+    return undefined;
   });
   show('cursor', counts);
   let sum = 0;
