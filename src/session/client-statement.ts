@@ -87,8 +87,8 @@ export class Portal {
   readonly bind: BindMessage;
   /** Which server session has it; undefined until it is bound for longer than one request. */
   place: Backend | undefined;
-  /** `done`: it has been run to its end, and its server session does not have it any more. */
-  state: 'open' | 'done' = 'open';
+  /** `done`: it has been run to its end; `ended`: its transaction is over, and it is not there any more. */
+  state: 'open' | 'done' | 'ended' = 'open';
 
   /** Rows that a statement has returned and the client has not taken; the statement itself is done. */
   rest: RowLimit | undefined;

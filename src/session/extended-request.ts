@@ -209,6 +209,13 @@ export class ExtendedRequest implements Request {
           if (this.#lasts(step.portal)) step.portal.place = backend;
           break;
         case 'describe portal':
+          if (step.portal.state === 'done' && step.portal.place === undefined && !this.#binds(step.portal)) {
+            // It was run without a server, or is not kept there: BEGIN and its like, and they return no rows.
+            if (step.portal.statement.description?.columns.length === 0) {
+              replies.add({ kind: 'say', frame: () => NO_DATA });
+              break;
+            }
+          }
           writer.describe('portal', this.#nameOf(step.portal));
           replies.add({ kind: 'forward portal' });
           break;
@@ -353,7 +360,10 @@ export class ExtendedRequest implements Request {
   }
 
   completed(held: Buffer | undefined): Buffer | undefined {
-    const rest = this.#executed?.rest;
+    if (this.#executed === undefined) return held;
+    // It has run on every writer: however its portal is executed again, it does not run again.
+    this.#executed.state = 'done';
+    const { rest } = this.#executed;
     if (rest === undefined) return held;
     rest.completion = held;
     return rest.suspended ? PORTAL_SUSPENDED : held;

@@ -18,17 +18,19 @@ import {
   decodeExecute,
   decodeNamed,
   decodeParse,
+  encodeParameterDescription,
   InvalidMessage,
+  NO_DATA,
   PORTAL_SUSPENDED,
 } from '../wire/extended.ts';
 import type { FrontendMessage } from '../wire/frontend-reader.ts';
 import { FrontendTag, TransactionStatus } from '../wire/tags.ts';
-import { ClientStatement, Portal } from './client-statement.ts';
+import { ClientStatement, describe, Portal } from './client-statement.ts';
 import { ExtendedRequest, type Step } from './extended-request.ts';
-import { analyse, endImplicit, report, runStatement, unreadable } from './query.ts';
+import { analyse, endImplicit, parseOnLead, report, runStatement, unreadable } from './query.ts';
 import { openPending, readAnywhere } from './read.ts';
 import { Relay } from './relay.ts';
-import { failedBlock } from './reply.ts';
+import { failedBlock, ServerError } from './reply.ts';
 import { resolveRoute } from './route.ts';
 import type { RowLimit } from './row-limit.ts';
 import type { SessionState } from './state.ts';
@@ -38,7 +40,8 @@ import { openImplicit } from './write.ts';
 /** What is wrong with a message is said when its turn comes. */
 type Pending =
   | Step
-  | { readonly kind: 'refuse'; readonly error: PproxError }
+  /** `unless`: a text with which something else is wrong first, if the server says so. */
+  | { readonly kind: 'refuse'; readonly error: PproxError; readonly unless?: Buffer | undefined }
   | { readonly kind: 'unreadable'; readonly name: string; readonly text: Buffer; readonly why: Unreadable };
 
 /** What made the steps run. `full`: more of them than are kept waiting. */
@@ -107,7 +110,7 @@ export class ExtendedProtocol {
     const { statements, portals, block } = this.#session;
     statements.delete('');
     portals.delete('');
-    if (block.kind === 'none') portals.clear();
+    if (block.kind === 'none') this.#endPortals();
     this.#segment = 'fresh';
   }
 
@@ -123,8 +126,15 @@ export class ExtendedProtocol {
     }
     this.#mode = 'reading';
     this.#segment = 'fresh';
-    if (this.#session.block.kind === 'none') this.#session.portals.clear();
+    if (this.#session.block.kind === 'none') this.#endPortals();
     if (!this.#session.link.gone) this.#session.ready();
+  }
+
+  /** Their transaction is over; steps that wait may speak of them still. */
+  #endPortals(): void {
+    const { portals } = this.#session;
+    for (const portal of portals.values()) portal.state = 'ended';
+    portals.clear();
   }
 
   async #resolve(tag: number, body: Buffer): Promise<Pending> {
@@ -172,11 +182,12 @@ export class ExtendedProtocol {
       });
     }
     if (name !== '' && (this.#find(name) !== undefined || session.prepared.has(name))) {
-      throw new PproxError('duplicate_statement', {
-        message: `prepared statement "${shown(parse.name)}" already exists`,
-      });
+      const message = `prepared statement "${shown(parse.name)}" already exists`;
+      return { kind: 'refuse', error: new PproxError('duplicate_statement', { message }), unless: text };
     }
     const statement = new ClientStatement(name, text, types, analysed, analysis.hint);
+    // Without a server, nobody says more of it than its Parse did.
+    if (answeredByUs(analysed)) statement.description = describe(encodeParameterDescription(types), NO_DATA);
     this.#statements.set(name, statement);
     return { kind: 'parse', statement, done: () => void session.statements.set(name, statement) };
   }
@@ -228,7 +239,7 @@ export class ExtendedProtocol {
   #portal(name: string): Portal {
     const found = this.#findPortal(name);
     if (found !== undefined) return found;
-    throw new PproxError('unknown_portal', { message: `portal "${shown(name)}" does not exist` });
+    throw unknownPortal(name);
   }
 
   async #run(cause: Cause): Promise<void> {
@@ -291,7 +302,11 @@ export class ExtendedProtocol {
   /** What is wrong with it, once everything in front of it is done. */
   async #refuse(unit: readonly Step[], step: Exclude<Pending, Step>): Promise<StatementEnd> {
     if (unit.length > 0 && (await this.#prepare(unit, 'other message')) === 'failed') return { kind: 'failed' };
-    if (step.kind === 'refuse') throw step.error;
+    if (step.kind === 'refuse') {
+      const other = step.unless === undefined ? undefined : await parseOnLead(this.#session, step.unless);
+      if (other !== undefined) throw new ServerError(other.frame);
+      throw step.error;
+    }
     await unreadable(this.#session, step.text, step.why);
     return { kind: 'failed' };
   }
@@ -321,12 +336,18 @@ export class ExtendedProtocol {
     const session = this.#session;
     let steps = asked;
     const { analysed, hint } = portal.statement;
+    if (portal.state === 'ended') {
+      if ((await this.#prepare(steps.slice(0, -1), 'other message')) === 'failed') return { kind: 'failed' };
+      throw unknownPortal(portal.name);
+    }
     if (portal.rest !== undefined) return this.#executeRest(steps, portal.rest, limit);
     if (portal.state === 'done') return this.#executeAgain(steps, portal);
     const alone = company === 'one' && session.block.kind === 'none';
     const kept = !alone && (limit > 0 || portal.name !== '');
     if (answeredByUs(analysed)) {
-      const own = steps.findLastIndex((step) => statementOf(step) !== portal.statement) + 1;
+      // DEALLOCATE asks for names: what is to be prepared in front of it has its name then.
+      const all = analysed?.command.kind === 'deallocate';
+      const own = all ? steps.length - 1 : steps.findLastIndex((step) => statementOf(step) !== portal.statement) + 1;
       const others = steps.slice(0, own);
       if (others.length > 0 && (await this.#prepare(others, 'other message')) === 'failed') return { kind: 'failed' };
       steps = steps.slice(own);
@@ -346,7 +367,7 @@ export class ExtendedProtocol {
       hint,
     );
     if (!kept) portal.state = 'done';
-    if (session.block.kind === 'none' && company === 'many') session.portals.clear();
+    if (session.block.kind === 'none' && !alone) this.#endPortals();
     return end;
   }
 
@@ -548,6 +569,10 @@ function cut(name: string): string {
 
 function withBody(): PproxError {
   return new PproxError('protocol_violation', { message: 'invalid message format' });
+}
+
+function unknownPortal(name: string): PproxError {
+  return new PproxError('unknown_portal', { message: `portal "${shown(name)}" does not exist` });
 }
 
 /** A name for the user's eyes. */

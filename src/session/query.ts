@@ -24,7 +24,7 @@ import type { StatementEnd } from './statement-end.ts';
 import type { SessionState } from './state.ts';
 import { outsideBlock } from './outside-block.ts';
 import { openImplicit, writeStatement } from './write.ts';
-import { encodeError } from '../wire/error-fields.ts';
+import { encodeError, type ErrorFields } from '../wire/error-fields.ts';
 
 /** Runs one query text and answers it whole, ReadyForQuery included. Throws only for bugs. */
 export async function runQuery(session: SessionState, text: Buffer): Promise<void> {
@@ -193,13 +193,9 @@ export async function report(session: SessionState, error: unknown): Promise<voi
   session.link.send(errorFrame(told));
 }
 
-/**
- * A text that pprox cannot read is never run: the lead parses it, which gives PostgreSQL's own syntax error where it is
- * one. What the lead could read and pprox could not is refused.
- */
-export async function unreadable(session: SessionState, text: Buffer, why: Unreadable): Promise<void> {
-  if (session.block.kind === 'lost') throw failedBlock();
-  const block = session.block;
+/** The lead parses a text, and runs nothing: its error where it refuses. The block of the session fails with it. */
+export async function parseOnLead(session: SessionState, text: Buffer): Promise<Refusal | undefined> {
+  const { block } = session;
   const legs = block.kind === 'writers' ? block.legs : await session.leaseLead();
   const { backend } = legs.lead.lease;
   const collector = new Collector();
@@ -207,17 +203,29 @@ export async function unreadable(session: SessionState, text: Buffer, why: Unrea
   try {
     const { error, status } = await collector.reply;
     if (block.kind === 'writers') block.status = status;
-    // Several statements in one text are refused by Parse itself, after they were read.
-    const read = error === undefined || (error.code === '42601' && error.position === undefined);
-    if (!read && error !== undefined) {
-      session.link.send(collector.errorFrame ?? encodeError(error));
-      if (block.kind === 'reader') await abortBlock(session);
-      return;
-    }
-    throw refusal(why);
+    return error && { error, frame: collector.errorFrame ?? encodeError(error) };
   } finally {
     if (block.kind !== 'writers') await session.giveBack(legs);
   }
+}
+
+interface Refusal {
+  readonly error: ErrorFields;
+  readonly frame: Buffer;
+}
+
+/**
+ * A text that pprox cannot read is never run: the lead parses it, which gives PostgreSQL's own syntax error where it is
+ * one. What the lead could read and pprox could not is refused.
+ */
+export async function unreadable(session: SessionState, text: Buffer, why: Unreadable): Promise<void> {
+  if (session.block.kind === 'lost') throw failedBlock();
+  const refused = await parseOnLead(session, text);
+  // Several statements in one text are refused by Parse itself, after they were read.
+  const read = refused === undefined || (refused.error.code === '42601' && refused.error.position === undefined);
+  if (read) throw refusal(why);
+  session.link.send(refused.frame);
+  if (session.block.kind === 'reader') await abortBlock(session);
 }
 
 function refusal(why: Unreadable): PproxError {

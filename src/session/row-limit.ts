@@ -47,7 +47,7 @@ export class RowLimit {
   /** The completion for the last portion: its tag counts the rows of that portion alone. */
   #completed(rows: number): Buffer | undefined {
     const { completion } = this;
-    if (completion === undefined || this.#count < this.limit) return completion;
+    if (completion === undefined) return undefined;
     const tag = decodeCommandTag(completion, 0, completion.length);
     return encodeCommandComplete(tag.replace(/\d+$/, String(rows)));
   }

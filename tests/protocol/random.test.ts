@@ -1,0 +1,207 @@
+/**
+ * Random sequences of extended query messages, valid and not, on bare PostgreSQL and through pprox: the same answers, and
+ * the same rows in the end. `PPROX_TEST_SEED` repeats a run, `PPROX_TEST_RUNS` makes it longer.
+ */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import fc from 'fast-check';
+import type { BackendMessage } from '../support/backend-messages.ts';
+import { bind, close, describe, execute, flush, parse, query, sync } from '../support/frontend-messages.ts';
+import { RawClient, type Target } from '../support/raw-client.ts';
+import { type Arena, openArena } from '../support/targets.ts';
+import { compareWriters } from './equality.ts';
+
+const DATABASE = 'battery_random';
+const RUNS = Number(process.env['PPROX_TEST_RUNS'] ?? 40);
+const seed = process.env['PPROX_TEST_SEED'];
+
+/** One message, as it is shown where it matters. */
+interface Message {
+  readonly shown: string;
+  readonly bytes: Buffer;
+}
+
+const texts = [
+  'SELECT 1',
+  'SELECT $1::int + 1',
+  'SELECT id, v FROM r ORDER BY id',
+  'SELECT v FROM r WHERE id = $1',
+  'INSERT INTO r VALUES ($1, $2)',
+  "INSERT INTO r VALUES (7, 'seven') RETURNING id",
+  "UPDATE r SET v = v || '+' WHERE id < 3 RETURNING id, v",
+  'DELETE FROM r WHERE id = $1',
+  'INSERT INTO s (v) VALUES ($1) RETURNING id',
+  'SELECT n FROM generate_series(1, 5) n',
+  'SELECT 1 / 0',
+  'SELEC',
+  'SELECT nothing',
+  '',
+  'BEGIN',
+  'COMMIT',
+  'ROLLBACK',
+  'SAVEPOINT here',
+  'ROLLBACK TO here',
+  'RELEASE here',
+  'SHOW work_mem',
+  'DEALLOCATE ALL',
+  'DEALLOCATE a',
+] as const;
+
+const statements = fc.constantFrom('', '', 'a', 'b');
+const portals = fc.constantFrom('', '', '', 'p');
+const values = fc.array(fc.constantFrom('1', '2', '3', 'x', null), { maxLength: 2 });
+
+const show = (...parts: readonly unknown[]): string => parts.map((part) => JSON.stringify(part)).join(' ');
+
+const message: fc.Arbitrary<Message> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc
+      .tuple(statements, fc.constantFrom(...texts))
+      .map(([name, text]) => made('Parse', parse(name, text), name, text)),
+  },
+  {
+    weight: 5,
+    arbitrary: fc
+      .tuple(portals, statements, values)
+      .map(([portal, name, list]) => made('Bind', bind(portal, name, { values: list }), portal, name, list)),
+  },
+  {
+    weight: 6,
+    arbitrary: fc
+      .tuple(portals, fc.constantFrom(0, 0, 0, 1, 2))
+      .map(([portal, limit]) => made('Execute', execute(portal, limit), portal, limit)),
+  },
+  { weight: 1, arbitrary: statements.map((name) => made('Describe', describe('S', name), 'S', name)) },
+  { weight: 2, arbitrary: portals.map((name) => made('Describe', describe('P', name), 'P', name)) },
+  { weight: 1, arbitrary: statements.map((name) => made('Close', close('S', name), 'S', name)) },
+  { weight: 1, arbitrary: portals.map((name) => made('Close', close('P', name), 'P', name)) },
+  { weight: 1, arbitrary: fc.constant(made('Flush', flush())) },
+);
+
+function made(name: string, bytes: Buffer, ...parts: readonly unknown[]): Message {
+  return { shown: `${name} ${show(...parts)}`, bytes };
+}
+
+/** A whole statement, as drivers send it. */
+const whole: fc.Arbitrary<readonly Message[]> = fc
+  .tuple(statements, portals, fc.constantFrom(...texts), fc.constantFrom(0, 0, 2))
+  .map(([name, portal, text, limit]) => {
+    const list = Array.from({ length: parametersOf(text) }, (_, at) => String(at + 1));
+    return [
+      made('Parse', parse(name, text), name, text),
+      made('Bind', bind(portal, name, { values: list }), portal, name, list),
+      made('Execute', execute(portal, limit), portal, limit),
+    ];
+  });
+
+function parametersOf(text: string): number {
+  return text.includes('$2') ? 2 : text.includes('$1') ? 1 : 0;
+}
+
+const segment: fc.Arbitrary<readonly Message[]> = fc
+  .array(
+    fc.oneof(
+      message.map((one) => [one]),
+      whole,
+    ),
+    { minLength: 1, maxLength: 6 },
+  )
+  .map((parts) => [...parts.flat(), made('Sync', sync())]);
+
+const simple: fc.Arbitrary<readonly Message[]> = fc
+  .constantFrom(
+    'BEGIN',
+    'COMMIT',
+    'ROLLBACK',
+    'SELECT count(*) FROM r',
+    "INSERT INTO r VALUES (9, 'nine')",
+    'DEALLOCATE ALL',
+  )
+  .map((text) => [made('Query', query(text), text)]);
+
+const session = fc.array(fc.oneof({ weight: 4, arbitrary: segment }, { weight: 1, arbitrary: simple }), {
+  minLength: 1,
+  maxLength: 8,
+});
+
+/** What a client goes by; where in PostgreSQL's source an error comes from is not. */
+function essence(one: BackendMessage): string {
+  switch (one.type) {
+    case 'ErrorResponse':
+    case 'NoticeResponse': {
+      const fields = new Map(one.fields);
+      // What is wrong with a message may be said with other names of its statement.
+      return `${one.type} ${fields.get('C')} ${fields.get('C') === '08P01' ? '' : fields.get('M')}`;
+    }
+    case 'DataRow':
+      return `DataRow ${one.values.map(String).join(', ')}`;
+    case 'RowDescription':
+      return `RowDescription ${one.fields.map(({ name }) => name).join(', ')}`;
+    case 'CommandComplete':
+      return `CommandComplete ${one.tag}`;
+    case 'ReadyForQuery':
+      return `ReadyForQuery ${one.status}`;
+    default:
+      return one.type;
+  }
+}
+
+async function play(target: Target, parts: readonly (readonly Message[])[]): Promise<string[]> {
+  const client = await RawClient.start(target);
+  try {
+    await client.query('DROP TABLE IF EXISTS r, s');
+    await client.query(
+      "CREATE TABLE r (id int PRIMARY KEY, v text); INSERT INTO r VALUES (1, 'one'), (2, 'two'); CREATE TABLE s (id serial PRIMARY KEY, v text)",
+    );
+    const seen: string[] = [];
+    for (const part of parts) {
+      const from = client.messages.length;
+      const { readies } = client;
+      client.send(...part.map(({ bytes }) => bytes));
+      await client.waitReady(readies + 1);
+      seen.push(...part.map(({ shown }) => `> ${shown}`), ...client.messages.slice(from).map(essence));
+    }
+    await client.query('ROLLBACK');
+    seen.push(...(await client.query('SELECT * FROM r ORDER BY id')).map(essence));
+    seen.push(...(await client.query('SELECT v FROM s ORDER BY id')).map(essence));
+    return seen;
+  } finally {
+    client.destroy();
+  }
+}
+
+/** Fails with what stands around the first difference. */
+function assertSame(actual: readonly string[], expected: readonly string[], where: string): void {
+  const at = expected.findIndex((line, index) => actual[index] !== line);
+  if (at < 0 && actual.length === expected.length) return;
+  const from = expected.slice(0, at).findLastIndex((line) => /^> (Sync|Query)/.test(line));
+  const start = expected.slice(0, from).findLastIndex((line) => line.startsWith('ReadyForQuery')) + 1;
+  const text = (lines: readonly string[]): string => lines.slice(start, at + 3).join('\n  ');
+  assert.fail(`${where}\nPostgreSQL:\n  ${text(expected)}\nsubject:\n  ${text(actual)}`);
+}
+
+let arena: Arena | undefined;
+before(async () => {
+  arena = await openArena();
+});
+after(() => arena?.stop());
+
+test('random messages of the extended query protocol are answered as PostgreSQL answers them', async () => {
+  assert.ok(arena, 'the servers run');
+  const { bare, subject, user, writers } = arena;
+  await arena.prepareBare(DATABASE);
+  const expected = new Map<string, string[]>();
+  const runs: (readonly (readonly Message[])[])[] = [];
+  const sampled = fc.sample(session, { numRuns: RUNS, ...(seed === undefined ? {} : { seed: Number(seed) }) });
+  for (const parts of sampled) {
+    runs.push(parts);
+    expected.set(String(runs.length), await play({ ...bare, user, database: DATABASE }, parts));
+  }
+  await arena.prepareSubject(DATABASE);
+  for (const [at, parts] of runs.entries()) {
+    const actual = await play({ ...subject, user, database: DATABASE }, parts);
+    assertSame(actual, expected.get(String(at + 1)) ?? [], `run ${at + 1}`);
+  }
+  assert.deepEqual(await compareWriters(writers, DATABASE), []);
+});
