@@ -15,6 +15,7 @@ import {
   NO_DATA,
   PARSE_COMPLETE,
   PORTAL_SUSPENDED,
+  withFormats,
 } from '../wire/extended.ts';
 import { Watch, watchTable } from '../wire/frame-scan.ts';
 import { BackendTag } from '../wire/tags.ts';
@@ -120,6 +121,8 @@ export class ExtendedRequest implements Request {
       if (step.kind === 'parse') unnamed = step.statement;
       const portal =
         step.kind === 'bind' ? step.portal : step.kind === 'execute' ? this.#rebound(step.portal) : undefined;
+      const gone = step.kind === 'describe portal' && this.#isGone(step.portal) ? step.portal.statement : undefined;
+      if (gone !== undefined && gone.description === undefined) missing.add(gone);
       const statement = step.kind === 'describe statement' ? step.statement : portal?.statement;
       if (statement === undefined || statement === unnamed) continue;
       if (statement.description === undefined || !backend.prepared.has(this.#serverName(statement)))
@@ -155,6 +158,11 @@ export class ExtendedRequest implements Request {
     }
     await closeStatements(backend, [name]);
     throw new PproxError('result_type_changed', { message: 'cached plan must not change result type' });
+  }
+
+  /** No server has the portal any more, or none ever had. */
+  #isGone(portal: Portal): boolean {
+    return portal.state === 'done' && portal.place === undefined && !this.#binds(portal);
   }
 
   /** The portal of an Execute, where it has to be bound once more. */
@@ -204,17 +212,15 @@ export class ExtendedRequest implements Request {
           break;
         case 'bind':
           if (addition !== undefined && step.portal === this.#executed) {
-            unnamed = this.#bindWith(writer, replies, step.portal, addition, 'first');
+            unnamed = this.#bindWith(backend, writer, replies, step.portal, addition, 'first');
           } else this.#bind(writer, backend, step.portal, unnamed, replies, { kind: 'forward', after: step.done });
           if (this.#lasts(step.portal)) step.portal.place = backend;
           break;
         case 'describe portal':
-          if (step.portal.state === 'done' && step.portal.place === undefined && !this.#binds(step.portal)) {
-            // It was run without a server, or is not kept there: BEGIN and its like, and they return no rows.
-            if (step.portal.statement.description?.columns.length === 0) {
-              replies.add({ kind: 'say', frame: () => NO_DATA });
-              break;
-            }
+          if (this.#isGone(step.portal)) {
+            // No server has it any more, or none ever had: BEGIN and its like.
+            replies.add({ kind: 'say', frame: () => describedPortal(step.portal) });
+            break;
           }
           writer.describe('portal', this.#nameOf(step.portal));
           replies.add({ kind: 'forward portal' });
@@ -235,7 +241,8 @@ export class ExtendedRequest implements Request {
         case 'execute': {
           const { portal } = step;
           const bound = this.#binds(portal);
-          if (!bound && addition !== undefined) unnamed = this.#bindWith(writer, replies, portal, addition, 'again');
+          if (!bound && addition !== undefined)
+            unnamed = this.#bindWith(backend, writer, replies, portal, addition, 'again');
           else if (!bound && portal.place === undefined) {
             this.#bind(writer, backend, portal, unnamed, replies, { kind: 'swallow' });
           }
@@ -268,6 +275,7 @@ export class ExtendedRequest implements Request {
 
   /** Binds the statement with our columns behind its own. */
   #bindWith(
+    backend: Backend,
     writer: ExtendedWriter,
     replies: ReplyScript,
     portal: Portal,
@@ -281,7 +289,13 @@ export class ExtendedRequest implements Request {
       replies.add({ kind: 'swallow' });
     } else this.#replace(writer, replies, portal);
     writer.parse('', text, statement.description?.types ?? statement.types);
-    replies.add({ kind: 'swallow' });
+    replies.add({
+      kind: 'swallow',
+      after: () => {
+        // The client's own statement of the same request is not the unnamed one any more.
+        backend.prepared.unnamed = undefined;
+      },
+    });
     writer.bind(this.#nameOf(portal), '', {
       ...bind,
       resultFormats: formatsWith(statement, bind.resultFormats, addition),
@@ -354,7 +368,7 @@ export class ExtendedRequest implements Request {
 
   rowLimit(): RowLimit | undefined {
     const portal = this.#executed;
-    if (portal === undefined || this.#limit === 0) return undefined;
+    if (portal === undefined || this.#limit === 0 || !returnsRows(portal.statement)) return undefined;
     portal.rest = new RowLimit(this.#limit);
     return portal.rest;
   }
@@ -463,6 +477,17 @@ function sayClosed(replies: ReplyScript, done: () => void): void {
       return CLOSE_COMPLETE;
     },
   });
+}
+
+function returnsRows({ analysed }: ClientStatement): boolean {
+  const command = analysed?.command;
+  return command?.kind === 'read' || (command !== undefined && 'hasReturning' in command && command.hasReturning);
+}
+
+/** What a server would say of it. */
+function describedPortal({ statement, bind }: Portal): Buffer {
+  assert(statement.description !== undefined, 'prepare has asked for it');
+  return withFormats(statement.description.result, bind.resultFormats);
 }
 
 /** The client's result formats, and text for each of our columns. */

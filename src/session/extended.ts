@@ -340,6 +340,10 @@ export class ExtendedProtocol {
       if ((await this.#prepare(steps.slice(0, -1), 'other message')) === 'failed') return { kind: 'failed' };
       throw unknownPortal(portal.name);
     }
+    if (session.status === TransactionStatus.Failed && (analysed === undefined || !endsTransaction(analysed))) {
+      if ((await this.#prepare(steps.slice(0, -1), 'other message')) === 'failed') return { kind: 'failed' };
+      throw failedBlock();
+    }
     if (portal.rest !== undefined) return this.#executeRest(steps, portal.rest, limit);
     if (portal.state === 'done') return this.#executeAgain(steps, portal);
     const alone = company === 'one' && session.block.kind === 'none';
@@ -358,7 +362,6 @@ export class ExtendedProtocol {
       session.link.send(EMPTY_QUERY_RESPONSE);
       return { kind: 'done', held: undefined };
     }
-    if (session.status === TransactionStatus.Failed && !endsTransaction(analysed)) throw failedBlock();
     const end = await runStatement(
       session,
       analysed,
@@ -366,7 +369,7 @@ export class ExtendedProtocol {
       transactional(analysed) ? this.#company() : company,
       hint,
     );
-    if (!kept) portal.state = 'done';
+    if (!kept || answeredByUs(analysed)) portal.state = 'done';
     if (session.block.kind === 'none' && !alone) this.#endPortals();
     return end;
   }

@@ -250,6 +250,8 @@ export class Relay implements Receiver {
         if (fate.for === 'both') this.#pass(chunk, start, end);
         break;
       case 'swallow':
+        fate.after?.();
+        break;
       case 'rows':
         break;
       default:

@@ -9,7 +9,7 @@ export type Fate =
   /** The client's: a portal's description, from which columns of ours are taken out. */
   | { readonly kind: 'forward portal' }
   /** An answer to a message of ours. */
-  | { readonly kind: 'swallow' }
+  | { readonly kind: 'swallow'; readonly after?: (() => void) | undefined }
   /** A description that is needed here; the client's as well where it asked for it. */
   | { readonly kind: 'keep'; readonly for: 'us' | 'both'; readonly after: (frame: Buffer) => void }
   /** Rows, and what ends them: CommandComplete, EmptyQueryResponse or PortalSuspended. */

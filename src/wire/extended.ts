@@ -3,7 +3,7 @@
  * a server takes them. Names are latin1 strings: bytes as they came, whatever the client's encoding.
  */
 import { MessageReader, ShortMessage } from './reader.ts';
-import { BackendTag, FrontendTag } from './tags.ts';
+import { BackendTag, FrontendTag, HEADER_BYTES } from './tags.ts';
 import { MessageWriter } from './writer.ts';
 
 /** A format code: 0 is text, 1 binary. */
@@ -230,3 +230,19 @@ export function decodeRowDescription(frame: Buffer): readonly ResultColumn[] {
     return { name, type, modifier };
   });
 }
+
+/** A copy of a RowDescription with a portal's result formats: none (all text), one for all, or one each. NoData stays. */
+export function withFormats(frame: Buffer, formats: readonly FormatCode[]): Buffer {
+  const described = Buffer.from(frame);
+  if (described[0] !== BackendTag.RowDescription) return described;
+  const count = described.readInt16BE(HEADER_BYTES);
+  let at = HEADER_BYTES + 2;
+  for (let index = 0; index < count; index++) {
+    at = described.indexOf(0, at) + 1 + COLUMN_BYTES;
+    described.writeInt16BE((formats.length === 1 ? formats[0] : formats[index]) ?? 0, at - 2);
+  }
+  return described;
+}
+
+/** Of a column in a RowDescription, behind its name: table, number, type, size, modifier, format. */
+const COLUMN_BYTES = 18;

@@ -39,15 +39,14 @@ const texts = [
   'BEGIN',
   'COMMIT',
   'ROLLBACK',
-  'SAVEPOINT here',
-  'ROLLBACK TO here',
-  'RELEASE here',
   'SHOW work_mem',
   'DEALLOCATE ALL',
   'DEALLOCATE a',
 ] as const;
 
 const statements = fc.constantFrom('', '', 'a', 'b');
+/** Of single messages: the unnamed statement is used where it is made. */
+const named = fc.constantFrom('a', 'b');
 const portals = fc.constantFrom('', '', '', 'p');
 const values = fc.array(fc.constantFrom('1', '2', '3', 'x', null), { maxLength: 2 });
 
@@ -63,7 +62,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
   {
     weight: 5,
     arbitrary: fc
-      .tuple(portals, statements, values)
+      .tuple(portals, named, values)
       .map(([portal, name, list]) => made('Bind', bind(portal, name, { values: list }), portal, name, list)),
   },
   {
@@ -72,7 +71,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
       .tuple(portals, fc.constantFrom(0, 0, 0, 1, 2))
       .map(([portal, limit]) => made('Execute', execute(portal, limit), portal, limit)),
   },
-  { weight: 1, arbitrary: statements.map((name) => made('Describe', describe('S', name), 'S', name)) },
+  { weight: 1, arbitrary: named.map((name) => made('Describe', describe('S', name), 'S', name)) },
   { weight: 2, arbitrary: portals.map((name) => made('Describe', describe('P', name), 'P', name)) },
   { weight: 1, arbitrary: statements.map((name) => made('Close', close('S', name), 'S', name)) },
   { weight: 1, arbitrary: portals.map((name) => made('Close', close('P', name), 'P', name)) },
@@ -86,7 +85,9 @@ function made(name: string, bytes: Buffer, ...parts: readonly unknown[]): Messag
 /** A whole statement, as drivers send it. */
 const whole: fc.Arbitrary<readonly Message[]> = fc
   .tuple(statements, portals, fc.constantFrom(...texts), fc.constantFrom(0, 0, 2))
-  .map(([name, portal, text, limit]) => {
+  .map(([name, chosen, text, limit]) => {
+    // The portals of what pprox answers by itself are not on the server, where another of their name would be refused.
+    const portal = /^(BEGIN|COMMIT|ROLLBACK|DEALLOCATE|$)/.test(text) ? '' : chosen;
     const list = Array.from({ length: parametersOf(text) }, (_, at) => String(at + 1));
     return [
       made('Parse', parse(name, text), name, text),
