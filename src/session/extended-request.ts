@@ -212,7 +212,7 @@ export class ExtendedRequest implements Request {
           break;
         case 'bind':
           if (addition !== undefined && step.portal === this.#executed) {
-            unnamed = this.#bindWith(backend, writer, replies, step.portal, addition, 'first');
+            unnamed = this.#bindWith(backend, writer, replies, step.portal, addition, 'first', step.done);
           } else this.#bind(writer, backend, step.portal, unnamed, replies, { kind: 'forward', after: step.done });
           if (this.#lasts(step.portal)) step.portal.place = backend;
           break;
@@ -281,6 +281,7 @@ export class ExtendedRequest implements Request {
     portal: Portal,
     addition: Addition,
     time: 'first' | 'again',
+    bound?: () => void,
   ): undefined {
     const { statement, bind } = portal;
     const text = withAddition(statement.text, statement.analysed?.span.end ?? statement.text.length, addition);
@@ -300,7 +301,7 @@ export class ExtendedRequest implements Request {
       ...bind,
       resultFormats: formatsWith(statement, bind.resultFormats, addition),
     });
-    replies.add(time === 'first' ? { kind: 'forward' } : { kind: 'swallow' });
+    replies.add(time === 'first' ? { kind: 'forward', after: bound } : { kind: 'swallow' });
     return undefined;
   }
 

@@ -1,6 +1,6 @@
 /**
  * Random sequences of extended query messages, valid and not, on bare PostgreSQL and through pprox: the same answers, and
- * the same rows in the end. `PPROX_TEST_SEED` repeats a run, `PPROX_TEST_RUNS` makes it longer.
+ * the same rows in the end. The sequences are the same each time; `PPROX_TEST_SEED` takes others, `PPROX_TEST_RUNS` more.
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -13,7 +13,7 @@ import { compareWriters } from './equality.ts';
 
 const DATABASE = 'battery_random';
 const RUNS = Number(process.env['PPROX_TEST_RUNS'] ?? 40);
-const seed = process.env['PPROX_TEST_SEED'];
+const SEED = Number(process.env['PPROX_TEST_SEED'] ?? 5);
 
 /** One message, as it is shown where it matters. */
 interface Message {
@@ -194,7 +194,7 @@ test('random messages of the extended query protocol are answered as PostgreSQL 
   await arena.prepareBare(DATABASE);
   const expected = new Map<string, string[]>();
   const runs: (readonly (readonly Message[])[])[] = [];
-  const sampled = fc.sample(session, { numRuns: RUNS, ...(seed === undefined ? {} : { seed: Number(seed) }) });
+  const sampled = fc.sample(session, { numRuns: RUNS, seed: SEED });
   for (const parts of sampled) {
     runs.push(parts);
     expected.set(String(runs.length), await play({ ...bare, user, database: DATABASE }, parts));
