@@ -108,13 +108,13 @@ describe('a session with settings of its own', () => {
         seen.push(
           await valueOf(
             client,
-            "/* pprox: lead */ SELECT by, current_setting('my.own'), pg_backend_pid() FROM spot WHERE id = 0",
+            "/* pprox: lead */ SELECT by, current_setting('my.own'), inet_client_port() FROM spot WHERE id = 0",
           ),
         );
       }
     }
-    const [, , pid] = seen[0]?.split(' | ') ?? [];
-    const both = [`far | first | ${pid}`, `near | second | ${pid}`];
+    const [, , port] = seen[0]?.split(' | ') ?? [];
+    const both = [`far | first | ${port}`, `near | second | ${port}`];
     assert.deepEqual(seen, [...both, ...both, ...both], 'on one and the same server session');
   });
 
