@@ -162,7 +162,7 @@ export class ExtendedRequest implements Request {
 
   /** No server has the portal any more, or none ever had. */
   #isGone(portal: Portal): boolean {
-    return portal.state === 'done' && portal.place === undefined && !this.#binds(portal);
+    return portal.state === 'done' && !this.#binds(portal);
   }
 
   /** The portal of an Execute, where it has to be bound once more. */
