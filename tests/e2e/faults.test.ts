@@ -9,7 +9,7 @@ import { clusterDsn, startTestProxy, type TestProxy } from '../support/proxy.ts'
 import { assertWritersEqual, connectRaw, errorIn, refusal, startScene, until, value } from './scene.ts';
 
 const scene = await startScene({
-  connectTimeoutMs: 500,
+  connectTimeoutMs: 1500,
   healthIntervalMs: 100,
   followerLockTimeoutMs: 200,
   followerTimeoutMs: 1000,
@@ -41,7 +41,7 @@ function fresh(settings: Parameters<typeof startTestProxy>[0]['settings'] = {}):
   return startTestProxy({
     writers: cluster.writers.map(clusterDsn),
     reader: clusterDsn(replica),
-    settings: { connectTimeoutMs: 500, drainMs: 500, ...settings },
+    settings: { connectTimeoutMs: 1500, drainMs: 500, ...settings },
   });
 }
 

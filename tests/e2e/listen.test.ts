@@ -363,7 +363,7 @@ describe('a client that may have missed something is told so', () => {
   });
 
   test('when its server says nothing any more', async () => {
-    const proxy = await another({ connectTimeoutMs: 300, healthIntervalMs: 50 });
+    const proxy = await another({ connectTimeoutMs: 2000, healthIntervalMs: 50 });
     const client = await connectRaw({ cluster, proxy }, 'template1');
     await client.query('LISTEN fragile');
     freeze(w1);
