@@ -29,13 +29,25 @@ for (const [writer, seconds] of [
 
 let id = 0;
 
-/** Whatever a test has left: every server runs. */
+/** Whatever a test has left: every server runs, and the proxy has found out. */
 afterEach(async () => {
   for (const server of Object.values(servers)) {
     thaw(server);
     if (server.pid === undefined) await server.start();
   }
+  await connected();
 });
+
+/** For a moment after its start, a server may still be known for what it said while it was starting. */
+async function connected(): Promise<pg.Client> {
+  let client: pg.Client | undefined;
+  await until('the proxy lets clients in', async () => {
+    client = await proxy.connect().catch(() => undefined);
+    return client !== undefined;
+  });
+  assert.ok(client !== undefined, 'until has waited for it');
+  return client;
+}
 
 function fresh(settings: Parameters<typeof startTestProxy>[0]['settings'] = {}): Promise<TestProxy> {
   return startTestProxy({
@@ -141,7 +153,7 @@ describe('a server that crashes', () => {
       assertNames({ message: error['M'] ?? '', detail: error['D'] }, server);
       await server.start();
       client.destroy();
-      await assertServes(await proxy.connect());
+      await assertServes(await connected());
     });
   }
 });

@@ -174,7 +174,10 @@ suite('other parts are named once', () => {
     ["INSERT INTO t VALUES (nextval('s'))", ['volatile nextval()']],
     ['INSERT INTO t SELECT * FROM u TABLESAMPLE system (10)', ['volatile TABLESAMPLE']],
     ['INSERT INTO t SELECT * FROM u TABLESAMPLE system (10) REPEATABLE (1)', ['server TABLESAMPLE']],
-    ['INSERT INTO t VALUES (pg_backend_pid(), version())', ['server pg_backend_pid() = pg_backend_pid() : int4', 'server version()']],
+    [
+      'INSERT INTO t VALUES (pg_backend_pid(), version())',
+      ['server pg_backend_pid() = pg_backend_pid() : int4', 'server version()'],
+    ],
     [
       'UPDATE t SET a = CURRENT_USER, b = session_user, c = user, d = current_role',
       ['server CURRENT_USER', 'server SESSION_USER', 'server USER', 'server CURRENT_ROLE'],
