@@ -90,6 +90,10 @@ export class ExtendedRequest implements Request {
     this.#limit = execute?.limit ?? 0;
   }
 
+  get statements(): 'one' | 'several' {
+    return this.#steps.filter(({ kind }) => kind === 'execute').length > 1 ? 'several' : 'one';
+  }
+
   get text(): Buffer {
     return this.#executed?.statement.text ?? Buffer.alloc(0);
   }
@@ -139,7 +143,7 @@ export class ExtendedRequest implements Request {
     const types = statement.description?.types ?? statement.types;
     if (statement.description === undefined) {
       backend.prepared.unnamed = undefined;
-      statement.description = await ask(
+      statement.description = await this.#ask(
         backend,
         new ExtendedWriter().parse('', statement.text, types).describe('statement', ''),
       );
@@ -147,7 +151,7 @@ export class ExtendedRequest implements Request {
     }
     const name = this.#serverName(statement);
     if (backend.prepared.has(name)) return;
-    const found = await ask(
+    const found = await this.#ask(
       backend,
       new ExtendedWriter().parse(name, statement.text, types).describe('statement', name),
     );
@@ -158,6 +162,15 @@ export class ExtendedRequest implements Request {
     }
     await closeStatements(backend, [name]);
     throw new PproxError('result_type_changed', { message: 'cached plan must not change result type' });
+  }
+
+  /** Parse may wait for a lock, as long as the client likes. Rejects with ServerError where the server refuses. */
+  async #ask(backend: Backend, writer: ExtendedWriter): Promise<Description> {
+    const receiver = new DescriptionReceiver();
+    backend.send(writer.sync(), receiver);
+    const found = await this.#session.cancellable(backend, receiver.reply);
+    if (Buffer.isBuffer(found)) throw new ServerError(found);
+    return found;
   }
 
   /** No server has the portal any more, or none ever had. */
@@ -424,14 +437,6 @@ export class ExtendedRequest implements Request {
       }
     }
   }
-}
-
-async function ask(backend: Backend, writer: ExtendedWriter): Promise<Description> {
-  const receiver = new DescriptionReceiver();
-  backend.send(writer.sync(), receiver);
-  const found = await receiver.reply;
-  if (Buffer.isBuffer(found)) throw new ServerError(found);
-  return found;
 }
 
 async function closeStatements(backend: Backend, names: readonly string[]): Promise<void> {

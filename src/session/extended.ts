@@ -51,6 +51,9 @@ type Cause = 'sync' | 'flush' | 'full' | 'copy' | 'other message';
 const WAITING_BYTES = 4 * 1024 * 1024;
 const WAITING_STEPS = 2000;
 
+/** Prepared statements, and portals, of one client: what a driver's cache holds, many times over. */
+const NAMED_OBJECTS = 10_000;
+
 type Execute = Step & { readonly kind: 'execute' };
 
 export class ExtendedProtocol {
@@ -185,6 +188,8 @@ export class ExtendedProtocol {
       const message = `prepared statement "${shown(parse.name)}" already exists`;
       return { kind: 'refuse', error: new PproxError('duplicate_statement', { message }), unless: text };
     }
+    if (session.statements.size >= NAMED_OBJECTS)
+      throw tooMany('prepared statements', 'Close those that are not needed.');
     const statement = new ClientStatement(name, text, types, analysed, analysis.hint);
     // Without a server, nobody says more of it than its Parse did.
     if (answeredByUs(analysed)) statement.description = describe(encodeParameterDescription(types), NO_DATA);
@@ -195,6 +200,8 @@ export class ExtendedProtocol {
   #bind(body: Buffer): Pending {
     const message = decodeBind(body);
     const { portals } = this.#session;
+    if (portals.size >= NAMED_OBJECTS)
+      throw tooMany('portals', 'Close those that are not needed, or end the transaction.');
     const portal = new Portal(this.#statement(message.statement), message);
     const count = portal.statement.description?.types.length;
     if (count !== undefined && count !== message.values.length) {
@@ -572,6 +579,10 @@ function cut(name: string): string {
 
 function withBody(): PproxError {
   return new PproxError('protocol_violation', { message: 'invalid message format' });
+}
+
+function tooMany(what: string, hint: string): PproxError {
+  return new PproxError('too_many_objects', { message: `a session has ${NAMED_OBJECTS} ${what} at most`, hint });
 }
 
 function unknownPortal(name: string): PproxError {

@@ -6,6 +6,7 @@ import { PproxError } from '../lib/errors.ts';
 import type { Route, Statement } from '../sql/statement.ts';
 import { READ_ONLY, READER_REFUSALS, Relay, type RelayResult } from './relay.ts';
 import type { Request } from './request.ts';
+import { ServerError } from './reply.ts';
 import { resolveRoute } from './route.ts';
 import { endPins, learnSettings } from './setting-transfer.ts';
 import type { SessionState } from './state.ts';
@@ -111,7 +112,14 @@ export async function readAnywhere(
     if (!READER_REFUSALS.has(result.error.code) || forward.forwarded === 'something') return FAILED;
     refusal = result.error.code;
   } catch (error) {
-    // Nothing has reached the client, and a read may be asked twice.
+    // Nothing has reached the client, and a read may be asked twice. A reader that is behind knows other tables and types
+    // than the lead has told the client of: what is wrong with the statement, if anything, is the lead's to say.
+    const behind =
+      error instanceof ServerError || (error instanceof PproxError && error.condition === 'result_type_changed');
+    if (behind) {
+      session.log.debug('read on lead', { reason: 'the reader does not know the statement as the lead does' });
+      return await readOnLead(session, statement, request);
+    }
     if (!(error instanceof BackendLostError) || session.services.settings.readerFailure === 'error') throw error;
     session.log.warn('read on lead', { reason: error.message });
     return await readOnLead(session, statement, request);
@@ -121,6 +129,13 @@ export async function readAnywhere(
   if (refusal !== READ_ONLY) {
     session.log.debug('read on lead', { reason: 'the reader refused', sqlstate: refusal });
     return readOnLead(session, statement, request);
+  }
+  if (request.statements === 'several') {
+    throw new PproxError('not_replayable', {
+      message: 'a read of a pipeline turned out to write',
+      detail: 'Nothing was changed.',
+      hint: 'Send it with a Sync of its own.',
+    });
   }
   session.log.info('a read turned out to write', { node: statement.node });
   session.pins.add('volatile function');

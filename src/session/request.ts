@@ -28,6 +28,8 @@ export interface Sending {
 export interface Request {
   /** The statement's text: what the statement's spans count in. */
   readonly text: Buffer;
+  /** `several`: reads that are sent together; none of them can be told from the others. */
+  readonly statements: 'one' | 'several';
   /**
    * Whatever must be so before `backend` can be sent this: prepared statements. Undefined where nothing is missing.
    * Rejects with BackendLostError, ServerError or PproxError.
@@ -56,6 +58,7 @@ export function withAddition(text: Buffer, end: number, addition: Addition | und
 
 /** A statement of a Query message. */
 export class SimpleRequest implements Request {
+  readonly statements = 'one';
   readonly text: Buffer;
   readonly #end: number;
 

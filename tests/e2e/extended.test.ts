@@ -243,6 +243,34 @@ describe('a prepared statement', () => {
     await client.query('DROP TABLE changing');
   });
 
+  test('is read on the lead while the reader does not know its table as the lead does', async () => {
+    await setup.query('CREATE TABLE known (a int); INSERT INTO known VALUES (1)');
+    await until('the replica has it', async () => {
+      const [found] = await sql(cluster.replica, "SELECT to_regclass('known') IS NOT NULL AS there");
+      return found?.['there'] === true;
+    });
+    await sql(cluster.replica, 'SELECT pg_wal_replay_pause()');
+    try {
+      for (const writer of [w1, w2]) {
+        await sql(writer, "ALTER TABLE known ALTER a TYPE text; CREATE TABLE fresh AS SELECT 'here' AS b");
+      }
+      for (const table of ['known', 'fresh']) {
+        const client = await connectRaw(scene);
+        client.send(parse('all', `SELECT * FROM ${table}`), sync());
+        await client.waitReady(2);
+        client.send(bind('', 'all'), execute(''), sync());
+        await client.waitReady(3);
+        assert.ok(
+          client.messages.every(({ type }) => type !== 'ErrorResponse'),
+          table,
+        );
+        assert.equal(client.messages.filter(({ type }) => type === 'DataRow').length, 1);
+      }
+    } finally {
+      await sql(cluster.replica, 'SELECT pg_wal_replay_resume()');
+    }
+  });
+
   test('is gone after DEALLOCATE and DISCARD ALL, for its own session alone', async () => {
     const [one, two] = [await connectRaw(scene), await connectRaw(scene)];
     for (const client of [one, two]) {
