@@ -55,7 +55,6 @@ export const differences: readonly DeclaredDifference[] = [
       'transactions that begin and end inside one Query',
       'extended_basics',
       'extended_blocks',
-      'extended_copy',
       'extended_errors',
       'extended_pipelines',
       'extended_portals',
