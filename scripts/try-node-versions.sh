@@ -33,6 +33,8 @@ run() { # major, account, test arguments
   copy="$work/$account-$major"
   mkdir -p "$copy/home" "$copy/clone"
   git ls-files -z | tar -c --null -T - | tar -x -C "$copy/clone"
+  # What scripts/install-clients.sh has put there; an interpreter below the caller's home is of no use to another account.
+  if [ "$account" = "$(id -un)" ] && [ -d .clients ]; then cp -R .clients "$copy/clone/"; fi
   path="$work/node-$major/node_modules/node-$system-$cpu/bin:$PATH"
   # npm itself runs on the version under test; its settings come from the caller, not from the account's home.
   script='cd "$1" && shift && node "$NPM_CLI" ci --ignore-scripts --no-audit --no-fund && node "$NPM_CLI" test -- "$@"'
