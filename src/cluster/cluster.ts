@@ -14,6 +14,8 @@ import { Node } from './node.ts';
 export type PositionSource =
   | { readonly kind: 'lead' }
   | { readonly kind: 'follower'; readonly follower: number }
+  /** The reader has not been reached yet, and may turn out to be any of these. */
+  | { readonly kind: 'unknown' }
   | { readonly kind: 'none' };
 
 export class Cluster {
@@ -56,6 +58,8 @@ export class Cluster {
         return { kind: 'lead' };
       case 'standby of a follower':
         return { kind: 'follower', follower: this.#relation.follower };
+      case 'unknown':
+        return { kind: this.reader === undefined ? 'none' : 'unknown' };
       default:
         return { kind: 'none' };
     }

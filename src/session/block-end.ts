@@ -57,7 +57,7 @@ export async function commitBlock(
     chain: options.chain,
     leadCommit: block.isolation === 'read committed' ? 'certain' : 'may fail',
     deferred: block.catalog === 'changed' || (await services.catalog.deferrable(session)) ? 'possible' : 'none',
-    position: positionSource.kind === 'none' ? undefined : source?.lease.backend,
+    position: positionSource.kind === 'lead' || positionSource.kind === 'follower' ? source?.lease.backend : undefined,
   });
   switch (outcome.kind) {
     case 'committed':

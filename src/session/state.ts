@@ -432,6 +432,10 @@ export class SessionState implements CatalogAsker, SequenceScope {
   async rememberPosition(): Promise<void> {
     const { positionSource } = this.cluster;
     if (positionSource.kind === 'none') return;
+    if (positionSource.kind === 'unknown') {
+      this.position = 'to be asked';
+      return;
+    }
     const text = 'SELECT pg_current_wal_insert_lsn()';
     const rows =
       positionSource.kind === 'lead'

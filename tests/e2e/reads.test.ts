@@ -262,6 +262,30 @@ describe('while the reader is down', () => {
   });
 });
 
+test('a reader that was not there when the proxy started shows a session its own writes, or does not serve it', async () => {
+  await replica.stop('fast');
+  const late = await startTestProxy({
+    writers: cluster.writers.map(clusterDsn),
+    reader: clusterDsn(replica),
+    settings: { drainMs: 500 },
+  });
+  after(late.stop);
+  const client = await late.connect();
+  await replica.start();
+  await sql(replica, 'SELECT pg_wal_replay_pause()');
+  try {
+    await client.query('CREATE TABLE own_early (id int)');
+    await client.query('INSERT INTO own_early VALUES (1)');
+    await until('the reader is known', async () => {
+      assert.equal(await value(client, 'SELECT count(*)::int FROM own_early'), 1);
+      return late.lines.some(({ fields }) => fields['relation'] === 'standby of the lead');
+    });
+    assert.equal(await value(client, 'SELECT count(*)::int FROM own_early'), 1);
+  } finally {
+    await sql(replica, 'SELECT pg_wal_replay_resume()');
+  }
+});
+
 describe('a reader that is no standby of a writer', () => {
   test('serves reads, and is said to promise nothing', async () => {
     const { cluster: others } = await startScene({}, { writers: 1, reader: false, major: 15 });
