@@ -4,7 +4,7 @@
  * of the transaction.
  */
 import { PproxError } from '../lib/errors.ts';
-import { quoteLiteral } from '../sql/quote.ts';
+import { quoteEscaped, quoteLiteral } from '../sql/quote.ts';
 
 /** Where statements for sequences run. Each rejects with PproxError or BackendLostError. */
 export interface SequenceScope {
@@ -14,10 +14,6 @@ export interface SequenceScope {
   /** Runs on every follower; answers with the rows of each. */
   askFollowers(text: string): Promise<readonly (readonly (readonly (string | null)[])[])[]>;
 }
-
-/** A temporary sequence is the lead session's own affair. */
-const permanent = (name: string): string =>
-  `WHERE (SELECT relpersistence FROM pg_catalog.pg_class WHERE oid = ${quoteLiteral(name)}::regclass) <> 't'`;
 
 interface Bound {
   readonly value: bigint;
@@ -59,13 +55,17 @@ export class SequenceKeeper {
     }
   }
 
-  /** The lead has run nextval(): by name where the names are known, else any sequence may have moved. */
+  /**
+   * The lead has run nextval(): by name where the names are known, else any sequence may have moved. Names are as regclass
+   * takes them. A temporary sequence is the lead session's own affair.
+   */
   async afterNextval(scope: SequenceScope, names: readonly string[]): Promise<void> {
     const text =
       names.length > 0
-        ? names
-            .map((name) => `SELECT ${quoteLiteral(name)}::regclass::text, last_value FROM ${name} ${permanent(name)}`)
-            .join(' UNION ALL ')
+        ? `SELECT oid::regclass::text,
+             CASE WHEN pg_catalog.has_sequence_privilege(oid, 'USAGE, SELECT') THEN pg_catalog.pg_sequence_last_value(oid) END
+           FROM pg_catalog.pg_class WHERE relkind = 'S' AND relpersistence <> 't'
+             AND oid IN (${names.map((name) => `${quoteEscaped(name)}::regclass`).join(', ')})`
         : `SELECT quote_ident(schemaname) || '.' || quote_ident(sequencename), last_value FROM pg_catalog.pg_sequences
            WHERE last_value IS NOT NULL AND schemaname NOT LIKE 'pg\\_temp\\_%'`;
     for (const [name, value] of await scope.askLead(text)) {

@@ -7,6 +7,7 @@ import { assert, unreachable } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Nondeterminism, Statement } from '../sql/statement.ts';
 import { TimeWordReader } from '../sql/time-word.ts';
+import { isObjectNumber } from '../sql/tree.ts';
 import {
   BIND_COMPLETE,
   CLOSE_COMPLETE,
@@ -367,8 +368,9 @@ export class ExtendedRequest implements Request {
   /** As the lead has resolved them; a type of the user's own by the follower's number, or left to it to resolve. */
   #typesFor(node: Node, statement: ClientStatement): readonly number[] {
     return (statement.description?.types ?? statement.types).map((type, index) => {
-      // A sequence is found by its name on each server.
-      if (NAMES_OF_OBJECTS.has(type) && statement.analysed?.sequences.calls === 'none') {
+      // What is found by its name on each server was looked at when the statement was planned.
+      const named = statement.analysed?.nondeterminism.some(({ parameter }) => parameter === index + 1);
+      if (NAMES_OF_OBJECTS.has(type) && named !== true) {
         throw new PproxError('not_replayable', {
           message: `the statement would not have the same effect on every writer: parameter $${index + 1} names an object`,
           detail: 'Each server has an object identifier of its own for the name.',
@@ -401,8 +403,8 @@ export class ExtendedRequest implements Request {
     const portal = this.#executed;
     if (portal === undefined) return statement;
     const varying = varyingParameters(portal);
-    if (varying.length === 0) return statement;
-    return { ...statement, nondeterminism: [...statement.nondeterminism, ...varying] };
+    const named = withNamedObjects(statement, portal);
+    return varying.length === 0 ? named : { ...named, nondeterminism: [...named.nondeterminism, ...varying] };
   }
 
   say(): void {
@@ -523,6 +525,34 @@ function varyingParameters({ statement, bind }: Portal): readonly Nondeterminism
   });
   return found;
 }
+
+/** The statement with its parameters' values where they are names: those are the same objects on every server. */
+function withNamedObjects(statement: Statement, portal: Portal): Statement {
+  const { nondeterminism, sequences } = statement;
+  const left = nondeterminism.filter(
+    ({ parameter }) => parameter === undefined || nameIn(portal, parameter) === undefined,
+  );
+  const named = sequences.parameters.map((parameter) => nameIn(portal, parameter));
+  const known = named.every((name) => name !== undefined && /^[\x20-\x7e]*$/.test(name));
+  if (left.length === nondeterminism.length && named.length === 0) return statement;
+  const names = known ? [...sequences.names, ...named.flatMap((name) => name || [])] : [];
+  return { ...statement, nondeterminism: left, sequences: { ...sequences, names } };
+}
+
+/** The name that the parameter's value is; empty for NULL, which names nothing anywhere; undefined where it may be a number. */
+function nameIn({ statement, bind }: Portal, parameter: number): string | undefined {
+  const value = bind.values[parameter - 1];
+  if (value === null) return '';
+  const { formats } = bind;
+  const format = formats.length === 1 ? formats[0] : formats[parameter - 1];
+  const type = (statement.description?.types ?? statement.types)[parameter - 1] ?? 0;
+  if (value === undefined || ((format ?? 0) !== 0 && !TEXTS.has(type))) return undefined;
+  const name = value.toString('utf8');
+  return isObjectNumber(name) ? undefined : name;
+}
+
+/** text, varchar: the same in either format. */
+const TEXTS = new Set([25, 1043]);
 
 const reader = new TimeWordReader();
 

@@ -192,7 +192,7 @@ export async function readOnLead(session: SessionState, statement: Statement, re
     block.status = result.status;
     if (result.error !== undefined) return FAILED;
     await keep(session, statement, backend);
-    await followSequences(session, statement);
+    await followSequences(session, request.executed(statement));
     return DONE;
   }
   if (block.kind === 'reader') {
@@ -213,7 +213,7 @@ export async function readOnLead(session: SessionState, statement: Statement, re
     await session.giveBack(legs, statement.route === 'reader' ? 'a read' : 'may have notified');
   }
   // Who asks the lead then does so on this connection, or on another: it must not wait for one that the session holds.
-  await followSequences(session, statement);
+  await followSequences(session, request.executed(statement));
   return DONE;
 }
 

@@ -343,7 +343,7 @@ class Classification {
       relations: facts.relations.list(),
       inserts: facts.inserts.list(),
       nondeterminism: facts.nondeterminism,
-      sequences: { calls: facts.sequenceCalls, names: [...facts.sequenceNames] },
+      sequences: facts.sequences,
       needsSequenceState: facts.needsSequenceState,
       explains: false,
     };

@@ -1,6 +1,6 @@
 /** What is found out about one statement while its tree is walked; becomes the fields of a `Statement`. */
 
-import type { Nondeterminism, PinReason, QualifiedName, Route, SettingChange } from './statement.ts';
+import type { Nondeterminism, PinReason, QualifiedName, Route, SequenceCalls, SettingChange } from './statement.ts';
 
 const rank: Readonly<Record<Route, number>> = { reader: 0, lead: 1, writers: 2 };
 
@@ -38,6 +38,9 @@ export class Facts {
   readonly nondeterminism: Nondeterminism[] = [];
   sequenceCalls: 'none' | 'nextval' | 'setval' = 'none';
   readonly sequenceNames = new Set<string>();
+  readonly sequenceParameters = new Set<number>();
+  /** Whether a sequence is named by neither a constant nor a parameter. */
+  unnamedSequences: 'none' | 'some' = 'none';
   needsSequenceState = false;
   /** INSERT, UPDATE, DELETE or MERGE below WITH. */
   writesInWith = false;
@@ -68,5 +71,21 @@ export class Facts {
       (one) => one.kind === kind && one.name === name && one.span?.start === span?.start,
     );
     if (!repeated) this.nondeterminism.push({ kind, name, span, type });
+  }
+
+  /** A parameter that is to be the name of an object. */
+  namedBy(parameter: number): void {
+    const name = `$${parameter}, unless it is the name of an object`;
+    if (this.nondeterminism.some((one) => one.name === name)) return;
+    this.nondeterminism.push({ kind: 'server', name, span: undefined, type: undefined, parameter });
+  }
+
+  get sequences(): SequenceCalls {
+    const known = this.unnamedSequences === 'none';
+    return {
+      calls: this.sequenceCalls,
+      names: known ? [...this.sequenceNames] : [],
+      parameters: known ? [...this.sequenceParameters] : [],
+    };
   }
 }

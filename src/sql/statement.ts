@@ -50,6 +50,17 @@ export interface Nondeterminism {
    * with a precision where one is written: `timestamptz(3)`. Of pg_backend_pid() with a span: int4.
    */
   readonly type: string | undefined;
+  /** Varies only where the value of this parameter is not the name of an object: its number is another one's elsewhere. */
+  readonly parameter?: number | undefined;
+}
+
+/** What nextval() and setval() are called for. */
+export interface SequenceCalls {
+  readonly calls: 'none' | 'nextval' | 'setval';
+  /** As constants name them. Empty where any call takes its sequence from elsewhere, so that others may be meant as well. */
+  readonly names: readonly string[];
+  /** Numbers of the parameters that name the others. */
+  readonly parameters: readonly number[];
 }
 
 /** Bytes of the query text as the client sent it, without the terminating zero. */
@@ -161,8 +172,7 @@ export interface Statement {
   /** Targets of MERGE and of INSERTs below WITH: columns that they leave out take defaults that the text does not show. */
   readonly inserts: readonly QualifiedName[];
   readonly nondeterminism: readonly Nondeterminism[];
-  /** Calls nextval() by name or through a whole-row expression; literal sequence names where they are constants. */
-  readonly sequences: { readonly calls: 'none' | 'nextval' | 'setval'; readonly names: readonly string[] };
+  readonly sequences: SequenceCalls;
   /** currval() or lastval(): only the server session that called nextval() can answer. */
   readonly needsSequenceState: boolean;
   /** EXPLAIN (…, ANALYZE): runs, and its rows are timings that differ from server to server. */

@@ -73,6 +73,34 @@ export function constantText(value: unknown): string | undefined {
   return typeof text['sval'] === 'string' ? text['sval'] : '';
 }
 
+/** Types of a cast by which a name stays one. */
+const nameTypes: ReadonlySet<string> = new Set(['text', 'varchar', 'regclass']);
+
+/** The number of a parameter, casts to text and regclass included (`$1::text::regclass`); undefined for anything else. */
+export function nameParameter(value: unknown): number | undefined {
+  let inner = value;
+  for (let cast = nodeOf(inner, 'TypeCast'); cast !== undefined; cast = nodeOf(inner, 'TypeCast')) {
+    const type = castType(cast);
+    if (type === undefined || !nameTypes.has(type)) return undefined;
+    inner = cast['arg'];
+  }
+  const parameter = nodeOf(inner, 'ParamRef')?.['number'];
+  return typeof parameter === 'number' ? parameter : undefined;
+}
+
+/** The built-in type of a cast, without its schema; undefined where it is an array or a user's. */
+export function castType(cast: Fields): string | undefined {
+  const type = cast['typeName'];
+  if (!isFields(type) || type['arrayBounds'] !== undefined || type['setof'] === true) return undefined;
+  const { schema, name } = nameOf(stringsOf(type['names']));
+  return schema === undefined || schema === 'pg_catalog' ? name : undefined;
+}
+
+/** Whether PostgreSQL takes a text for an object's number, or for no object, instead of its name (regclassin and its kin). */
+export function isObjectNumber(text: string): boolean {
+  return /^\s*([-+]?\d*|-)\s*$/.test(text);
+}
+
 /** An option's value (`DefElem.arg`) as the server's defGetBoolean takes it; undefined where it would refuse it. */
 export function booleanOption(value: unknown): boolean | undefined {
   if (value === undefined) return true;

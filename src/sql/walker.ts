@@ -15,11 +15,14 @@ import { builtinVolatility } from './builtin-functions.ts';
 import { functionEffect, isServerView, returnsSet } from './function-effects.ts';
 import { timeWordIn } from './time-word.ts';
 import {
+  castType,
   constantText,
   isFields,
+  isObjectNumber,
   isTemporarySchema,
   listOf,
   nameOf,
+  nameParameter,
   nodeOf,
   stringOf,
   stringsOf,
@@ -310,8 +313,20 @@ export class Walker {
   #cast(fields: Fields): void {
     const type = fields['typeName'];
     const name = isFields(type) ? stringsOf(type['names']).at(-1) : undefined;
+    if (this.#isNameOfObject(fields)) return;
     if (name !== undefined && identifierType.test(name)) this.#differs('server', `::${name}`);
     this.#children(fields);
+  }
+
+  /** `$1::regclass::text`: the name, as the session writes it. (A constant is not in the text that is looked at.) */
+  #isNameOfObject(fields: Fields): boolean {
+    const inner = nodeOf(fields['arg'], 'TypeCast');
+    const [outer, type] = [castType(fields), inner && castType(inner)];
+    if ((outer !== 'text' && outer !== 'varchar') || type === undefined || !identifierType.test(type)) return false;
+    const parameter = nodeOf(inner?.['arg'], 'ParamRef')?.['number'];
+    if (typeof parameter !== 'number') return false;
+    if (this.#evaluation !== 'stored') this.facts.namedBy(parameter);
+    return true;
   }
 
   #column(fields: Fields): void {
@@ -359,7 +374,7 @@ export class Walker {
     const name = nameOf(stringsOf(fields['funcname']));
     const args = listOf(fields['args']);
     if (this.#evaluation !== 'stored') this.#effectOf(name, args, fields);
-    const sequence = (name.name === 'nextval' || name.name === 'setval') && constantText(args[0]) !== undefined;
+    const sequence = (name.name === 'nextval' || name.name === 'setval') && isNamed(args[0]);
     for (const key of Object.keys(fields).toReversed()) {
       if (key === 'args') this.#push(sequence ? args.slice(1) : args, key);
       else if (key !== 'funcname') this.#push(fields[key], key);
@@ -438,10 +453,22 @@ export class Walker {
     const { facts } = this;
     if (facts.sequenceCalls !== 'setval') facts.sequenceCalls = name;
     const sequence = constantText(args[0]);
+    const parameter = nameParameter(args[0]);
     if (sequence !== undefined) facts.sequenceNames.add(sequence);
+    else if (parameter !== undefined) facts.sequenceParameters.add(parameter);
+    else facts.unnamedSequences = 'some';
+    if (name === 'setval') this.#sequenceOnWriters(args[0], sequence, parameter);
     facts.pins.add('sequence value');
     facts.raise(name === 'nextval' ? 'lead' : 'writers', `calls ${name}()`);
     if (name === 'nextval') facts.differs('volatile', 'nextval()');
+  }
+
+  /** By its name it is the same sequence on every writer; by its number it is not. */
+  #sequenceOnWriters(value: unknown, name: string | undefined, parameter: number | undefined): void {
+    if (parameter !== undefined) this.facts.namedBy(parameter);
+    else if (name === undefined ? isNumber(value) : isObjectNumber(name)) {
+      this.facts.differs('server', 'setval() of a sequence by its number');
+    }
   }
 
   // ---- Clock functions that have to stay --------------------------------------------------------------------------
@@ -489,6 +516,18 @@ export class Walker {
 
 /** Built-in functions whose arguments or place count. */
 const specialCalls = new Set(['current_setting', 'nextval', 'setval', 'currval', 'lastval', 'set_config']);
+
+/** A sequence that is named by a constant or a parameter. */
+function isNamed(value: unknown): boolean {
+  return constantText(value) !== undefined || nameParameter(value) !== undefined;
+}
+
+/** A constant that is no text, and what is cast to a type that holds no name. */
+function isNumber(value: unknown): boolean {
+  const cast = nodeOf(value, 'TypeCast');
+  if (cast === undefined) return nodeOf(value, 'A_Const') !== undefined;
+  return /^(int[248]|oid|numeric)$/.test(castType(cast) ?? '');
+}
 
 /** A constant object identifier other than 0, which would let the server choose one. */
 function isIdentifier(value: unknown): boolean {

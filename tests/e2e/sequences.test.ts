@@ -184,3 +184,36 @@ test('DDL and a first insert may be one transaction', async () => {
   await client.query('INSERT INTO fresh DEFAULT VALUES');
   await assertWritersEqual(cluster);
 });
+
+test('a sequence is named by a parameter, a constant or any text, and never by its number', async () => {
+  const client = await proxy.connect();
+  await client.query('CREATE SCHEMA named; CREATE SEQUENCE named."Of A Parameter"; CREATE SEQUENCE "order"');
+  const last = async (server: typeof w1): Promise<unknown> =>
+    (await sql(server, 'SELECT last_value::int AS n FROM named."Of A Parameter"'))[0]?.['n'];
+  await client.query('SELECT setval($1::regclass, $2)', ['named."Of A Parameter"', 50]);
+  assert.deepEqual([await last(w1), await last(w2)], [50, 50]);
+  await client.query({ name: 'again', text: 'SELECT setval($1, $2)', values: ['named."Of A Parameter"', 60] });
+  await client.query({ name: 'again', text: 'SELECT setval($1, $2)', values: ['order', 7] });
+  assert.deepEqual([await last(w1), await last(w2)], [60, 60]);
+
+  for (const text of ['SELECT nextval($1)', 'SELECT nextval($1::text)'])
+    for (const name of ['named."Of A Parameter"', 'order']) await client.query(text, [name]);
+  await client.query("SELECT nextval('order')");
+  const [ahead] = await sql(
+    w2,
+    'SELECT (SELECT last_value FROM named."Of A Parameter")::int AS named, (SELECT last_value FROM "order")::int AS reserved',
+  );
+  assert.deepEqual(ahead, { named: 61 + BLOCK, reserved: 8 + BLOCK });
+
+  const [found] = await sql(w1, `SELECT '"order"'::regclass::oid::int AS oid`);
+  const oid = Number(found?.['oid']);
+  const refused: readonly (readonly [string, unknown[]])[] = [
+    ['SELECT setval($1, 500)', [oid]],
+    ['SELECT setval($1::regclass, 500)', [` ${oid}`]],
+    [`SELECT setval('${oid}', 500)`, []],
+    [`SELECT setval(${oid}, 500)`, []],
+  ];
+  for (const [text, values] of refused) assert.equal((await refusal(client.query(text, values))).code, '0A000', text);
+  // It stays on the lead.
+  assert.equal(Number((await client.query('SELECT nextval($1) AS n', [oid])).rows[0]?.n), 11);
+});

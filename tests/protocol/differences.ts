@@ -103,10 +103,10 @@ export const differences: readonly DeclaredDifference[] = [
     title: 'Writes whose effect another writer could not repeat are refused',
     postgres: 'Any expression may be written, volatile ones too.',
     pprox:
-      '`0A000`, and nothing is run: volatile expressions in UPDATE and DELETE, WHERE CURRENT OF, currval() beside setval(), INSERT from a query beside a WITH that writes, COPY into a table that fills columns from a sequence or a volatile default, a parameter that names an object of the catalog.',
+      '`0A000`, and nothing is run: volatile expressions in UPDATE and DELETE, WHERE CURRENT OF, currval() beside setval(), INSERT from a query beside a WITH that writes, COPY into a table that fills columns from a sequence or a volatile default, objects of the catalog in what is stored or compared (`::regclass`), setval() of a sequence by its number.',
     reason:
-      'The same text would have another effect on each writer, and their rows are not replayed from the lead’s yet.',
-    where: ['writes that are not replayed yet', 'parameters that name an object'],
+      'The same text would have another effect on each writer (an object has a number of its own on each), and their rows are not replayed from the lead’s yet.',
+    where: ['writes that are not replayed yet', 'sequences by their numbers'],
     reconcile: answers({
       'UPDATE chance SET v = random()': '0A000, I',
       'UPDATE chance SET at = clock_timestamp() WHERE id = 1': '0A000, I',
@@ -116,7 +116,10 @@ export const differences: readonly DeclaredDifference[] = [
       'COPY chance (v) FROM STDIN': '0A000, I',
       'UPDATE chance SET v = 0 WHERE CURRENT OF w': '0A000, E',
       "SELECT setval('chance_id_seq', 50), currval('chance_id_seq')": '0A000, I',
-      '> Run (named_by_parameter, 100): SELECT setval($1::regclass, $2::bigint)\n> Sync': '0A000, I',
+      '> Run (1259, 100): SELECT setval($1, $2)\n> Sync': '0A000, I',
+      '> Run (0x000004eb, 100) formats 1,0: SELECT setval($1, $2)\n> Sync': '0A000, I',
+      'SELECT setval(1259, 100)': '0A000, I',
+      "SELECT setval('1259', 100)": '0A000, I',
     }),
   },
   {

@@ -286,11 +286,66 @@ SELECT * FROM written ORDER BY id`,
     String.raw`
 CREATE SEQUENCE named_by_parameter
 
+CREATE TABLE named_serial (id serial, v text); INSERT INTO named_serial VALUES (1, 'x')
+
+CREATE SCHEMA named
+
+CREATE SEQUENCE named."By Parameter" START 5
+
 > Run (named_by_parameter, 100): SELECT setval($1::regclass, $2::bigint)
 > Sync
 
-> Run (named_by_parameter): SELECT nextval($1) > 0
-> Sync`,
+> Run (named_by_parameter): SELECT nextval($1)
+> Sync
+
+> Parse s: SELECT setval($1, $2, false)
+> Bind "" s ('named."By Parameter"', 70)
+> Execute
+> Bind "" s (named_by_parameter, 700)
+> Execute
+> Bind "" s (NULL, 7000)
+> Execute
+> Sync
+
+> Parse (text): SELECT nextval($1::text::regclass), currval($1::regclass)
+> Bind "" "" ('named."By Parameter"')
+> Execute
+> Sync
+
+> Parse (varchar, varchar): SELECT setval(pg_get_serial_sequence($1, $2), 5)
+> Bind "" "" (named_serial, id)
+> Execute
+> Sync
+
+!42P01
+> Run (named_by_nobody, 7): SELECT setval($1, $2)
+> Sync
+
+> Run (named_by_parameter): UPDATE named_serial SET v = $1::regclass::text RETURNING v
+> Sync
+
+SELECT last_value, is_called FROM named_by_parameter
+
+SELECT last_value, is_called FROM named."By Parameter"`,
+  ),
+  script(
+    'sequences by their numbers',
+    String.raw`
+!42809
+> Run (1259, 100): SELECT setval($1, $2)
+> Sync
+
+!42809
+> Run (0x000004eb, 100) formats 1,0: SELECT setval($1, $2)
+> Sync
+
+!42809
+SELECT setval(1259, 100)
+
+!42809
+SELECT setval('1259', 100)
+
+SELECT 'the session goes on'`,
   ),
   script(
     'large objects by extended query',

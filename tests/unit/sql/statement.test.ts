@@ -275,17 +275,21 @@ suite('names are collected for the catalog', () => {
 
   test('sequences by name, and whose state is asked for', () => {
     const sequences = (text: string): unknown => statementOf(text).sequences;
-    assert.deepEqual(sequences('SELECT 1'), { calls: 'none', names: [] });
-    assert.deepEqual(sequences("SELECT nextval('a'), nextval('s.\"B\"'::regclass)"), {
-      calls: 'nextval',
-      names: ['a', 's."B"'],
-    });
-    assert.deepEqual(sequences("SELECT setval('a', 1), nextval('b')"), { calls: 'setval', names: ['a', 'b'] });
-    assert.deepEqual(sequences("SELECT setval(pg_get_serial_sequence('t', 'id'), 1)"), { calls: 'setval', names: [] });
-    assert.deepEqual(sequences('SELECT nextval($1)'), { calls: 'nextval', names: [] });
-    assert.deepEqual(sequences('SELECT U&"nextval"(\'a\')'), { calls: 'nextval', names: ['a'] });
-    assert.deepEqual(sequences("CREATE TABLE t (a int DEFAULT nextval('s'))"), { calls: 'none', names: [] });
-    assert.deepEqual(sequences("ALTER TABLE t ADD a int DEFAULT nextval('s')"), { calls: 'nextval', names: ['s'] });
+    const cases: readonly (readonly [string, 'none' | 'nextval' | 'setval', string[], number[]?])[] = [
+      ['SELECT 1', 'none', []],
+      ["SELECT nextval('a'), nextval('s.\"B\"'::regclass)", 'nextval', ['a', 's."B"']],
+      ["SELECT setval('a', 1), nextval('b')", 'setval', ['a', 'b']],
+      ["SELECT setval(pg_get_serial_sequence('t', 'id'), 1)", 'setval', []],
+      ["SELECT nextval('a'), nextval(pg_get_serial_sequence('t', 'id'))", 'nextval', []],
+      ['SELECT nextval($1)', 'nextval', [], [1]],
+      ["SELECT setval($2::text::regclass, $1), nextval('a')", 'setval', ['a'], [2]],
+      ['SELECT nextval($1::oid::regclass)', 'nextval', []],
+      ['SELECT U&"nextval"(\'a\')', 'nextval', ['a']],
+      ["CREATE TABLE t (a int DEFAULT nextval('s'))", 'none', []],
+      ["ALTER TABLE t ADD a int DEFAULT nextval('s')", 'nextval', ['s']],
+    ];
+    for (const [text, calls, names, parameters = []] of cases)
+      assert.deepEqual(sequences(text), { calls, names, parameters }, text);
     assert.equal(statementOf("SELECT currval('a')").needsSequenceState, true);
     assert.equal(statementOf('INSERT INTO t VALUES (lastval())').needsSequenceState, true);
     assert.equal(statementOf("SELECT nextval('a')").needsSequenceState, false);
