@@ -2,34 +2,21 @@ import { describe, it, type TestContext } from 'node:test';
 import { assertWritten, stepOf } from './battery.ts';
 import { compareServers } from './contest.ts';
 import { type Delivery, play, streamLength } from './play.ts';
+import { everyOffset, generator, seed, someOffsets, wantedCuts } from './sampling.ts';
 import { shortScripts } from './scripts/short.ts';
 
-/** `PPROX_TEST_CUTS=all` cuts at every position; otherwise at a sample, which `PPROX_TEST_SEED` repeats. */
-const everyPosition = process.env['PPROX_TEST_CUTS'] === 'all';
-const seed = Number(process.env['PPROX_TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+/** Of each script and manner, unless `PPROX_TEST_CUTS` says otherwise. */
 const sampleSize = 10;
-
-/** mulberry32: numbers from 0 to below 1. */
-function generator(state: number): () => number {
-  let current = state;
-  return () => {
-    current = (current + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(current ^ (current >>> 15), 1 | current);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 const random = generator(seed);
 
 function positions(length: number): number[] {
-  const all = Array.from({ length: length - 1 }, (_, index) => index + 1);
-  return everyPosition ? all : Array.from({ length: sampleSize }, () => 1 + Math.floor(random() * (length - 1)));
+  return wantedCuts === 'all' ? everyOffset(length) : someOffsets(length, wantedCuts ?? sampleSize, random);
 }
 
 /** Each cut alone; everything at once; every byte alone; all of it behind the StartupMessage in pieces of odd sizes. */
 function deliveries(length: number): Delivery[] {
-  const every = Array.from({ length: length - 1 }, (_, index) => index + 1);
+  const every = everyOffset(length);
   const pieces = every.filter(() => random() < 0.1);
   return [
     ...positions(length).map((offset): Delivery => ({ kind: 'cut', offsets: [offset] })),

@@ -30,6 +30,8 @@ export interface Arena {
   prepareBare(database: string): Promise<void>;
   /** The same for the subject, in place of the bare server's: that one is the lead as well. */
   prepareSubject(database: string): Promise<void>;
+  /** Drops the subject's database of this name, whoever is connected to it. */
+  drop(database: string): Promise<void>;
   /** What the subject has logged as errors: it has none that a client could cause. */
   complaints(): readonly string[];
   stop(): Promise<void>;
@@ -44,8 +46,12 @@ function chosenMajor(): Major | undefined {
   return major;
 }
 
-async function freshDatabase(server: Server, database: string): Promise<void> {
+async function dropDatabase(server: Server, database: string): Promise<void> {
   await sql(server, `DROP DATABASE IF EXISTS "${database}" WITH (FORCE)`);
+}
+
+async function freshDatabase(server: Server, database: string): Promise<void> {
+  await dropDatabase(server, database);
   await sql(server, `CREATE DATABASE "${database}" TEMPLATE template0`);
 }
 
@@ -71,6 +77,7 @@ async function bareArena(): Promise<Arena> {
     writers: [lead],
     prepareBare: (database) => freshDatabase(lead, database),
     prepareSubject: (database) => freshDatabase(lead, database),
+    drop: (database) => dropDatabase(lead, database),
     complaints: () => [],
     stop: () => cluster.stop('immediate'),
   };
@@ -93,6 +100,9 @@ async function pproxArena(settings: Partial<Settings>): Promise<Arena> {
       prepareSubject: async (database) => {
         await Promise.all(cluster.writers.map((writer) => freshDatabase(writer, database)));
         if (cluster.reader !== undefined) await replayed(lead, cluster.reader);
+      },
+      drop: async (database) => {
+        await Promise.all(cluster.writers.map((writer) => dropDatabase(writer, database)));
       },
       complaints: () => complaints,
       stop: async () => {
