@@ -7,6 +7,8 @@ export class PreparedNames {
   unnamed: object | undefined;
   /** Least recently used first. */
   readonly #names = new Set<string>();
+  /** Names of one client's, which the next one must not find. */
+  readonly #lent = new Set<string>();
 
   has(name: string): boolean {
     return this.#names.has(name);
@@ -29,9 +31,32 @@ export class PreparedNames {
     this.#names.delete(name);
   }
 
+  /** Forgets all of them: who asks closes them. */
+  take(): readonly string[] {
+    const names = [...this.#names];
+    this.#names.clear();
+    return names;
+  }
+
+  /** A client's own name stands beside the shared ones, until `takeLent` is asked for it. */
+  lend(name: string): void {
+    this.#lent.add(name);
+  }
+
+  /** Forgets what was lent: who asks closes it. */
+  takeLent(): readonly string[] {
+    if (this.#lent.size === 0) return NONE;
+    const names = [...this.#lent];
+    this.#lent.clear();
+    return names;
+  }
+
   /** The server session has lost them all (DISCARD ALL, DEALLOCATE ALL). */
   clear(): void {
     this.#names.clear();
+    this.#lent.clear();
     this.unnamed = undefined;
   }
 }
+
+const NONE: readonly string[] = [];

@@ -41,6 +41,7 @@ export const CONDITIONS = {
   portal_done: { sqlstate: '55000', outcome: 'not_sent' },
   too_many_rows: { sqlstate: '54000', outcome: 'rolled_back' },
   too_many_objects: { sqlstate: '53400', outcome: 'not_sent' },
+  wrong_argument_count: { sqlstate: '42601', outcome: 'not_sent' },
   several_statements: { sqlstate: '42601', outcome: 'not_sent' },
   result_type_changed: { sqlstate: '0A000', outcome: 'not_sent' },
   settings_refused: { sqlstate: '58000', outcome: 'not_sent' },

@@ -36,6 +36,9 @@ function shapeOf({ columns, types }: Description): string {
   return JSON.stringify([types, columns.map(({ name, type, modifier }) => [name, type, modifier])]);
 }
 
+/** Prepared statements, and portals, of one client: what a driver's cache holds, many times over. */
+export const NAMED_OBJECTS = 10_000;
+
 export class ClientStatement {
   /** The client's; empty for the unnamed statement. */
   readonly name: string;
@@ -45,6 +48,8 @@ export class ClientStatement {
   /** Undefined where the text holds no statement. */
   readonly analysed: Statement | undefined;
   readonly hint: 'reader' | 'lead' | undefined;
+  /** The PREPARE that has made it; undefined where a Parse has. */
+  readonly written: Buffer | undefined;
   /** As it was when the client's Parse was answered; undefined where nobody has needed to know. */
   description: Description | undefined;
   #serverName: { readonly reading: string; readonly name: string } | undefined;
@@ -55,12 +60,21 @@ export class ClientStatement {
     types: readonly number[],
     analysed: Statement | undefined,
     hint: 'reader' | 'lead' | undefined,
+    written?: Buffer,
   ) {
     this.name = name;
     this.text = text;
     this.types = types;
     this.analysed = analysed;
     this.hint = hint;
+    this.written = written;
+  }
+
+  /** The name of what it executes, where it is an EXECUTE. No server is sent its text: one of what it names is run. */
+  get executes(): string | undefined {
+    const command = this.analysed?.command;
+    if (command?.kind !== 'execute' || this.analysed?.explains === true) return undefined;
+    return Buffer.from(command.name).toString('latin1');
   }
 
   /**
@@ -83,8 +97,8 @@ export class ClientStatement {
 export class Portal {
   /** The client's; empty for the unnamed portal. */
   readonly name: string;
-  readonly statement: ClientStatement;
-  readonly bind: BindMessage;
+  #statement: ClientStatement;
+  #bind: BindMessage;
   /** Which server session has it; undefined until it is bound for longer than one request. */
   place: Backend | undefined;
   /** `done`: it has been run to its end; `ended`: its transaction is over, and it is not there any more. */
@@ -95,8 +109,22 @@ export class Portal {
 
   constructor(statement: ClientStatement, bind: BindMessage) {
     this.name = bind.portal;
-    this.statement = statement;
-    this.bind = bind;
+    this.#statement = statement;
+    this.#bind = bind;
+  }
+
+  get statement(): ClientStatement {
+    return this.#statement;
+  }
+
+  get bind(): BindMessage {
+    return this.#bind;
+  }
+
+  /** The portal of an EXECUTE is one of the statement that it names, from when its arguments are known on. */
+  execute(statement: ClientStatement, values: Pick<BindMessage, 'formats' | 'values'>): void {
+    this.#statement = statement;
+    this.#bind = { ...this.#bind, ...values, statement: statement.name };
   }
 
   get serverName(): string {

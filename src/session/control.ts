@@ -10,7 +10,7 @@ import { TransactionStatus } from '../wire/tags.ts';
 import { commitBlock, rollbackBlock, rollbackByClient } from './block-end.ts';
 import { openPending, readOnLead } from './read.ts';
 import { StatementRelay } from './relay.ts';
-import { SimpleRequest } from './request.ts';
+import { SimpleRequest } from './simple-request.ts';
 import { Completion, failedBlock, NO_TRANSACTION } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { DONE, FAILED, type StatementEnd } from './statement-end.ts';
@@ -34,7 +34,7 @@ export async function control(
       if (company === 'many' && (command.action === 'commit' || command.action === 'rollback'))
         return endNothing(session, command);
       if (company === 'many') return savepointOutside(command);
-      return readOnLead(session, statement, new SimpleRequest(text, text.length));
+      return readOnLead(session, statement, new SimpleRequest(session, text, text.length));
     case 'pending':
       if (command.action === 'commit' || command.action === 'rollback') {
         if (!command.chain) session.block = { kind: 'none' };

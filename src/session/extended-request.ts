@@ -1,6 +1,5 @@
 /** A statement of the extended query protocol: from the steps a client took to the messages a server is sent. */
 import type { Backend } from '../backend/backend.ts';
-import { BackendLostError, Collector, KeptReply } from '../backend/receiver.ts';
 import type { Node } from '../cluster/node.ts';
 import { FIRST_NORMAL_OID, translateTypes } from '../cluster/type-names.ts';
 import { assert, unreachable } from '../lib/assert.ts';
@@ -18,14 +17,12 @@ import {
   PORTAL_SUSPENDED,
   withFormats,
 } from '../wire/extended.ts';
-import { Watch, watchTable } from '../wire/frame-scan.ts';
-import { BackendTag } from '../wire/tags.ts';
-import { type ClientStatement, describe, type Description, type Portal, sameResult } from './client-statement.ts';
-import { ServerError } from './reply.ts';
+import { type ClientStatement, describe, Portal } from './client-statement.ts';
 import { ReplyScript } from './reply-script.ts';
 import { RowLimit } from './row-limit.ts';
-import { type Addition, type Request, type Sending, withAddition } from './request.ts';
+import { type Addition, type Execution, type Request, type Sending, withAddition } from './request.ts';
 import type { SessionState } from './state.ts';
+import { prepareOn } from './server-statement.ts';
 
 /** What the client asked for, with its names resolved. */
 export type Step =
@@ -41,29 +38,22 @@ export type Step =
   | { readonly kind: 'close statement'; readonly done: () => void }
   | { readonly kind: 'execute'; readonly portal: Portal; readonly limit: number };
 
-/** Asks a server about a statement: the answers to Parse and Describe, in front of a Sync. */
-class DescriptionReceiver extends KeptReply<Description | Buffer> {
-  readonly watch = watchTable({
-    [BackendTag.ParameterDescription]: Watch.take,
-    [BackendTag.RowDescription]: Watch.take,
-    [BackendTag.NoData]: Watch.take,
-    [BackendTag.ErrorResponse]: Watch.take,
-  });
-  #parameters: Buffer | undefined;
-  #result: Buffer | undefined;
-  #error: Buffer | undefined;
-
-  take(tag: number, chunk: Buffer, start: number, end: number): void {
-    const frame = Buffer.from(chunk.subarray(start, end));
-    if (tag === BackendTag.ErrorResponse) this.#error = frame;
-    else if (tag === BackendTag.ParameterDescription) this.#parameters = frame;
-    else if (tag === BackendTag.RowDescription || tag === BackendTag.NoData) this.#result = frame;
-  }
-
-  protected outcome(): Description | Buffer {
-    if (this.#error !== undefined) return this.#error;
-    assert(this.#parameters !== undefined && this.#result !== undefined, 'Describe is answered');
-    return describe(this.#parameters, this.#result);
+/** The statement that a step is about. */
+export function statementOf(step: Step): ClientStatement | undefined {
+  switch (step.kind) {
+    case 'parse':
+    case 'describe statement':
+      return step.statement;
+    case 'bind':
+    case 'describe portal':
+    case 'execute':
+      return step.portal.statement;
+    case 'describe cursor':
+    case 'close portal':
+    case 'close statement':
+      return undefined;
+    default:
+      return unreachable(step);
   }
 }
 
@@ -81,14 +71,39 @@ export class ExtendedRequest implements Request {
    */
   readonly #portals: 'passing' | 'kept' | 'ending';
 
+  /** `simple`: the client has sent a Query, and is told of its rows alone. */
+  readonly #protocol: 'extended' | 'simple';
+
   /** `steps` has one `execute` at most where the statement may write. */
-  constructor(session: SessionState, steps: readonly Step[], portals: 'passing' | 'kept' | 'ending') {
+  constructor(
+    session: SessionState,
+    steps: readonly Step[],
+    portals: 'passing' | 'kept' | 'ending',
+    protocol: 'extended' | 'simple' = 'extended',
+  ) {
+    this.#protocol = protocol;
     this.#session = session;
     this.#steps = steps;
     this.#portals = portals;
     const execute = steps.findLast((step) => step.kind === 'execute');
     this.#executed = execute?.portal;
     this.#limit = execute?.limit ?? 0;
+  }
+
+  /** Of a Query that is an EXECUTE. */
+  static forQuery(session: SessionState, { statement, values }: Execution): ExtendedRequest {
+    const portal = new Portal(statement, { portal: '', statement: statement.name, resultFormats: [], ...values });
+    const steps: readonly Step[] = [
+      { kind: 'bind', portal, done: () => undefined },
+      { kind: 'describe portal', portal },
+      { kind: 'execute', portal, limit: 0 },
+    ];
+    return new ExtendedRequest(session, steps, 'passing', 'simple');
+  }
+
+  executing({ statement, values }: Execution): this {
+    this.#executed?.execute(statement, values);
+    return this;
   }
 
   get statements(): 'one' | 'several' {
@@ -115,7 +130,7 @@ export class ExtendedRequest implements Request {
   }
 
   async #prepareAll(backend: Backend, statements: readonly ClientStatement[]): Promise<void> {
-    for (const statement of statements) await this.#prepareOn(backend, statement);
+    for (const statement of statements) await prepareOn(this.#session, backend, statement);
   }
 
   /** Statements that are bound here and that the backend does not have: all but those that the request parses itself. */
@@ -123,6 +138,12 @@ export class ExtendedRequest implements Request {
     const missing = new Set<ClientStatement>();
     let unnamed = backend.prepared.unnamed;
     for (const step of this.#steps) {
+      const called = statementOf(step)?.executes;
+      if (called !== undefined) {
+        const found = this.#session.statements.get(called);
+        if (found !== undefined && found.description === undefined) missing.add(found);
+        continue;
+      }
       if (step.kind === 'parse') unnamed = step.statement;
       const portal =
         step.kind === 'bind' ? step.portal : step.kind === 'execute' ? this.#rebound(step.portal) : undefined;
@@ -134,44 +155,6 @@ export class ExtendedRequest implements Request {
         missing.add(statement);
     }
     return [...missing];
-  }
-
-  /**
-   * Parses under the shared name, and looks whether the result is what the client was told: PostgreSQL says when it is
-   * not, and a server session that has never had the statement cannot know.
-   */
-  async #prepareOn(backend: Backend, statement: ClientStatement): Promise<void> {
-    const types = statement.description?.types ?? statement.types;
-    if (statement.description === undefined) {
-      backend.prepared.unnamed = undefined;
-      statement.description = await this.#ask(
-        backend,
-        new ExtendedWriter().parse('', statement.text, types).describe('statement', ''),
-      );
-      backend.prepared.unnamed = statement;
-    }
-    const name = this.#serverName(statement);
-    if (backend.prepared.has(name)) return;
-    const found = await this.#ask(
-      backend,
-      new ExtendedWriter().parse(name, statement.text, types).describe('statement', name),
-    );
-    if (sameResult(found, statement.description)) {
-      const excess = backend.prepared.use(name, this.#session.services.settings.preparedStatements);
-      if (excess.length > 0) await closeStatements(backend, excess);
-      return;
-    }
-    await closeStatements(backend, [name]);
-    throw new PproxError('result_type_changed', { message: 'cached plan must not change result type' });
-  }
-
-  /** Parse may wait for a lock, as long as the client likes. Rejects with ServerError where the server refuses. */
-  async #ask(backend: Backend, writer: ExtendedWriter): Promise<Description> {
-    const receiver = new DescriptionReceiver();
-    backend.send(writer.sync(), receiver);
-    const found = await this.#session.cancellable(backend, receiver.reply);
-    if (Buffer.isBuffer(found)) throw new ServerError(found);
-    return found;
   }
 
   /** No server has the portal any more, or none ever had. */
@@ -196,10 +179,24 @@ export class ExtendedRequest implements Request {
     if (addition !== undefined || this.#steps.some(({ kind }) => kind === 'parse'))
       backend.prepared.unnamed = undefined;
     const described = new Set<Step>();
+    /** What the client has bound before: as it stands on this server, or has to stand for this request. */
+    const standing = new Set<Portal>();
+    const stand = (portal: Portal): void => {
+      if (this.#binds(portal) || standing.has(portal)) return;
+      standing.add(portal);
+      if (addition !== undefined && portal === this.#executed)
+        unnamed = this.#bindWith(backend, writer, replies, portal, addition, 'again');
+      else if (portal.place === undefined) this.#bind(writer, backend, portal, unnamed, replies, { kind: 'swallow' });
+      if (this.#lasts(portal)) portal.place = backend;
+    };
     this.#steps.forEach((step, at) => {
       switch (step.kind) {
         case 'parse': {
           const { statement } = step;
+          if (statement.executes !== undefined) {
+            sayDone(replies, PARSE_COMPLETE, step.done);
+            break;
+          }
           writer.parse('', statement.text, statement.types);
           unnamed = statement;
           replies.add({
@@ -220,50 +217,57 @@ export class ExtendedRequest implements Request {
         }
         case 'describe statement':
           if (described.has(step)) break;
+          if (step.statement.executes !== undefined) {
+            const { parameters, result } = this.#described(step.statement);
+            replies.add({ kind: 'say', frame: () => Buffer.concat([parameters, result]) });
+            break;
+          }
           writer.describe('statement', step.statement === unnamed ? '' : this.#serverName(step.statement));
           replies.add({ kind: 'forward' });
           replies.add({ kind: 'forward' });
           break;
         case 'bind':
+          if (step.portal.statement.executes !== undefined) {
+            sayDone(replies, BIND_COMPLETE, step.done);
+            break;
+          }
           if (addition !== undefined && step.portal === this.#executed) {
             unnamed = this.#bindWith(backend, writer, replies, step.portal, addition, 'first', step.done);
-          } else this.#bind(writer, backend, step.portal, unnamed, replies, { kind: 'forward', after: step.done });
+          } else {
+            const kind = this.#protocol === 'simple' ? 'swallow' : 'forward';
+            this.#bind(writer, backend, step.portal, unnamed, replies, { kind, after: step.done });
+          }
           if (this.#lasts(step.portal)) step.portal.place = backend;
           break;
         case 'describe portal':
-          if (this.#isGone(step.portal)) {
+          if (this.#isGone(step.portal) || step.portal.statement.executes !== undefined) {
             // No server has it any more, or none ever had: BEGIN and its like.
-            replies.add({ kind: 'say', frame: () => describedPortal(step.portal) });
+            replies.add({ kind: 'say', frame: () => this.#describedPortal(step.portal) });
             break;
           }
+          stand(step.portal);
           writer.describe('portal', this.#nameOf(step.portal));
-          replies.add({ kind: 'forward portal' });
+          if (step.portal !== this.#executed) replies.add({ kind: 'forward' });
+          else replies.add({ kind: 'forward portal', told: this.#protocol === 'simple' ? 'with rows' : 'at once' });
           break;
         case 'describe cursor':
           writer.describe('portal', step.name);
-          replies.add({ kind: 'forward portal' });
+          replies.add({ kind: 'forward' });
           break;
         case 'close portal':
           if (step.portal?.place === backend || (step.portal !== undefined && this.#binds(step.portal))) {
             writer.close('portal', this.#nameOf(step.portal));
             replies.add({ kind: 'forward', after: step.done });
-          } else sayClosed(replies, step.done);
+          } else sayDone(replies, CLOSE_COMPLETE, step.done);
           break;
         case 'close statement':
-          sayClosed(replies, step.done);
+          sayDone(replies, CLOSE_COMPLETE, step.done);
           break;
-        case 'execute': {
-          const { portal } = step;
-          const bound = this.#binds(portal);
-          if (!bound && addition !== undefined)
-            unnamed = this.#bindWith(backend, writer, replies, portal, addition, 'again');
-          else if (!bound && portal.place === undefined) {
-            this.#bind(writer, backend, portal, unnamed, replies, { kind: 'swallow' });
-          }
-          writer.execute(this.#nameOf(portal), rows === 'as asked' ? step.limit : 0);
+        case 'execute':
+          stand(step.portal);
+          writer.execute(this.#nameOf(step.portal), rows === 'as asked' ? step.limit : 0);
           replies.add({ kind: 'rows' });
           break;
-        }
         default:
           unreachable(step);
       }
@@ -315,7 +319,8 @@ export class ExtendedRequest implements Request {
       ...bind,
       resultFormats: formatsWith(statement, bind.resultFormats, addition),
     });
-    replies.add(time === 'first' ? { kind: 'forward', after: bound } : { kind: 'swallow' });
+    const told = time === 'first' && this.#protocol === 'extended';
+    replies.add({ kind: told ? 'forward' : 'swallow', after: bound });
     return undefined;
   }
 
@@ -407,6 +412,17 @@ export class ExtendedRequest implements Request {
     return varying.length === 0 ? named : { ...named, nondeterminism: [...named.nondeterminism, ...varying] };
   }
 
+  /** What a server would say of a statement that it is not asked about: BEGIN and its like, and EXECUTE as what it executes. */
+  #described(statement: ClientStatement): { readonly parameters: Buffer; readonly result: Buffer } {
+    const { executes, types, description } = statement;
+    const called = executes === undefined ? description : this.#session.statements.get(executes)?.description;
+    return { parameters: encodeParameterDescription(types), result: called?.result ?? NO_DATA };
+  }
+
+  #describedPortal({ statement, bind }: Portal): Buffer {
+    return withFormats(this.#described(statement).result, bind.resultFormats);
+  }
+
   say(): void {
     const { link } = this.#session;
     for (const step of this.#steps) {
@@ -415,15 +431,19 @@ export class ExtendedRequest implements Request {
           link.send(PARSE_COMPLETE);
           step.done();
           break;
-        case 'describe statement':
-          link.send(encodeParameterDescription(step.statement.types));
-          link.send(NO_DATA);
+        case 'describe statement': {
+          const { parameters, result } = this.#described(step.statement);
+          link.send(parameters);
+          link.send(result);
           break;
+        }
         case 'bind':
           link.send(BIND_COMPLETE);
           step.done();
           break;
         case 'describe portal':
+          link.send(this.#describedPortal(step.portal));
+          break;
         case 'describe cursor':
           link.send(NO_DATA);
           break;
@@ -438,18 +458,6 @@ export class ExtendedRequest implements Request {
           unreachable(step);
       }
     }
-  }
-}
-
-async function closeStatements(backend: Backend, names: readonly string[]): Promise<void> {
-  const writer = new ExtendedWriter();
-  for (const name of names) writer.close('statement', name);
-  const collector = new Collector();
-  backend.send(writer.sync(), collector);
-  try {
-    await collector.reply;
-  } catch (error) {
-    if (!(error instanceof BackendLostError)) throw error;
   }
 }
 
@@ -477,12 +485,13 @@ function keepDescription(replies: ReplyScript, statement: ClientStatement, whose
   });
 }
 
-function sayClosed(replies: ReplyScript, done: () => void): void {
+/** Of a message that no server is sent. */
+function sayDone(replies: ReplyScript, frame: Buffer, done: () => void): void {
   replies.add({
     kind: 'say',
     frame: () => {
       done();
-      return CLOSE_COMPLETE;
+      return frame;
     },
   });
 }
@@ -490,12 +499,6 @@ function sayClosed(replies: ReplyScript, done: () => void): void {
 function returnsRows({ analysed }: ClientStatement): boolean {
   const command = analysed?.command;
   return command?.kind === 'read' || (command !== undefined && 'hasReturning' in command && command.hasReturning);
-}
-
-/** What a server would say of it. */
-function describedPortal({ statement, bind }: Portal): Buffer {
-  assert(statement.description !== undefined, 'prepare has asked for it');
-  return withFormats(statement.description.result, bind.resultFormats);
 }
 
 /** The client's result formats, and text for each of our columns. */

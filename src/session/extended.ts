@@ -9,7 +9,6 @@
  * Every request ends in a Sync of ours; where the client's transaction goes on behind it, an explicit block holds it.
  */
 import type { Lease } from '../backend/pool.ts';
-import { unreachable } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Statement, Unreadable } from '../sql/statement.ts';
 import { EMPTY_QUERY_RESPONSE, encodeCommandComplete } from '../wire/backend.ts';
@@ -25,9 +24,12 @@ import {
 } from '../wire/extended.ts';
 import type { FrontendMessage } from '../wire/frontend-reader.ts';
 import { FrontendTag, TransactionStatus } from '../wire/tags.ts';
-import { ClientStatement, describe, Portal } from './client-statement.ts';
-import { ExtendedRequest, type Step } from './extended-request.ts';
-import { analyse, endImplicit, parseOnLead, report, runStatement, unreadable } from './query.ts';
+import { leaseAny } from './any-server.ts';
+import { ClientStatement, describe, NAMED_OBJECTS, Portal } from './client-statement.ts';
+import { ExtendedRequest, statementOf, type Step } from './extended-request.ts';
+import { analyse } from './analysis.ts';
+import { tooManyStatements } from './prepare.ts';
+import { endImplicit, parseOnLead, report, runStatement, unreadable } from './query.ts';
 import { openPending, readAnywhere } from './read.ts';
 import { Relay } from './relay.ts';
 import { failedBlock, ServerError } from './reply.ts';
@@ -50,9 +52,6 @@ type Cause = 'sync' | 'flush' | 'full' | 'copy' | 'other message';
 /** Steps that wait for their Sync: beyond this they run, as parts of a transaction. */
 const WAITING_BYTES = 4 * 1024 * 1024;
 const WAITING_STEPS = 2000;
-
-/** Prepared statements, and portals, of one client: what a driver's cache holds, many times over. */
-const NAMED_OBJECTS = 10_000;
 
 type Execute = Step & { readonly kind: 'execute' };
 
@@ -184,15 +183,15 @@ export class ExtendedProtocol {
         message: 'cannot insert multiple commands into a prepared statement',
       });
     }
-    if (name !== '' && (this.#find(name) !== undefined || session.prepared.has(name))) {
+    if (name !== '' && this.#find(name) !== undefined) {
       const message = `prepared statement "${shown(parse.name)}" already exists`;
       return { kind: 'refuse', error: new PproxError('duplicate_statement', { message }), unless: text };
     }
-    if (session.statements.size >= NAMED_OBJECTS)
-      throw tooMany('prepared statements', 'Close those that are not needed.');
+    if (session.statements.size >= NAMED_OBJECTS) throw tooManyStatements();
     const statement = new ClientStatement(name, text, types, analysed, analysis.hint);
     // Without a server, nobody says more of it than its Parse did.
-    if (answeredByUs(analysed)) statement.description = describe(encodeParameterDescription(types), NO_DATA);
+    if (answeredByUs(analysed) || statement.executes !== undefined)
+      statement.description = describe(encodeParameterDescription(types), NO_DATA);
     this.#statements.set(name, statement);
     return { kind: 'parse', statement, done: () => void session.statements.set(name, statement) };
   }
@@ -200,8 +199,7 @@ export class ExtendedProtocol {
   #bind(body: Buffer): Pending {
     const message = decodeBind(body);
     const { portals } = this.#session;
-    if (portals.size >= NAMED_OBJECTS)
-      throw tooMany('portals', 'Close those that are not needed, or end the transaction.');
+    if (portals.size >= NAMED_OBJECTS) throw tooManyPortals();
     const portal = new Portal(this.#statement(message.statement), message);
     const count = portal.statement.description?.types.length;
     if (count !== undefined && count !== message.values.length) {
@@ -355,7 +353,7 @@ export class ExtendedProtocol {
     if (portal.state === 'done') return this.#executeAgain(steps, portal);
     const alone = company === 'one' && session.block.kind === 'none';
     const kept = !alone && (limit > 0 || portal.name !== '');
-    if (answeredByUs(analysed)) {
+    if (answeredByUs(analysed) || portal.statement.executes !== undefined) {
       // DEALLOCATE asks for names: what is to be prepared in front of it has its name then.
       const all = analysed?.command.kind === 'deallocate';
       const own = all ? steps.length - 1 : steps.findLastIndex((step) => statementOf(step) !== portal.statement) + 1;
@@ -411,7 +409,7 @@ export class ExtendedProtocol {
   async #prepare(steps: readonly Step[], cause: Cause): Promise<'done' | 'failed'> {
     if (steps.length === 0) return 'done';
     const session = this.#session;
-    const binds = steps.some(({ kind }) => kind === 'bind');
+    const binds = steps.some((step) => step.kind === 'bind' && step.portal.statement.executes === undefined);
     const lasting = binds && (cause !== 'sync' || session.block.kind !== 'none');
     if (session.block.kind === 'lost') throw failedBlock();
     if (lasting && (session.block.kind === 'none' || session.block.kind === 'pending')) await openImplicitly(session);
@@ -452,26 +450,6 @@ async function relay(session: SessionState, lease: Lease, request: ExtendedReque
   const forward = new Relay(session.link, backend, { completion: 'forward', replies });
   backend.send(message, forward);
   return session.cancellable(backend, forward.result);
-}
-
-/** The lead: what it says of a statement is what the client sees. While it is down, the reader knows the same. */
-async function leaseAny(session: SessionState): Promise<{ lease: Lease; giveBack: () => Promise<void> }> {
-  try {
-    const legs = await session.leaseLead();
-    return { lease: legs.lead.lease, giveBack: () => session.giveBack(legs) };
-  } catch (error) {
-    const { reader } = session.cluster;
-    const down = error instanceof PproxError && error.condition === 'server_unreachable';
-    if (!down || reader === undefined || session.pins.size > 0) throw error;
-    const lease = await session.lease(reader);
-    return {
-      lease,
-      giveBack: async () => {
-        await session.settle(lease.backend);
-        lease.release('reuse');
-      },
-    };
-  }
 }
 
 function isStep(step: Pending): step is Step {
@@ -528,24 +506,6 @@ function answeredByUs(statement: Statement | undefined): boolean {
   );
 }
 
-function statementOf(step: Step): ClientStatement | undefined {
-  switch (step.kind) {
-    case 'parse':
-    case 'describe statement':
-      return step.statement;
-    case 'bind':
-    case 'describe portal':
-    case 'execute':
-      return step.portal.statement;
-    case 'describe cursor':
-    case 'close portal':
-    case 'close statement':
-      return undefined;
-    default:
-      return unreachable(step);
-  }
-}
-
 /** Accepted in a failed block (PostgreSQL's IsTransactionExitStmt). */
 function endsTransaction({ command }: Statement): boolean {
   if (command.kind !== 'transaction') return false;
@@ -581,8 +541,11 @@ function withBody(): PproxError {
   return new PproxError('protocol_violation', { message: 'invalid message format' });
 }
 
-function tooMany(what: string, hint: string): PproxError {
-  return new PproxError('too_many_objects', { message: `a session has ${NAMED_OBJECTS} ${what} at most`, hint });
+function tooManyPortals(): PproxError {
+  return new PproxError('too_many_objects', {
+    message: `a session has ${NAMED_OBJECTS} portals at most`,
+    hint: 'Close those that are not needed, or end the transaction.',
+  });
 }
 
 function unknownPortal(name: string): PproxError {

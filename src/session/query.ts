@@ -5,20 +5,24 @@
 import { BackendLostError } from '../backend/receiver.ts';
 import { unreachable } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
-import { withProcessId } from '../sql/process-id.ts';
-import type { Analysis, Statement, Unreadable } from '../sql/statement.ts';
+import { characters } from '../sql/bytes.ts';
+import type { Statement, Unreadable } from '../sql/statement.ts';
 import { EMPTY_QUERY_RESPONSE } from '../wire/backend.ts';
 import { encodeParseSync } from '../wire/frontend.ts';
 import { TransactionStatus } from '../wire/tags.ts';
 import { Collector } from '../backend/receiver.ts';
+import { analyse } from './analysis.ts';
 import { abortBlock, commitBlock, loseBlock, rollbackBlock } from './block-end.ts';
 import { copyIn } from './copy-in.ts';
-import { deallocateOwn } from './deallocate.ts';
 import { discard } from './discard.ts';
+import { execution } from './execute.ts';
+import { deallocate, prepare } from './prepare.ts';
 import { control, noteIsolation } from './control.ts';
 import { readAnywhere, readOnLead, readWhole } from './read.ts';
 import { errorFrame, failedBlock, ServerError } from './reply.ts';
-import { type Request, SimpleRequest } from './request.ts';
+import { withOwnStatements } from './own-statements.ts';
+import type { Execution, Request } from './request.ts';
+import { SimpleRequest } from './simple-request.ts';
 import { resolveRoute } from './route.ts';
 import type { StatementEnd } from './statement-end.ts';
 import type { SessionState } from './state.ts';
@@ -48,7 +52,7 @@ async function statements(session: SessionState, written: Buffer): Promise<void>
     return undefined;
   }
   const many = all.length > 1;
-  if (many && (await readWhole(session, new SimpleRequest(text, text.length), all))) return undefined;
+  if (many && (await readWhole(session, new SimpleRequest(session, text, text.length), all))) return undefined;
   let held: Buffer | undefined;
   let counted = 0;
   for (const statement of all) {
@@ -63,11 +67,11 @@ async function statements(session: SessionState, written: Buffer): Promise<void>
       ? await runStatement(
           session,
           rebase(statement),
-          new SimpleRequest(text.subarray(start, stop), stop - start),
+          new SimpleRequest(session, text.subarray(start, stop), stop - start),
           'many',
           analysis.hint,
         )
-      : await runStatement(session, statement, new SimpleRequest(text, stop), 'one', analysis.hint);
+      : await runStatement(session, statement, new SimpleRequest(session, text, stop), 'one', analysis.hint);
     if (end.kind === 'failed') {
       await endImplicit(session, 'rollback');
       return undefined;
@@ -78,28 +82,6 @@ async function statements(session: SessionState, written: Buffer): Promise<void>
   }
   await endImplicit(session, 'commit', held);
   return undefined;
-}
-
-/** With pg_backend_pid() as the client knows it: `text` is what is to be run. */
-export async function analyse(session: SessionState, text: Buffer): Promise<{ text: Buffer; analysis: Analysis }> {
-  const analysis = await read(session, text);
-  const own = withProcessId(text, analysis, session.processId);
-  return own === undefined ? { text, analysis } : { text: own, analysis: await read(session, own) };
-}
-
-/** In this thread where it is quick, in one of its own where it is not. */
-async function read(session: SessionState, text: Buffer): Promise<Analysis> {
-  const { analyser, largeAnalyser } = session.services;
-  const analysis = analyser.analyse(text, session.lexis);
-  const large = analysis.kind === 'unreadable' && analysis.why === 'size';
-  return large ? largeAnalyser.analyse(text, session.lexis) : analysis;
-}
-
-/** Error positions count characters: in UTF-8, every byte but the continuing ones. */
-function characters(text: Buffer, from: number, to: number): number {
-  let count = 0;
-  for (let at = from; at < to; at++) if (((text[at] ?? 0) & 0xc0) !== 0x80) count++;
-  return count;
 }
 
 /** The statement as if its text began with it. */
@@ -134,27 +116,26 @@ export async function endImplicit(
 /** Runs one statement of either protocol. Throws PproxError, ServerError and BackendLostError, for `report`. */
 export async function runStatement(
   session: SessionState,
-  statement: Statement,
-  request: Request,
+  asked: Statement,
+  by: Request,
   company: 'one' | 'many',
   hint: 'reader' | 'lead' | undefined,
 ): Promise<StatementEnd> {
-  const { command } = statement;
-  if (command.kind === 'transaction') {
-    request.say();
-    return control(session, statement, request.text, company);
+  if (asked.command.kind === 'transaction') {
+    by.say();
+    return control(session, asked, by.text, company);
   }
   if (session.block.kind === 'lost') throw failedBlock();
   const failed = session.status === TransactionStatus.Failed;
   // In a failed block the lead says what PostgreSQL says; nothing else needs to know.
-  if (failed) return readOnLead(session, statement, request);
-  const own = deallocateOwn(session, statement, request);
-  if (own !== undefined) return own;
-  if (command.kind === 'prepare' && session.statements.has(Buffer.from(command.name).toString('latin1'))) {
-    throw new PproxError('duplicate_statement', { message: `prepared statement "${command.name}" already exists` });
-  }
+  if (failed) return readOnLead(session, asked, by);
+  if (asked.command.kind === 'deallocate') return deallocate(session, asked, by);
   // Several statements in one text are one transaction, whatever they are.
   if (company === 'many' && session.block.kind === 'none') await openImplicit(session);
+  if (asked.command.kind === 'prepare') return prepare(session, asked, by);
+  if (asked.command.kind === 'execute' && !asked.explains) return execute(session, asked, by, company, hint);
+  const { statement, request } = withOwnStatements(session, asked, by);
+  const { command } = statement;
   if (command.kind === 'set transaction') noteIsolation(session, command.modes);
   const route = await resolveRoute(session, statement, hint);
   if (session.block.kind === 'pending' || session.block.kind === 'reader')
@@ -176,6 +157,31 @@ export async function runStatement(
       return writeStatement(session, statement, request);
     default:
       return unreachable(route);
+  }
+}
+
+/** As whatever it executes, which cannot be another EXECUTE. */
+async function execute(
+  session: SessionState,
+  statement: Statement,
+  request: Request,
+  company: 'one' | 'many',
+  hint: 'reader' | 'lead' | undefined,
+): Promise<StatementEnd> {
+  let asked: Execution;
+  try {
+    asked = await execution(session, statement, request.text);
+  } catch (error) {
+    request.say();
+    throw error;
+  }
+  // Error positions are of the text that has prepared the statement.
+  const { errorOffset } = session.link;
+  session.link.errorOffset = 0;
+  try {
+    return await runStatement(session, asked.analysed, request.executing(asked), company, hint ?? asked.statement.hint);
+  } finally {
+    session.link.errorOffset = errorOffset;
   }
 }
 

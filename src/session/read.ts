@@ -217,8 +217,8 @@ export async function readOnLead(session: SessionState, statement: Statement, re
   return DONE;
 }
 
-/** What a successful statement leaves behind: pins, settings, prepared names. */
-async function keep(session: SessionState, statement: Statement, backend: Backend): Promise<void> {
+/** What a successful statement leaves behind: pins and settings. */
+export async function keep(session: SessionState, statement: Statement, backend: Backend): Promise<void> {
   for (const pin of statement.pins) session.pins.add(pin);
   await learnSettings(session, statement, backend);
   if (statement.unpins.length > 0) await endPins(session, statement, backend);
@@ -227,18 +227,11 @@ async function keep(session: SessionState, statement: Statement, backend: Backen
   if (command.kind === 'set transaction' && session.block.kind === 'writers') {
     session.block.isolation = 'serializable or unknown';
   }
-  if (command.kind === 'prepare') session.prepared.set(command.name, { statement: command.inner, place: 'lead' });
   if (command.kind === 'discard' && command.what === 'all') backend.prepared.clear();
-  if (command.kind === 'deallocate') {
-    if (command.name === undefined) {
-      session.prepared.clear();
-      backend.prepared.clear();
-    } else session.prepared.delete(command.name);
-  }
 }
 
 /** Followers' sequences stay ahead of the lead's. */
-async function followSequences(session: SessionState, statement: Statement): Promise<void> {
+export async function followSequences(session: SessionState, statement: Statement): Promise<void> {
   if (statement.sequences.calls !== 'nextval') return;
   await session.services.sequences.afterNextval(session, statement.sequences.names);
   if (session.block.kind === 'none') await session.rememberPosition();

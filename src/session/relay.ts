@@ -107,6 +107,8 @@ export class Relay implements Receiver {
   #withheld: Buffer | undefined;
   #held: Buffer | undefined;
   #error: ErrorFields | undefined;
+  /** Of rows that have not begun to come. */
+  #description: Buffer | undefined;
   /** A run that the next frames of the same chunk may extend. */
   #chunk: Buffer | undefined;
   #start = 0;
@@ -141,6 +143,9 @@ export class Relay implements Receiver {
   #leavePreamble(): void {
     this.#stage = 'rows';
     this.#say();
+    const description = this.#description;
+    this.#description = undefined;
+    if (description !== undefined) this.#pass(description, 0, description.length);
   }
 
   #say(): void {
@@ -197,6 +202,7 @@ export class Relay implements Receiver {
         return;
       case BackendTag.ErrorResponse:
         this.#error = decodeErrorFields(chunk, start, end);
+        this.#description = undefined;
         if (this.#voice === 'withheld') {
           this.#withheld = Buffer.from(chunk.subarray(start, end));
           return;
@@ -243,7 +249,7 @@ export class Relay implements Receiver {
         fate.after?.();
         break;
       case 'forward portal':
-        this.describePortal(chunk, start, end);
+        this.#portal(chunk, start, end, fate.told);
         break;
       case 'keep':
         fate.after(Buffer.from(chunk.subarray(start, end)));
@@ -265,14 +271,20 @@ export class Relay implements Receiver {
     if (this.#options.limit?.admit(chunk.subarray(start, end)) !== false) this.run(chunk, start, end);
   }
 
-  /** The description of a portal's rows: RowDescription or NoData. */
-  protected describePortal(chunk: Buffer, start: number, end: number): void {
-    this.#pass(chunk, start, end);
+  /** The description of a portal's rows for the client, RowDescription or NoData; undefined: as it came. */
+  protected describedPortal(_chunk: Buffer, _start: number, _end: number): Buffer | undefined {
+    return undefined;
   }
 
-  /** As `run`, for an answer to a preparation. */
-  protected pass(frame: Buffer): void {
-    this.#pass(frame, 0, frame.length);
+  #portal(chunk: Buffer, start: number, end: number, told: 'at once' | 'with rows'): void {
+    const own = this.describedPortal(chunk, start, end);
+    if (told === 'at once') {
+      if (own === undefined) this.#pass(chunk, start, end);
+      else this.#pass(own, 0, own.length);
+      return;
+    }
+    const described = own ?? Buffer.from(chunk.subarray(start, end));
+    if (described[0] !== BackendTag.NoData) this.#description = described;
   }
 
   flush(): void {

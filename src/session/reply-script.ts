@@ -6,8 +6,11 @@
 export type Fate =
   /** The client's, as it comes. */
   | { readonly kind: 'forward'; readonly after?: (() => void) | undefined }
-  /** The client's: a portal's description, from which columns of ours are taken out. */
-  | { readonly kind: 'forward portal' }
+  /**
+   * The client's: a portal's description, from which columns of ours are taken out. `with rows`: as in the answer to a Query,
+   * where it comes with the first row or the completion, and not at all where there are none to come.
+   */
+  | { readonly kind: 'forward portal'; readonly told: 'at once' | 'with rows' }
   /** An answer to a message of ours. */
   | { readonly kind: 'swallow'; readonly after?: (() => void) | undefined }
   /** A description that is needed here; the client's as well where it asked for it. */

@@ -5,7 +5,8 @@
 import type { Backend } from '../backend/backend.ts';
 import type { Node } from '../cluster/node.ts';
 import type { Statement } from '../sql/statement.ts';
-import { encodeQuery } from '../wire/frontend.ts';
+import type { BindMessage } from '../wire/extended.ts';
+import type { ClientStatement } from './client-statement.ts';
 import type { ReplyScript } from './reply-script.ts';
 import type { RowLimit } from './row-limit.ts';
 
@@ -16,6 +17,13 @@ export interface Addition {
   readonly width: number;
   /** Whether the client's statement returns rows by itself. */
   readonly client: 'rows' | 'no rows';
+}
+
+/** What an EXECUTE runs, and with which values. */
+export interface Execution {
+  readonly statement: ClientStatement;
+  readonly analysed: Statement;
+  readonly values: Pick<BindMessage, 'formats' | 'values'>;
 }
 
 /** Messages that end in exactly one ReadyForQuery. */
@@ -47,6 +55,8 @@ export interface Request {
   prepareFollowers(nodes: readonly { readonly node: Node; readonly backend: Backend }[]): Promise<void> | undefined;
   /** As seen with this execution's parameters, which may vary where the text does not. */
   executed(statement: Statement): Statement;
+  /** The same, for the statement that it names by EXECUTE. */
+  executing(execution: Execution): Request;
   /** Tells the client that everything in front of the statement's execution is done, where no server is asked. */
   say(): void;
 }
@@ -54,50 +64,4 @@ export interface Request {
 /** The statement's text with something behind its end: RETURNING is the last clause of what has one. */
 export function withAddition(text: Buffer, end: number, addition: Addition | undefined): Buffer {
   return addition === undefined ? text : Buffer.concat([text.subarray(0, end), Buffer.from(addition.returning)]);
-}
-
-/** A statement of a Query message. */
-export class SimpleRequest implements Request {
-  readonly statements = 'one';
-  readonly text: Buffer;
-  readonly #end: number;
-
-  /** `end`: where the statement ends in `text`. */
-  constructor(text: Buffer, end: number) {
-    this.text = text;
-    this.#end = end;
-  }
-
-  prepare(): undefined {
-    return undefined;
-  }
-
-  prepareFollowers(): undefined {
-    return undefined;
-  }
-
-  encode(_backend: Backend, addition?: Addition): Sending {
-    return { message: encodeQuery(withAddition(this.text, this.#end, addition)), replies: undefined };
-  }
-
-  /** `text` has the addition already. */
-  encodeFor(_node: Node, text: Buffer): Buffer {
-    return encodeQuery(text);
-  }
-
-  executed(statement: Statement): Statement {
-    return statement;
-  }
-
-  rowLimit(): undefined {
-    return undefined;
-  }
-
-  completed(held: Buffer | undefined): Buffer | undefined {
-    return held;
-  }
-
-  say(): void {
-    return undefined;
-  }
 }

@@ -2,7 +2,7 @@
 import type { DatabaseFacts } from '../cluster/catalog.ts';
 import { isTransactionDefault } from '../sql/setting-names.ts';
 import type { QualifiedName, Route, Statement } from '../sql/statement.ts';
-import type { Prepared, SessionState } from './state.ts';
+import type { SessionState } from './state.ts';
 import { PproxError } from '../lib/errors.ts';
 
 export async function resolveRoute(
@@ -18,10 +18,7 @@ export async function resolveRoute(
   if (command.kind === 'set' && command.name === 'transaction snapshot') return 'lead';
   if (command.kind === 'set' || command.kind === 'set transaction') return setting(session, statement);
   if (command.kind === 'utility' && command.name === 'SET CONSTRAINTS' && session.block.kind === 'none') return 'lead';
-  if (command.kind === 'execute') return executed(session, session.prepared.get(command.name));
-  if (command.kind === 'deallocate') return deallocated(session, command.name);
-  // What a prepared statement will be used for is not known: CREATE TABLE … AS EXECUTE needs it on every writer.
-  let route = command.kind === 'prepare' ? 'writers' : statement.route;
+  let route = statement.route;
   if (route !== 'writers') {
     const raised = await raisedByCatalog(session, statement);
     if (raised === 'writers') {
@@ -46,18 +43,6 @@ function setting({ block }: SessionState, { command, pins, settings }: Statement
   if (block.kind === 'none') return local || (settings.length > 0 && pins.length === 0) ? 'lead' : 'writers';
   if (block.kind === 'writers' && !block.legs.complete) return 'lead';
   return settings.length > 0 && settings.every(({ name }) => isTransactionDefault(name)) ? 'lead' : 'writers';
-}
-
-/** What it executes, where it was prepared: a read among the session's own statements stays on the lead. */
-async function executed(session: SessionState, prepared: Prepared | undefined): Promise<Route> {
-  if (prepared === undefined || prepared.place === 'lead') return 'lead';
-  if (prepared.statement.settings.length > 0) session.pins.add('setting');
-  return (await resolveRoute(session, prepared.statement, undefined)) === 'writers' ? 'writers' : 'lead';
-}
-
-function deallocated(session: SessionState, name: string | undefined): Route {
-  const statements = name === undefined ? [...session.prepared.values()] : [session.prepared.get(name)];
-  return statements.some((one) => one?.place === 'writers') ? 'writers' : 'lead';
 }
 
 /** A user's function or operator is a read only where the catalog says that it is not volatile; unknown means write. */

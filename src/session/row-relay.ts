@@ -59,8 +59,8 @@ export class RowRelay extends Relay {
     else super.take(tag, chunk, start, end);
   }
 
-  protected override describePortal(chunk: Buffer, start: number, end: number): void {
-    this.pass(this.#client === 'rows' ? this.#description(chunk, start, end) : NO_DATA);
+  protected override describedPortal(chunk: Buffer, start: number, end: number): Buffer {
+    return this.#client === 'rows' ? this.#description(chunk, start, end) : NO_DATA;
   }
 
   #forward(frame: Buffer): void {

@@ -24,13 +24,14 @@ import type { Log } from '../lib/log.ts';
 import type { PproxError } from '../lib/errors.ts';
 import type { Analyser } from '../sql/analyse.ts';
 import type { LargeAnalyser } from '../sql/large-analyser.ts';
-import type { Lexis, PinReason, Statement } from '../sql/statement.ts';
+import type { Lexis, PinReason } from '../sql/statement.ts';
 import { encodeParameterStatus } from '../wire/backend.ts';
 import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import type { ClientLink } from './client-link.ts';
 import type { ClientStatement, Portal } from './client-statement.ts';
 import { type FollowerLeg, type LeadLeg, Legs } from './legs.ts';
 import { Listening } from './listening.ts';
+import { closeStatements } from './server-statement.ts';
 import { bring, leaseWith } from './setting-lease.ts';
 import { SessionSettings } from './settings.ts';
 
@@ -54,12 +55,6 @@ export interface ClientIdentity {
   readonly database: string;
   /** Start-up parameters other than user and database. */
   readonly parameters: ReadonlyMap<string, string>;
-}
-
-/** An SQL-level prepared statement, and the sessions that have it. */
-export interface Prepared {
-  readonly statement: Statement;
-  readonly place: 'lead' | 'writers';
 }
 
 /** A transaction on the writers. `implicit`: the client did not begin it; it ends with the query in hand. */
@@ -117,9 +112,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
   readonly pins = new Set<PinReason>();
   /** What the client has set, in every server session that works for it. */
   readonly settings = new SessionSettings();
-  /** SQL-level prepared statements, by name; their route is where they were prepared. */
-  readonly prepared = new Map<string, Prepared>();
-  /** Prepared statements of the extended query protocol, by the client's names; '' is the unnamed one. */
+  /** Prepared statements, of PREPARE and of Parse, by the client's names in latin1; '' is the unnamed one. */
   readonly statements = new Map<string, ClientStatement>();
   /** Portals of the transaction in hand, by the client's names. */
   readonly portals = new Map<string, Portal>();
@@ -223,6 +216,8 @@ export class SessionState implements CatalogAsker, SequenceScope {
     const login = this.loginAt(node);
     const lease = await leaseWith(node, login, this.#settingsAt(node), this.services.settings.followerTimeoutMs);
     if (node.role === 'lead') this.#initial ??= lease.backend.initial;
+    const lent = lease.backend.prepared.takeLent();
+    if (lent.length > 0) void closeStatements(lease.backend, lent);
     return lease;
   }
 
@@ -328,7 +323,6 @@ export class SessionState implements CatalogAsker, SequenceScope {
   async unpin(): Promise<void> {
     const known = [...this.pins].every((pin) => LEAD_ONLY_PINS.has(pin) || pin === 'temporary object');
     this.pins.clear();
-    this.prepared.clear();
     this.statements.clear();
     this.listening.leave();
     const legs = this.#pinned;

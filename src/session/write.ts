@@ -69,7 +69,7 @@ export async function writeStatement(session: SessionState, asked: Statement, re
   const statement = request.executed(asked);
   if (session.cluster.followers.length === 0 && session.block.kind === 'none')
     return writeAlone(session, statement, request);
-  const plan = await session.services.planner.plan(session, planned(session, statement));
+  const plan = await session.services.planner.plan(session, statement);
   const block = await openImplicit(session);
   allFollowers(block);
   const before = plan.effects === 'hidden' ? statesOf(await block.legs.lead.lease.backend.ask(LOOK)) : undefined;
@@ -144,16 +144,6 @@ async function askEach(block: WritersBlock, text: string): Promise<readonly Foll
     }),
   );
   return found.flatMap((failure) => failure ?? []);
-}
-
-/** EXECUTE is planned as what it executes. */
-function planned(session: SessionState, statement: Statement): Statement {
-  const { command } = statement;
-  const inner = command.kind === 'execute' ? session.prepared.get(command.name)?.statement : undefined;
-  if (inner === undefined) return statement;
-  // Its parameters are computed on every server anew, and RETURNING cannot be added to it.
-  const nondeterminism = [...inner.nondeterminism, ...statement.nondeterminism];
-  return { ...inner, nondeterminism, explains: inner.explains || inner.command.kind === 'insert' };
 }
 
 async function onLead(
@@ -293,16 +283,8 @@ export async function keep(
   statement: Statement,
   replay: RowReplay | undefined,
 ): Promise<void> {
-  const { command } = statement;
   for (const pin of statement.pins) session.pins.add(pin);
   await learnSettings(session, statement, block.legs.lead.lease.backend);
-  if (command.kind === 'prepare') session.prepared.set(command.name, { statement: command.inner, place: 'writers' });
-  if (command.kind === 'deallocate') {
-    if (command.name === undefined) {
-      session.prepared.clear();
-      for (const { lease } of [block.legs.lead, ...block.legs.leased]) lease.backend.prepared.clear();
-    } else session.prepared.delete(command.name);
-  }
   if (changesCatalog(statement)) block.catalog = 'changed';
   const { sequences } = session.services;
   if (statement.sequences.calls === 'setval' || block.catalog === 'changed') sequences.forget();
@@ -333,8 +315,6 @@ async function writeAlone(session: SessionState, statement: Statement, request: 
     if (result.error !== undefined) return FAILED;
     for (const pin of statement.pins) session.pins.add(pin);
     await learnSettings(session, statement, backend);
-    const { command } = statement;
-    if (command.kind === 'prepare') session.prepared.set(command.name, { statement: command.inner, place: 'writers' });
     if (changesCatalog(statement)) session.services.catalog.forget();
     answered = 'yes';
     return { kind: 'done', held: undefined };

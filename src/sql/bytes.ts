@@ -98,3 +98,10 @@ export function hexValue(byte: number): number {
   const lower = byte | 0x20;
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
 }
+
+/** Error positions count characters: in UTF-8, every byte but the continuing ones. */
+export function characters(text: Buffer, from: number, to: number): number {
+  let count = 0;
+  for (let at = from; at < to; at++) if (((text[at] ?? 0) & 0xc0) !== 0x80) count++;
+  return count;
+}

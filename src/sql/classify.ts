@@ -182,7 +182,12 @@ class Classification {
     }
     const facts = new Facts('reader', 'EXPLAIN');
     this.#walker(facts).stored(statement.query);
-    if (nodeOf(statement.query, 'ExecuteStmt') !== undefined) facts.raise('lead', 'EXPLAIN EXECUTE');
+    const query = nodeOf(statement.query, 'CreateTableAsStmt')?.['query'] ?? statement.query;
+    const execute = nodeOf(query, 'ExecuteStmt');
+    if (execute !== undefined) {
+      facts.raise('lead', 'EXPLAIN EXECUTE');
+      facts.executes = textOf(execute['name']);
+    }
     if (facts.relations.some((name) => isTemporarySchema(name.schema))) facts.raise('lead', 'temporary object');
     return this.#finish(readCommand, facts);
   }
@@ -214,18 +219,17 @@ class Classification {
   // ---- Session ----------------------------------------------------------------------------------------------------
 
   #prepare(): Statement {
-    const inner = withoutSpans(classify(this.#fields['query'], this.#text));
-    const command: Command = { kind: 'prepare', name: textOf(this.#fields['name']) ?? '', inner };
-    const facts = this.#facts('lead', 'PREPARE', 'prepared statement');
-    for (const relation of inner.relations) facts.relations.add(relation);
-    return this.#finish(command, facts);
+    return this.#finish({ kind: 'prepare', name: textOf(this.#fields['name']) ?? '' }, new Facts('lead', 'PREPARE'));
   }
 
-  /** What it runs is not in its text: the session knows what was prepared under this name. */
+  /** What it runs is not in its text: the session knows what was prepared under this name. The facts are of its arguments. */
   #execute(): Statement {
-    const facts = new Facts('writers', 'EXECUTE');
-    this.#walker(facts).evaluated(this.#fields['params']);
-    return this.#finish({ kind: 'execute', name: textOf(this.#fields['name']) ?? '' }, facts);
+    const facts = new Facts('lead', 'EXECUTE');
+    const parameters = listOf(this.#fields['params']);
+    this.#walker(facts).evaluated(parameters);
+    const name = textOf(this.#fields['name']) ?? '';
+    facts.executes = name;
+    return this.#finish({ kind: 'execute', name, count: parameters.length }, facts);
   }
 
   #discard(): Statement {
@@ -254,7 +258,10 @@ class Classification {
     return this.#definition(materialized ? 'CREATE MATERIALIZED VIEW' : 'CREATE TABLE AS', this.#fields, (walker) => {
       if (materialized) walker.stored(query, 'both');
       else walker.evaluated(query);
-      if (nodeOf(query, 'ExecuteStmt') !== undefined) walker.facts.raise('writers', 'CREATE TABLE AS EXECUTE');
+      const execute = nodeOf(query, 'ExecuteStmt');
+      if (execute === undefined) return;
+      walker.facts.raise('writers', 'CREATE TABLE AS EXECUTE');
+      walker.facts.executes = textOf(execute['name']);
     });
   }
 
@@ -345,6 +352,7 @@ class Classification {
       nondeterminism: facts.nondeterminism,
       sequences: facts.sequences,
       needsSequenceState: facts.needsSequenceState,
+      executes: facts.executes,
       explains: false,
     };
   }
@@ -361,12 +369,6 @@ function targetsOf(subject: Fields): RangeVar[] {
   const into = isFields(subject['into']) ? subject['into'] : subject;
   const candidates = [into['rel'], subject['relation'], subject['sequence'], subject['view'], subject['typevar']];
   return candidates.filter((one): one is RangeVar & Fields => isFields(one) && 'relname' in one);
-}
-
-/** A prepared statement runs as the server has it: nothing can be put into its text. */
-function withoutSpans(statement: Statement): Statement {
-  const nondeterminism = statement.nondeterminism.map((one) => ({ ...one, span: undefined, type: undefined }));
-  return { ...statement, nondeterminism };
 }
 
 function textOf(value: unknown): string | undefined {

@@ -42,6 +42,8 @@ export class Facts {
   /** Whether a sequence is named by neither a constant nor a parameter. */
   unnamedSequences: 'none' | 'some' = 'none';
   needsSequenceState = false;
+  /** A prepared statement that it executes. */
+  executes: string | undefined;
   /** INSERT, UPDATE, DELETE or MERGE below WITH. */
   writesInWith = false;
   /** A function that may return several rows, or one of a user's. */

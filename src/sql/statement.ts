@@ -18,7 +18,6 @@ export interface QualifiedName {
 export type PinReason =
   | 'setting'
   | 'temporary object'
-  | 'prepared statement'
   | 'held cursor'
   | 'advisory lock'
   | 'sequence value'
@@ -129,9 +128,10 @@ export type Command =
   /** SET, RESET, RESET ALL, SET ROLE, SET SESSION AUTHORIZATION, SET NAMES, SET TIME ZONE … ; name in lower case, `all` for RESET ALL. */
   | { readonly kind: 'set'; readonly scope: 'session' | 'local'; readonly name: string }
   | { readonly kind: 'discard'; readonly what: 'all' | 'plans' | 'sequences' | 'temp' }
-  /** SQL-level PREPARE name AS statement. */
-  | { readonly kind: 'prepare'; readonly name: string; readonly inner: Statement }
-  | { readonly kind: 'execute'; readonly name: string }
+  /** SQL-level PREPARE name AS statement; what it prepares is analysed by itself. */
+  | { readonly kind: 'prepare'; readonly name: string }
+  /** `count`: of the arguments. */
+  | { readonly kind: 'execute'; readonly name: string; readonly count: number }
   | { readonly kind: 'deallocate'; readonly name: string | undefined }
   /** DDL and what else changes the catalog (CREATE, ALTER, DROP, GRANT, COMMENT, …): cached catalog knowledge is dropped. */
   | { readonly kind: 'definition' }
@@ -175,6 +175,8 @@ export interface Statement {
   readonly sequences: SequenceCalls;
   /** currval() or lastval(): only the server session that called nextval() can answer. */
   readonly needsSequenceState: boolean;
+  /** The prepared statement that EXECUTE, EXPLAIN EXECUTE or CREATE TABLE … AS EXECUTE names: what it does is not in the text. */
+  readonly executes: string | undefined;
   /** EXPLAIN (…, ANALYZE): runs, and its rows are timings that differ from server to server. */
   readonly explains: boolean;
 }

@@ -76,7 +76,127 @@ EXECUTE by_message(21)
 > Parse q: SELECT name FROM pg_prepared_statements WHERE name = 'by_message'
 > Bind "" q
 > Execute
+> Sync
+
+!42P05
+PREPARE by_message AS SELECT 1
+
+!42P01
+PREPARE by_message AS SELECT * FROM nowhere
+
+!42P05
+> Parse by_sql: SELECT 1
+> Sync
+
+> Bind p by_sql (0x00000029) formats 1 results 1
+> Describe portal p
+> Execute p
+> Sync
+
+SELECT name, statement, parameter_types, from_sql FROM pg_prepared_statements ORDER BY name
+
+> Close statement by_sql
+> Sync
+
+!26000
+EXECUTE by_sql(1)
+
+DEALLOCATE by_message
+
+!26000
+> Bind "" by_message (1)
 > Sync`,
+  ),
+  script(
+    'EXECUTE by messages',
+    String.raw`
+CREATE TABLE taken (id serial, v text)
+
+PREPARE take (text) AS INSERT INTO taken (v) VALUES ($1) RETURNING id, v
+
+PREPARE three (int) AS SELECT g, g * $1 AS times FROM generate_series(1, 3) g
+
+PREPARE quiet (text) AS UPDATE taken SET v = $1
+
+> Parse: EXECUTE take ('a')
+> Describe statement
+> Bind
+> Describe portal
+> Execute
+> Sync
+
+> Run: EXECUTE three (2)
+> Run: EXECUTE take ('b')
+> Run: EXECUTE three (3)
+> Sync
+
+> Parse e: EXECUTE three (5)
+> Describe statement e
+> Sync
+
+> Bind "" e () results 1
+> Describe portal
+> Execute limit 2
+> Execute limit 2
+> Sync
+
+> Bind "" e
+> Execute
+> Sync
+
+> Run: EXECUTE quiet ('c')
+> Sync
+
+!08P01
+> Bind "" e (1)
+> Sync
+
+!26000
+> Parse: EXECUTE nothing (1)
+> Describe statement
+> Bind
+> Describe portal
+> Execute
+> Sync
+
+!22P02
+> Parse: EXECUTE three ('x')
+> Bind
+> Execute
+> Sync
+
+!08P01
+> Parse: EXECUTE three ($1)
+> Bind "" "" (1)
+> Execute
+> Sync
+
+> Run: BEGIN
+> Parse x: EXECUTE three (7)
+> Bind px x
+> Flush
+
+> Describe portal px
+> Execute px limit 1
+> Flush
+
+> Execute px limit 5
+> Close portal px
+> Run: COMMIT
+> Sync
+
+!26000
+> Run: PREPARE fresh AS SELECT 'fresh'
+> Run: EXECUTE fresh
+> Run: DEALLOCATE fresh
+> Run: EXECUTE fresh
+> Run: SELECT 'skipped'
+> Sync
+
+> Run: EXPLAIN (COSTS OFF) EXECUTE three (1)
+> Sync
+
+SELECT v FROM taken ORDER BY id`,
   ),
   script(
     'DEALLOCATE ALL and DISCARD ALL',

@@ -122,14 +122,6 @@ suite('a clock function that cannot be replaced has no span', () => {
     assert.deepEqual(partsOf('UPDATE t SET a = age(b)'), ['transaction time age()']);
     assert.deepEqual(partsOf('UPDATE t SET a = age(b, c)'), []);
   });
-
-  test('what is prepared runs later', () => {
-    const { command } = statementOf('PREPARE p AS INSERT INTO t VALUES (now())');
-    assert(command.kind === 'prepare');
-    assert.deepEqual(command.inner.nondeterminism, [
-      { kind: 'transaction time', name: 'now()', span: undefined, type: undefined },
-    ]);
-  });
 });
 
 suite('what is stored for later does not count, but for constants', () => {

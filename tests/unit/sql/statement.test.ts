@@ -171,20 +171,18 @@ suite('commands carry what is to be known of them', () => {
     ['DISCARD PLANS', { kind: 'discard', what: 'plans' }],
     ['DISCARD SEQUENCES', { kind: 'discard', what: 'sequences' }],
     ['DISCARD TEMPORARY', { kind: 'discard', what: 'temp' }],
-    ['EXECUTE "P" (1)', { kind: 'execute', name: 'P' }],
+    ['EXECUTE "P" (1)', { kind: 'execute', name: 'P', count: 1 }],
+    ['PREPARE p (int) AS DELETE FROM t WHERE a = $1', { kind: 'prepare', name: 'p' }],
     ['DEALLOCATE PREPARE p', { kind: 'deallocate', name: 'p' }],
     ['DEALLOCATE ALL', { kind: 'deallocate', name: undefined }],
     ['VACUUM t', { kind: 'utility', name: 'VACUUM' }],
   ];
   for (const [text, command] of cases) test(text, () => assert.deepEqual(statementOf(text).command, command));
 
-  test('PREPARE holds the statement it prepares', () => {
-    const { command, route } = statementOf('PREPARE p (int) AS DELETE FROM t WHERE a = $1');
-    assert(command.kind === 'prepare');
-    assert.equal(route, 'lead');
-    assert.equal(command.name, 'p');
-    assert.equal(command.inner.route, 'writers');
-    assert.equal(command.inner.command.kind, 'modify');
+  test('what executes a prepared statement says which', () => {
+    for (const text of ['EXECUTE p', 'EXPLAIN EXECUTE p', 'EXPLAIN ANALYZE EXECUTE p', 'CREATE TABLE x AS EXECUTE p'])
+      assert.equal(statementOf(text).executes, 'p', text);
+    assert.equal(statementOf('SELECT 1').executes, undefined);
   });
 
   test('EXPLAIN ANALYZE is its statement, and says that it explains', () => {
@@ -227,7 +225,6 @@ suite('names are collected for the catalog', () => {
     ['COPY a FROM STDIN', ['a']],
     ['CREATE INDEX ON a (b)', ['a']],
     ['ALTER TABLE a ADD b int', ['a']],
-    ['PREPARE p AS SELECT * FROM a', ['a']],
     ['SET CONSTRAINTS a DEFERRED', []],
   ];
   for (const [text, names] of relations) {

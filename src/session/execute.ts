@@ -1,0 +1,150 @@
+/**
+ * EXECUTE: its arguments computed, once, as PostgreSQL computes them; then its statement, bound to the values, as if the
+ * extended query protocol had asked for it.
+ */
+import type { Backend } from '../backend/backend.ts';
+import { KeptReply } from '../backend/receiver.ts';
+import { PproxError } from '../lib/errors.ts';
+import { argumentsOfExecute } from '../sql/prepared-text.ts';
+import { characters } from '../sql/bytes.ts';
+import type { Command, Span, Statement } from '../sql/statement.ts';
+import { decodeDataRow } from '../wire/backend.ts';
+import { shiftPosition } from '../wire/error-fields.ts';
+import { ExtendedWriter } from '../wire/extended.ts';
+import { Watch, watchTable } from '../wire/frame-scan.ts';
+import { BackendTag } from '../wire/tags.ts';
+import { withServer } from './any-server.ts';
+import { statementKey, unknownStatement } from './prepare.ts';
+import { followSequences, keep } from './read.ts';
+import { ServerError } from './reply.ts';
+import type { Execution } from './request.ts';
+import { resolveRoute } from './route.ts';
+import { closeStatements, describeOn } from './server-statement.ts';
+import type { SessionState } from './state.ts';
+import { openImplicit } from './write.ts';
+
+/** What an EXECUTE in `text` runs, and with which values. Rejects with PproxError and ServerError. */
+export async function execution(session: SessionState, execute: Statement, text: Buffer): Promise<Execution> {
+  const { command } = execute;
+  if (command.kind !== 'execute') throw new TypeError('not an EXECUTE');
+  const statement = session.statements.get(statementKey(command.name));
+  if (statement === undefined) throw unknownStatement(command.name);
+  const { analysed } = statement;
+  if (analysed === undefined || !EXECUTABLE.has(analysed.command.kind)) {
+    throw new PproxError('unsupported_feature', {
+      message: `EXECUTE of a prepared statement that is ${analysed === undefined ? 'empty' : analysed.reason}`,
+      hint: 'Run it by the protocol that has prepared it, or as it is.',
+    });
+  }
+  const arguments_ = argumentsOfExecute(text, execute.span);
+  if (command.count === 0 && statement.description?.types.length === 0)
+    return { statement, analysed, values: NO_VALUES };
+  // Their effect, if any, is on one server.
+  const route = await resolveRoute(session, { ...execute, command: { kind: 'read' } }, undefined);
+  if (route === 'writers') throw writingArgument(execute);
+  if (session.block.kind === 'none' && (await resolveRoute(session, analysed, statement.hint)) === 'writers')
+    await openImplicit(session);
+  const values = await withServer(session, async (backend) => {
+    const { types } = await describeOn(session, backend, statement);
+    if (types.length !== command.count) throw wrongCount(command.name, types.length, command.count);
+    if (arguments_ === undefined || types.length === 0) return NO_VALUES;
+    const found = await compute(session, backend, text, arguments_, types);
+    await keep(session, execute, backend);
+    return found;
+  });
+  await followSequences(session, execute);
+  return { statement, analysed, values };
+}
+
+const NO_VALUES: Execution['values'] = { formats: [], values: [] };
+
+/** What PREPARE takes, and what else a Parse may have prepared that ends no transaction and asks for no more messages. */
+const EXECUTABLE: ReadonlySet<Command['kind']> = new Set<Command['kind']>([
+  'read',
+  'insert',
+  'modify',
+  'set',
+  'definition',
+  'listen',
+  'unlisten',
+  'utility',
+]);
+
+/**
+ * Types that lose something when they are shown with some settings: float4, float8, dates, times, intervals, geometric types
+ * and money, their arrays and ranges. Their binary form is exact.
+ */
+const EXACT_IN_BINARY: ReadonlySet<number> = new Set([
+  700, 701, 1082, 1083, 1114, 1184, 1186, 1266, 600, 601, 602, 603, 604, 628, 718, 790, 1021, 1022, 1182, 1183, 1115,
+  1185, 1187, 1270, 1017, 1018, 1019, 1020, 1027, 629, 719, 791, 3908, 3910, 3912, 3909, 3911, 3913,
+]);
+
+/** Shorter than any name with which an EXECUTE could be written: what stands behind it stays where it is. */
+const NAME = 'a';
+const EXECUTE = Buffer.from(`EXECUTE ${NAME}`);
+
+/**
+ * The server coerces arguments to parameters' types as for the client's own statement: they are executed with one that only
+ * returns them. the span: from their parenthesis on.
+ */
+async function compute(
+  session: SessionState,
+  backend: Backend,
+  text: Buffer,
+  { start, end }: Span,
+  types: readonly number[],
+): Promise<Execution['values']> {
+  const formats = types.map((type) => (EXACT_IN_BINARY.has(type) ? 1 : 0));
+  const list = types.map((_, index) => `$${index + 1}`).join(', ');
+  const padding = ' '.repeat(Math.max(characters(text, 0, start) - EXECUTE.length, 0));
+  const receiver = new ValuesReceiver();
+  backend.prepared.unnamed = undefined;
+  backend.send(
+    new ExtendedWriter()
+      .close('statement', NAME)
+      .parse(NAME, Buffer.from(`SELECT ${list}`), types)
+      .parse('', Buffer.concat([Buffer.from(padding), EXECUTE, text.subarray(start, end)]), [])
+      .bind('', '', { formats: [], values: [], resultFormats: formats })
+      .execute('', 0)
+      .close('statement', NAME)
+      .sync(),
+    receiver,
+  );
+  const values = await session.cancellable(backend, receiver.reply);
+  if (!Buffer.isBuffer(values)) return { formats, values };
+  await closeStatements(backend, [NAME]);
+  const { errorOffset } = session.link;
+  throw new ServerError(errorOffset === 0 ? values : shiftPosition(values, 0, values.length, errorOffset));
+}
+
+/** The values of the only row, or the ErrorResponse in its place. */
+class ValuesReceiver extends KeptReply<readonly (Buffer | null)[] | Buffer> {
+  readonly watch = watchTable({ [BackendTag.DataRow]: Watch.take, [BackendTag.ErrorResponse]: Watch.take });
+  #outcome: readonly (Buffer | null)[] | Buffer = [];
+
+  take(tag: number, chunk: Buffer, start: number, end: number): void {
+    this.#outcome =
+      tag === BackendTag.ErrorResponse
+        ? Buffer.from(chunk.subarray(start, end))
+        : decodeDataRow(chunk, start, end).map((value) => (value === null ? null : Buffer.from(value)));
+  }
+
+  protected outcome(): readonly (Buffer | null)[] | Buffer {
+    return this.#outcome;
+  }
+}
+
+function wrongCount(name: string, expected: number, got: number): PproxError {
+  return new PproxError('wrong_argument_count', {
+    message: `wrong number of parameters for prepared statement "${name}"`,
+    detail: `Expected ${expected} parameters but got ${got}.`,
+  });
+}
+
+function writingArgument({ reason }: Statement): PproxError {
+  return new PproxError('not_replayable', {
+    message: `an argument of EXECUTE that writes: ${reason}`,
+    detail: 'Nothing was run.',
+    hint: 'Call the function in a statement of its own, and EXECUTE with its result.',
+  });
+}

@@ -1,0 +1,103 @@
+/** A client's prepared statement on a server session: described, prepared under its shared name, closed. */
+import type { Backend } from '../backend/backend.ts';
+import { BackendLostError, Collector, KeptReply } from '../backend/receiver.ts';
+import { assert } from '../lib/assert.ts';
+import { PproxError } from '../lib/errors.ts';
+import { ExtendedWriter } from '../wire/extended.ts';
+import { Watch, watchTable } from '../wire/frame-scan.ts';
+import { BackendTag } from '../wire/tags.ts';
+import { type ClientStatement, describe, type Description, sameResult } from './client-statement.ts';
+import { ServerError } from './reply.ts';
+import type { SessionState } from './state.ts';
+
+/** Asks a server about a statement: the answers to Parse and Describe, in front of a Sync. */
+class DescriptionReceiver extends KeptReply<Description | Buffer> {
+  readonly watch = watchTable({
+    [BackendTag.ParameterDescription]: Watch.take,
+    [BackendTag.RowDescription]: Watch.take,
+    [BackendTag.NoData]: Watch.take,
+    [BackendTag.ErrorResponse]: Watch.take,
+  });
+  #parameters: Buffer | undefined;
+  #result: Buffer | undefined;
+  #error: Buffer | undefined;
+
+  take(tag: number, chunk: Buffer, start: number, end: number): void {
+    const frame = Buffer.from(chunk.subarray(start, end));
+    if (tag === BackendTag.ErrorResponse) this.#error = frame;
+    else if (tag === BackendTag.ParameterDescription) this.#parameters = frame;
+    else if (tag === BackendTag.RowDescription || tag === BackendTag.NoData) this.#result = frame;
+  }
+
+  protected outcome(): Description | Buffer {
+    if (this.#error !== undefined) return this.#error;
+    assert(this.#parameters !== undefined && this.#result !== undefined, 'Describe is answered');
+    return describe(this.#parameters, this.#result);
+  }
+}
+
+/**
+ * Sends `writer`'s messages, one Describe of a statement among them. Parse may wait for a lock, as long as the client likes.
+ * Rejects with ServerError where the server refuses, and with BackendLostError.
+ */
+export async function askDescription(
+  session: SessionState,
+  backend: Backend,
+  writer: ExtendedWriter,
+): Promise<Description> {
+  const receiver = new DescriptionReceiver();
+  backend.send(writer.sync(), receiver);
+  const found = await session.cancellable(backend, receiver.reply);
+  if (Buffer.isBuffer(found)) throw new ServerError(found);
+  return found;
+}
+
+/** Has the server say what it makes of the statement, where nobody has needed to know yet. Rejects as `askDescription`. */
+export async function describeOn(
+  session: SessionState,
+  backend: Backend,
+  statement: ClientStatement,
+): Promise<Description> {
+  if (statement.description === undefined) {
+    backend.prepared.unnamed = undefined;
+    const writer = new ExtendedWriter().parse('', statement.text, statement.types).describe('statement', '');
+    statement.description = await askDescription(session, backend, writer);
+    backend.prepared.unnamed = statement;
+  }
+  return statement.description;
+}
+
+/**
+ * Parses under the shared name, and looks whether the result is what the client was told: PostgreSQL says when it is not,
+ * and a server session that has never had the statement cannot know.
+ */
+export async function prepareOn(session: SessionState, backend: Backend, statement: ClientStatement): Promise<void> {
+  const told = await describeOn(session, backend, statement);
+  const name = statement.serverName(session.settings.reading);
+  if (backend.prepared.has(name)) return;
+  const found = await askDescription(
+    session,
+    backend,
+    new ExtendedWriter().parse(name, statement.text, told.types).describe('statement', name),
+  );
+  if (sameResult(found, told)) {
+    const excess = backend.prepared.use(name, session.services.settings.preparedStatements);
+    if (excess.length > 0) await closeStatements(backend, excess);
+    return;
+  }
+  await closeStatements(backend, [name]);
+  throw new PproxError('result_type_changed', { message: 'cached plan must not change result type' });
+}
+
+/** Names that the server session does not have are none of its errors. */
+export async function closeStatements(backend: Backend, names: Iterable<string>): Promise<void> {
+  const writer = new ExtendedWriter();
+  for (const name of names) writer.close('statement', name);
+  const collector = new Collector();
+  backend.send(writer.sync(), collector);
+  try {
+    await collector.reply;
+  } catch (error) {
+    if (!(error instanceof BackendLostError)) throw error;
+  }
+}
