@@ -23,6 +23,8 @@ export interface DatabaseFacts {
   /** Views that call a volatile function, directly or through others. */
   readonly volatileViews: ReadonlySet<string>;
   readonly sequences: ReadonlySet<string>;
+  /** Users' operators with sides of two types, by name. */
+  readonly mixedOperators: ReadonlySet<string>;
   /** Whether any constraint may be checked at COMMIT. */
   readonly deferrable: 'none' | 'some';
 }
@@ -38,6 +40,8 @@ export interface Column {
   readonly selectable: boolean;
   /** Whether the text that this session is shown of a value is the whole value: with few digits of a float it is not. */
   readonly exact: boolean;
+  /** Whether its type takes words as they are, whatever they mean: text and its like, enums, JSON, and arrays of them. */
+  readonly textual: boolean;
 }
 
 export interface Table {
@@ -74,7 +78,9 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM volatile), '[]'),
   coalesce((SELECT json_agg(DISTINCT relname) FROM views JOIN pg_catalog.pg_class c ON c.oid = ev_class), '[]'),
   EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE condeferrable)
     OR EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgdeferrable),
-  coalesce((SELECT json_agg(DISTINCT relname) FROM pg_catalog.pg_class WHERE relkind = 'S'), '[]')`;
+  coalesce((SELECT json_agg(DISTINCT relname) FROM pg_catalog.pg_class WHERE relkind = 'S'), '[]'),
+  coalesce((SELECT json_agg(DISTINCT oprname) FROM pg_catalog.pg_operator
+    WHERE oid >= 16384 AND oprleft <> 0 AND oprright <> 0 AND oprleft <> oprright), '[]')`;
 
 const TABLE = `SELECT c.relkind, c.relpersistence,
   EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'),
@@ -87,6 +93,10 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
         '{bool,bytea,"char",name,int8,int2,int4,text,oid,json,jsonb,cidr,inet,bpchar,varchar,date,time,timestamp,interval,timetz,bit,varbit,numeric,uuid}'::regtype[]
         || CASE WHEN e.digits THEN '{float4,float8}'::regtype[] ELSE '{}' END
         || CASE WHEN e.zones THEN '{timestamptz}'::regtype[] ELSE '{}' END) OR (e.digits AND e.zones),
+      'textual', ty.typtype IN ('b', 'e') AND EXISTS (SELECT FROM pg_catalog.pg_proc f
+        WHERE f.oid = CASE WHEN ty.typinput = 'pg_catalog.array_in'::regproc THEN el.typinput::oid ELSE ty.typinput::oid END
+          AND f.prolang = (SELECT oid FROM pg_catalog.pg_language WHERE lanname = 'internal')
+          AND f.prosrc IN ('textin', 'varcharin', 'bpcharin', 'namein', 'charin', 'enum_in', 'json_in', 'jsonb_in')),
       'sequence', (SELECT quote_ident(n.nspname) || '.' || quote_ident(s.relname)
         FROM pg_catalog.pg_depend p JOIN pg_catalog.pg_class s ON s.relkind = 'S'
           AND s.oid = CASE WHEN a.attidentity <> '' THEN p.objid ELSE p.refobjid END
@@ -97,6 +107,7 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
           ELSE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass END
         LIMIT 1)) ORDER BY a.attnum)
     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid
+    LEFT JOIN pg_catalog.pg_type el ON el.oid = ty.typelem
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'),
   coalesce((SELECT json_agg(a.attname) FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a
@@ -129,12 +140,13 @@ export class Catalog {
 
   facts(asker: CatalogAsker): Promise<DatabaseFacts> {
     return this.#cached(asker, 'facts', async () => {
-      const [functions, operators, views, deferrable, sequences] = await row(asker, FACTS);
+      const [functions, operators, views, deferrable, sequences, mixed] = await row(asker, FACTS);
       return {
         volatileFunctions: new Set<string>(JSON.parse(functions ?? '[]')),
         volatileOperators: new Set<string>(JSON.parse(operators ?? '[]')),
         volatileViews: new Set<string>(JSON.parse(views ?? '[]')),
         sequences: new Set<string>(JSON.parse(sequences ?? '[]')),
+        mixedOperators: new Set<string>(JSON.parse(mixed ?? '[]')),
         deferrable: deferrable === 't' ? 'some' : 'none',
       };
     });

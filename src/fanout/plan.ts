@@ -95,6 +95,24 @@ export class Planner {
     return statement.nondeterminism.filter(({ name }) => this.#roles === 'different' || !OWN_ROLE.has(name));
   }
 
+  /** As `#varying`, where the target's columns are known: what is a text there is no moment. */
+  async #varyingIn(
+    asker: CatalogAsker,
+    statement: Statement,
+    table: Table | undefined,
+  ): Promise<readonly Nondeterminism[]> {
+    const varying = this.#varying(statement);
+    if (table === undefined || !varying.some(({ column }) => column !== undefined)) return varying;
+    const { mixedOperators } = await this.#catalog.facts(asker);
+    const textual = new Set(table.columns.flatMap((column) => (column.textual ? column.name : [])));
+    return varying.filter(
+      ({ column }) =>
+        column === undefined ||
+        !column.columns.every((name) => textual.has(name)) ||
+        column.operators.some((name) => mixedOperators.has(name)),
+    );
+  }
+
   /** MERGE, and an INSERT below WITH: which of their columns take defaults is not looked at, so none may vary. */
   async #checkNested(asker: CatalogAsker, statement: Statement): Promise<void> {
     for (const target of statement.inserts) {
@@ -134,13 +152,15 @@ export class Planner {
     statement: Statement,
     command: Statement['command'] & { kind: 'modify' },
   ): Promise<ReplayPlan> {
-    const plan = same(this.#varying(statement), statement, command.hasReturning ? 'compared' : 'not compared');
+    const rows = command.hasReturning ? 'compared' : 'not compared';
     const called = await this.#volatileCall(asker, statement);
     if (command.target === undefined || command.statement === 'merge') {
+      const plan = same(this.#varying(statement), statement, rows);
       if (called !== undefined) throw notReplayable(`${called}(), which is volatile`);
       return plan;
     }
     const table = await this.#catalog.table(asker, command.target);
+    const plan = same(await this.#varyingIn(asker, statement, table), statement, rows);
     return verified(plan, statement, command, table, called === undefined ? 'in the text' : 'hidden');
   }
 
@@ -156,9 +176,10 @@ export class Planner {
     const table = await this.#catalog.table(asker, command.target);
     // A name that means nothing is the lead's to refuse.
     if (table === undefined) return same(this.#varying(statement), statement, 'not compared');
-    const reason = await this.#insertReason(asker, statement, command, table);
+    const varying = await this.#varyingIn(asker, statement, table);
+    const reason = await this.#insertReason(asker, statement, command, table, varying);
     if (reason === undefined) {
-      const plan = same(this.#varying(statement), statement, command.hasReturning ? 'compared' : 'not compared');
+      const plan = same(varying, statement, command.hasReturning ? 'compared' : 'not compared');
       return verified(plan, statement, command, table, 'in the text');
     }
     if (statement.explains) throw notReplayable(`EXPLAIN ANALYZE of an INSERT with ${reason}`);
@@ -172,8 +193,8 @@ export class Planner {
     statement: Statement,
     command: InsertCommand,
     table: Table,
+    [first]: readonly Nondeterminism[],
   ): Promise<string | undefined> {
-    const [first] = this.#varying(statement);
     if (first !== undefined) return first.name;
     if (command.source === 'query') return 'rows of a query';
     const called = await this.#volatileCall(asker, statement);

@@ -524,10 +524,19 @@ function varyingParameters({ statement, bind }: Portal): readonly Nondeterminism
   bind.values.forEach((value, index) => {
     const word = value === null || WORDLESS.has(types[index] ?? 0) ? undefined : timeWordOf(value);
     if (word === undefined) return;
-    found.push({ kind: 'volatile', name: `parameter $${index + 1}: '${word}'`, span: undefined, type: undefined });
+    const name = `parameter $${index + 1}: '${word}'`;
+    // Of a type that the client has not declared, or declared as a text.
+    const places = TEXTUAL.has(statement.types[index] ?? 0)
+      ? statement.analysed?.columnParameters.get(index + 1)
+      : undefined;
+    for (const column of places ?? [undefined])
+      found.push({ kind: 'volatile', name, span: undefined, type: undefined, column });
   });
   return found;
 }
+
+/** Not declared, unknown; "char", name, text, bpchar, varchar, json, jsonb; arrays of name, text, bpchar, varchar. */
+const TEXTUAL = new Set([0, 705, 18, 19, 25, 1042, 1043, 114, 3802, 1003, 1009, 1014, 1015]);
 
 /** The statement with its parameters' values where they are names: those are the same objects on every server. */
 function withNamedObjects(statement: Statement, portal: Portal): Statement {

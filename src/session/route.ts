@@ -87,7 +87,13 @@ async function facts(session: SessionState): Promise<Omit<DatabaseFacts, 'deferr
   } catch (error) {
     const down = error instanceof PproxError && error.condition === 'server_unreachable';
     if (!down || session.cluster.reader === undefined) throw error;
-    return { volatileFunctions: NOTHING, volatileOperators: NOTHING, volatileViews: NOTHING, sequences: NOTHING };
+    return {
+      volatileFunctions: NOTHING,
+      volatileOperators: NOTHING,
+      volatileViews: NOTHING,
+      sequences: NOTHING,
+      mixedOperators: NOTHING,
+    };
   }
 }
 

@@ -351,6 +351,7 @@ class Classification {
       inserts: facts.inserts.list(),
       nondeterminism: facts.nondeterminism,
       sequences: facts.sequences,
+      columnParameters: facts.columnParameters,
       needsSequenceState: facts.needsSequenceState,
       executes: facts.executes,
       explains: false,

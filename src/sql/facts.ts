@@ -1,6 +1,14 @@
 /** What is found out about one statement while its tree is walked; becomes the fields of a `Statement`. */
 
-import type { Nondeterminism, PinReason, QualifiedName, Route, SequenceCalls, SettingChange } from './statement.ts';
+import type {
+  ColumnPlace,
+  Nondeterminism,
+  PinReason,
+  QualifiedName,
+  Route,
+  SequenceCalls,
+  SettingChange,
+} from './statement.ts';
 
 const rank: Readonly<Record<Route, number>> = { reader: 0, lead: 1, writers: 2 };
 
@@ -44,6 +52,7 @@ export class Facts {
   needsSequenceState = false;
   /** A prepared statement that it executes. */
   executes: string | undefined;
+  readonly #parameters = new Map<number, readonly (ColumnPlace | undefined)[]>();
   /** INSERT, UPDATE, DELETE or MERGE below WITH. */
   writesInWith = false;
   /** A function that may return several rows, or one of a user's. */
@@ -73,6 +82,28 @@ export class Facts {
       (one) => one.kind === kind && one.name === name && one.span?.start === span?.start,
     );
     if (!repeated) this.nondeterminism.push({ kind, name, span, type });
+  }
+
+  /** A constant that time input reads as a moment; `column`: where only a column's type decides whether it is read so. */
+  timeWord(word: string, column: ColumnPlace | undefined): void {
+    const name = `'${word}'`;
+    const place = JSON.stringify(column);
+    if (this.nondeterminism.some((one) => one.name === name && JSON.stringify(one.column) === place)) return;
+    this.nondeterminism.push({ kind: 'volatile', name, span: undefined, type: undefined, column });
+  }
+
+  /** A place of a parameter; undefined: none of a column's. */
+  parameter(number: number, place: ColumnPlace | undefined): void {
+    this.#parameters.set(number, [...(this.#parameters.get(number) ?? []), place]);
+  }
+
+  get columnParameters(): ReadonlyMap<number, readonly ColumnPlace[]> {
+    const found = new Map<number, readonly ColumnPlace[]>();
+    for (const [number, places] of this.#parameters) {
+      const known = places.flatMap((place) => place ?? []);
+      if (known.length === places.length) found.set(number, known);
+    }
+    return found;
   }
 
   /** A parameter that is to be the name of an object. */

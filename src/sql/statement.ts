@@ -51,6 +51,16 @@ export interface Nondeterminism {
   readonly type: string | undefined;
   /** Varies only where the value of this parameter is not the name of an object: its number is another one's elsewhere. */
   readonly parameter?: number | undefined;
+  /** A constant's or parameter's: it varies only where the type of one of these columns is one of moments. */
+  readonly column?: ColumnPlace | undefined;
+}
+
+/** Where a constant has the type of columns of the statement's table. */
+export interface ColumnPlace {
+  /** What it is given to or stands beside. */
+  readonly columns: readonly string[];
+  /** What stands between: a user's operator of such a name may take other types than those of PostgreSQL do. */
+  readonly operators: readonly string[];
 }
 
 /** What nextval() and setval() are called for. */
@@ -173,6 +183,8 @@ export interface Statement {
   readonly inserts: readonly QualifiedName[];
   readonly nondeterminism: readonly Nondeterminism[];
   readonly sequences: SequenceCalls;
+  /** Parameters all of whose places are columns', by their numbers. */
+  readonly columnParameters: ReadonlyMap<number, readonly ColumnPlace[]>;
   /** currval() or lastval(): only the server session that called nextval() can answer. */
   readonly needsSequenceState: boolean;
   /** The prepared statement that EXECUTE, EXPLAIN EXECUTE or CREATE TABLE … AS EXECUTE names: what it does is not in the text. */

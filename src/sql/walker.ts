@@ -9,6 +9,7 @@
  */
 
 import { emptyCallSpan, keywordSpan } from './call-span.ts';
+import { columnPlaces } from './column-places.ts';
 import type { Facts } from './facts.ts';
 import { configChange } from './setting-names.ts';
 import { builtinVolatility } from './builtin-functions.ts';
@@ -29,7 +30,7 @@ import {
   tagged,
   type Fields,
 } from './tree.ts';
-import type { QualifiedName } from './statement.ts';
+import type { ColumnPlace, QualifiedName } from './statement.ts';
 
 const clockKeywords: Readonly<Record<string, { readonly keyword: string; readonly type: string }>> = {
   SVFOP_CURRENT_DATE: { keyword: 'CURRENT_DATE', type: 'date' },
@@ -83,6 +84,8 @@ export class Walker {
   readonly #withNames: string[] = [];
   /** Clock functions that must stay as they are. */
   readonly #fixed = new Set<unknown>();
+  /** Constants and parameters of a column's type. */
+  #places: ReadonlyMap<unknown, ColumnPlace> = new Map();
   /** Functions that stand for a table. */
   readonly #tables = new Set<unknown>();
   /** What is still to be visited, the next one last. */
@@ -115,6 +118,7 @@ export class Walker {
 
   /** An INSERT, UPDATE, DELETE or MERGE that is the statement itself. */
   writing(tag: string, fields: Fields): void {
+    this.#places = columnPlaces(tag, fields);
     this.#writing(tag, fields, 'result');
   }
 
@@ -171,6 +175,8 @@ export class Walker {
         return this.#keywordFunction(fields);
       case 'A_Const':
         return this.#constant(fields);
+      case 'ParamRef':
+        return this.facts.parameter(Number(fields['number']), this.#places.get(fields));
       case 'ColumnRef':
         return this.#column(fields);
       case 'A_Expr':
@@ -307,7 +313,7 @@ export class Walker {
     const bytes = Buffer.from(text['sval']);
     const word = timeWordIn(bytes, 0, bytes.length);
     // In what is stored, too: such a constant becomes a moment when the statement is analysed.
-    if (word !== undefined) this.facts.differs('volatile', `'${word}'`);
+    if (word !== undefined) this.facts.timeWord(word, this.#places.get(fields));
   }
 
   #cast(fields: Fields): void {
@@ -326,6 +332,7 @@ export class Walker {
     const parameter = nodeOf(inner?.['arg'], 'ParamRef')?.['number'];
     if (typeof parameter !== 'number') return false;
     if (this.#evaluation !== 'stored') this.facts.namedBy(parameter);
+    this.facts.parameter(parameter, undefined);
     return true;
   }
 
@@ -455,8 +462,10 @@ export class Walker {
     const sequence = constantText(args[0]);
     const parameter = nameParameter(args[0]);
     if (sequence !== undefined) facts.sequenceNames.add(sequence);
-    else if (parameter !== undefined) facts.sequenceParameters.add(parameter);
-    else facts.unnamedSequences = 'some';
+    else if (parameter !== undefined) {
+      facts.sequenceParameters.add(parameter);
+      facts.parameter(parameter, undefined);
+    } else facts.unnamedSequences = 'some';
     if (name === 'setval') this.#sequenceOnWriters(args[0], sequence, parameter);
     facts.pins.add('sequence value');
     facts.raise(name === 'nextval' ? 'lead' : 'writers', `calls ${name}()`);

