@@ -18,7 +18,7 @@ import { statementKey, unknownStatement } from './prepare.ts';
 import { followSequences, keep } from './read.ts';
 import { ServerError } from './reply.ts';
 import type { Execution } from './request.ts';
-import { resolveRoute } from './route.ts';
+import { raisedByCatalog, resolveRoute } from './route.ts';
 import { closeStatements, describeOn } from './server-statement.ts';
 import type { SessionState } from './state.ts';
 import { openImplicit } from './write.ts';
@@ -39,9 +39,9 @@ export async function execution(session: SessionState, execute: Statement, text:
   const arguments_ = argumentsOfExecute(text, execute.span);
   if (command.count === 0 && statement.description?.types.length === 0)
     return { statement, analysed, values: NO_VALUES };
-  // Their effect, if any, is on one server.
-  const route = await resolveRoute(session, { ...execute, command: { kind: 'read' } }, undefined);
-  if (route === 'writers') throw writingArgument(execute);
+  // Whatever they do, they do on one server.
+  if (execute.route === 'writers' || (await raisedByCatalog(session, execute)) === 'writers')
+    throw writingArgument(execute);
   if (session.block.kind === 'none' && (await resolveRoute(session, analysed, statement.hint)) === 'writers')
     await openImplicit(session);
   const values = await withServer(session, async (backend) => {

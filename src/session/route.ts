@@ -46,7 +46,7 @@ function setting({ block }: SessionState, { command, pins, settings }: Statement
 }
 
 /** A user's function or operator is a read only where the catalog says that it is not volatile; unknown means write. */
-async function raisedByCatalog(session: SessionState, statement: Statement): Promise<Route> {
+export async function raisedByCatalog(session: SessionState, statement: Statement): Promise<Route> {
   const { functions, operators, relations, shadowable, attributes } = statement;
   if (![functions, operators, relations, shadowable, attributes].some((names) => names.length > 0)) return 'reader';
   const { volatileFunctions, volatileOperators, volatileViews, sequences } = await facts(session);

@@ -164,6 +164,7 @@ const kinds: Readonly<Record<string, readonly string[]>> = {
   'a replication role': ['SET session_replication_role = replica', 'SET row_security = off'],
   'a temporary table': ['CREATE TEMP TABLE mark (id int)', 'INSERT INTO mark VALUES (1)'],
   'a prepared statement': ['PREPARE probe AS SELECT 1', 'EXECUTE probe'],
+  'a prepared statement that was shown': ['PREPARE probe AS SELECT 1', 'EXPLAIN EXECUTE probe'],
   'a held cursor': ['BEGIN; DECLARE probe CURSOR WITH HOLD FOR SELECT 1; COMMIT'],
   'an advisory lock': ['SELECT pg_advisory_lock(77)'],
   'a channel': ['LISTEN probe'],
