@@ -30,7 +30,9 @@ export const usage = `npm run bench -- [options]
   --scale N           pgbench's scale, 100,000 accounts each (5)
   --subjects A,B      of ${subjectNames.join(', ')} (all that are installed)
   --workloads A,B     of ${workloads.join(', ')} (both)
-  --durability D      full or none: whether the servers flush to disk (none)`;
+  --durability D      full or none: whether the servers flush to disk (none)
+
+npm run bench -- copy --help tells of COPY.`;
 
 /** Throws an Error with a message for the user. */
 export function parseOptions(args: readonly string[]): BenchOptions | 'help' {

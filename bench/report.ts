@@ -60,7 +60,7 @@ function section(own: readonly Measurement[], title: string): string {
 }
 
 /** `median (least–greatest)` */
-function spread(values: readonly number[], digits: number): string {
+export function spread(values: readonly number[], digits: number): string {
   const sorted = [...values].sort((a, b) => a - b);
   const show = (value: number | undefined): string =>
     (value ?? 0).toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });

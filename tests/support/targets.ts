@@ -39,6 +39,9 @@ export interface Arena {
 
 const majors: readonly Major[] = [14, 15, 18];
 
+/** Undefined: the newest. */
+export const testMajor: Major | undefined = chosenMajor();
+
 function chosenMajor(): Major | undefined {
   const text = process.env['PPROX_TEST_MAJOR'];
   const major = majors.find((known) => String(known) === text);
@@ -67,7 +70,7 @@ function addressOf(server: Server): Address {
 
 /** One server, compared with itself. */
 async function bareArena(): Promise<Arena> {
-  const cluster = await startCluster({ writers: 1, reader: false, durability: 'none', major: chosenMajor() });
+  const cluster = await startCluster({ writers: 1, reader: false, durability: 'none', major: testMajor });
   const lead = first(cluster);
   return {
     kind: 'bare',
@@ -85,7 +88,7 @@ async function bareArena(): Promise<Arena> {
 
 /** pprox in this process, in front of two writers and a replica of the first. */
 async function pproxArena(settings: Partial<Settings>): Promise<Arena> {
-  const cluster = await startCluster({ writers: 2, reader: true, durability: 'none', major: chosenMajor() });
+  const cluster = await startCluster({ writers: 2, reader: true, durability: 'none', major: testMajor });
   try {
     const lead = first(cluster);
     const complaints: string[] = [];
