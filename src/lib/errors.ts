@@ -37,6 +37,7 @@ export const CONDITIONS = {
   no_transaction_block: { sqlstate: '25P01', outcome: 'not_sent' },
   unknown_statement: { sqlstate: '26000', outcome: 'not_sent' },
   duplicate_statement: { sqlstate: '42P05', outcome: 'not_sent' },
+  duplicate_cursor: { sqlstate: '42P03', outcome: 'not_sent' },
   unknown_portal: { sqlstate: '34000', outcome: 'not_sent' },
   portal_done: { sqlstate: '55000', outcome: 'not_sent' },
   too_many_rows: { sqlstate: '54000', outcome: 'rolled_back' },

@@ -11,8 +11,8 @@ import { commitSettings, loseSettings, settleCustom } from './setting-transfer.t
 import type { SessionState, WritersBlock } from './state.ts';
 import { StatementRelay } from './relay.ts';
 
-/** Aborts a block on its server: any error does, and this one is cheap and has no side effect. */
-const POISON = 'ROLLBACK TO SAVEPOINT "pprox: aborted"';
+/** Aborts a block on its server: any error does, and one of syntax is cheap and leaves no portal behind. */
+const POISON = 'ABORTED BY pprox';
 
 export function commitLeg(leg: FollowerLeg | LeadLeg): CommitLeg {
   return { label: leg.node.label, backend: leg.lease.backend };

@@ -18,6 +18,7 @@ import {
   withFormats,
 } from '../wire/extended.ts';
 import { type ClientStatement, describe, Portal } from './client-statement.ts';
+import { TransactionStatus } from '../wire/tags.ts';
 import { ReplyScript } from './reply-script.ts';
 import { RowLimit } from './row-limit.ts';
 import { type Addition, type Execution, type Request, type Sending, withAddition } from './request.ts';
@@ -26,15 +27,26 @@ import { prepareOn } from './server-statement.ts';
 
 /** What the client asked for, with its names resolved. */
 export type Step =
-  /** `done` is called when the server has accepted the step, or we have for it. */
-  | { readonly kind: 'parse'; readonly statement: ClientStatement; readonly done: () => void }
+  /** `done` is called when the server has accepted the step, or we have for it; `refused` when it has not, or nobody knows. */
+  | {
+      readonly kind: 'parse';
+      readonly statement: ClientStatement;
+      readonly done: () => void;
+      readonly refused: () => void;
+    }
   | { readonly kind: 'describe statement'; readonly statement: ClientStatement }
-  | { readonly kind: 'bind'; readonly portal: Portal; readonly done: () => void }
+  /** `namesake`: the portal of that name, where there is one. */
+  | {
+      readonly kind: 'bind';
+      readonly portal: Portal;
+      readonly namesake: Portal | undefined;
+      readonly done: () => void;
+    }
   | { readonly kind: 'describe portal'; readonly portal: Portal }
   /** What no Bind has named may be a cursor of SQL, which a server knows as a portal. */
-  | { readonly kind: 'describe cursor'; readonly name: string }
-  /** `portal`: undefined where the client has none of that name. */
-  | { readonly kind: 'close portal'; readonly portal: Portal | undefined; readonly done: () => void }
+  | { readonly kind: 'describe cursor' | 'close cursor'; readonly name: string }
+  | { readonly kind: 'execute cursor'; readonly name: string; readonly limit: number }
+  | { readonly kind: 'close portal'; readonly portal: Portal; readonly done: () => void }
   | { readonly kind: 'close statement'; readonly done: () => void }
   | { readonly kind: 'execute'; readonly portal: Portal; readonly limit: number };
 
@@ -49,6 +61,8 @@ export function statementOf(step: Step): ClientStatement | undefined {
     case 'execute':
       return step.portal.statement;
     case 'describe cursor':
+    case 'execute cursor':
+    case 'close cursor':
     case 'close portal':
     case 'close statement':
       return undefined;
@@ -94,7 +108,7 @@ export class ExtendedRequest implements Request {
   static forQuery(session: SessionState, { statement, values }: Execution): ExtendedRequest {
     const portal = new Portal(statement, { portal: '', statement: statement.name, resultFormats: [], ...values });
     const steps: readonly Step[] = [
-      { kind: 'bind', portal, done: () => undefined },
+      { kind: 'bind', portal, namesake: undefined, done: () => undefined },
       { kind: 'describe portal', portal },
       { kind: 'execute', portal, limit: 0 },
     ];
@@ -130,7 +144,13 @@ export class ExtendedRequest implements Request {
   }
 
   async #prepareAll(backend: Backend, statements: readonly ClientStatement[]): Promise<void> {
-    for (const statement of statements) await prepareOn(this.#session, backend, statement);
+    try {
+      for (const statement of statements) await prepareOn(this.#session, backend, statement);
+    } catch (error) {
+      // PostgreSQL might have got to the request's own Parse before that.
+      for (const step of this.#steps) if (step.kind === 'parse') step.refused();
+      throw error;
+    }
   }
 
   /** Statements that are bound here and that the backend does not have: all but those that the request parses itself. */
@@ -205,6 +225,7 @@ export class ExtendedRequest implements Request {
               backend.prepared.unnamed = statement;
               step.done();
             },
+            refused: step.refused,
           });
           const next = this.#steps[at + 1];
           const asked = next?.kind === 'describe statement' && next.statement === statement ? next : undefined;
@@ -254,11 +275,27 @@ export class ExtendedRequest implements Request {
           writer.describe('portal', step.name);
           replies.add({ kind: 'forward' });
           break;
+        case 'execute cursor':
+          writer.execute(step.name, step.limit);
+          replies.add({ kind: 'rows' });
+          break;
+        case 'close cursor':
+          if (step.name === '' && this.#session.status !== TransactionStatus.Failed) {
+            sayDone(replies, CLOSE_COMPLETE, () => undefined);
+            break;
+          }
+          writer.close('portal', step.name);
+          replies.add({ kind: 'forward' });
+          break;
         case 'close portal':
-          if (step.portal?.place === backend || (step.portal !== undefined && this.#binds(step.portal))) {
+          if (step.portal.place === backend || this.#binds(step.portal)) {
             writer.close('portal', this.#nameOf(step.portal));
             replies.add({ kind: 'forward', after: step.done });
           } else sayDone(replies, CLOSE_COMPLETE, step.done);
+          if (step.portal.name === '' && this.#session.status === TransactionStatus.Failed) {
+            writer.close('portal', '');
+            replies.add({ kind: 'swallow' });
+          }
           break;
         case 'close statement':
           sayDone(replies, CLOSE_COMPLETE, step.done);
@@ -452,7 +489,11 @@ export class ExtendedRequest implements Request {
           link.send(CLOSE_COMPLETE);
           step.done();
           break;
+        case 'close cursor':
+          link.send(CLOSE_COMPLETE);
+          break;
         case 'execute':
+        case 'execute cursor':
           break;
         default:
           unreachable(step);

@@ -25,6 +25,7 @@ import {
 import type { FrontendMessage } from '../wire/frontend-reader.ts';
 import { FrontendTag, TransactionStatus } from '../wire/tags.ts';
 import { leaseAny } from './any-server.ts';
+import { abortBlock } from './block-end.ts';
 import { ClientStatement, describe, NAMED_OBJECTS, Portal } from './client-statement.ts';
 import { ExtendedRequest, statementOf, type Step } from './extended-request.ts';
 import { analyse } from './analysis.ts';
@@ -37,13 +38,19 @@ import { resolveRoute } from './route.ts';
 import type { RowLimit } from './row-limit.ts';
 import type { SessionState } from './state.ts';
 import type { StatementEnd } from './statement-end.ts';
+import { endPins } from './setting-transfer.ts';
 import { openImplicit } from './write.ts';
 
 /** What is wrong with a message is said when its turn comes. */
 type Pending =
   | Step
   /** `unless`: a text with which something else is wrong first, if the server says so. */
-  | { readonly kind: 'refuse'; readonly error: PproxError; readonly unless?: Buffer | undefined }
+  | {
+      readonly kind: 'refuse';
+      readonly error: PproxError;
+      readonly unless?: Buffer | undefined;
+      readonly refused?: (() => void) | undefined;
+    }
   | { readonly kind: 'unreadable'; readonly name: string; readonly text: Buffer; readonly why: Unreadable };
 
 /** What made the steps run. `full`: more of them than are kept waiting. */
@@ -68,6 +75,8 @@ export class ExtendedProtocol {
   #segment: 'fresh' | 'begun' = 'fresh';
   /** The completion of the segment's last statement, until it is committed. */
   #held: Buffer | undefined;
+  /** Whether the segment may have ended cursors that the session is pinned for. */
+  #cursors: 'as they were' | 'closed' = 'as they were';
 
   constructor(session: SessionState) {
     this.#session = session;
@@ -107,11 +116,14 @@ export class ExtendedProtocol {
     if (!this.skipping) await this.#run('other message');
   }
 
-  /** Behind a simple Query: the unnamed statement and portal are gone, and all portals with their transaction. */
+  /**
+   * Behind a simple Query: the unnamed statement and portal are gone, and all portals with their transaction. In a failed
+   * block there is an unnamed portal still, the old one or the Query's own, and neither can run.
+   */
   afterQuery(): void {
-    const { statements, portals, block } = this.#session;
+    const { statements, portals, block, status } = this.#session;
     statements.delete('');
-    portals.delete('');
+    if (status !== TransactionStatus.Failed) portals.delete('');
     if (block.kind === 'none') this.#endPortals();
     this.#segment = 'fresh';
   }
@@ -129,7 +141,26 @@ export class ExtendedProtocol {
     this.#mode = 'reading';
     this.#segment = 'fresh';
     if (this.#session.block.kind === 'none') this.#endPortals();
+    await this.#unpin();
     if (!this.#session.link.gone) this.#session.ready();
+  }
+
+  /** A cursor that was held may have been the last for which the session keeps its server session. */
+  async #unpin(): Promise<void> {
+    const session = this.#session;
+    const closed = this.#cursors === 'closed' && session.pins.has('held cursor') && session.block.kind === 'none';
+    this.#cursors = 'as they were';
+    if (!closed) return;
+    try {
+      const legs = await session.leaseLead();
+      try {
+        await endPins(session, { unpins: ['held cursor'] }, legs.lead.lease.backend);
+      } finally {
+        await session.giveBack(legs, 'a read');
+      }
+    } catch (error) {
+      await report(session, error);
+    }
   }
 
   /** Their transaction is over; steps that wait may speak of them still. */
@@ -157,8 +188,9 @@ export class ExtendedProtocol {
         case FrontendTag.Close:
           return this.#close(body);
         default: {
-          const { portal, limit } = decodeExecute(body);
-          return { kind: 'execute', portal: this.#portal(portal), limit };
+          const { portal: name, limit } = decodeExecute(body);
+          const portal = this.#findPortal(name);
+          return portal === undefined ? { kind: 'execute cursor', name, limit } : { kind: 'execute', portal, limit };
         }
       }
     } catch (error) {
@@ -176,12 +208,15 @@ export class ExtendedProtocol {
     const { text: written, types, ...parse } = decodeParse(body);
     const name = cut(parse.name);
     const { text, analysis } = await analyse(session, written);
+    // A Parse of the unnamed statement ends the one before, even where it fails.
+    const refused = (): void => {
+      if (name === '') session.statements.delete('');
+    };
     if (analysis.kind === 'unreadable') return { kind: 'unreadable', name, text, why: analysis.why };
     const [analysed, second] = analysis.statements;
     if (second !== undefined) {
-      throw new PproxError('several_statements', {
-        message: 'cannot insert multiple commands into a prepared statement',
-      });
+      const message = 'cannot insert multiple commands into a prepared statement';
+      return { kind: 'refuse', error: new PproxError('several_statements', { message }), refused };
     }
     if (name !== '' && this.#find(name) !== undefined) {
       const message = `prepared statement "${shown(parse.name)}" already exists`;
@@ -190,10 +225,9 @@ export class ExtendedProtocol {
     if (session.statements.size >= NAMED_OBJECTS) throw tooManyStatements();
     const statement = new ClientStatement(name, text, types, analysed, analysis.hint);
     // Without a server, nobody says more of it than its Parse did.
-    if (answeredByUs(analysed) || statement.executes !== undefined)
-      statement.description = describe(encodeParameterDescription(types), NO_DATA);
+    if (isOurs(statement)) statement.description = describe(encodeParameterDescription(types), NO_DATA);
     this.#statements.set(name, statement);
-    return { kind: 'parse', statement, done: () => void session.statements.set(name, statement) };
+    return { kind: 'parse', statement, done: () => void session.statements.set(name, statement), refused };
   }
 
   #bind(body: Buffer): Pending {
@@ -207,8 +241,9 @@ export class ExtendedProtocol {
         message: `bind message supplies ${message.values.length} parameters, but prepared statement "${shown(message.statement)}" requires ${count}`,
       });
     }
+    const namesake = this.#findPortal(portal.name);
     this.#portals.set(portal.name, portal);
-    return { kind: 'bind', portal, done: () => void portals.set(portal.name, portal) };
+    return { kind: 'bind', portal, namesake, done: () => void portals.set(portal.name, portal) };
   }
 
   #close(body: Buffer): Pending {
@@ -221,6 +256,10 @@ export class ExtendedProtocol {
     }
     const portal = this.#portals.get(name) ?? portals.get(name);
     this.#portals.set(name, undefined);
+    if (portal === undefined) {
+      this.#cursors = 'closed';
+      return { kind: 'close cursor', name };
+    }
     return { kind: 'close portal', portal, done: () => void portals.delete(name) };
   }
 
@@ -241,12 +280,6 @@ export class ExtendedProtocol {
     return this.#portals.has(name) ? this.#portals.get(name) : this.#session.portals.get(name);
   }
 
-  #portal(name: string): Portal {
-    const found = this.#findPortal(name);
-    if (found !== undefined) return found;
-    throw unknownPortal(name);
-  }
-
   async #run(cause: Cause): Promise<void> {
     const steps = this.#waiting;
     this.#waiting = [];
@@ -263,8 +296,6 @@ export class ExtendedProtocol {
         this.#held = undefined;
         await report(this.#session, error);
       }
-      // Whether it came to that Parse is not known; what is certain is that no other statement may run in its place.
-      if (this.skipping && steps.some(replacesUnnamed)) this.#session.statements.delete('');
       this.#segment = 'begun';
     }
     this.#statements.clear();
@@ -282,9 +313,19 @@ export class ExtendedProtocol {
     const lone = whole && cause === 'sync' && isLone(pending);
     let unit: Step[] = [];
     for (const [at, step] of pending.entries()) {
+      if (step.kind === 'bind' && this.#isTaken(step, unit)) {
+        const message = `cursor "${shown(step.portal.name)}" already exists`;
+        await this.#refuse(unit, { kind: 'refuse', error: new PproxError('duplicate_cursor', { message }) });
+        return 'failed';
+      }
       if (isStep(step)) unit.push(step);
-      if (isStep(step) && step.kind !== 'execute') continue;
+      if (isStep(step) && step.kind !== 'execute' && step.kind !== 'execute cursor') continue;
       this.#sendHeld();
+      if (step.kind === 'execute cursor') {
+        if ((await this.#prepare(unit, 'other message')) === 'failed') return 'failed';
+        unit = [];
+        continue;
+      }
       const end = isStep(step)
         ? await this.#execute(unit, step, lone ? 'one' : 'many')
         : await this.#refuse(unit, step);
@@ -299,19 +340,31 @@ export class ExtendedProtocol {
     return this.#prepare(unit, cause);
   }
 
+  /** Whether its portal's name is another's already and no server would say so: one of the two, or both, are not there. */
+  #isTaken({ portal, namesake }: Step & { readonly kind: 'bind' }, unit: readonly Step[]): boolean {
+    if (portal.name === '' || namesake === undefined || namesake.state === 'ended') return false;
+    const { analysed } = portal.statement;
+    if (this.#session.status === TransactionStatus.Failed && !(analysed !== undefined && endsTransaction(analysed)))
+      return false;
+    if (isOurs(portal.statement) || isOurs(namesake.statement)) return true;
+    return namesake.place === undefined && !unit.some((step) => step.kind === 'bind' && step.portal === namesake);
+  }
+
   #sendHeld(): void {
     if (this.#held !== undefined) this.#session.link.send(this.#held);
     this.#held = undefined;
   }
 
   /** What is wrong with it, once everything in front of it is done. */
-  async #refuse(unit: readonly Step[], step: Exclude<Pending, Step>): Promise<StatementEnd> {
+  async #refuse(unit: readonly Step[], step: Exclude<Pending, Step>): Promise<{ readonly kind: 'failed' }> {
     if (unit.length > 0 && (await this.#prepare(unit, 'other message')) === 'failed') return { kind: 'failed' };
     if (step.kind === 'refuse') {
+      step.refused?.();
       const other = step.unless === undefined ? undefined : await parseOnLead(this.#session, step.unless);
       if (other !== undefined) throw new ServerError(other.frame);
       throw step.error;
     }
+    if (step.name === '') this.#session.statements.delete('');
     await unreadable(this.#session, step.text, step.why);
     return { kind: 'failed' };
   }
@@ -353,7 +406,7 @@ export class ExtendedProtocol {
     if (portal.state === 'done') return this.#executeAgain(steps, portal);
     const alone = company === 'one' && session.block.kind === 'none';
     const kept = !alone && (limit > 0 || portal.name !== '');
-    if (answeredByUs(analysed) || portal.statement.executes !== undefined) {
+    if (isOurs(portal.statement)) {
       // DEALLOCATE asks for names: what is to be prepared in front of it has its name then.
       const all = analysed?.command.kind === 'deallocate';
       const own = all ? steps.length - 1 : steps.findLastIndex((step) => statementOf(step) !== portal.statement) + 1;
@@ -409,6 +462,11 @@ export class ExtendedProtocol {
   async #prepare(steps: readonly Step[], cause: Cause): Promise<'done' | 'failed'> {
     if (steps.length === 0) return 'done';
     const session = this.#session;
+    const unknown = session.status === TransactionStatus.Failed ? -1 : steps.findIndex(namesNoPortal);
+    if (unknown >= 0) {
+      if ((await this.#prepare(steps.slice(0, unknown), cause)) === 'failed') return 'failed';
+      throw unknownPortal('');
+    }
     const binds = steps.some((step) => step.kind === 'bind' && step.portal.statement.executes === undefined);
     const lasting = binds && (cause !== 'sync' || session.block.kind !== 'none');
     if (session.block.kind === 'lost') throw failedBlock();
@@ -431,6 +489,7 @@ export class ExtendedProtocol {
     const spare = await leaseAny(session);
     try {
       const { error } = await relay(session, spare.lease, request);
+      if (error !== undefined && session.block.kind === 'pending') await abortBlock(session);
       return error === undefined ? 'done' : 'failed';
     } finally {
       await spare.giveBack();
@@ -459,22 +518,26 @@ function isStep(step: Pending): step is Step {
 /** The server says so of a Parse; what else it would have to be prepared for, it would refuse for the wrong reason. */
 function refusedInFailedBlock(step: Step): boolean {
   if (step.kind === 'describe statement') return (step.statement.description?.columns.length ?? 0) > 0;
+  if (step.kind === 'describe portal' && step.portal.state !== 'open')
+    return (step.portal.statement.description?.columns.length ?? 0) > 0;
   if (step.kind !== 'bind') return false;
   const { analysed } = step.portal.statement;
   return analysed === undefined || !endsTransaction(analysed);
 }
 
-/** A Parse of the unnamed statement: even where it fails, the one before is gone. */
-function replacesUnnamed(step: Pending): boolean {
-  if (step.kind === 'unreadable') return step.name === '';
-  return step.kind === 'parse' && step.statement.name === '';
+/**
+ * Of the unnamed portal, where the client has none: on servers it may be one of ours. In a failed block, where nothing of
+ * ours could run either, it is what the failed Query has left.
+ */
+function namesNoPortal(step: Step): boolean {
+  return (step.kind === 'describe cursor' || step.kind === 'execute cursor') && step.name === '';
 }
 
 /** One statement, and nothing behind it that could fail: it may be committed before the rest. */
 function isLone(pending: readonly Pending[]): boolean {
   const at = pending.findIndex(({ kind }) => kind === 'execute');
   const behind = pending.slice(at + 1);
-  return at >= 0 && behind.every(({ kind }) => kind === 'close statement' || kind === 'close portal');
+  return at >= 0 && behind.every(({ kind }) => kind.startsWith('close '));
 }
 
 function isExecute(step: Step): step is Execute {
@@ -504,6 +567,11 @@ function answeredByUs(statement: Statement | undefined): boolean {
     command.kind === 'deallocate' ||
     (command.kind === 'copy in' && command.source === 'stdin')
   );
+}
+
+/** Whether no server is asked to bind it: EXECUTE binds what it executes. */
+function isOurs({ analysed, executes }: ClientStatement): boolean {
+  return answeredByUs(analysed) || executes !== undefined;
 }
 
 /** Accepted in a failed block (PostgreSQL's IsTransactionExitStmt). */

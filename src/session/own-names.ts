@@ -6,6 +6,8 @@ import { MessageWriter } from '../wire/writer.ts';
 export const UNNAMED_PORTAL = 'pprox_unnamed';
 
 const IN_ERRORS = `portal "${UNNAMED_PORTAL}"`;
+/** In CONTEXT, PostgreSQL has a word for it. */
+const IN_CONTEXT = new RegExp(`${IN_ERRORS}(?= parameter | with parameters:)`, 'g');
 
 /** Whether an ErrorResponse names the portal. */
 export function namesUnnamed(chunk: Buffer, start: number, end: number): boolean {
@@ -14,6 +16,7 @@ export function namesUnnamed(chunk: Buffer, start: number, end: number): boolean
 
 /** The same ErrorResponse, as it is for the unnamed portal. */
 export function withoutOwnName(chunk: Buffer, start: number, end: number): Buffer {
-  const fields = chunk.toString('latin1', start + HEADER_BYTES, end).replaceAll(IN_ERRORS, 'unnamed portal');
+  const written = chunk.toString('latin1', start + HEADER_BYTES, end);
+  const fields = written.replaceAll(IN_CONTEXT, 'unnamed portal').replaceAll(IN_ERRORS, 'portal ""');
   return new MessageWriter().begin(BackendTag.ErrorResponse).bytes(Buffer.from(fields, 'latin1')).end().finish();
 }

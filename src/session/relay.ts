@@ -203,6 +203,7 @@ export class Relay implements Receiver {
       case BackendTag.ErrorResponse:
         this.#error = decodeErrorFields(chunk, start, end);
         this.#description = undefined;
+        this.#options.replies?.failed();
         if (this.#voice === 'withheld') {
           this.#withheld = Buffer.from(chunk.subarray(start, end));
           return;
@@ -316,6 +317,7 @@ export class Relay implements Receiver {
   }
 
   lost(lost: Lost): void {
+    this.#options.replies?.lost();
     // An error is an answer; rows' descriptions alone are none, and the read may still be asked elsewhere.
     if (this.forwarded === 'something' || this.#error !== undefined) this.#emit();
     this.#reject(new BackendLostError(lost));

@@ -4,8 +4,8 @@
  */
 
 export type Fate =
-  /** The client's, as it comes. */
-  | { readonly kind: 'forward'; readonly after?: (() => void) | undefined }
+  /** The client's, as it comes. `refused`: the server says no to it, or may have. */
+  | { readonly kind: 'forward'; readonly after?: (() => void) | undefined; readonly refused?: (() => void) | undefined }
   /**
    * The client's: a portal's description, from which columns of ours are taken out. `with rows`: as in the answer to a Query,
    * where it comes with the first row or the completion, and not at all where there are none to come.
@@ -36,6 +36,16 @@ export class ReplyScript {
     return fate;
   }
 
+  /** An error has come in place of the next reply: nothing behind it is run. */
+  failed(): void {
+    refuse(this.#fates[this.#at]);
+  }
+
+  /** The server is gone: what it has done of the rest is not known. */
+  lost(): void {
+    for (const fate of this.#fates.slice(this.#at)) refuse(fate);
+  }
+
   /** What is to be said before the next reply of the server. */
   sayings(): readonly Buffer[] {
     const frames: Buffer[] = [];
@@ -43,4 +53,8 @@ export class ReplyScript {
       frames.push(fate.frame());
     return frames;
   }
+}
+
+function refuse(fate: Fate | undefined): void {
+  if (fate?.kind === 'forward') fate.refused?.();
 }

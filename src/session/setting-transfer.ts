@@ -118,7 +118,11 @@ const LEFT: Readonly<Partial<Record<PinReason, string>>> = {
 };
 
 /** Outside a block: a statement has ended state that pins, and where nothing of it is left the session is not pinned for it. */
-export async function endPins(session: SessionState, { unpins }: Statement, backend: Backend): Promise<void> {
+export async function endPins(
+  session: SessionState,
+  { unpins }: Pick<Statement, 'unpins'>,
+  backend: Backend,
+): Promise<void> {
   for (const pin of unpins) {
     const text = LEFT[pin];
     if (text === undefined || !session.pins.has(pin) || session.block.kind !== 'none') continue;

@@ -172,18 +172,6 @@ export const differences: readonly DeclaredDifference[] = [
     }),
   },
   {
-    title: 'Cursors of DECLARE are no portals',
-    postgres: 'Describe, Execute and Close of a portal reach a cursor by its name.',
-    pprox: '`34000`. FETCH, MOVE and CLOSE reach cursors, and portals as well.',
-    reason: 'The names of portals are resolved by pprox, before a server is chosen.',
-    where: ['cursors as portals'],
-    reconcile: answers({
-      '> Execute c limit 2\n> Sync': '34000, E',
-      '> Describe portal held\n> Sync': '34000, I',
-      '> Execute held\n> Sync': '34000, I',
-    }),
-  },
-  {
     title: 'pg_prepared_statements shows a PREPARE without its neighbours',
     postgres: 'The column statement has the whole text of the Query that held the PREPARE.',
     pprox: 'It has the PREPARE alone, and prepare_time is when the view was looked at.',

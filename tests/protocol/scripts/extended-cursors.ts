@@ -105,17 +105,268 @@ DECLARE c CURSOR FOR SELECT n FROM generate_series(1, 6) AS n
 > Execute c limit 2
 > Sync
 
+> Describe portal c
+> Execute c limit 1
+> Run: FETCH 1 FROM c
+> Execute c
+> Execute c
+> Sync
+
+> Run: DECLARE d CURSOR FOR SELECT 'd'
+> Describe portal d
+> Execute d
+> Close portal d
+> Close portal never
+> Sync
+
+!34000
+> Execute d
+> Sync
+
+!25P02
+> Execute c limit 1
+> Sync
+
+!34000
+> Execute never
+> Sync
+
+!25P02
+> Describe portal c
+> Sync
+
+> Close portal c
+> Sync
+
+!34000
+> Describe portal c
+> Sync
+
 ROLLBACK
 
-DECLARE held CURSOR WITH HOLD FOR SELECT n FROM generate_series(1, 3) AS n
+!34000
+> Execute c
+> Sync`,
+  ),
+  script(
+    'cursors as portals, beside writes',
+    String.raw`
+CREATE TABLE beside (v int)
+
+BEGIN
+
+DECLARE c CURSOR FOR SELECT n FROM generate_series(1, 3) AS n
+
+> Execute c limit 1
+> Run: INSERT INTO beside VALUES (1)
+> Execute c limit 1
+> Run: INSERT INTO beside VALUES (2) RETURNING v
+> Execute c
+> Sync
+
+= 6 messages
+> Execute c
+> Run: INSERT INTO beside VALUES (3) RETURNING v
+> Flush
+
+> Sync
+
+COMMIT
+
+!34000
+> Run: INSERT INTO beside VALUES (4)
+> Execute c
+> Run: INSERT INTO beside VALUES (5)
+> Sync
+
+SELECT v FROM beside ORDER BY v`,
+  ),
+  script(
+    'held cursors as portals',
+    String.raw`
+DECLARE held CURSOR WITH HOLD FOR SELECT n FROM generate_series(1, 5) AS n
 
 > Describe portal held
+> Sync
+
+> Execute held limit 2
+> Sync
+
+> Parse s: SELECT 1
+> Bind "" s
+> Execute
+> Execute held limit 1
+> Execute held limit 1
+> Sync
+
+!42P03
+> Bind held s
+> Sync
+
+!22012
+> Execute held limit 1
+> Run: SELECT 1/0
 > Sync
 
 > Execute held
 > Sync
 
-CLOSE held`,
+> Close portal held
+> Sync
+
+!34000
+FETCH held
+
+!34000
+> Execute held
+> Sync`,
+  ),
+  script(
+    'the names of portals that no server has',
+    String.raw`
+> Parse own: SAVEPOINT a
+> Parse s: SELECT 1
+> Sync
+
+BEGIN
+
+> Bind p own
+> Execute p
+> Sync
+
+!42P03
+> Bind p s
+> Sync
+
+!25P02
+> Bind p s
+> Sync
+
+ROLLBACK
+
+BEGIN
+
+> Bind p s
+> Execute p
+> Sync
+
+!42P03
+> Bind p own
+> Execute p
+> Sync
+
+ROLLBACK
+
+BEGIN
+
+> Bind p own
+> Execute p
+> Close portal p
+> Bind p s
+> Execute p
+> Sync
+
+COMMIT
+
+> Parse end: COMMIT
+> Sync
+
+BEGIN
+
+> Bind p end
+> Execute p
+> Bind p s
+> Execute p
+> Sync`,
+  ),
+  script(
+    'what a failed pipeline leaves of the unnamed statement',
+    String.raw`
+> Parse: SELECT 'first'
+> Sync
+
+!26000
+> Bind "" nothing
+> Parse: SELECT 'second'
+> Sync
+
+> Bind
+> Execute
+> Sync
+
+!22012
+> Parse: SELECT 'third'
+> Bind
+> Execute
+> Parse s: SELECT 1 / 0
+> Bind "" s
+> Execute
+> Parse: SELECT 'fourth'
+> Sync
+
+> Bind
+> Execute
+> Sync
+
+!42703
+> Parse: SELECT nothing
+> Sync
+
+!26000
+> Bind
+> Sync
+
+> Parse: SELECT 'fifth'
+> Sync
+
+!42601
+> Parse: SELECT 1; SELECT 2
+> Sync
+
+!26000
+> Bind
+> Sync`,
+  ),
+  script(
+    'the unnamed portal in a failed block',
+    String.raw`
+BEGIN
+
+> Parse s: SELECT 1
+> Bind "" s
+> Sync
+
+!42703
+SELECT nothing
+
+!25P02
+SELECT 1
+
+!25P02
+> Execute
+> Sync
+
+!25P02
+> Describe portal
+> Sync
+
+ROLLBACK
+
+BEGIN
+
+!42601
+> Parse: SELEC
+> Sync
+
+!34000
+> Execute
+> Sync
+
+ROLLBACK
+
+!34000
+> Describe portal
+> Sync`,
   ),
   script(
     'cursors that are held',
