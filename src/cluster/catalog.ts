@@ -177,6 +177,21 @@ export class Catalog {
     });
   }
 
+  /** The function of this number on the lead; undefined where there is none. */
+  function(
+    asker: CatalogAsker,
+    oid: number,
+  ): Promise<(QualifiedName & { readonly volatility: 'volatile' | 'other' }) | undefined> {
+    return this.#cached(asker, `function ${oid}`, async () => {
+      const [schema, name, volatility] = await row(
+        asker,
+        `SELECT n.nspname, p.proname, p.provolatile FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE p.oid = ${oid}`,
+      );
+      if (typeof schema !== 'string' || typeof name !== 'string') return undefined;
+      return { schema, name, volatility: volatility === 'v' ? 'volatile' : 'other' };
+    });
+  }
+
   /** For each name; never cached, since it matters only to sessions with temporary objects. */
   async persistence(asker: CatalogAsker, names: readonly QualifiedName[]): Promise<readonly Persistence[]> {
     const list = names.map((name) => `to_regclass(${quoteLiteral(qualified(name))})`).join(', ');

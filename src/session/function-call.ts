@@ -1,13 +1,15 @@
 /**
  * FunctionCall (PostgreSQL, "Function Call"): what libpq works on large objects with (pg_dump, pg_restore, psql's \lo_…).
  * Reading runs on the lead, where its descriptors are. What writes runs on every writer, and has to answer the same there.
- * Any other function is refused: SQL can call it.
+ * Of the other functions, PostgreSQL's own that change nothing run on the lead; the rest is refused: SQL can call it.
  */
 import type { Backend } from '../backend/backend.ts';
 import { guard } from '../backend/guard.ts';
 import { BackendLostError, KeptReply } from '../backend/receiver.ts';
+import { FIRST_NORMAL_OID } from '../cluster/type-names.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
 import { PproxError } from '../lib/errors.ts';
+import { isHarmless } from '../sql/function-effects.ts';
 import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts';
 import { Watch, watchTable } from '../wire/frame-scan.ts';
 import {
@@ -19,7 +21,7 @@ import {
   frameFunctionCall,
 } from '../wire/function-call.ts';
 import { ShortMessage } from '../wire/reader.ts';
-import { BackendTag } from '../wire/tags.ts';
+import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import { commitBlock, rollbackBlock } from './block-end.ts';
 import { openPending } from './read.ts';
 import { report } from './query.ts';
@@ -74,11 +76,22 @@ async function run(session: SessionState, body: Buffer): Promise<void> {
       if (call !== undefined && READING.has(call.oid))
         return isShared ? onWriters(session, body, call) : onLead(session, body);
       if (call !== undefined && WRITING.has(call.oid) && isShared) return onWriters(session, body, call);
+      if (await changesNothing(session, call)) return onLead(session, body);
       throw new PproxError('unsupported_feature', {
-        message: 'the function call protocol is supported by pprox for large objects alone',
+        message:
+          'the function call protocol is supported by pprox for large objects, and functions of PostgreSQL that change nothing',
         hint: 'Call the function in a SELECT.',
       });
   }
+}
+
+/** One of PostgreSQL's own that has no effect; and what the server refuses whatever it is. */
+async function changesNothing(session: SessionState, call: FunctionCall | undefined): Promise<boolean> {
+  if (session.status === TransactionStatus.Failed) return true;
+  const oid = call === undefined ? FIRST_NORMAL_OID : call.oid >>> 0;
+  if (oid >= FIRST_NORMAL_OID) return false;
+  const found = await session.services.catalog.function(session, oid);
+  return found === undefined || (found.schema === 'pg_catalog' && isHarmless(found.name, found.volatility));
 }
 
 function decode(body: Buffer): FunctionCall | undefined {

@@ -5,6 +5,7 @@
  * nextval, setval, currval, lastval, set_config and now are known to `facts` by name, because their arguments count.
  */
 
+import { builtinVolatility } from './builtin-functions.ts';
 import type { Nondeterminism, PinReason, Route } from './statement.ts';
 
 export interface FunctionEffect {
@@ -203,6 +204,24 @@ const statistics: FunctionEffect = {
 /** What calling the built-in function of this name does; undefined for most. */
 export function functionEffect(name: string): FunctionEffect | undefined {
   return effects.get(name) ?? (name.startsWith('pg_stat_') ? statistics : undefined);
+}
+
+/** Functions whose result is the client's in another way: a number of ours, sequences that are followed, channels. */
+const notAsTheyAre: ReadonlySet<string> = new Set(
+  'pg_backend_pid pg_listening_channels nextval setval currval lastval set_config'.split(' '),
+);
+
+/**
+ * Whether the built-in function of this name changes nothing, and may be called by whoever asks, on whatever server.
+ * `volatility`: as the catalog has it.
+ */
+export function isHarmless(name: string, volatility: 'volatile' | 'other'): boolean {
+  if (notAsTheyAre.has(name)) return false;
+  const effect = functionEffect(name);
+  if (effect === undefined) return volatility === 'other' || builtinVolatility(name) !== undefined;
+  if (effect.pin !== undefined || effect.unpin !== undefined) return false;
+  if (effect === statistics) return name.startsWith('pg_stat_get_');
+  return effect.route === 'reader' || effect.because === 'tells about the server';
 }
 
 /** Built-in functions that may return more than one row: an INSERT from one has no known number of rows. */

@@ -197,10 +197,51 @@ SELECT * FROM explained`,
     String.raw`
 > FunctionCall 177 (1, 2)
 
+> FunctionCall 177 (0x00000005, 0x00000006) formats 1 results 1
+> Run: SELECT 2
+> Sync
+
+BEGIN
+
+> FunctionCall 2077 (DateStyle)
+
+> FunctionCall 1610 () results 1
+
+!42883
+> FunctionCall 15999 ()
+
+!25P02
+> FunctionCall 177 (1, 2)
+
+ROLLBACK
+
+!22003
+> FunctionCall 177 (2147483647, 2)
+
+!0A000
+> FunctionCall 1067 (1, 2)
+
+!0A000
+> FunctionCall 2116 (1)`,
+  ),
+  script(
+    'a function call in the place of Sync',
+    String.raw`
 > Run: SELECT 1
 > FunctionCall 177 (0x00000005, 0x00000006) formats 1 results 1
 > Run: SELECT 2
 > Sync`,
+  ),
+  script(
+    'function calls that would do something',
+    String.raw`
+CREATE SEQUENCE called_by_number
+
+> FunctionCall 1574 (called_by_number)
+
+> FunctionCall 2078 (own.setting, x, false)
+
+SELECT 'the session goes on'`,
   ),
   script(
     'advisory locks by extended query',
