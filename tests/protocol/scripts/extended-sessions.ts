@@ -225,14 +225,6 @@ ROLLBACK
 > FunctionCall 2116 (1)`,
   ),
   script(
-    'a function call in the place of Sync',
-    String.raw`
-> Run: SELECT 1
-> FunctionCall 177 (0x00000005, 0x00000006) formats 1 results 1
-> Run: SELECT 2
-> Sync`,
-  ),
-  script(
     'function calls that would do something',
     String.raw`
 CREATE SEQUENCE called_by_number
