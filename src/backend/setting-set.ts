@@ -2,7 +2,7 @@
  * The settings that a server session has got since its start, beyond those it was started with; and the SQL that takes
  * it from one set to another. Values are as SHOW tells them, which set_config() reads back as the same.
  */
-import { isCustom, isTransactionDefault } from '../sql/setting-names.ts';
+import { isCustom, isTimeout, isTransactionDefault } from '../sql/setting-names.ts';
 import { quoteEscaped } from '../sql/quote.ts';
 
 /** Who one is, which decides what may be set: given up first and taken on last, the session's before the role. */
@@ -53,7 +53,8 @@ export class SettingSet {
   #key: string | undefined;
   #view: string | undefined;
   #reading: string | undefined;
-  #elsewhere: SettingSet | undefined;
+  #onReader: SettingSet | undefined;
+  #onFollowers: SettingSet | undefined;
 
   constructor(
     values: ReadonlyMap<string, string>,
@@ -86,16 +87,21 @@ export class SettingSet {
     return this.#reading;
   }
 
-  /**
-   * What servers other than the lead are to have. There every transaction says for itself whether it writes: a reader's
-   * must not be made to by the client, nor a follower's be kept from it.
-   */
-  get elsewhere(): SettingSet {
-    if (this.#elsewhere === undefined) {
-      const kept = [...this.values].filter(([name]) => !isTransactionDefault(name));
-      this.#elsewhere = kept.length === this.values.size ? this : new SettingSet(new Map(kept), this.custom);
-    }
-    return this.#elsewhere;
+  /** What the reader is to have. There every transaction says for itself that it reads. */
+  get onReader(): SettingSet {
+    this.#onReader ??= this.#leaving(isTransactionDefault);
+    return this.#onReader;
+  }
+
+  /** What followers are to have: the client must not keep their transactions from writing, nor its clocks end them. */
+  get onFollowers(): SettingSet {
+    this.#onFollowers ??= this.#leaving((name) => isTransactionDefault(name) || isTimeout(name));
+    return this.#onFollowers;
+  }
+
+  #leaving(out: (name: string) => boolean): SettingSet {
+    const kept = [...this.values].filter(([name]) => !out(name));
+    return kept.length === this.values.size ? this : new SettingSet(new Map(kept), this.custom);
   }
 
   with(name: string, value: string): SettingSet {

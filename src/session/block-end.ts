@@ -1,5 +1,5 @@
 /** How a transaction block ends: committed, rolled back, failed by pprox, or lost with its servers. */
-import { BackendLostError } from '../backend/receiver.ts';
+import { BackendLostError, type Lost } from '../backend/receiver.ts';
 import { rollback } from '../commit/one-phase.ts';
 import type { CommitLeg } from '../commit/coordinator.ts';
 import { PproxError } from '../lib/errors.ts';
@@ -180,22 +180,33 @@ export async function loseBlock(session: SessionState, error: BackendLostError):
     session.block = { kind: 'lost' };
     block.lease.release('reuse');
   }
-  if (session.pins.size > 0) endPinned(session, error);
+  if (session.pins.size > 0) endWithServer(session, error.lost);
   return told;
 }
 
-/** What a pinned session kept on its server cannot be had back: as when PostgreSQL's own session ends, the client's does. */
-export function endPinned(session: SessionState, error: { readonly message: string }): void {
-  session.link.send(
-    encodeError({
-      severity: 'FATAL',
-      code: '57P01',
-      message: 'terminating connection: its server session was lost',
-      detail: `The session was kept on one server session for: ${[...session.pins].join(', ')}. ${error.message}`,
-    }),
-  );
+/** idle_in_transaction_session_timeout, transaction_timeout, idle_session_timeout. */
+const CLOCKS: ReadonlySet<string> = new Set(['25P03', '25P04', '57P05']);
+
+/**
+ * A server session has ended between the client's queries. The client's ends with it where the server's clock has ended it,
+ * and where the client had something there that cannot be had back. Else the next statement is told that the block is lost.
+ */
+export function endWithServer(session: SessionState, lost: Lost): 'ended' | 'goes on' {
+  const said = lost.fatal !== undefined && CLOCKS.has(lost.fatal.code) ? lost.fatalFrame : undefined;
+  if (said === undefined && session.pins.size === 0) return 'goes on';
+  session.link.send(said ?? pinnedLost(session, lost));
   session.dropPinned('server session lost');
   session.link.end();
+  return 'ended';
+}
+
+function pinnedLost({ pins }: SessionState, { message }: Lost): Buffer {
+  return encodeError({
+    severity: 'FATAL',
+    code: '57P01',
+    message: 'terminating connection: its server session was lost',
+    detail: `The session was kept on one server session for: ${[...pins].join(', ')}. ${message}`,
+  });
 }
 
 /** The client is gone: whatever it had open is rolled back, and its server sessions go back or end. */

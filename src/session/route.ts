@@ -1,6 +1,6 @@
 /** A statement's route, once the catalog and the session have had their say. They can only raise it. */
 import type { DatabaseFacts } from '../cluster/catalog.ts';
-import { isTransactionDefault } from '../sql/setting-names.ts';
+import { isTimeout, isTransactionDefault } from '../sql/setting-names.ts';
 import type { QualifiedName, Route, Statement } from '../sql/statement.ts';
 import type { SessionState } from './state.ts';
 import { PproxError } from '../lib/errors.ts';
@@ -36,13 +36,14 @@ export async function resolveRoute(
 
 /**
  * Outside a block the lead learns of it, and the other servers when they are used. In one every server that takes part has to
- * have it at this point, but for what the lead's transactions are by default.
+ * have it at this point, but for what the lead's transactions are by default and how long its work may take.
  */
 function setting({ block }: SessionState, { command, pins, settings }: Statement): Route {
   const local = command.kind === 'set' && command.scope === 'local';
   if (block.kind === 'none') return local || (settings.length > 0 && pins.length === 0) ? 'lead' : 'writers';
   if (block.kind === 'writers' && !block.legs.complete) return 'lead';
-  return settings.length > 0 && settings.every(({ name }) => isTransactionDefault(name)) ? 'lead' : 'writers';
+  const ofTheLead = settings.every(({ name }) => isTransactionDefault(name) || isTimeout(name));
+  return settings.length > 0 && ofTheLead ? 'lead' : 'writers';
 }
 
 /** A user's function or operator is a read only where the catalog says that it is not volatile; unknown means write. */

@@ -16,7 +16,7 @@ import { ProtocolVersion } from '../wire/frontend.ts';
 import { type FrontendMessage, FrontendStreamError } from '../wire/frontend-reader.ts';
 import type { StartupPacket } from '../wire/startup.ts';
 import { FrontendTag } from '../wire/tags.ts';
-import { abandon, endPinned } from './block-end.ts';
+import { abandon, endWithServer } from './block-end.ts';
 import { ClientLink } from './client-link.ts';
 import { ExtendedProtocol } from './extended.ts';
 import { runFunctionCall } from './function-call.ts';
@@ -70,11 +70,10 @@ export class Session {
     let key: CancelKey | undefined;
     // A client that vanishes in the middle of a query leaves nobody to answer: the query is cancelled.
     this.#link.onGone = () => this.#state.cancel();
-    this.#state.onPinnedLost = (lost) => {
+    this.#state.onServerLost = (lost) => {
       // A query in hand hears of it by itself.
-      if (this.#state.work === 'busy') return;
-      this.#reason = 'server session lost';
-      endPinned(this.#state, lost);
+      if (this.#state.work === 'idle' && endWithServer(this.#state, lost) === 'ended')
+        this.#reason = 'server session lost';
     };
     this.#state.listening.onEnd = (error) => {
       this.#ending = error;

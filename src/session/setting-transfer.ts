@@ -99,7 +99,7 @@ export function commitSettings(session: SessionState, { legs }: WritersBlock): v
   if (doubtful === undefined) return;
   const { kept } = session.settings;
   legs.lead.lease.backend.settings = kept;
-  for (const { lease } of legs.begun) lease.backend.settings = kept.elsewhere.unsure(doubtful);
+  for (const { lease } of legs.begun) lease.backend.settings = kept.onFollowers.unsure(doubtful);
 }
 
 /** Not every writer may have committed: which settings each has is not known. */

@@ -24,6 +24,7 @@ import type { Log } from '../lib/log.ts';
 import type { PproxError } from '../lib/errors.ts';
 import type { Analyser } from '../sql/analyse.ts';
 import type { LargeAnalyser } from '../sql/large-analyser.ts';
+import { isTimeout } from '../sql/setting-names.ts';
 import type { Lexis, PinReason } from '../sql/statement.ts';
 import { encodeParameterStatus } from '../wire/backend.ts';
 import { BackendTag, TransactionStatus } from '../wire/tags.ts';
@@ -91,6 +92,13 @@ const READ_NEUTRAL_PINS: ReadonlySet<PinReason> = new Set<PinReason>(['sequence 
 /** Sessions that may see names of their own, or mean other things by them. */
 const OWN_CATALOG_PINS: readonly PinReason[] = ['setting', 'temporary object', 'volatile function'];
 
+/** Settings that every supported version takes at its start. */
+const STOPPED_CLOCKS: readonly (readonly [string, string])[] = [
+  ['idle_in_transaction_session_timeout', '0'],
+  ['idle_session_timeout', '0'],
+  ['statement_timeout', '0'],
+];
+
 /** Reports that a standby's session differs in by itself. */
 const OF_THE_SERVER: ReadonlySet<string> = new Set([
   'default_transaction_read_only',
@@ -121,8 +129,8 @@ export class SessionState implements CatalogAsker, SequenceScope {
   work: 'idle' | 'busy' = 'busy';
   /** The lead's server session that was used last: its settings are the client's. */
   #settingsOf: { readonly backend: Backend; readonly of: 'lead' | 'reader' } | undefined;
-  /** Told when the pinned server session ends by itself while no query is in hand. */
-  onPinnedLost: ((lost: Lost) => void) | undefined;
+  /** Told when the server session of its block, or the one that it is pinned to, ends by itself while no query is in hand. */
+  onServerLost: ((lost: Lost) => void) | undefined;
   #pinned: Legs | undefined;
   readonly #logins = new Map<Node, Login>();
   readonly #active = new Set<Backend>();
@@ -199,10 +207,12 @@ export class SessionState implements CatalogAsker, SequenceScope {
 
   /**
    * A follower reads and writes dates as the lead does, whatever its own configuration says: else the same text would be
-   * another value. Asked for when the lead's settings are known, since followers are leased behind the lead.
+   * another value. Its clocks stand still: a transaction waits there while the lead works. Asked for when the lead's settings
+   * are known, since followers are leased behind the lead.
    */
   #asOnLead(): ClientIdentity {
-    const parameters = new Map(this.client.parameters);
+    const own = [...this.client.parameters].filter(([name]) => !isTimeout(name.toLowerCase()));
+    const parameters = new Map([...own, ...STOPPED_CLOCKS]);
     const given = new Set([...parameters.keys()].map((name) => name.toLowerCase()));
     for (const name of ['DateStyle', 'IntervalStyle', 'TimeZone']) {
       const value = (this.#initial ?? this.#told).get(name);
@@ -223,7 +233,8 @@ export class SessionState implements CatalogAsker, SequenceScope {
 
   #settingsAt(node: Node): SettingSet {
     const { now } = this.settings;
-    return node.role === 'lead' ? now : now.elsewhere;
+    if (node.role === 'lead') return now;
+    return node.role === 'reader' ? now.onReader : now.onFollowers;
   }
 
   /** At the lead, for what the proxy does there for this client and others alike; `purpose` is its application_name. */
@@ -449,7 +460,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
 
   /** Between transactions a pinned server session speaks to its client, and ends with it. */
   #listen(backend: Backend): void {
-    backend.onClosed = (lost) => this.onPinnedLost?.(lost);
+    backend.onClosed = (lost) => this.onServerLost?.(lost);
     backend.listener = {
       asyncMessage: (tag, frame) => {
         if (tag === BackendTag.ParameterStatus) this.noteParameters(backend);
@@ -470,6 +481,14 @@ export class SessionState implements CatalogAsker, SequenceScope {
   /** Between queries. */
   becomeIdle(): void {
     this.work = 'idle';
+    const { block } = this;
+    const backend =
+      block.kind === 'writers'
+        ? block.legs.lead.lease.backend
+        : block.kind === 'reader'
+          ? block.lease.backend
+          : undefined;
+    if (backend !== undefined) backend.onClosed = (lost) => this.onServerLost?.(lost);
     this.#tell();
     this.#pinned?.lead.lease.backend.channel.release('session busy');
   }

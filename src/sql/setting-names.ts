@@ -47,6 +47,22 @@ export function isTransactionDefault(name: string): boolean {
   return name.startsWith('default_transaction_');
 }
 
+/**
+ * Limits on how long the client's own work may take or rest. The lead's clock counts for them; a follower waits for the lead's
+ * part of the work besides, and has deadlines of pprox.
+ */
+export function isTimeout(name: string): boolean {
+  return TIMEOUTS.includes(name);
+}
+
+export const TIMEOUTS: readonly string[] = [
+  'idle_in_transaction_session_timeout',
+  'idle_session_timeout',
+  'lock_timeout',
+  'statement_timeout',
+  'transaction_timeout',
+];
+
 /** What `set_config(name, value, is_local)` changes, by its arguments; undefined where its text does not tell, or it cannot be tracked. */
 export function configChange(args: readonly unknown[]): SettingChange | undefined {
   const text = constantText(args[0]);

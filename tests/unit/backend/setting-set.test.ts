@@ -67,11 +67,13 @@ describe('a server session with some settings', () => {
     assert.deepEqual(calls(has, setOf({ work_mem: '1MB' })), ['jit']);
   });
 
-  test('elsewhere than on the lead has no settings of the lead’s transactions', () => {
-    const set = setOf({ default_transaction_read_only: 'off', jit: 'off' });
-    assert.deepEqual([...set.elsewhere.values.keys()], ['jit']);
+  test('elsewhere than on the lead has no settings of the lead’s transactions, and followers have no clocks of the client’s', () => {
+    const set = setOf({ default_transaction_read_only: 'off', statement_timeout: '1s', jit: 'off' });
+    assert.deepEqual([...set.onReader.values.keys()], ['statement_timeout', 'jit']);
+    assert.deepEqual([...set.onFollowers.values.keys()], ['jit']);
     const plain = setOf({ jit: 'off' });
-    assert.equal(plain.elsewhere, plain);
+    assert.equal(plain.onFollowers, plain);
+    assert.equal(plain.onReader, plain);
   });
 
   test('shows names and reads constants as others do that have the same of what counts for it', () => {
