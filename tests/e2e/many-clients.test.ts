@@ -2,7 +2,18 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { sql, startTestCluster } from '../support/cluster.ts';
-import { cancelRequest, copyData, query, terminate } from '../support/frontend-messages.ts';
+import {
+  bind,
+  cancelRequest,
+  copyData,
+  describe as describeMessage,
+  execute,
+  flush,
+  parse,
+  query,
+  sync,
+  terminate,
+} from '../support/frontend-messages.ts';
 import { type Holding, type MeasuredProxy, startMeasuredProxy } from '../support/measured-proxy.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { assertWritersEqual, until } from './scene.ts';
@@ -128,6 +139,48 @@ const visits: readonly ((proxy: MeasuredProxy, id: number) => Promise<void>)[] =
   async function vanishesDuringACopy(proxy, id) {
     await visit(proxy, async (client) => {
       client.send(query('COPY visit FROM STDIN'));
+      await client.waitFor(['CopyInResponse'], 0);
+      client.send(copyData(`${id}\n`));
+    });
+  },
+  async function preparesAndLeavesItsStatements(proxy, id) {
+    await visit(proxy, async (client) => {
+      const text = `SELECT v, $1::int4 FROM generate_series(1, ${id % 5}) AS v`;
+      const run = [bind('', 'kept', { values: [String(id)] }), execute(''), sync()];
+      client.send(parse('kept', text), describeMessage('S', 'kept'), ...run);
+      client.send(...run);
+      await client.waitReady(3);
+      assert.equal(types(client, 0).filter((type) => type === 'DataRow').length, 2 * (id % 5));
+    });
+  },
+  async function leavesAPipelineOpen(proxy, id) {
+    await visit(proxy, async (client) => {
+      client.send(
+        parse('', 'INSERT INTO visit VALUES ($1)'),
+        bind('', '', { values: [String(id)] }),
+        execute(''),
+        flush(),
+      );
+      await client.waitFor(['CommandComplete'], 0);
+    });
+  },
+  async function leavesAPortalHalfRead(proxy, id) {
+    await visit(proxy, async (client) => {
+      client.send(query('BEGIN'), parse('', 'SELECT v, $1::int FROM generate_series(1, 100) AS v'));
+      client.send(bind('half', '', { values: [String(id)] }), execute('half', 3), flush());
+      await client.waitFor(['PortalSuspended'], 0);
+    });
+  },
+  async function vanishesDuringAPipeline(proxy, id) {
+    await visit(proxy, async (client) => {
+      const write = [parse('', 'INSERT INTO visit VALUES ($1)'), bind('', '', { values: [String(id)] }), execute('')];
+      client.send(...write, parse('', 'SELECT pg_sleep(0.02)'), bind('', ''), execute(''));
+      client.send(parse('', 'SELECT 1'), sync().subarray(0, 2));
+    });
+  },
+  async function vanishesDuringAPreparedCopy(proxy, id) {
+    await visit(proxy, async (client) => {
+      client.send(parse('', 'COPY visit FROM STDIN'), bind('', ''), execute(''), flush());
       await client.waitFor(['CopyInResponse'], 0);
       client.send(copyData(`${id}\n`));
     });
