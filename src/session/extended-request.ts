@@ -85,6 +85,7 @@ export class ExtendedRequest implements Request {
    */
   readonly #portals: 'passing' | 'kept' | 'ending';
 
+  #warning: Buffer | undefined;
   /** `simple`: the client has sent a Query, and is told of its rows alone. */
   readonly #protocol: 'extended' | 'simple';
 
@@ -113,6 +114,12 @@ export class ExtendedRequest implements Request {
       { kind: 'execute', portal, limit: 0 },
     ];
     return new ExtendedRequest(session, steps, 'passing', 'simple');
+  }
+
+  /** What the client is told in front of what is executed, whether it fails or not. */
+  warning(frame: Buffer): this {
+    this.#warning = frame;
+    return this;
   }
 
   executing({ statement, values }: Execution): this {
@@ -292,7 +299,8 @@ export class ExtendedRequest implements Request {
             writer.close('portal', this.#nameOf(step.portal));
             replies.add({ kind: 'forward', after: step.done });
           } else sayDone(replies, CLOSE_COMPLETE, step.done);
-          if (step.portal.name === '' && this.#session.status === TransactionStatus.Failed) {
+          // One that did not have to last is there under its own name.
+          if (step.portal.name === '' && this.#session.status !== TransactionStatus.Idle) {
             writer.close('portal', '');
             replies.add({ kind: 'swallow' });
           }
@@ -302,6 +310,7 @@ export class ExtendedRequest implements Request {
           break;
         case 'execute':
           stand(step.portal);
+          if (this.#warning !== undefined) sayDone(replies, this.#warning, () => undefined);
           writer.execute(this.#nameOf(step.portal), rows === 'as asked' ? step.limit : 0);
           replies.add({ kind: 'rows' });
           break;

@@ -23,6 +23,7 @@ import {
   PORTAL_SUSPENDED,
 } from '../wire/extended.ts';
 import type { FrontendMessage } from '../wire/frontend-reader.ts';
+import { encodeNotice } from '../wire/error-fields.ts';
 import { FrontendTag, TransactionStatus } from '../wire/tags.ts';
 import { leaseAny } from './any-server.ts';
 import { abortBlock } from './block-end.ts';
@@ -73,6 +74,8 @@ export class ExtendedProtocol {
   #mode: 'reading' | 'skipping to sync' = 'reading';
   /** Whether something of the segment has run already. */
   #segment: 'fresh' | 'begun' = 'fresh';
+  /** Whether a statement of the transaction in hand has run, where the client has not begun it. */
+  #ahead: 'nothing' | 'statements' = 'nothing';
   /** The completion of the segment's last statement, until it is committed. */
   #held: Buffer | undefined;
   /** Whether the segment may have ended cursors that the session is pinned for. */
@@ -126,6 +129,7 @@ export class ExtendedProtocol {
     if (status !== TransactionStatus.Failed) portals.delete('');
     if (block.kind === 'none') this.#endPortals();
     this.#segment = 'fresh';
+    this.#ahead = 'nothing';
   }
 
   async sync(body: Buffer): Promise<void> {
@@ -140,6 +144,7 @@ export class ExtendedProtocol {
     }
     this.#mode = 'reading';
     this.#segment = 'fresh';
+    this.#ahead = 'nothing';
     if (this.#session.block.kind === 'none') this.#endPortals();
     await this.#unpin();
     if (!this.#session.link.gone) this.#session.ready();
@@ -318,11 +323,16 @@ export class ExtendedProtocol {
         await this.#refuse(unit, { kind: 'refuse', error: new PproxError('duplicate_cursor', { message }) });
         return 'failed';
       }
+      if (step.kind === 'describe portal' && step.portal.state === 'ended') {
+        await this.#refuse(unit, { kind: 'refuse', error: unknownPortal(step.portal.name) });
+        return 'failed';
+      }
       if (isStep(step)) unit.push(step);
       if (isStep(step) && step.kind !== 'execute' && step.kind !== 'execute cursor') continue;
       this.#sendHeld();
       if (step.kind === 'execute cursor') {
         if ((await this.#prepare(unit, 'other message')) === 'failed') return 'failed';
+        this.#ahead = 'statements';
         unit = [];
         continue;
       }
@@ -331,6 +341,7 @@ export class ExtendedProtocol {
         : await this.#refuse(unit, step);
       unit = [];
       if (end.kind === 'failed') return 'failed';
+      if (isStep(step)) this.#ahead = this.#aheadOf(step.portal);
       if (end.held === undefined) continue;
       if (cause === 'sync' && at === pending.length - 1) this.#held = end.held;
       else session.link.send(end.held);
@@ -338,6 +349,14 @@ export class ExtendedProtocol {
     if (unit.length === 0) return 'done';
     this.#sendHeld();
     return this.#prepare(unit, cause);
+  }
+
+  /** What is behind a statement: COMMIT ends its transaction, and what cannot run in one commits at once. */
+  #aheadOf({ statement: { analysed } }: Portal): 'nothing' | 'statements' {
+    if (analysed === undefined) return this.#ahead;
+    const commits = transactional(analysed) || (standsAlone(analysed) && !RESUMING.has(analysed.node));
+    const ended = this.#session.block.kind === 'none' && commits;
+    return ended ? 'nothing' : 'statements';
   }
 
   /** Whether its portal's name is another's already and no server would say so: one of the two, or both, are not there. */
@@ -398,38 +417,56 @@ export class ExtendedProtocol {
       if ((await this.#prepare(steps.slice(0, -1), 'other message')) === 'failed') return { kind: 'failed' };
       throw unknownPortal(portal.name);
     }
-    if (session.status === TransactionStatus.Failed && (analysed === undefined || !endsTransaction(analysed))) {
+    if (analysed === undefined) {
+      const failed = session.status === TransactionStatus.Failed;
+      const own = failed ? steps.length - 1 : ownFrom(steps, portal);
+      if ((await this.#prepare(steps.slice(0, own), 'other message')) === 'failed') return { kind: 'failed' };
+      new ExtendedRequest(session, steps.slice(own), 'passing').say();
+      portal.state = 'done';
+      session.link.send(EMPTY_QUERY_RESPONSE);
+      return { kind: 'done', held: undefined };
+    }
+    if (session.status === TransactionStatus.Failed && !endsTransaction(analysed)) {
       if ((await this.#prepare(steps.slice(0, -1), 'other message')) === 'failed') return { kind: 'failed' };
       throw failedBlock();
     }
     if (portal.rest !== undefined) return this.#executeRest(steps, portal.rest, limit);
     if (portal.state === 'done') return this.#executeAgain(steps, portal);
-    const alone = company === 'one' && session.block.kind === 'none';
+    // Behind others it would be a part of their transaction, and is refused.
+    const first = session.block.kind === 'none' && this.#ahead === 'nothing';
+    const own = first && (standsAlone(analysed) || needsBlock(analysed));
+    const alone = own || (company === 'one' && session.block.kind === 'none');
     const kept = !alone && (limit > 0 || portal.name !== '');
     if (isOurs(portal.statement)) {
       // DEALLOCATE asks for names: what is to be prepared in front of it has its name then.
       const all = analysed?.command.kind === 'deallocate';
-      const own = all ? steps.length - 1 : steps.findLastIndex((step) => statementOf(step) !== portal.statement) + 1;
-      const others = steps.slice(0, own);
+      const at = all ? steps.length - 1 : ownFrom(steps, portal);
+      const others = steps.slice(0, at);
       if (others.length > 0 && (await this.#prepare(others, 'other message')) === 'failed') return { kind: 'failed' };
-      steps = steps.slice(own);
+      steps = steps.slice(at);
     }
     const request = new ExtendedRequest(session, steps, kept ? 'kept' : 'passing');
-    if (analysed === undefined) {
-      if ((await this.#prepare(steps.slice(0, -1), 'other message')) === 'failed') return { kind: 'failed' };
-      session.link.send(EMPTY_QUERY_RESPONSE);
-      return { kind: 'done', held: undefined };
-    }
+    const warning = first && !alone ? this.#warningOf(analysed) : undefined;
+    if (warning !== undefined) request.warning(warning);
     const end = await runStatement(
       session,
       analysed,
       request,
-      transactional(analysed) ? this.#company() : company,
+      transactional(analysed) ? this.#company() : own ? 'one' : company,
       hint,
     );
     if (!kept || answeredByUs(analysed)) portal.state = 'done';
-    if (session.block.kind === 'none' && !alone) this.#endPortals();
+    if (session.block.kind === 'none' && (own || !alone)) this.#endPortals();
     return end;
+  }
+
+  /** Of what is for blocks alone, to PostgreSQL; to the servers the pipeline is one. */
+  #warningOf(statement: Statement): Buffer | undefined {
+    const what = forBlocks(statement);
+    if (what === undefined || this.#session.settings.now.values.get('client_min_messages') === 'error')
+      return undefined;
+    const message = `${what} can only be used in transaction blocks`;
+    return encodeNotice({ severity: 'WARNING', code: '25P01', message });
   }
 
   /** BEGIN behind statements of its segment takes them into its block; COMMIT ends them. */
@@ -567,6 +604,38 @@ function answeredByUs(statement: Statement | undefined): boolean {
     command.kind === 'deallocate' ||
     (command.kind === 'copy in' && command.source === 'stdin')
   );
+}
+
+/** What PostgreSQL commits at once (PreventInTransactionBlock): it may be the first of a pipeline. */
+function standsAlone(statement: Statement): boolean {
+  return statement.block === 'forbidden' && !transactional(statement);
+}
+
+/** Those that commit in between themselves: to PostgreSQL, what is behind them is in the transaction that they begin last. */
+const RESUMING: ReadonlySet<string> = new Set([
+  'VacuumStmt',
+  'IndexStmt',
+  'DropStmt',
+  'ReindexStmt',
+  'ClusterStmt',
+  'AlterTableStmt',
+]);
+
+/** Refused as the first of a pipeline (RequireTransactionBlock). */
+function needsBlock({ node, pins }: Statement): boolean {
+  return node === 'LockStmt' || (node === 'DeclareCursorStmt' && !pins.includes('held cursor'));
+}
+
+/** Warned of as the first of a pipeline (WarnNoTransactionBlock). */
+function forBlocks({ command, node }: Statement): string | undefined {
+  if (command.kind === 'set' && command.scope === 'local') return 'SET LOCAL';
+  if (command.kind === 'set transaction' && command.scope === 'transaction') return 'SET TRANSACTION';
+  return node === 'ConstraintsSetStmt' ? 'SET CONSTRAINTS' : undefined;
+}
+
+/** Where those steps begin that are about the portal's statement alone, at the end of all. */
+function ownFrom(steps: readonly Step[], { statement }: Portal): number {
+  return steps.findLastIndex((step) => statementOf(step) !== statement) + 1;
 }
 
 /** Whether no server is asked to bind it: EXECUTE binds what it executes. */

@@ -147,31 +147,6 @@ export const differences: readonly DeclaredDifference[] = [
     }),
   },
   {
-    title: 'Commands that cannot run in a transaction stand alone before their Sync',
-    postgres: 'VACUUM and its like may be the first of several Execute messages.',
-    pprox: '`25001` where other statements follow before Sync; none of them is run.',
-    reason: 'Several statements before one Sync are one transaction on all writers.',
-    where: ['VACUUM with a statement behind it'],
-    reconcile: answers({
-      '> Run: VACUUM followed\n> Run: INSERT INTO followed VALUES (1)\n> Sync':
-        'ParseComplete, BindComplete, NoData, 25001, I',
-      '> Run: VACUUM followed\n> Run: SELECT 1/0\n> Sync': 'ParseComplete, BindComplete, NoData, 25001, I',
-    }),
-  },
-  {
-    title: 'No warning for SET LOCAL and SET TRANSACTION at the beginning of a pipeline',
-    postgres: 'Warning `25P01`: they can only be used in transaction blocks. They take effect up to Sync nevertheless.',
-    pprox: 'They take effect up to Sync. A lone one before its Sync is warned of.',
-    reason: 'To the servers, the pipeline is a transaction block.',
-    where: ['SET LOCAL at the beginning of a pipeline'],
-    reconcile: answers({
-      "> Run: SET LOCAL TimeZone = 'Europe/Paris'\n> Run: SHOW TimeZone\n> Sync":
-        'ParseComplete, BindComplete, NoData, SET, ParseComplete, BindComplete, RowDescription\n    "TimeZone" table=0.0 type=25 size=-1 mod=-1 format=0, DataRow "Europe/Paris", SHOW, I',
-      '> Run: SET TRANSACTION READ ONLY\n> Run: SHOW transaction_read_only\n> Sync':
-        'ParseComplete, BindComplete, NoData, SET, ParseComplete, BindComplete, RowDescription\n    "transaction_read_only" table=0.0 type=25 size=-1 mod=-1 format=0, DataRow "on", SHOW, I',
-    }),
-  },
-  {
     title: 'pg_prepared_statements shows a PREPARE without its neighbours',
     postgres: 'The column statement has the whole text of the Query that held the PREPARE.',
     pprox: 'It has the PREPARE alone, and prepare_time is when the view was looked at.',

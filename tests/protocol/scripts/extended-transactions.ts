@@ -251,7 +251,68 @@ CREATE TABLE followed (id int PRIMARY KEY)
 !22012
 > Run: VACUUM followed
 > Run: SELECT 1/0
-> Sync`,
+> Sync
+
+> Run: INSERT INTO followed VALUES (2)
+> Run: COMMIT
+> Run: VACUUM followed
+> Run: INSERT INTO followed VALUES (5)
+> Sync
+
+!25001
+> Run: VACUUM followed
+> Run: VACUUM followed
+> Sync
+
+> Run: VACUUM followed
+> Run: SET LOCAL TimeZone = 'Europe/Paris'
+> Run: SHOW TimeZone
+> Sync
+
+!25001
+> Run: VACUUM followed
+> Run: INSERT INTO followed VALUES (3)
+> Run: VACUUM followed
+> Sync
+
+!25001
+> Run: DEALLOCATE ALL
+> Run: VACUUM followed
+> Sync
+
+> Run: 
+> Run: VACUUM followed
+> Run: SELECT id FROM followed ORDER BY id
+> Sync
+
+> Parse s: SELECT 1
+> Parse v: VACUUM followed
+> Sync
+
+!34000
+> Bind p s
+> Bind "" v
+> Execute
+> Execute p
+> Sync
+
+> Bind p s
+> Execute p
+> Sync
+
+!42P01
+> Run: VACUUM never
+> Run: INSERT INTO followed VALUES (4)
+> Sync
+
+= 8 messages
+> Run: VACUUM followed
+> Run: SELECT 1
+> Flush
+
+> Sync
+
+SELECT id FROM followed ORDER BY id`,
   ),
   script(
     'settings in a pipeline',
@@ -316,6 +377,77 @@ CREATE TABLE followed (id int PRIMARY KEY)
 
 > Run: SHOW transaction_read_only
 > Sync`,
+  ),
+  script(
+    'statements for blocks, in all places of a pipeline',
+    String.raw`
+CREATE TABLE places (id int PRIMARY KEY DEFERRABLE)
+
+!22023
+> Run: SET LOCAL DateStyle = 'Mayan'
+> Run: SELECT 1
+> Sync
+
+= 7 messages
+> Run: SET LOCAL TimeZone = 'Europe/Paris'
+> Run: SET LOCAL DateStyle = 'German'
+> Flush
+
+> Run: SHOW DateStyle
+> Sync
+
+> Parse l: SET LOCAL TimeZone = 'Europe/Paris'
+> Bind "" l
+> Execute
+> Run: SHOW TimeZone
+> Run: COMMIT
+> Bind "" l
+> Describe portal
+> Execute
+> Run: SHOW TimeZone
+> Sync
+
+> Run: BEGIN
+> Run: SET LOCAL TimeZone = 'Europe/Paris'
+> Run: COMMIT
+> Run: SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
+> Run: SHOW transaction_isolation
+> Sync
+
+> Run: SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE
+> Run: SHOW transaction_read_only
+> Sync
+
+> Run: SET CONSTRAINTS ALL DEFERRED
+> Run: INSERT INTO places VALUES (1)
+> Sync
+
+> Run: SET LOCAL ROLE pg_monitor
+> Run: SELECT current_user
+> Sync
+
+!25P01
+> Run: LOCK TABLE places
+> Run: SELECT 1
+> Sync
+
+!25P01
+> Run: DECLARE c CURSOR FOR SELECT 1
+> Run: FETCH c
+> Sync
+
+> Run: DECLARE h CURSOR WITH HOLD FOR SELECT 1
+> Run: FETCH h
+> Run: CLOSE h
+> Sync
+
+SET client_min_messages = error
+
+> Run: SET LOCAL TimeZone = 'Europe/Paris'
+> Run: SHOW TimeZone
+> Sync
+
+RESET client_min_messages`,
   ),
   script(
     'locks and row locks in a pipeline',
