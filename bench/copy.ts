@@ -95,8 +95,9 @@ async function measure(site: Site, megabytes: number, rounds: number): Promise<r
   // Round 0 is not counted: a JIT compiles, files are made.
   for (let round = 0; round <= rounds; round += 1) {
     for (const workload of workloads) {
-      const turn = round % subjects.length;
-      for (const subject of [...subjects.slice(turn), ...subjects.slice(0, turn)]) {
+      const own = subjectsOf(workload);
+      const turn = round % own.length;
+      for (const subject of [...own.slice(turn), ...own.slice(0, turn)]) {
         if (workload !== 'COPY TO STDOUT')
           for (const writer of writers) await run(writer, `TRUNCATE ${TABLE}`, 'CHECKPOINT');
         const pid = site.pprox.daemon?.pid ?? 0;
@@ -113,6 +114,10 @@ async function measure(site: Site, megabytes: number, rounds: number): Promise<r
   }
   return measurements;
 }
+
+/** What is read comes from one server. */
+const subjectsOf = (workload: Workload): readonly SubjectName[] =>
+  workload === 'COPY TO STDOUT' ? subjects.filter((name) => name !== 'both writers at once, direct') : subjects;
 
 const portsOf = ({ lead, follower, pprox }: Site, subject: SubjectName): readonly number[] => {
   if (subject === 'the lead, direct') return [lead.port];
@@ -141,7 +146,7 @@ function section(measurements: readonly Measurement[], workload: Workload): stri
   const own = measurements.filter((one) => one.workload === workload);
   const speed = (round: number, name: SubjectName): number =>
     own.find((one) => one.round === round && one.subject === name)?.megabytesPerSecond ?? Number.NaN;
-  const rows = subjects.map((subject) => {
+  const rows = subjectsOf(workload).map((subject) => {
     const runs = own.filter((one) => one.subject === subject);
     const ratios = (base: SubjectName): string =>
       spread(
@@ -153,7 +158,8 @@ function section(measurements: readonly Measurement[], workload: Workload): stri
       0,
     );
     const cpu = runs.flatMap(({ cpuMs }) => cpuMs ?? []);
-    const cells = [subject, speeds, ratios(subjects[0]), ratios(subjects[1]), cpu.length === 0 ? '–' : spread(cpu, 1)];
+    const bound = workload === 'COPY TO STDOUT' ? '–' : ratios('both writers at once, direct');
+    const cells = [subject, speeds, ratios('the lead, direct'), bound, cpu.length === 0 ? '–' : spread(cpu, 1)];
     return `| ${cells.join(' | ')} |`;
   });
   const head = `| ${workload} | MB/s | of the lead | of both at once | proxy CPU, ms a MB |`;
