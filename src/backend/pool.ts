@@ -32,6 +32,8 @@ export interface Lease {
   offer(reclaim: () => void): void;
   /** The holder uses it again. */
   withdraw(): void;
+  /** Between transactions the holder needs this very server session, for this reason; undefined: it does not any more. */
+  keep(why: string | undefined): void;
 }
 
 interface Waiter {
@@ -53,6 +55,8 @@ export class Pool {
   readonly #sweep: NodeJS.Timeout;
   /** Leases that their holders could do without, the longest on offer first. */
   readonly #offers = new Map<Lease, () => void>();
+  /** Why holders keep theirs while they have nothing to do. */
+  readonly #kept = new Map<Lease, string>();
   /** Taken off the offers, about to be reclaimed. */
   readonly #reclaiming = new Set<Lease>();
   /** Connecting, leased and idle together. */
@@ -136,9 +140,14 @@ export class Pool {
         this.#offers.delete(lease);
         this.#reclaiming.delete(lease);
       },
+      keep: (why) => {
+        if (why === undefined) this.#kept.delete(lease);
+        else if (state === 'held') this.#kept.set(lease, why);
+      },
       release: (how) => {
         if (state === 'released') return;
         state = 'released';
+        this.#kept.delete(lease);
         this.#offers.delete(lease);
         this.#reclaiming.delete(lease);
         backend.listener = undefined;
@@ -238,7 +247,7 @@ export class Pool {
     const exhausted = (what: string): PproxError =>
       new PproxError('pool_exhausted', {
         message: `no connection to ${this.#name} is free: ${what}`,
-        detail: `All ${size} connections to this server are in use and ${this.#waiters.length} sessions wait for one.`,
+        detail: `All ${size} connections to this server are in use and ${this.#waiters.length} sessions wait for one.${this.#keptText()}`,
         hint: 'Raise PPROX_POOL_SIZE within the limits of the server, or use fewer connections at once.',
       });
     if (this.#waiters.length >= queue) return Promise.reject(exhausted(`${queue} sessions wait already`));
@@ -263,6 +272,14 @@ export class Pool {
       };
       this.#waiters.push(waiter);
     });
+  }
+
+  #keptText(): string {
+    if (this.#kept.size === 0) return '';
+    const counts = new Map<string, number>();
+    for (const why of this.#kept.values()) counts.set(why, (counts.get(why) ?? 0) + 1);
+    const reasons = [...counts].map(([why, count]) => `${why} (${count})`).join(', ');
+    return `\nOf these, ${this.#kept.size} belong to sessions that are kept on their server session for: ${reasons}.`;
   }
 
   /** Takes the longest offer, behind what is under way: whoever waits stands in line then, and the holder may use it again first. */

@@ -8,6 +8,7 @@ import { encodeError } from '../wire/error-fields.ts';
 import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import type { FollowerLeg, LeadLeg, Legs } from './legs.ts';
 import { commitSettings, loseSettings, settleCustom } from './setting-transfer.ts';
+import { settlePins } from './pins.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { StatementRelay } from './relay.ts';
 
@@ -29,6 +30,7 @@ export async function leaveBlock(session: SessionState, block: WritersBlock): Pr
   for (const leg of block.legs.leased) leg.block = 'leased';
   session.settings.rollback();
   await settleCustom(session, block.legs.lead.lease.backend);
+  await settlePins(session, block.legs.lead.lease.backend);
   await session.giveBack(block.legs);
 }
 

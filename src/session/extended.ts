@@ -39,7 +39,7 @@ import { resolveRoute } from './route.ts';
 import type { RowLimit } from './row-limit.ts';
 import type { SessionState } from './state.ts';
 import type { StatementEnd } from './statement-end.ts';
-import { endPins } from './setting-transfer.ts';
+import { settlePins } from './pins.ts';
 import { openImplicit } from './write.ts';
 
 /** What is wrong with a message is said when its turn comes. */
@@ -159,7 +159,8 @@ export class ExtendedProtocol {
     try {
       const legs = await session.leaseLead();
       try {
-        await endPins(session, { unpins: ['held cursor'] }, legs.lead.lease.backend);
+        session.doubtfulPins.add('held cursor');
+        await settlePins(session, legs.lead.lease.backend);
       } finally {
         await session.giveBack(legs, 'a read');
       }

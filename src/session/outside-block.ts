@@ -7,6 +7,7 @@ import { decodeCommandTag } from '../wire/backend.ts';
 import type { FollowerLeg } from './legs.ts';
 import { Relay } from './relay.ts';
 import type { Request } from './request.ts';
+import { notePins } from './pins.ts';
 import type { SessionState } from './state.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
 import { onFollowers } from './write.ts';
@@ -46,7 +47,7 @@ export async function outsideBlock(
       performance.now() - started,
     );
     if (failures.length > 0) throw partly(legs.lead.node.label, legs.followers, failures);
-    for (const pin of statement.pins) session.pins.add(pin);
+    notePins(session, statement);
     ran = 'everywhere';
     return { kind: 'done', held: result.held };
   } catch (error) {

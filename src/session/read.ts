@@ -8,7 +8,8 @@ import { READ_ONLY, READER_REFUSALS, Relay, type RelayResult } from './relay.ts'
 import type { Request } from './request.ts';
 import { ServerError } from './reply.ts';
 import { resolveRoute } from './route.ts';
-import { endPins, learnSettings } from './setting-transfer.ts';
+import { learnSettings } from './setting-transfer.ts';
+import { notePins, settlePins } from './pins.ts';
 import type { SessionState } from './state.ts';
 import { DONE, FAILED, type StatementEnd } from './statement-end.ts';
 import { writeStatement } from './write.ts';
@@ -219,9 +220,9 @@ export async function readOnLead(session: SessionState, statement: Statement, re
 
 /** What a successful statement leaves behind: pins and settings. */
 export async function keep(session: SessionState, statement: Statement, backend: Backend): Promise<void> {
-  for (const pin of statement.pins) session.pins.add(pin);
+  notePins(session, statement);
   await learnSettings(session, statement, backend);
-  if (statement.unpins.length > 0) await endPins(session, statement, backend);
+  await settlePins(session, backend);
   const { command } = statement;
   session.listening.ran(command, session.block.kind === 'none' ? 'alone' : 'in a block');
   if (command.kind === 'set transaction' && session.block.kind === 'writers') {

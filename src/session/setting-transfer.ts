@@ -6,7 +6,7 @@ import { OF_THE_VIEW, UNCERTAIN } from '../backend/setting-set.ts';
 import { PproxError } from '../lib/errors.ts';
 import { quoteEscaped, quoteIdentifier } from '../sql/quote.ts';
 import { isCustom } from '../sql/setting-names.ts';
-import type { PinReason, Statement } from '../sql/statement.ts';
+import type { Statement } from '../sql/statement.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 
 /** After a statement has succeeded on `backend`, the lead's or a read-only block's reader's, and before that is given back. */
@@ -106,28 +106,4 @@ export function commitSettings(session: SessionState, { legs }: WritersBlock): v
 export function loseSettings(session: SessionState, { legs }: WritersBlock): void {
   if (session.settings.commit() === undefined) return;
   for (const { lease } of [legs.lead, ...legs.begun]) lease.backend.settings = UNCERTAIN;
-}
-
-/** Whether the server session still has something of the kind. */
-const LEFT: Readonly<Partial<Record<PinReason, string>>> = {
-  'advisory lock': `SELECT EXISTS (SELECT FROM pg_catalog.pg_locks
-    WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid())`,
-  'held cursor': 'SELECT EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable)',
-  'temporary object': `SELECT EXISTS (SELECT FROM pg_catalog.pg_depend
-    WHERE refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND refobjid = pg_catalog.pg_my_temp_schema())`,
-};
-
-/** Outside a block: a statement has ended state that pins, and where nothing of it is left the session is not pinned for it. */
-export async function endPins(
-  session: SessionState,
-  { unpins }: Pick<Statement, 'unpins'>,
-  backend: Backend,
-): Promise<void> {
-  for (const pin of unpins) {
-    const text = LEFT[pin];
-    if (text === undefined || !session.pins.has(pin) || session.block.kind !== 'none') continue;
-    const watchdog = guard([backend], session.services.settings.followerTimeoutMs);
-    const { rows } = await backend.ask(text).finally(() => watchdog.clear());
-    if (rows[0]?.[0] === 'f') session.pins.delete(pin);
-  }
 }

@@ -118,6 +118,8 @@ export class SessionState implements CatalogAsker, SequenceScope {
   block: Block = { kind: 'none' };
   /** Why the session keeps its legs between transactions. */
   readonly pins = new Set<PinReason>();
+  /** Those of them that may have nothing left: a server is asked when the block in hand is over. */
+  readonly doubtfulPins = new Set<PinReason>();
   /** What the client has set, in every server session that works for it. */
   readonly settings = new SessionSettings();
   /** Prepared statements, of PREPARE and of Parse, by the client's names in latin1; '' is the unnamed one. */
@@ -132,6 +134,8 @@ export class SessionState implements CatalogAsker, SequenceScope {
   /** Told when the server session of its block, or the one that it is pinned to, ends by itself while no query is in hand. */
   onServerLost: ((lost: Lost) => void) | undefined;
   #pinned: Legs | undefined;
+  /** Reasons for it that the operator has been told of. */
+  #reported = '';
   readonly #logins = new Map<Node, Login>();
   readonly #active = new Set<Backend>();
   readonly #cancelling = new Map<Backend, Promise<void>>();
@@ -286,7 +290,9 @@ export class SessionState implements CatalogAsker, SequenceScope {
   async giveBack(legs: Legs, what: 'may have notified' | 'a read' = 'may have notified'): Promise<void> {
     await this.#settleCancels();
     if (this.block.kind === 'none') await this.listening.over(legs.lead.lease.backend, what);
+    this.#reportPins();
     if (this.pins.size > 0) {
+      for (const { lease } of [legs.lead, ...legs.leased]) lease.keep(this.#reported);
       this.#pinned = legs;
       this.#listen(legs.lead.lease.backend);
       const leadOnly = [...this.pins].every((pin) => LEAD_ONLY_PINS.has(pin));
@@ -300,6 +306,17 @@ export class SessionState implements CatalogAsker, SequenceScope {
     legs.release('reuse');
   }
 
+  /** The operator is told why a connection is one session's own. Sequences' values are given up where somebody waits. */
+  #reportPins(): void {
+    const reasons = [...this.pins].join(', ');
+    if (reasons === this.#reported) return;
+    const light = [reasons, this.#reported].every((one) => one === '' || one === 'sequence value');
+    this.#reported = reasons;
+    const fields = { reasons, server: this.cluster.lead.label };
+    if (light) this.log.debug(reasons === '' ? 'session unpinned' : 'session pinned', fields);
+    else this.log.info(reasons === '' ? 'session unpinned' : 'session pinned', fields);
+  }
+
   /**
    * Somebody waits for a connection, and all that this session keeps its own for is currval() and lastval(). Without it
    * they answer as in a session that has not called nextval() yet, which is an error and never another's value.
@@ -308,6 +325,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
     if (this.#pinned !== legs) return;
     this.#pinned = undefined;
     this.pins.delete('sequence value');
+    this.#reportPins();
     await this.releaseSequences(legs);
   }
 
@@ -334,6 +352,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
   async unpin(): Promise<void> {
     const known = [...this.pins].every((pin) => LEAD_ONLY_PINS.has(pin) || pin === 'temporary object');
     this.pins.clear();
+    this.#reportPins();
     this.statements.clear();
     this.listening.leave();
     const legs = this.#pinned;

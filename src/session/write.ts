@@ -21,6 +21,7 @@ import type { FollowerLeg } from './legs.ts';
 import { Relay, type RelayResult } from './relay.ts';
 import { type Addition, type Request, withAddition } from './request.ts';
 import { RowRelay } from './row-relay.ts';
+import { notePins } from './pins.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { learnSettings } from './setting-transfer.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
@@ -283,7 +284,7 @@ export async function keep(
   statement: Statement,
   replay: RowReplay | undefined,
 ): Promise<void> {
-  for (const pin of statement.pins) session.pins.add(pin);
+  notePins(session, statement);
   await learnSettings(session, statement, block.legs.lead.lease.backend);
   if (changesCatalog(statement)) block.catalog = 'changed';
   const { sequences } = session.services;
@@ -313,7 +314,7 @@ async function writeAlone(session: SessionState, statement: Statement, request: 
     const result = await session.cancellable(backend, relay.result);
     session.noteParameters(backend);
     if (result.error !== undefined) return FAILED;
-    for (const pin of statement.pins) session.pins.add(pin);
+    notePins(session, statement);
     await learnSettings(session, statement, backend);
     if (changesCatalog(statement)) session.services.catalog.forget();
     answered = 'yes';

@@ -303,6 +303,7 @@ class Classification {
     const over = this.#tag === 'ViewStmt' && facts.relations.some((relation) => isTemporarySchema(relation.schema));
     if (this.#tag === 'DropStmt') facts.unpins.add('temporary object');
     else if (temporary || over) facts.pins.add('temporary object');
+    if (dropsAtCommit(subject)) facts.unpins.add('temporary object');
     const statement = this.#finish({ kind: 'definition' }, facts);
     return over ? { ...statement, route: 'lead', reason: 'temporary object' } : statement;
   }
@@ -363,6 +364,16 @@ class Classification {
 function rewrites(command: unknown): boolean {
   const subtype = nodeOf(command, 'AlterTableCmd')?.['subtype'];
   return subtype === 'AT_AddColumn' || subtype === 'AT_AlterColumnType';
+}
+
+/** ON COMMIT DROP. */
+function dropsAtCommit(subject: Fields): boolean {
+  const into = isFields(subject['into'])
+    ? subject['into']
+    : isFields(subject['intoClause'])
+      ? subject['intoClause']
+      : subject;
+  return (into['oncommit'] ?? into['onCommit']) === 'ONCOMMIT_DROP';
 }
 
 /** RangeVars of what is defined, so that they come first among the relations. */

@@ -169,6 +169,55 @@ describe('when all connections are in use', () => {
     await b.query('ROLLBACK');
   });
 
+  test('the operator is told which of them are kept for one session, and why', async () => {
+    const proxy = await small({ poolSize: 2, poolWaitMs: 1000 });
+    const [a, b, c] = [await proxy.connect(), await proxy.connect(), await proxy.connect()];
+    await a.query('SELECT pg_advisory_lock(1); CREATE TEMP TABLE own (id int)');
+    await b.query('BEGIN; CREATE TEMP TABLE own (id int); COMMIT; DROP TABLE own');
+    await b.query('DECLARE held CURSOR WITH HOLD FOR SELECT 1');
+    const { code, detail } = await refusal(c.query('SELECT pg_postmaster_start_time()'));
+    assert.equal(code, '53300');
+    assert.match(detail ?? '', /\nOf these, 2 belong to sessions that are kept on their server session for: /);
+    assert.match(detail ?? '', /advisory lock, temporary object \(1\)/);
+    assert.match(detail ?? '', /held cursor \(1\)/);
+    await a.query('DROP TABLE own; SELECT pg_advisory_unlock(1)');
+    await b.query('CLOSE held');
+    await c.query('SELECT pg_postmaster_start_time()');
+    const told = proxy.lines.flatMap(({ level, event, fields }) =>
+      event.startsWith('session ') ? [`${level} ${event}: ${String(fields['reasons'])}`] : [],
+    );
+    assert.ok(told.includes('info session pinned: advisory lock, temporary object'), told.join('\n'));
+    assert.ok(told.includes('info session pinned: held cursor'), told.join('\n'));
+    assert.equal(told.filter((line) => line === 'info session unpinned: ').length, 3, told.join('\n'));
+  });
+
+  test('what a transaction made for itself keeps none of them when it is over', async () => {
+    const proxy = await small({ poolSize: 1 });
+    const [a, b] = [await proxy.connect(), await proxy.connect()];
+    for (const text of [
+      'BEGIN; CREATE TEMP TABLE own (id int); INSERT INTO own VALUES (1); DROP TABLE own; COMMIT',
+      'BEGIN; CREATE TEMP TABLE own (id int) ON COMMIT DROP; COMMIT',
+      'BEGIN; CREATE TEMP TABLE own ON COMMIT DROP AS SELECT 1; COMMIT',
+      'CREATE TEMP TABLE own (id int) ON COMMIT DROP',
+      'BEGIN; CREATE TEMP TABLE own (id int); ROLLBACK',
+      'BEGIN; SELECT pg_advisory_lock(5), pg_advisory_unlock(5); COMMIT',
+      'BEGIN; SELECT pg_advisory_lock(6); SELECT pg_advisory_unlock(6); ROLLBACK',
+      'BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT 1; ROLLBACK',
+      'BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT 1; COMMIT; BEGIN; CLOSE c; COMMIT',
+    ]) {
+      for (const part of text.split('; ')) await a.query(part);
+      assert.equal(await value(b, 'SELECT pg_is_in_recovery()'), false, text);
+    }
+    for (const part of ['BEGIN', 'SELECT pg_advisory_lock(5)', 'ROLLBACK']) await a.query(part);
+    assert.equal(
+      (await refusal(b.query('SELECT pg_is_in_recovery()'))).code,
+      '53300',
+      'the lock outlives its transaction',
+    );
+    await a.query('SELECT pg_advisory_unlock_all()');
+    assert.equal(await value(b, 'SELECT pg_is_in_recovery()'), false);
+  });
+
   test('who waits gets the connection that comes free', async () => {
     const proxy = await small({ poolSize: 1 });
     const clients = await Promise.all(Array.from({ length: 12 }, () => proxy.connect()));
