@@ -4,9 +4,7 @@ import type { Node } from '../cluster/node.ts';
 import { FIRST_NORMAL_OID, translateTypes } from '../cluster/type-names.ts';
 import { assert, unreachable } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
-import type { Nondeterminism, Statement } from '../sql/statement.ts';
-import { TimeWordReader } from '../sql/time-word.ts';
-import { isObjectNumber } from '../sql/tree.ts';
+import type { Statement } from '../sql/statement.ts';
 import {
   BIND_COMPLETE,
   CLOSE_COMPLETE,
@@ -17,59 +15,15 @@ import {
   PORTAL_SUSPENDED,
   withFormats,
 } from '../wire/extended.ts';
-import { type ClientStatement, describe, Portal } from './client-statement.ts';
+import { varyingParameters, withNamedObjects } from './bound-parameters.ts';
+import { type ClientStatement, Portal } from './client-statement.ts';
 import { TransactionStatus } from '../wire/tags.ts';
-import { ReplyScript } from './reply-script.ts';
+import { keepDescription, ReplyScript, sayDone } from './reply-script.ts';
 import { RowLimit } from './row-limit.ts';
 import { type Addition, type Execution, type Request, type Sending, withAddition } from './request.ts';
 import type { SessionState } from './state.ts';
 import { prepareOn } from './server-statement.ts';
-
-/** What the client asked for, with its names resolved. */
-export type Step =
-  /** `done` is called when the server has accepted the step, or we have for it; `refused` when it has not, or nobody knows. */
-  | {
-      readonly kind: 'parse';
-      readonly statement: ClientStatement;
-      readonly done: () => void;
-      readonly refused: () => void;
-    }
-  | { readonly kind: 'describe statement'; readonly statement: ClientStatement }
-  /** `namesake`: the portal of that name, where there is one. */
-  | {
-      readonly kind: 'bind';
-      readonly portal: Portal;
-      readonly namesake: Portal | undefined;
-      readonly done: () => void;
-    }
-  | { readonly kind: 'describe portal'; readonly portal: Portal }
-  /** What no Bind has named may be a cursor of SQL, which a server knows as a portal. */
-  | { readonly kind: 'describe cursor' | 'close cursor'; readonly name: string }
-  | { readonly kind: 'execute cursor'; readonly name: string; readonly limit: number }
-  | { readonly kind: 'close portal'; readonly portal: Portal; readonly done: () => void }
-  | { readonly kind: 'close statement'; readonly done: () => void }
-  | { readonly kind: 'execute'; readonly portal: Portal; readonly limit: number };
-
-/** The statement that a step is about. */
-export function statementOf(step: Step): ClientStatement | undefined {
-  switch (step.kind) {
-    case 'parse':
-    case 'describe statement':
-      return step.statement;
-    case 'bind':
-    case 'describe portal':
-    case 'execute':
-      return step.portal.statement;
-    case 'describe cursor':
-    case 'execute cursor':
-    case 'close cursor':
-    case 'close portal':
-    case 'close statement':
-      return undefined;
-    default:
-      return unreachable(step);
-  }
-}
+import { statementOf, type Step } from './step.ts';
 
 export class ExtendedRequest implements Request {
   readonly #session: SessionState;
@@ -516,36 +470,6 @@ function mayNeedDescription({ name, analysed }: ClientStatement): boolean {
   return name !== '' || analysed?.route !== 'reader';
 }
 
-/** Describe of a statement is answered twice: its parameters, then its rows. */
-function keepDescription(replies: ReplyScript, statement: ClientStatement, whose: 'us' | 'both'): void {
-  let parameters: Buffer | undefined;
-  replies.add({
-    kind: 'keep',
-    for: whose,
-    after: (frame) => {
-      parameters = frame;
-    },
-  });
-  replies.add({
-    kind: 'keep',
-    for: whose,
-    after: (frame) => {
-      if (parameters !== undefined) statement.description = describe(parameters, frame);
-    },
-  });
-}
-
-/** Of a message that no server is sent. */
-function sayDone(replies: ReplyScript, frame: Buffer, done: () => void): void {
-  replies.add({
-    kind: 'say',
-    frame: () => {
-      done();
-      return frame;
-    },
-  });
-}
-
 function returnsRows({ analysed }: ClientStatement): boolean {
   const command = analysed?.command;
   return command?.kind === 'read' || (command !== undefined && 'hasReturning' in command && command.hasReturning);
@@ -563,66 +487,3 @@ function formatsWith(statement: ClientStatement, formats: readonly number[], { w
 
 /** regproc, regprocedure, regoper, regoperator, regclass, regtype, regconfig, regdictionary, regnamespace, regrole, regcollation. */
 const NAMES_OF_OBJECTS = new Set([24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191]);
-
-/** Types that never hold a word, in either format: bool, int8, int2, int4, oid, float4, float8, numeric, uuid, bytea. */
-const WORDLESS = new Set([16, 20, 21, 23, 26, 700, 701, 1700, 2950, 17]);
-
-/** Parameters that each server's clock would make something else of: 'now', 'today'. */
-function varyingParameters({ statement, bind }: Portal): readonly Nondeterminism[] {
-  const found: Nondeterminism[] = [];
-  const types = statement.description?.types ?? statement.types;
-  bind.values.forEach((value, index) => {
-    const word = value === null || WORDLESS.has(types[index] ?? 0) ? undefined : timeWordOf(value);
-    if (word === undefined) return;
-    const name = `parameter $${index + 1}: '${word}'`;
-    // Of a type that the client has not declared, or declared as a text.
-    const places = TEXTUAL.has(statement.types[index] ?? 0)
-      ? statement.analysed?.columnParameters.get(index + 1)
-      : undefined;
-    for (const column of places ?? [undefined])
-      found.push({ kind: 'volatile', name, span: undefined, type: undefined, column });
-  });
-  return found;
-}
-
-/** Not declared, unknown; "char", name, text, bpchar, varchar, json, jsonb; arrays of name, text, bpchar, varchar. */
-const TEXTUAL = new Set([0, 705, 18, 19, 25, 1042, 1043, 114, 3802, 1003, 1009, 1014, 1015]);
-
-/** The statement with its parameters' values where they are names: those are the same objects on every server. */
-function withNamedObjects(statement: Statement, portal: Portal): Statement {
-  const { nondeterminism, sequences } = statement;
-  const left = nondeterminism.filter(
-    ({ parameter }) => parameter === undefined || nameIn(portal, parameter) === undefined,
-  );
-  const named = sequences.parameters.map((parameter) => nameIn(portal, parameter));
-  const known = named.every((name) => name !== undefined && /^[\x20-\x7e]*$/.test(name));
-  if (left.length === nondeterminism.length && named.length === 0) return statement;
-  const names = known ? [...sequences.names, ...named.flatMap((name) => name || [])] : [];
-  return { ...statement, nondeterminism: left, sequences: { ...sequences, names } };
-}
-
-/** The name that the parameter's value is; empty for NULL, which names nothing anywhere; undefined where it may be a number. */
-function nameIn({ statement, bind }: Portal, parameter: number): string | undefined {
-  const value = bind.values[parameter - 1];
-  if (value === null) return '';
-  const { formats } = bind;
-  const format = formats.length === 1 ? formats[0] : formats[parameter - 1];
-  const type = (statement.description?.types ?? statement.types)[parameter - 1] ?? 0;
-  if (value === undefined || ((format ?? 0) !== 0 && !TEXTS.has(type))) return undefined;
-  const name = value.toString('utf8');
-  return isObjectNumber(name) ? undefined : name;
-}
-
-/** text, varchar: the same in either format. */
-const TEXTS = new Set([25, 1043]);
-
-const reader = new TimeWordReader();
-
-function timeWordOf(value: Buffer): string | undefined {
-  reader.begin();
-  for (const byte of value) {
-    if (!reader.wants) return undefined;
-    reader.byte(byte);
-  }
-  return reader.end();
-}

@@ -10,27 +10,31 @@
  */
 import type { Lease } from '../backend/pool.ts';
 import { PproxError } from '../lib/errors.ts';
-import type { Statement, Unreadable } from '../sql/statement.ts';
+import type { Statement } from '../sql/statement.ts';
 import { EMPTY_QUERY_RESPONSE, encodeCommandComplete } from '../wire/backend.ts';
-import {
-  decodeBind,
-  decodeExecute,
-  decodeNamed,
-  decodeParse,
-  encodeParameterDescription,
-  InvalidMessage,
-  NO_DATA,
-  PORTAL_SUSPENDED,
-} from '../wire/extended.ts';
-import type { FrontendMessage } from '../wire/frontend-reader.ts';
 import { encodeNotice } from '../wire/error-fields.ts';
-import { FrontendTag, TransactionStatus } from '../wire/tags.ts';
+import { PORTAL_SUSPENDED } from '../wire/extended.ts';
+import type { FrontendMessage } from '../wire/frontend-reader.ts';
+import { TransactionStatus } from '../wire/tags.ts';
 import { leaseAny } from './any-server.ts';
 import { abortBlock } from './block-end.ts';
-import { ClientStatement, describe, NAMED_OBJECTS, Portal } from './client-statement.ts';
-import { ExtendedRequest, statementOf, type Step } from './extended-request.ts';
-import { analyse } from './analysis.ts';
-import { tooManyStatements } from './prepare.ts';
+import type { Portal } from './client-statement.ts';
+import { ExtendedRequest } from './extended-request.ts';
+import { NameResolver, shown, unknownPortal } from './name-resolver.ts';
+import {
+  answeredByUs,
+  changesNames,
+  commitsAtOnce,
+  endsTransaction,
+  forBlocks,
+  isCopyIn,
+  isOurs,
+  needsBlock,
+  standsAlone,
+  tagOfNothing,
+  transactional,
+} from './pipeline-rules.ts';
+import { settlePins } from './pins.ts';
 import { endImplicit, parseOnLead, report, runStatement, unreadable } from './query.ts';
 import { openPending, readAnywhere } from './read.ts';
 import { Relay } from './relay.ts';
@@ -39,20 +43,8 @@ import { resolveRoute } from './route.ts';
 import type { RowLimit } from './row-limit.ts';
 import type { SessionState } from './state.ts';
 import type { StatementEnd } from './statement-end.ts';
-import { settlePins } from './pins.ts';
+import { type Execute, isExecute, isStep, type Pending, statementOf, type Step } from './step.ts';
 import { openImplicit } from './write.ts';
-
-/** What is wrong with a message is said when its turn comes. */
-type Pending =
-  | Step
-  /** `unless`: a text with which something else is wrong first, if the server says so. */
-  | {
-      readonly kind: 'refuse';
-      readonly error: PproxError;
-      readonly unless?: Buffer | undefined;
-      readonly refused?: (() => void) | undefined;
-    }
-  | { readonly kind: 'unreadable'; readonly name: string; readonly text: Buffer; readonly why: Unreadable };
 
 /** What made the steps run. `full`: more of them than are kept waiting. */
 type Cause = 'sync' | 'flush' | 'full' | 'copy' | 'other message';
@@ -61,15 +53,11 @@ type Cause = 'sync' | 'flush' | 'full' | 'copy' | 'other message';
 const WAITING_BYTES = 4 * 1024 * 1024;
 const WAITING_STEPS = 2000;
 
-type Execute = Step & { readonly kind: 'execute' };
-
 export class ExtendedProtocol {
   readonly #session: SessionState;
   #waiting: Pending[] = [];
   #waitingBytes = 0;
-  /** Names that waiting steps give, and take away (undefined). */
-  readonly #statements = new Map<string, ClientStatement | undefined>();
-  readonly #portals = new Map<string, Portal | undefined>();
+  readonly #names: NameResolver;
   /** After an error, everything up to Sync is skipped. */
   #mode: 'reading' | 'skipping to sync' = 'reading';
   /** Whether something of the segment has run already. */
@@ -78,11 +66,10 @@ export class ExtendedProtocol {
   #ahead: 'nothing' | 'statements' = 'nothing';
   /** The completion of the segment's last statement, until it is committed. */
   #held: Buffer | undefined;
-  /** Whether the segment may have ended cursors that the session is pinned for. */
-  #cursors: 'as they were' | 'closed' = 'as they were';
 
   constructor(session: SessionState) {
     this.#session = session;
+    this.#names = new NameResolver(session);
   }
 
   /** Whether messages other than Sync are dropped. */
@@ -96,14 +83,14 @@ export class ExtendedProtocol {
   }
 
   /** Parse, Bind, Describe, Close or Execute. */
-  async take({ tag, body }: FrontendMessage): Promise<void> {
+  async take(message: FrontendMessage): Promise<void> {
     if (this.skipping) return;
     // A setting may change how the next text is to be read, and DEALLOCATE which names there are.
     if (this.#waiting.some((step) => step.kind === 'execute' && changesNames(step.portal))) await this.#run('full');
     if (this.skipping) return;
-    const step = await this.#resolve(tag, body);
+    const step = await this.#names.resolve(message);
     this.#waiting.push(step);
-    this.#waitingBytes += body.length;
+    this.#waitingBytes += message.body.length;
     if (step.kind === 'execute' && isCopyIn(step.portal)) await this.#run('copy');
     else if (this.#waitingBytes > WAITING_BYTES || this.#waiting.length >= WAITING_STEPS) await this.#run('full');
   }
@@ -153,8 +140,8 @@ export class ExtendedProtocol {
   /** A cursor that was held may have been the last for which the session keeps its server session. */
   async #unpin(): Promise<void> {
     const session = this.#session;
-    const closed = this.#cursors === 'closed' && session.pins.has('held cursor') && session.block.kind === 'none';
-    this.#cursors = 'as they were';
+    const closed = this.#names.cursors === 'closed' && session.pins.has('held cursor') && session.block.kind === 'none';
+    this.#names.cursors = 'as they were';
     if (!closed) return;
     try {
       const legs = await session.leaseLead();
@@ -176,116 +163,6 @@ export class ExtendedProtocol {
     portals.clear();
   }
 
-  async #resolve(tag: number, body: Buffer): Promise<Pending> {
-    try {
-      switch (tag) {
-        case FrontendTag.Parse:
-          return await this.#parse(body);
-        case FrontendTag.Bind:
-          return this.#bind(body);
-        case FrontendTag.Describe: {
-          const { kind, name } = decodeNamed(body, 'DESCRIBE');
-          if (kind === 'portal') {
-            const portal = this.#findPortal(name);
-            return portal === undefined ? { kind: 'describe cursor', name } : { kind: 'describe portal', portal };
-          }
-          return { kind: 'describe statement', statement: this.#statement(name) };
-        }
-        case FrontendTag.Close:
-          return this.#close(body);
-        default: {
-          const { portal: name, limit } = decodeExecute(body);
-          const portal = this.#findPortal(name);
-          return portal === undefined ? { kind: 'execute cursor', name, limit } : { kind: 'execute', portal, limit };
-        }
-      }
-    } catch (error) {
-      if (error instanceof InvalidMessage) {
-        const { message, where } = error;
-        return { kind: 'refuse', error: new PproxError('protocol_violation', { message, where }) };
-      }
-      if (error instanceof PproxError) return { kind: 'refuse', error };
-      throw error;
-    }
-  }
-
-  async #parse(body: Buffer): Promise<Pending> {
-    const session = this.#session;
-    const { text: written, types, ...parse } = decodeParse(body);
-    const name = cut(parse.name);
-    const { text, analysis } = await analyse(session, written);
-    // A Parse of the unnamed statement ends the one before, even where it fails.
-    const refused = (): void => {
-      if (name === '') session.statements.delete('');
-    };
-    if (analysis.kind === 'unreadable') return { kind: 'unreadable', name, text, why: analysis.why };
-    const [analysed, second] = analysis.statements;
-    if (second !== undefined) {
-      const message = 'cannot insert multiple commands into a prepared statement';
-      return { kind: 'refuse', error: new PproxError('several_statements', { message }), refused };
-    }
-    if (name !== '' && this.#find(name) !== undefined) {
-      const message = `prepared statement "${shown(parse.name)}" already exists`;
-      return { kind: 'refuse', error: new PproxError('duplicate_statement', { message }), unless: text };
-    }
-    if (session.statements.size >= NAMED_OBJECTS) throw tooManyStatements();
-    const statement = new ClientStatement(name, text, types, analysed, analysis.hint);
-    // Without a server, nobody says more of it than its Parse did.
-    if (isOurs(statement)) statement.description = describe(encodeParameterDescription(types), NO_DATA);
-    this.#statements.set(name, statement);
-    return { kind: 'parse', statement, done: () => void session.statements.set(name, statement), refused };
-  }
-
-  #bind(body: Buffer): Pending {
-    const message = decodeBind(body);
-    const { portals } = this.#session;
-    if (portals.size >= NAMED_OBJECTS) throw tooManyPortals();
-    const portal = new Portal(this.#statement(message.statement), message);
-    const count = portal.statement.description?.types.length;
-    if (count !== undefined && count !== message.values.length) {
-      throw new PproxError('protocol_violation', {
-        message: `bind message supplies ${message.values.length} parameters, but prepared statement "${shown(message.statement)}" requires ${count}`,
-      });
-    }
-    const namesake = this.#findPortal(portal.name);
-    this.#portals.set(portal.name, portal);
-    return { kind: 'bind', portal, namesake, done: () => void portals.set(portal.name, portal) };
-  }
-
-  #close(body: Buffer): Pending {
-    const { statements, portals } = this.#session;
-    const { kind, ...named } = decodeNamed(body, 'CLOSE');
-    const name = cut(named.name);
-    if (kind === 'statement') {
-      this.#statements.set(name, undefined);
-      return { kind: 'close statement', done: () => void statements.delete(name) };
-    }
-    const portal = this.#portals.get(name) ?? portals.get(name);
-    this.#portals.set(name, undefined);
-    if (portal === undefined) {
-      this.#cursors = 'closed';
-      return { kind: 'close cursor', name };
-    }
-    return { kind: 'close portal', portal, done: () => void portals.delete(name) };
-  }
-
-  #find(asked: string): ClientStatement | undefined {
-    const name = cut(asked);
-    return this.#statements.has(name) ? this.#statements.get(name) : this.#session.statements.get(name);
-  }
-
-  #statement(name: string): ClientStatement {
-    const found = this.#find(name);
-    if (found !== undefined) return found;
-    const message =
-      name === '' ? 'unnamed prepared statement does not exist' : `prepared statement "${shown(name)}" does not exist`;
-    throw new PproxError('unknown_statement', { message });
-  }
-
-  #findPortal(name: string): Portal | undefined {
-    return this.#portals.has(name) ? this.#portals.get(name) : this.#session.portals.get(name);
-  }
-
   async #run(cause: Cause): Promise<void> {
     const steps = this.#waiting;
     this.#waiting = [];
@@ -304,8 +181,7 @@ export class ExtendedProtocol {
       }
       this.#segment = 'begun';
     }
-    this.#statements.clear();
-    this.#portals.clear();
+    this.#names.clear();
   }
 
   async #perform(pending: readonly Pending[], cause: Cause): Promise<'done' | 'failed'> {
@@ -355,9 +231,7 @@ export class ExtendedProtocol {
   /** What is behind a statement: COMMIT ends its transaction, and what cannot run in one commits at once. */
   #aheadOf({ statement: { analysed } }: Portal): 'nothing' | 'statements' {
     if (analysed === undefined) return this.#ahead;
-    const commits = transactional(analysed) || (standsAlone(analysed) && !RESUMING.has(analysed.node));
-    const ended = this.#session.block.kind === 'none' && commits;
-    return ended ? 'nothing' : 'statements';
+    return this.#session.block.kind === 'none' && commitsAtOnce(analysed) ? 'nothing' : 'statements';
   }
 
   /** Whether its portal's name is another's already and no server would say so: one of the two, or both, are not there. */
@@ -549,10 +423,6 @@ async function relay(session: SessionState, lease: Lease, request: ExtendedReque
   return session.cancellable(backend, forward.result);
 }
 
-function isStep(step: Pending): step is Step {
-  return step.kind !== 'refuse' && step.kind !== 'unreadable';
-}
-
 /** The server says so of a Parse; what else it would have to be prepared for, it would refuse for the wrong reason. */
 function refusedInFailedBlock(step: Step): boolean {
   if (step.kind === 'describe statement') return (step.statement.description?.columns.length ?? 0) > 0;
@@ -578,119 +448,11 @@ function isLone(pending: readonly Pending[]): boolean {
   return at >= 0 && behind.every(({ kind }) => kind.startsWith('close '));
 }
 
-function isExecute(step: Step): step is Execute {
-  return step.kind === 'execute';
-}
-
-function isCopyIn({ statement }: Portal): boolean {
-  const command = statement.analysed?.command;
-  return command?.kind === 'copy in' && command.source === 'stdin';
-}
-
-function changesNames({ statement }: Portal): boolean {
-  const kind = statement.analysed?.command.kind;
-  return kind === 'set' || kind === 'deallocate' || kind === 'discard' || kind === 'prepare';
-}
-
-function transactional(statement: Statement): boolean {
-  return statement.command.kind === 'transaction';
-}
-
-/** Their Parse, Bind and Describe are answered by pprox as well: those of other statements among them are not. */
-function answeredByUs(statement: Statement | undefined): boolean {
-  const command = statement?.command;
-  return (
-    command === undefined ||
-    command.kind === 'transaction' ||
-    command.kind === 'deallocate' ||
-    (command.kind === 'copy in' && command.source === 'stdin')
-  );
-}
-
-/** What PostgreSQL commits at once (PreventInTransactionBlock): it may be the first of a pipeline. */
-function standsAlone(statement: Statement): boolean {
-  return statement.block === 'forbidden' && !transactional(statement);
-}
-
-/** Those that commit in between themselves: to PostgreSQL, what is behind them is in the transaction that they begin last. */
-const RESUMING: ReadonlySet<string> = new Set([
-  'VacuumStmt',
-  'IndexStmt',
-  'DropStmt',
-  'ReindexStmt',
-  'ClusterStmt',
-  'AlterTableStmt',
-]);
-
-/** Refused as the first of a pipeline (RequireTransactionBlock). */
-function needsBlock({ node, pins }: Statement): boolean {
-  return node === 'LockStmt' || (node === 'DeclareCursorStmt' && !pins.includes('held cursor'));
-}
-
-/** Warned of as the first of a pipeline (WarnNoTransactionBlock). */
-function forBlocks({ command, node }: Statement): string | undefined {
-  if (command.kind === 'set' && command.scope === 'local') return 'SET LOCAL';
-  if (command.kind === 'set transaction' && command.scope === 'transaction') return 'SET TRANSACTION';
-  return node === 'ConstraintsSetStmt' ? 'SET CONSTRAINTS' : undefined;
-}
-
 /** Where those steps begin that are about the portal's statement alone, at the end of all. */
 function ownFrom(steps: readonly Step[], { statement }: Portal): number {
   return steps.findLastIndex((step) => statementOf(step) !== statement) + 1;
 }
 
-/** Whether no server is asked to bind it: EXECUTE binds what it executes. */
-function isOurs({ analysed, executes }: ClientStatement): boolean {
-  return answeredByUs(analysed) || executes !== undefined;
-}
-
-/** Accepted in a failed block (PostgreSQL's IsTransactionExitStmt). */
-function endsTransaction({ command }: Statement): boolean {
-  if (command.kind !== 'transaction') return false;
-  const { action } = command;
-  return action === 'commit' || action === 'rollback' || action === 'rollback to' || action === 'prepare';
-}
-
-/** What a query answers that has no more rows; undefined for what is no query. */
-function tagOfNothing(statement: Statement | undefined): string | undefined {
-  const command = statement?.command;
-  switch (command?.kind) {
-    case 'read':
-      return statement?.node === 'VariableShowStmt'
-        ? 'SHOW'
-        : statement?.node === 'ExplainStmt'
-          ? 'EXPLAIN'
-          : 'SELECT 0';
-    case 'insert':
-      return command.hasReturning ? 'INSERT 0 0' : undefined;
-    case 'modify':
-      return command.hasReturning ? `${command.statement.toUpperCase()} 0` : undefined;
-    default:
-      return undefined;
-  }
-}
-
-/** Names are cut to NAMEDATALEN - 1 bytes. */
-function cut(name: string): string {
-  return name.slice(0, 63);
-}
-
 function withBody(): PproxError {
   return new PproxError('protocol_violation', { message: 'invalid message format' });
-}
-
-function tooManyPortals(): PproxError {
-  return new PproxError('too_many_objects', {
-    message: `a session has ${NAMED_OBJECTS} portals at most`,
-    hint: 'Close those that are not needed, or end the transaction.',
-  });
-}
-
-function unknownPortal(name: string): PproxError {
-  return new PproxError('unknown_portal', { message: `portal "${shown(name)}" does not exist` });
-}
-
-/** A name for the user's eyes. */
-function shown(name: string): string {
-  return Buffer.from(name, 'latin1').toString('utf8');
 }

@@ -2,6 +2,7 @@
  * What becomes of the replies to extended-protocol messages in front of and between rows: an entry for each, in order.
  * The server answers Parse, Bind, Close and Describe one by one, so the script is the ledger of one request.
  */
+import { type ClientStatement, describe } from './client-statement.ts';
 
 export type Fate =
   /** The client's, as it comes. `refused`: the server says no to it, or may have. */
@@ -57,4 +58,34 @@ export class ReplyScript {
 
 function refuse(fate: Fate | undefined): void {
   if (fate?.kind === 'forward') fate.refused?.();
+}
+
+/** Describe of a statement is answered twice: its parameters, then its rows. */
+export function keepDescription(replies: ReplyScript, statement: ClientStatement, whose: 'us' | 'both'): void {
+  let parameters: Buffer | undefined;
+  replies.add({
+    kind: 'keep',
+    for: whose,
+    after: (frame) => {
+      parameters = frame;
+    },
+  });
+  replies.add({
+    kind: 'keep',
+    for: whose,
+    after: (frame) => {
+      if (parameters !== undefined) statement.description = describe(parameters, frame);
+    },
+  });
+}
+
+/** Of a message that no server is sent. */
+export function sayDone(replies: ReplyScript, frame: Buffer, done: () => void): void {
+  replies.add({
+    kind: 'say',
+    frame: () => {
+      done();
+      return frame;
+    },
+  });
 }

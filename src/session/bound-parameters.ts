@@ -1,0 +1,68 @@
+/** Values of parameters that would be another thing on each server: words of time, and names of objects. */
+import type { Nondeterminism, Statement } from '../sql/statement.ts';
+import { TimeWordReader } from '../sql/time-word.ts';
+import { isObjectNumber } from '../sql/tree.ts';
+import type { Portal } from './client-statement.ts';
+
+/** Types that never hold a word, in either format: bool, int8, int2, int4, oid, float4, float8, numeric, uuid, bytea. */
+const WORDLESS = new Set([16, 20, 21, 23, 26, 700, 701, 1700, 2950, 17]);
+
+/** Parameters that each server's clock would make something else of: 'now', 'today'. */
+export function varyingParameters({ statement, bind }: Portal): readonly Nondeterminism[] {
+  const found: Nondeterminism[] = [];
+  const types = statement.description?.types ?? statement.types;
+  bind.values.forEach((value, index) => {
+    const word = value === null || WORDLESS.has(types[index] ?? 0) ? undefined : timeWordOf(value);
+    if (word === undefined) return;
+    const name = `parameter $${index + 1}: '${word}'`;
+    // Of a type that the client has not declared, or declared as a text.
+    const places = TEXTUAL.has(statement.types[index] ?? 0)
+      ? statement.analysed?.columnParameters.get(index + 1)
+      : undefined;
+    for (const column of places ?? [undefined])
+      found.push({ kind: 'volatile', name, span: undefined, type: undefined, column });
+  });
+  return found;
+}
+
+/** Not declared, unknown; "char", name, text, bpchar, varchar, json, jsonb; arrays of name, text, bpchar, varchar. */
+const TEXTUAL = new Set([0, 705, 18, 19, 25, 1042, 1043, 114, 3802, 1003, 1009, 1014, 1015]);
+
+/** The statement with its parameters' values where they are names: those are the same objects on every server. */
+export function withNamedObjects(statement: Statement, portal: Portal): Statement {
+  const { nondeterminism, sequences } = statement;
+  const left = nondeterminism.filter(
+    ({ parameter }) => parameter === undefined || nameIn(portal, parameter) === undefined,
+  );
+  const named = sequences.parameters.map((parameter) => nameIn(portal, parameter));
+  const known = named.every((name) => name !== undefined && /^[\x20-\x7e]*$/.test(name));
+  if (left.length === nondeterminism.length && named.length === 0) return statement;
+  const names = known ? [...sequences.names, ...named.flatMap((name) => name || [])] : [];
+  return { ...statement, nondeterminism: left, sequences: { ...sequences, names } };
+}
+
+/** The name that the parameter's value is; empty for NULL, which names nothing anywhere; undefined where it may be a number. */
+function nameIn({ statement, bind }: Portal, parameter: number): string | undefined {
+  const value = bind.values[parameter - 1];
+  if (value === null) return '';
+  const { formats } = bind;
+  const format = formats.length === 1 ? formats[0] : formats[parameter - 1];
+  const type = (statement.description?.types ?? statement.types)[parameter - 1] ?? 0;
+  if (value === undefined || ((format ?? 0) !== 0 && !TEXTS.has(type))) return undefined;
+  const name = value.toString('utf8');
+  return isObjectNumber(name) ? undefined : name;
+}
+
+/** text, varchar: the same in either format. */
+const TEXTS = new Set([25, 1043]);
+
+const reader = new TimeWordReader();
+
+function timeWordOf(value: Buffer): string | undefined {
+  reader.begin();
+  for (const byte of value) {
+    if (!reader.wants) return undefined;
+    reader.byte(byte);
+  }
+  return reader.end();
+}
