@@ -5,13 +5,13 @@ import type { SessionState } from './state.ts';
 
 /** With pg_backend_pid() as the client knows it: `text` is what is to be run. */
 export async function analyse(session: SessionState, text: Buffer): Promise<{ text: Buffer; analysis: Analysis }> {
-  const analysis = await read(session, text);
+  const analysis = await readText(session, text);
   const own = withProcessId(text, analysis, session.processId);
-  return own === undefined ? { text, analysis } : { text: own, analysis: await read(session, own) };
+  return own === undefined ? { text, analysis } : { text: own, analysis: await readText(session, own) };
 }
 
 /** In this thread where it is quick, in one of its own where it is not. */
-async function read(session: SessionState, text: Buffer): Promise<Analysis> {
+export async function readText(session: SessionState, text: Buffer): Promise<Analysis> {
   const { analyser, largeAnalyser } = session.services;
   const analysis = analyser.analyse(text, session.lexis);
   const large = analysis.kind === 'unreadable' && analysis.why === 'size';

@@ -16,7 +16,7 @@ import {
   withFormats,
 } from '../wire/extended.ts';
 import { varyingParameters, withNamedObjects } from './bound-parameters.ts';
-import { type ClientStatement, Portal } from './client-statement.ts';
+import { ClientStatement, Portal } from './client-statement.ts';
 import { TransactionStatus } from '../wire/tags.ts';
 import { keepDescription, ReplyScript, sayDone } from './reply-script.ts';
 import { RowLimit } from './row-limit.ts';
@@ -78,6 +78,20 @@ export class ExtendedRequest implements Request {
 
   executing({ statement, values }: Execution): this {
     this.#executed?.execute(statement, values);
+    return this;
+  }
+
+  retold(text: Buffer, analysed: Statement): this {
+    const portal = this.#executed;
+    if (portal === undefined) return this;
+    if (portal.place !== undefined) {
+      throw new PproxError('unsupported_feature', {
+        message: 'what a session listens to is not told by a portal that was bound in front of a Flush or Sync',
+        hint: 'Send Bind and Execute together.',
+      });
+    }
+    const { name, types, hint, description } = portal.statement;
+    portal.execute(new ClientStatement(name, text, description?.types ?? types, analysed, hint), portal.bind);
     return this;
   }
 

@@ -13,16 +13,13 @@ import { BackendLostError, type Lost } from '../backend/receiver.ts';
 import type { Notifications, Room, Subscriber } from '../cluster/notifications.ts';
 import { PproxError } from '../lib/errors.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
-import type { Command, Statement } from '../sql/statement.ts';
+import type { Command } from '../sql/statement.ts';
 import { decodeNotification, withProcessId } from '../wire/backend.ts';
 import type { ClientLink } from './client-link.ts';
 import { ListenLedger } from './listen-ledger.ts';
 
 /** Notifications kept for a client that is in a transaction, or reads slower than they come. */
 const INBOX_BYTES = 8 * 1024 * 1024;
-
-/** As the analyser names it. */
-const SHOWN = 'pg_listening_channels()';
 
 interface Kept {
   readonly channel: string;
@@ -66,9 +63,9 @@ export class Listening implements Subscriber {
     this.#database = options.loginFor('UTF8').database;
   }
 
-  /** In the order of their names. */
+  /** In effect, in the order in which they were asked for. */
   get channels(): readonly string[] {
-    return [...this.#channels].toSorted();
+    return [...this.#channels];
   }
 
   /** A statement is about to run on the lead, in no block: what it listens to must be heard before it is answered. */
@@ -77,22 +74,6 @@ export class Listening implements Subscriber {
     this.ledger.clear();
     this.ledger.note(command);
     await this.join();
-  }
-
-  /**
-   * pg_listening_channels() tells of the server session: before it is called outside a block, that one listens for a moment
-   * to what the client does. In a block it could not: rejects with PproxError.
-   */
-  async show(statement: Statement, backend: Backend, where: 'in a block' | 'alone'): Promise<void> {
-    if (this.#channels.size === 0 || !statement.nondeterminism.some(({ name }) => name === SHOWN)) return;
-    if (where === 'in a block') {
-      throw new PproxError('unsupported_feature', {
-        message: `${SHOWN} is not answered inside a transaction by pprox`,
-        hint: 'Call it outside a transaction, in a query of its own.',
-      });
-    }
-    for (const channel of this.#channels) this.#doubled.add(channel);
-    await backend.ask(this.channels.map((channel) => `LISTEN ${quoteIdentifier(channel)}`).join(';'));
   }
 
   /** It has run. */

@@ -148,6 +148,10 @@ class NamingRequest implements Request {
     return this.#request.executing(execution);
   }
 
+  retold(text: Buffer, analysed: Statement): Request {
+    return new NamingRequest(this.#session, this.#request.retold(text, analysed), this.#named, this.#company);
+  }
+
   rowLimit(): RowLimit | undefined {
     return this.#request.rowLimit();
   }

@@ -6,12 +6,13 @@ import { BackendLostError } from '../backend/receiver.ts';
 import { unreachable } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import { characters } from '../sql/bytes.ts';
+import { asksForChannels, withChannels } from '../sql/listening-channels.ts';
 import type { Statement, Unreadable } from '../sql/statement.ts';
 import { EMPTY_QUERY_RESPONSE } from '../wire/backend.ts';
 import { encodeParseSync } from '../wire/frontend.ts';
 import { TransactionStatus } from '../wire/tags.ts';
 import { Collector } from '../backend/receiver.ts';
-import { analyse } from './analysis.ts';
+import { analyse, readText } from './analysis.ts';
 import { abortBlock, commitBlock, loseBlock, rollbackBlock } from './block-end.ts';
 import { copyIn } from './copy-in.ts';
 import { discard } from './discard.ts';
@@ -134,7 +135,8 @@ export async function runStatement(
   if (company === 'many' && session.block.kind === 'none') await openImplicit(session);
   if (asked.command.kind === 'prepare') return prepare(session, asked, by);
   if (asked.command.kind === 'execute' && !asked.explains) return execute(session, asked, by, company, hint);
-  const { statement, request } = withOwnStatements(session, asked, by);
+  const told = asksForChannels(asked) ? await withOwnChannels(session, asked, by) : { statement: asked, request: by };
+  const { statement, request } = withOwnStatements(session, told.statement, told.request);
   const { command } = statement;
   if (command.kind === 'set transaction') noteIsolation(session, command.modes);
   const route = await resolveRoute(session, statement, hint);
@@ -158,6 +160,27 @@ export async function runStatement(
     default:
       return unreachable(route);
   }
+}
+
+/** The channels of the session are told by what is run in the statement's place. */
+async function withOwnChannels(
+  session: SessionState,
+  statement: Statement,
+  request: Request,
+): Promise<{ readonly statement: Statement; readonly request: Request }> {
+  const { channels } = session.listening;
+  if (channels.length === 0) return { statement, request };
+  const own = session.pins.has('volatile function') ? 'perhaps something' : 'nothing';
+  const text = withChannels(request.text, statement, channels, own);
+  const analysis = text === undefined ? undefined : await readText(session, text);
+  const [analysed] = analysis?.kind === 'statements' ? analysis.statements : [];
+  if (text === undefined || analysed === undefined) {
+    throw new PproxError('unsupported_feature', {
+      message: 'pg_listening_channels() is not answered by pprox in this form while the session listens',
+      hint: 'Give its column a name: SELECT … AS name, FROM pg_listening_channels() AS name.',
+    });
+  }
+  return { statement: analysed, request: request.retold(text, analysed) };
 }
 
 /** As whatever it executes, which cannot be another EXECUTE. */

@@ -188,7 +188,6 @@ export async function readOnLead(session: SessionState, statement: Statement, re
   const { block } = session;
   if (block.kind === 'writers') {
     const { backend } = block.legs.lead.lease;
-    await session.listening.show(statement, backend, 'in a block');
     const { result } = await relay(session, backend, request, 'lead');
     block.status = result.status;
     if (result.error !== undefined) return FAILED;
@@ -206,7 +205,6 @@ export async function readOnLead(session: SessionState, statement: Statement, re
   const legs = await session.leaseLead();
   const { backend } = legs.lead.lease;
   try {
-    await session.listening.show(statement, backend, 'alone');
     const { result } = await relay(session, backend, request, 'lead');
     if (result.error !== undefined) return FAILED;
     await keep(session, statement, backend);

@@ -57,6 +57,8 @@ export interface Request {
   executed(statement: Statement): Statement;
   /** The same, for the statement that it names by EXECUTE. */
   executing(execution: Execution): Request;
+  /** The same with another text, read as `analysed`. Throws PproxError where a server has the client's own by now. */
+  retold(text: Buffer, analysed: Statement): Request;
   /** Tells the client that everything in front of the statement's execution is done, where no server is asked. */
   say(): void;
 }

@@ -45,6 +45,10 @@ export class SimpleRequest implements Request {
     return ExtendedRequest.forQuery(this.#session, execution);
   }
 
+  retold(text: Buffer, analysed: Statement): Request {
+    return new SimpleRequest(this.#session, text, analysed.span.end);
+  }
+
   rowLimit(): undefined {
     return undefined;
   }

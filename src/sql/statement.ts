@@ -46,7 +46,8 @@ export interface Nondeterminism {
   readonly span: Span | undefined;
   /**
    * Type of the replaced value, for `transaction time` with a span: timestamptz | timestamp | date | timetz | time;
-   * with a precision where one is written: `timestamptz(3)`. Of pg_backend_pid() with a span: int4.
+   * with a precision where one is written: `timestamptz(3)`. Of pg_backend_pid() with a span: int4; of
+   * pg_listening_channels() text, where it gives its name to a column or table `text AS pg_listening_channels`.
    */
   readonly type: string | undefined;
   /** Varies only where the value of this parameter is not the name of an object: its number is another one's elsewhere. */

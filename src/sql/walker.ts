@@ -13,6 +13,7 @@ import { columnPlaces } from './column-places.ts';
 import type { Facts } from './facts.ts';
 import { configChange } from './setting-names.ts';
 import { builtinVolatility } from './builtin-functions.ts';
+import { NAMED } from './listening-channels.ts';
 import { functionEffect, isServerView, returnsSet } from './function-effects.ts';
 import { timeWordIn } from './time-word.ts';
 import {
@@ -86,6 +87,8 @@ export class Walker {
   readonly #fixed = new Set<unknown>();
   /** Constants and parameters of a column's type. */
   #places: ReadonlyMap<unknown, ColumnPlace> = new Map();
+  /** What expressions give their names to: a column or table that they are, or one that they are a part of. */
+  readonly #names = new Map<unknown, 'itself' | 'something around it'>();
   /** Functions that stand for a table. */
   readonly #tables = new Set<unknown>();
   /** What is still to be visited, the next one last. */
@@ -235,6 +238,7 @@ export class Walker {
       if (this.#evaluation !== 'stored') this.facts.raise('lead', lockStrength[strength] ?? 'row locks');
     }
     if (names === 'columns') this.#fixColumnNames(fields['targetList']);
+    this.#noteNames(fields['targetList']);
     for (const key in fields) {
       if (key === 'withClause' || key === 'lockingClause' || key === 'intoClause') continue;
       const value = fields[key];
@@ -437,6 +441,15 @@ export class Walker {
         facts.raise('lead', 'calls pg_backend_pid(): tells about the server');
         return facts.differs('server', 'pg_backend_pid()', span, span && 'int4');
       }
+      case 'pg_listening_channels': {
+        const location = fields['location'];
+        const plain = args.length === 0 && fields['over'] === undefined && fields['agg_filter'] === undefined;
+        const named = this.#names.get(fields) ?? 'nothing';
+        const replaceable = plain && this.#evaluation === 'evaluated' && named !== 'something around it';
+        const span = replaceable && typeof location === 'number' ? emptyCallSpan(this.#text, location) : undefined;
+        facts.raise('lead', 'calls pg_listening_channels(): tells about the server');
+        return facts.differs('server', 'pg_listening_channels()', span, span && (named === 'itself' ? NAMED : 'text'));
+      }
       case 'age':
         // Of one argument: its distance from the current date.
         return args.length === 1 ? facts.differs('transaction time', 'age()') : undefined;
@@ -494,6 +507,10 @@ export class Walker {
         if (node === undefined) continue;
         this.#fixed.add(node.fields);
         this.#tables.add(node.fields);
+        if (fields['is_rowsfrom'] === true) this.#names.set(node.fields, 'something around it');
+        else if (fields['alias'] === undefined) {
+          this.#names.set(node.fields, fields['ordinality'] === true ? 'something around it' : 'itself');
+        }
       }
     }
   }
@@ -506,20 +523,36 @@ export class Walker {
     }
   }
 
-  /** What the server's FigureColname looks at. */
-  #fixNameOf(value: unknown): void {
-    let node = tagged(value);
-    while (node !== undefined) {
-      this.#fixed.add(node.fields);
-      if (node.tag === 'TypeCast' || node.tag === 'CollateClause' || node.tag === 'A_Indirection') {
-        node = tagged(node.fields['arg']);
-      } else if (node.tag === 'CaseExpr') node = tagged(node.fields['defresult']);
-      else if (node.tag === 'SubLink') {
-        // A query without a name for its only column hands on that column's.
-        const select = nodeOf(node.fields['subselect'], 'SelectStmt');
-        node = tagged(nodeOf(listOf(select?.['targetList'])[0], 'ResTarget')?.['val']);
-      } else return;
+  /** Columns of a SELECT that have no other name than their expressions give them. */
+  #noteNames(targetList: unknown): void {
+    for (const item of listOf(targetList)) {
+      const target = nodeOf(item, 'ResTarget');
+      if (target === undefined || target['name'] !== undefined) continue;
+      const whole = tagged(target['val'])?.fields;
+      for (const part of namedBy(target['val'])) {
+        this.#names.set(part, part === whole ? 'itself' : 'something around it');
+      }
     }
+  }
+
+  #fixNameOf(value: unknown): void {
+    for (const part of namedBy(value)) this.#fixed.add(part);
+  }
+}
+
+/** What the server's FigureColname looks at. */
+function* namedBy(value: unknown): Generator<Fields> {
+  let node = tagged(value);
+  while (node !== undefined) {
+    yield node.fields;
+    if (node.tag === 'TypeCast' || node.tag === 'CollateClause' || node.tag === 'A_Indirection') {
+      node = tagged(node.fields['arg']);
+    } else if (node.tag === 'CaseExpr') node = tagged(node.fields['defresult']);
+    else if (node.tag === 'SubLink') {
+      // A query without a name for its only column hands on that column's.
+      const select = nodeOf(node.fields['subselect'], 'SelectStmt');
+      node = tagged(nodeOf(listOf(select?.['targetList'])[0], 'ResTarget')?.['val']);
+    } else return;
   }
 }
 

@@ -318,13 +318,16 @@ test('followers and the reader are never told', async () => {
   assert.deepEqual(payloads(client), ['1', '2', '3']);
 });
 
-test('the channels of a session are not asked for inside a transaction', async () => {
+test('a session that a function has made listen is told of those channels as well', async () => {
   const client = await connectRaw(scene);
+  await client.query(
+    "CREATE OR REPLACE FUNCTION listens() RETURNS void LANGUAGE plpgsql AS 'BEGIN LISTEN by_function; END'",
+  );
   await client.query('LISTEN shown');
-  await client.query('BEGIN');
-  const error = errorIn(await client.query('SELECT pg_listening_channels()'));
-  assert.equal(error['C'], '0A000');
-  assert.match(error['H'] ?? '', /outside a transaction/);
+  await client.query('SELECT listens()');
+  const rows = await client.query('SELECT pg_listening_channels() ORDER BY 1');
+  const values = rows.flatMap((message) => (message.type === 'DataRow' ? message.values.map(String) : []));
+  assert.deepEqual(values, ['by_function', 'shown']);
 });
 
 describe('a client that may have missed something is told so', () => {

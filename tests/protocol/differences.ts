@@ -168,14 +168,18 @@ export const differences: readonly DeclaredDifference[] = [
     reconcile: answers({ 'DROP INDEX CONCURRENTLY doubled_once': '42704, I' }),
   },
   {
-    title: 'The channels of a session are not told inside a transaction',
-    postgres: 'pg_listening_channels() answers anywhere.',
+    title: 'Channels that would give their name to another column',
+    postgres: 'pg_listening_channels() may stand wherever a function may.',
     pprox:
-      '`0A000` for it in a transaction block, or as one of several statements in a Query, while the session listens.',
+      '`0A000` while the session listens, in a column without a name that is more than the call (a cast), in ROWS FROM, WITH ORDINALITY without an alias, and by a portal that is bound in front of a Flush.',
     reason:
-      'It tells of a server session, and all clients’ channels are on a shared one. Outside a block the session’s own is made to listen for the moment of the call; LISTEN inside a block would take effect too late.',
-    where: ['the channels of a session, in a block'],
-    reconcile: answers({ 'SELECT pg_listening_channels()': '0A000, E' }),
+      'All clients’ channels are on a shared connection: the call is replaced by them, and a column’s name is to stay.',
+    where: ['channels that are told in no column of theirs'],
+    reconcile: answers({
+      'SELECT pg_listening_channels()::varchar': '0A000, I',
+      'SELECT * FROM pg_listening_channels() WITH ORDINALITY': '0A000, I',
+      'SELECT * FROM ROWS FROM (pg_listening_channels(), generate_series(1, 2))': '0A000, I',
+    }),
   },
   {
     title: 'Channels in a READ ONLY transaction that has read',
