@@ -177,11 +177,21 @@ export class ExtendedProtocol {
       } catch (error) {
         this.#mode = 'skipping to sync';
         this.#held = undefined;
+        this.#sayParameters(steps, error);
         await report(this.#session, error);
       }
       this.#segment = 'begun';
     }
     this.#names.clear();
+  }
+
+  /** Describe tells a statement's parameters before it finds that the result has changed, on a server that knows it of old. */
+  #sayParameters(pending: readonly Pending[], error: unknown): void {
+    if (!(error instanceof PproxError) || error.condition !== 'result_type_changed') return;
+    const [first] = pending;
+    if (first?.kind !== 'describe statement' || first.statement.description === undefined) return;
+    const isAlone = pending.every((step) => isStep(step) && statementOf(step) === first.statement);
+    if (isAlone) this.#session.link.send(first.statement.description.parameters);
   }
 
   async #perform(pending: readonly Pending[], cause: Cause): Promise<'done' | 'failed'> {

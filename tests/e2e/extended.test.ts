@@ -243,6 +243,21 @@ describe('a prepared statement', () => {
     await client.query('DROP TABLE changing');
   });
 
+  test('whose result has changed has its parameters described first, also where the server session never had it', async () => {
+    const client = await connectRaw(scene);
+    await client.query('CREATE TABLE turning (a int)');
+    client.send(parse('all', 'SELECT * FROM turning WHERE a = $1'), describeMessage('S', 'all'), sync());
+    await client.waitReady(client.readies + 1);
+    await client.query('ALTER TABLE turning ADD b text');
+    const from = client.messages.length;
+    client.send(describeMessage('S', 'all'), sync());
+    await client.waitReady(client.readies + 1);
+    const types = client.messages.slice(from).map(({ type }) => type);
+    assert.deepEqual(types, ['ParameterDescription', 'ErrorResponse', 'ReadyForQuery']);
+    assert.equal(errorIn(client.messages.slice(from))['C'], '0A000');
+    await client.query('DROP TABLE turning');
+  });
+
   test('is read on the lead while the reader does not know its table as the lead does', async () => {
     await setup.query('CREATE TABLE known (a int); INSERT INTO known VALUES (1)');
     await until('the replica has it', async () => {
