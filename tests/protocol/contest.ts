@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
 import type { Target } from '../support/raw-client.ts';
-import { type Arena, openArena, testMajor } from '../support/targets.ts';
+import { testMajor } from '../support/major.ts';
+import { type Arena, openArena } from '../support/targets.ts';
 import { compareTranscripts, type Section } from '../support/transcript.ts';
 import { declaredFor, reconcile } from './differences.ts';
 import { compareWriters } from './equality.ts';

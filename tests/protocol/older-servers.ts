@@ -2,7 +2,7 @@
  * What servers older than the newest answer in words of their own, where pprox in front of them answers as the newest does:
  * it speaks protocol 3.2 whatever its servers speak, and to them a pipeline is a block. For `PPROX_TEST_MAJOR`.
  */
-import { testMajor } from '../support/targets.ts';
+import { testMajor } from '../support/major.ts';
 import type { Section } from '../support/transcript.ts';
 
 const field = (line: string, letter: string): string | undefined =>

@@ -5,6 +5,7 @@ import pg from 'pg';
 import { type Cluster, type ClusterOptions, startCluster } from '../../src/embedded/cluster.ts';
 import { systemCode } from '../../src/embedded/failure.ts';
 import type { Server } from '../../src/embedded/server.ts';
+import { testMajor } from './major.ts';
 
 export type Row = Readonly<Record<string, unknown>>;
 
@@ -16,11 +17,11 @@ export interface TestCluster extends Cluster {
 }
 
 /**
- * Starts w1, w2 and a replica of w1 (18, no fsync, a temporary folder) unless the options say otherwise, and stops them
+ * Starts w1, w2 and a replica of w1 (18 or PPROX_TEST_MAJOR, no fsync, a temporary folder) unless the options say otherwise, and stops them
  * after the tests of the file, or of the enclosing `describe` or `test`. About a second.
  */
 export async function startTestCluster(options: Partial<ClusterOptions> = {}): Promise<TestCluster> {
-  const cluster = await startCluster({ writers: 2, reader: true, durability: 'none', ...options });
+  const cluster = await startCluster({ writers: 2, reader: true, durability: 'none', major: testMajor, ...options });
   after(async () => {
     for (const server of [...cluster.writers, ...(cluster.reader === undefined ? [] : [cluster.reader])]) thaw(server);
     await cluster.stop('immediate');

@@ -3,17 +3,16 @@
  * that knows what the subject is.
  *
  * `PPROX_TEST_SUBJECT=bare` compares PostgreSQL with itself, which proves the battery and not pprox.
- * `PPROX_TEST_MAJOR` is the servers' major version.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Settings } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import type { Major } from '../../src/embedded/binaries.ts';
 import { type Cluster, startCluster } from '../../src/embedded/cluster.ts';
 import type { Server } from '../../src/embedded/server.ts';
 import type { Log, LogFields } from '../../src/lib/log.ts';
 import { type Proxy, startProxy } from '../../src/proxy.ts';
 import { sql } from './cluster.ts';
+import { testMajor } from './major.ts';
 import type { Address } from './raw-client.ts';
 
 export const subjectKind: 'bare' | 'pprox' = process.env['PPROX_TEST_SUBJECT'] === 'bare' ? 'bare' : 'pprox';
@@ -35,18 +34,6 @@ export interface Arena {
   /** What the subject has logged as errors: it has none that a client could cause. */
   complaints(): readonly string[];
   stop(): Promise<void>;
-}
-
-const majors: readonly Major[] = [14, 15, 18];
-
-/** Undefined: the newest. */
-export const testMajor: Major | undefined = chosenMajor();
-
-function chosenMajor(): Major | undefined {
-  const text = process.env['PPROX_TEST_MAJOR'];
-  const major = majors.find((known) => String(known) === text);
-  if (text !== undefined && major === undefined) throw new Error(`PPROX_TEST_MAJOR is one of ${majors.join(', ')}`);
-  return major;
 }
 
 async function dropDatabase(server: Server, database: string): Promise<void> {
