@@ -19,7 +19,8 @@ import { followSequences, keep } from './read.ts';
 import { ServerError } from './reply.ts';
 import type { Execution } from './request.ts';
 import { raisedByCatalog, resolveRoute } from './route.ts';
-import { closeStatements, describeOn } from './server-statement.ts';
+import { describeOn } from './server-statement.ts';
+import { closeStatements } from '../backend/statement-closing.ts';
 import type { SessionState } from './state.ts';
 import { openImplicit } from './write.ts';
 

@@ -14,7 +14,7 @@ import { statementKey, unknownStatement } from './prepare.ts';
 import { ServerError } from './reply.ts';
 import type { Addition, Execution, Request, Sending } from './request.ts';
 import type { RowLimit } from './row-limit.ts';
-import { closeStatements } from './server-statement.ts';
+import { closeStatements } from '../backend/statement-closing.ts';
 import type { SessionState } from './state.ts';
 
 /** What is to be run in its place; the same where no name is looked for. Throws PproxError where nothing has it. */

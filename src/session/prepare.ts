@@ -14,7 +14,8 @@ import { withServer } from './any-server.ts';
 import { ClientStatement, NAMED_OBJECTS } from './client-statement.ts';
 import { Relay } from './relay.ts';
 import type { Request } from './request.ts';
-import { askDescription, closeStatements } from './server-statement.ts';
+import { askDescription } from './server-statement.ts';
+import { closeStatements } from '../backend/statement-closing.ts';
 import type { SessionState } from './state.ts';
 import { DONE, FAILED, type StatementEnd } from './statement-end.ts';
 

@@ -1,6 +1,7 @@
 /** A client's prepared statement on a server session: described, prepared under its shared name, closed. */
 import type { Backend } from '../backend/backend.ts';
-import { BackendLostError, Collector, KeptReply } from '../backend/receiver.ts';
+import { KeptReply } from '../backend/receiver.ts';
+import { closeStatements } from '../backend/statement-closing.ts';
 import { assert } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import { ExtendedWriter } from '../wire/extended.ts';
@@ -87,17 +88,4 @@ export async function prepareOn(session: SessionState, backend: Backend, stateme
   }
   await closeStatements(backend, [name]);
   throw new PproxError('result_type_changed', { message: 'cached plan must not change result type' });
-}
-
-/** Names that the server session does not have are none of its errors. */
-export async function closeStatements(backend: Backend, names: Iterable<string>): Promise<void> {
-  const writer = new ExtendedWriter();
-  for (const name of names) writer.close('statement', name);
-  const collector = new Collector();
-  backend.send(writer.sync(), collector);
-  try {
-    await collector.reply;
-  } catch (error) {
-    if (!(error instanceof BackendLostError)) throw error;
-  }
 }

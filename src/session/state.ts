@@ -32,7 +32,7 @@ import type { ClientLink } from './client-link.ts';
 import type { ClientStatement, Portal } from './client-statement.ts';
 import { type FollowerLeg, type LeadLeg, Legs } from './legs.ts';
 import { Listening } from './listening.ts';
-import { closeStatements } from './server-statement.ts';
+import { closeStatements } from '../backend/statement-closing.ts';
 import { bring, leaseWith } from './setting-lease.ts';
 import { SessionSettings } from './settings.ts';
 
