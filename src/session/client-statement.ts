@@ -101,8 +101,8 @@ export class Portal {
   #bind: BindMessage;
   /** Which server session has it; undefined until it is bound for longer than one request. */
   place: Backend | undefined;
-  /** `done`: it has been run to its end; `ended`: its transaction is over, and it is not there any more. */
-  state: 'open' | 'done' | 'ended' = 'open';
+  /** `done`: it has been run to its end; `ended`: its transaction is over, and it is not there any more; `unfinished`: its Bind has failed, and with it the transaction. */
+  state: 'open' | 'done' | 'unfinished' | 'ended' = 'open';
 
   /** Rows that a statement has returned and the client has not taken; the statement itself is done. */
   rest: RowLimit | undefined;

@@ -63,7 +63,7 @@ export class ExtendedRequest implements Request {
   static forQuery(session: SessionState, { statement, values }: Execution): ExtendedRequest {
     const portal = new Portal(statement, { portal: '', statement: statement.name, resultFormats: [], ...values });
     const steps: readonly Step[] = [
-      { kind: 'bind', portal, namesake: undefined, done: () => undefined },
+      { kind: 'bind', portal, namesake: undefined, done: () => undefined, refused: () => undefined },
       { kind: 'describe portal', portal },
       { kind: 'execute', portal, limit: 0 },
     ];
@@ -146,10 +146,16 @@ export class ExtendedRequest implements Request {
       if (gone !== undefined && gone.description === undefined) missing.add(gone);
       const statement = step.kind === 'describe statement' ? step.statement : portal?.statement;
       if (statement === undefined || statement === unnamed) continue;
+      if (step.kind === 'describe statement' && this.#isKnownInFailure(statement)) continue;
       if (statement.description === undefined || !backend.prepared.has(this.#serverName(statement)))
         missing.add(statement);
     }
     return [...missing];
+  }
+
+  /** In a failed block nothing can be prepared; one that returns no rows is described even there. */
+  #isKnownInFailure({ description }: ClientStatement): boolean {
+    return this.#session.status === TransactionStatus.Failed && description?.columns.length === 0;
   }
 
   /** No server has the portal any more, or none ever had. */
@@ -213,7 +219,7 @@ export class ExtendedRequest implements Request {
         }
         case 'describe statement':
           if (described.has(step)) break;
-          if (step.statement.executes !== undefined) {
+          if (step.statement.executes !== undefined || this.#isKnownInFailure(step.statement)) {
             const { parameters, result } = this.#described(step.statement);
             replies.add({ kind: 'say', frame: () => Buffer.concat([parameters, result]) });
             break;
@@ -231,12 +237,20 @@ export class ExtendedRequest implements Request {
             unnamed = this.#bindWith(backend, writer, replies, step.portal, addition, 'first', step.done);
           } else {
             const kind = this.#protocol === 'simple' ? 'swallow' : 'forward';
-            this.#bind(writer, backend, step.portal, unnamed, replies, { kind, after: step.done });
+            this.#bind(writer, backend, step.portal, unnamed, replies, {
+              kind,
+              after: step.done,
+              refused: step.refused,
+            });
           }
           if (this.#lasts(step.portal)) step.portal.place = backend;
           break;
         case 'describe portal':
-          if (this.#isGone(step.portal) || step.portal.statement.executes !== undefined) {
+          if (
+            this.#isGone(step.portal) ||
+            step.portal.state === 'unfinished' ||
+            step.portal.statement.executes !== undefined
+          ) {
             // No server has it any more, or none ever had: BEGIN and its like.
             replies.add({ kind: 'say', frame: () => this.#describedPortal(step.portal) });
             break;
@@ -430,10 +444,12 @@ export class ExtendedRequest implements Request {
   #described(statement: ClientStatement): { readonly parameters: Buffer; readonly result: Buffer } {
     const { executes, types, description } = statement;
     const called = executes === undefined ? description : this.#session.statements.get(executes)?.description;
-    return { parameters: encodeParameterDescription(types), result: called?.result ?? NO_DATA };
+    const parameters = executes === undefined ? description?.parameters : undefined;
+    return { parameters: parameters ?? encodeParameterDescription(types), result: called?.result ?? NO_DATA };
   }
 
-  #describedPortal({ statement, bind }: Portal): Buffer {
+  #describedPortal({ statement, bind, state }: Portal): Buffer {
+    if (state === 'unfinished') return NO_DATA;
     return withFormats(this.#described(statement).result, bind.resultFormats);
   }
 

@@ -248,6 +248,7 @@ export class ExtendedProtocol {
   #isTaken({ portal, namesake }: Step & { readonly kind: 'bind' }, unit: readonly Step[]): boolean {
     if (portal.name === '' || namesake === undefined || namesake.state === 'ended') return false;
     const { analysed } = portal.statement;
+    if (namesake.state === 'unfinished') return false;
     if (this.#session.status === TransactionStatus.Failed && !(analysed !== undefined && endsTransaction(analysed)))
       return false;
     if (isOurs(portal.statement) || isOurs(namesake.statement)) return true;
@@ -301,6 +302,13 @@ export class ExtendedProtocol {
     if (portal.state === 'ended') {
       if ((await this.#prepare(steps.slice(0, -1), 'other message')) === 'failed') return { kind: 'failed' };
       throw unknownPortal(portal.name);
+    }
+    if (portal.state === 'unfinished') {
+      if ((await this.#prepare(steps.slice(0, -1), 'other message')) === 'failed') return { kind: 'failed' };
+      if (session.status !== TransactionStatus.Failed) throw unknownPortal(portal.name);
+      // So PostgreSQL says of a portal whose statement has not got into it.
+      session.link.send(EMPTY_QUERY_RESPONSE);
+      return { kind: 'done', held: undefined };
     }
     if (analysed === undefined) {
       const failed = session.status === TransactionStatus.Failed;
@@ -436,7 +444,7 @@ async function relay(session: SessionState, lease: Lease, request: ExtendedReque
 /** The server says so of a Parse; what else it would have to be prepared for, it would refuse for the wrong reason. */
 function refusedInFailedBlock(step: Step): boolean {
   if (step.kind === 'describe statement') return (step.statement.description?.columns.length ?? 0) > 0;
-  if (step.kind === 'describe portal' && step.portal.state !== 'open')
+  if (step.kind === 'describe portal' && step.portal.state === 'done')
     return (step.portal.statement.description?.columns.length ?? 0) > 0;
   if (step.kind !== 'bind') return false;
   const { analysed } = step.portal.statement;

@@ -113,7 +113,12 @@ export class NameResolver {
     }
     const namesake = this.#findPortal(portal.name);
     this.#portals.set(portal.name, portal);
-    return { kind: 'bind', portal, namesake, done: () => void portals.set(portal.name, portal) };
+    const refused = (code: string | undefined): void => {
+      if (code === undefined || IN_FRONT_OF_PORTAL.has(code)) return;
+      portal.state = 'unfinished';
+      portals.set(portal.name, portal);
+    };
+    return { kind: 'bind', portal, namesake, done: () => void portals.set(portal.name, portal), refused };
   }
 
   #close(body: Buffer): Pending {
@@ -150,6 +155,9 @@ export class NameResolver {
     return this.#portals.has(name) ? this.#portals.get(name) : this.#session.portals.get(name);
   }
 }
+
+/** What Bind is refused for before it makes a portal; planning and values come behind. */
+const IN_FRONT_OF_PORTAL: ReadonlySet<string> = new Set(['25P02', '08P01', '26000', '42P03', '0A000']);
 
 /** Names are cut to NAMEDATALEN - 1 bytes. */
 function cut(name: string): string {

@@ -228,6 +228,7 @@ export async function parseOnLead(session: SessionState, text: Buffer): Promise<
   const legs = block.kind === 'writers' ? block.legs : await session.leaseLead();
   const { backend } = legs.lead.lease;
   const collector = new Collector();
+  backend.prepared.unnamed = undefined;
   backend.send(encodeParseSync(text), collector);
   try {
     const { error, status } = await collector.reply;

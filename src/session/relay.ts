@@ -203,7 +203,7 @@ export class Relay implements Receiver {
       case BackendTag.ErrorResponse:
         this.#error = decodeErrorFields(chunk, start, end);
         this.#description = undefined;
-        this.#options.replies?.failed();
+        this.#options.replies?.failed(this.#error.code);
         if (this.#voice === 'withheld') {
           this.#withheld = Buffer.from(chunk.subarray(start, end));
           return;

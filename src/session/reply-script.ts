@@ -4,9 +4,12 @@
  */
 import { type ClientStatement, describe } from './client-statement.ts';
 
+/** `code`: the error's SQLSTATE; undefined where nobody knows what became of the message. */
+export type Refused = (code: string | undefined) => void;
+
 export type Fate =
   /** The client's, as it comes. `refused`: the server says no to it, or may have. */
-  | { readonly kind: 'forward'; readonly after?: (() => void) | undefined; readonly refused?: (() => void) | undefined }
+  | { readonly kind: 'forward'; readonly after?: (() => void) | undefined; readonly refused?: Refused | undefined }
   /**
    * The client's: a portal's description, from which columns of ours are taken out. `with rows`: as in the answer to a Query,
    * where it comes with the first row or the completion, and not at all where there are none to come.
@@ -38,13 +41,13 @@ export class ReplyScript {
   }
 
   /** An error has come in place of the next reply: nothing behind it is run. */
-  failed(): void {
-    refuse(this.#fates[this.#at]);
+  failed(code: string): void {
+    refuse(this.#fates[this.#at], code);
   }
 
   /** The server is gone: what it has done of the rest is not known. */
   lost(): void {
-    for (const fate of this.#fates.slice(this.#at)) refuse(fate);
+    for (const fate of this.#fates.slice(this.#at)) refuse(fate, undefined);
   }
 
   /** What is to be said before the next reply of the server. */
@@ -56,8 +59,8 @@ export class ReplyScript {
   }
 }
 
-function refuse(fate: Fate | undefined): void {
-  if (fate?.kind === 'forward') fate.refused?.();
+function refuse(fate: Fate | undefined, code: string | undefined): void {
+  if (fate?.kind === 'forward') fate.refused?.(code);
 }
 
 /** Describe of a statement is answered twice: its parameters, then its rows. */

@@ -3,6 +3,7 @@ import { unreachable } from '../lib/assert.ts';
 import type { PproxError } from '../lib/errors.ts';
 import type { Unreadable } from '../sql/statement.ts';
 import type { ClientStatement, Portal } from './client-statement.ts';
+import type { Refused } from './reply-script.ts';
 
 /** What the client asked for, with its names resolved. */
 export type Step =
@@ -20,6 +21,7 @@ export type Step =
       readonly portal: Portal;
       readonly namesake: Portal | undefined;
       readonly done: () => void;
+      readonly refused: Refused;
     }
   | { readonly kind: 'describe portal'; readonly portal: Portal }
   /** What no Bind has named may be a cursor of SQL, which a server knows as a portal. */

@@ -316,6 +316,15 @@ BEGIN
 > Bind
 > Sync
 
+!42P05
+> Parse once: SELECT pg_advisory_unlock_all(), 'a name that is taken'
+> Parse once: SELECT pg_advisory_unlock_all(), 'what shall not run in its place'
+> Sync
+
+> Bind "" once
+> Execute
+> Sync
+
 > Parse: SELECT 'fifth'
 > Sync
 
@@ -366,6 +375,27 @@ ROLLBACK
 
 !34000
 > Describe portal
+> Sync
+
+BEGIN
+
+!22P02
+> Parse n (int4): SELECT $1
+> Bind q n ('x')
+> Sync
+
+> Execute q
+> Describe portal q
+> Sync
+
+!25P02
+> Bind q s
+> Sync
+
+ROLLBACK
+
+!34000
+> Execute q
 > Sync`,
   ),
   script(
