@@ -261,9 +261,11 @@ EXECUTE removed (1)
 
 EXECUTE removed (1)
 
-CREATE TABLE stocked_too (id int, label text)
+CREATE TABLE stocked_too (id int PRIMARY KEY, label text)
 
-PREPARE merged (int) AS MERGE INTO stocked_too USING (VALUES ($1)) v (id) ON stocked_too.id = v.id WHEN MATCHED THEN UPDATE SET label = 'm' WHEN NOT MATCHED THEN INSERT VALUES (v.id, 'n')
+PREPARE merged (int) AS INSERT INTO stocked_too VALUES ($1, 'n') ON CONFLICT (id) DO UPDATE SET label = 'm' RETURNING label
+
+EXECUTE merged (2)
 
 EXECUTE merged (2)
 
@@ -368,7 +370,7 @@ CREATE TEMP TABLE passing AS EXECUTE again
 
 SELECT * FROM passing
 
-SELECT name, parameter_types, result_types, from_sql FROM pg_prepared_statements ORDER BY name
+SELECT name, parameter_types, from_sql FROM pg_prepared_statements ORDER BY name
 
 SELECT name, statement FROM pg_prepared_statements WHERE name IN ('over', 'read_only') ORDER BY name
 
