@@ -43,7 +43,7 @@ export async function leaseAny(session: SessionState): Promise<{ lease: Lease; g
     return {
       lease,
       giveBack: async () => {
-        await session.settle(lease.backend);
+        await session.cancels.settled(lease.backend);
         lease.release('reuse');
       },
     };

@@ -223,7 +223,7 @@ export async function abandon(session: SessionState): Promise<void> {
     await session.giveBack(block.legs);
   } else if (block.kind === 'reader') {
     await rollback([{ label: 'reader', backend: block.lease.backend }], session.services.settings.followerTimeoutMs);
-    await session.settle(block.lease.backend);
+    await session.cancels.settled(block.lease.backend);
     block.lease.release(block.after);
   }
   const pinned = session.takePinned();

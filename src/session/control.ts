@@ -123,7 +123,7 @@ async function onReader(session: SessionState, text: Buffer, command: Transactio
   }
   if (result.status === TransactionStatus.Idle) {
     session.block = { kind: 'none' };
-    await session.settle(block.lease.backend);
+    await session.cancels.settled(block.lease.backend);
     block.lease.release(block.after);
   }
   return result.error === undefined ? DONE : FAILED;

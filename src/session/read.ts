@@ -108,7 +108,7 @@ export async function readAnywhere(
   let refusal: string;
   try {
     const { result, relay: forward } = await relay(session, lease.backend, request, 'reader');
-    await session.settle(lease.backend);
+    await session.cancels.settled(lease.backend);
     if (result.error === undefined) return DONE;
     if (!READER_REFUSALS.has(result.error.code) || forward.forwarded === 'something') return FAILED;
     refusal = result.error.code;

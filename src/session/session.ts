@@ -69,7 +69,7 @@ export class Session {
   async run(): Promise<CloseReason> {
     let key: CancelKey | undefined;
     // A client that vanishes in the middle of a query leaves nobody to answer: the query is cancelled.
-    this.#link.onGone = () => this.#state.cancel();
+    this.#link.onGone = () => this.#state.cancels.cancel();
     this.#state.onServerLost = (lost) => {
       // A query in hand hears of it by itself.
       if (this.#state.work === 'idle' && endWithServer(this.#state, lost) === 'ended')
@@ -116,7 +116,7 @@ export class Session {
 
   /** The proxy waits no longer. */
   cut(): void {
-    this.#state.cancel();
+    this.#state.cancels.cancel();
     this.#shutDown();
   }
 
@@ -145,7 +145,7 @@ export class Session {
     const login = this.#state.ownLogin('pprox: process ids');
     await processIds.enter(login);
     const processId = processIds.next(login, (one) => this.#registry.has(one));
-    const key = this.#registry.register(this.#state, this.#packet.minor >= 2 ? 'v32' : 'v30', processId);
+    const key = this.#registry.register(this.#state.cancels, this.#packet.minor >= 2 ? 'v32' : 'v30', processId);
     this.#state.processId = key.processId;
     this.#link.send(encodeBackendKeyData(key.processId, key.secretKey));
     this.#link.sendReady(this.#state.status);

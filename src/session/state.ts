@@ -3,7 +3,6 @@
  * The functions of this folder work on it; none keeps state of its own.
  */
 import type { Backend } from '../backend/backend.ts';
-import { cancelBackend } from '../backend/connect.ts';
 import { guard } from '../backend/guard.ts';
 import type { Lease } from '../backend/pool.ts';
 import type { Login } from '../backend/login.ts';
@@ -28,6 +27,7 @@ import { isTimeout } from '../sql/setting-names.ts';
 import type { Lexis, PinReason } from '../sql/statement.ts';
 import { encodeParameterStatus } from '../wire/backend.ts';
 import { BackendTag, TransactionStatus } from '../wire/tags.ts';
+import { Cancels } from './cancels.ts';
 import type { ClientLink } from './client-link.ts';
 import type { ClientStatement, Portal } from './client-statement.ts';
 import { type FollowerLeg, type LeadLeg, Legs } from './legs.ts';
@@ -113,6 +113,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
   readonly link: ClientLink;
   readonly log: Log;
   readonly listening: Listening;
+  readonly cancels: Cancels;
   /** What the client knows its session by: BackendKeyData's. */
   processId = 0;
   block: Block = { kind: 'none' };
@@ -137,8 +138,6 @@ export class SessionState implements CatalogAsker, SequenceScope {
   /** Reasons for it that the operator has been told of. */
   #reported = '';
   readonly #logins = new Map<Node, Login>();
-  readonly #active = new Set<Backend>();
-  readonly #cancelling = new Map<Backend, Promise<void>>();
   /** The lead's settings as the client was last told. */
   readonly #told = new Map<string, string>();
   /** The lead's settings before the client changed any. */
@@ -150,6 +149,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
     this.client = client;
     this.link = link;
     this.log = log;
+    this.cancels = new Cancels(services.settings.connectTimeoutMs);
     this.listening = new Listening({
       notifications: services.notifications,
       link,
@@ -288,7 +288,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
 
   /** Ends the use of legs outside a transaction: they go back to their pools, or stay where the session is pinned. */
   async giveBack(legs: Legs, what: 'may have notified' | 'a read' = 'may have notified'): Promise<void> {
-    await this.#settleCancels();
+    await this.cancels.settled();
     if (this.block.kind === 'none') await this.listening.over(legs.lead.lease.backend, what);
     this.#reportPins();
     if (this.pins.size > 0) {
@@ -364,31 +364,8 @@ export class SessionState implements CatalogAsker, SequenceScope {
   }
 
   /** Runs `work` while a cancel request reaches `backend`. */
-  async cancellable<T>(backend: Backend, work: Promise<T>): Promise<T> {
-    this.#active.add(backend);
-    try {
-      return await work;
-    } finally {
-      this.#active.delete(backend);
-    }
-  }
-
-  /** Asks every server that runs a statement for this session to stop. */
-  cancel(): void {
-    for (const backend of this.#active) {
-      if (this.#cancelling.has(backend)) continue;
-      const sent = cancelBackend(backend, this.services.settings.connectTimeoutMs);
-      this.#cancelling.set(
-        backend,
-        sent.finally(() => this.#cancelling.delete(backend)),
-      );
-    }
-  }
-
-  /** A backend may not change hands while a cancel for it is under way. */
-  async settle(backend: Backend): Promise<void> {
-    const sent = this.#cancelling.get(backend);
-    if (sent !== undefined) await sent;
+  cancellable<T>(backend: Backend, work: Promise<T>): Promise<T> {
+    return this.cancels.during(backend, work);
   }
 
   /** Tells the client where the settings differ from what it was told last; a reader's, without what is of that server. */
@@ -401,7 +378,6 @@ export class SessionState implements CatalogAsker, SequenceScope {
       this.link.send(encodeParameterStatus(name, value));
     }
     this.#toldFrom = { backend, version: backend.parametersVersion };
-    this.#settingsOf = undefined;
   }
 
   /** `backend` has done something for the client: where its settings have changed, the client is told at the end of the query. */
@@ -473,13 +449,11 @@ export class SessionState implements CatalogAsker, SequenceScope {
     this.log.warn('error', { sqlstate: error.sqlstate, condition: error.condition, outcome: error.outcome });
   }
 
-  async #settleCancels(): Promise<void> {
-    if (this.#cancelling.size > 0) await Promise.all(this.#cancelling.values());
-  }
+  readonly #serverLost = (lost: Lost): void => this.onServerLost?.(lost);
 
   /** Between transactions a pinned server session speaks to its client, and ends with it. */
   #listen(backend: Backend): void {
-    backend.onClosed = (lost) => this.onServerLost?.(lost);
+    backend.onClosed = this.#serverLost;
     backend.listener = {
       asyncMessage: (tag, frame) => {
         if (tag === BackendTag.ParameterStatus) this.noteParameters(backend);
@@ -507,7 +481,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
         : block.kind === 'reader'
           ? block.lease.backend
           : undefined;
-    if (backend !== undefined) backend.onClosed = (lost) => this.onServerLost?.(lost);
+    if (backend !== undefined) backend.onClosed = this.#serverLost;
     this.#tell();
     this.#pinned?.lead.lease.backend.channel.release('session busy');
   }

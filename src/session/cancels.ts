@@ -1,0 +1,42 @@
+/** Cancel requests of one client: to every server that runs a statement for it, and to nobody who uses its connection next. */
+import type { Backend } from '../backend/backend.ts';
+import { cancelBackend } from '../backend/connect.ts';
+
+export class Cancels {
+  readonly #timeoutMs: number;
+  readonly #active = new Set<Backend>();
+  readonly #sent = new Map<Backend, Promise<void>>();
+
+  /** `timeoutMs`: for connecting to a server with a request. */
+  constructor(timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** Runs `work` while a cancel request reaches `backend`. */
+  async during<T>(backend: Backend, work: Promise<T>): Promise<T> {
+    this.#active.add(backend);
+    try {
+      return await work;
+    } finally {
+      this.#active.delete(backend);
+    }
+  }
+
+  /** Asks every server that runs a statement for the session to stop. */
+  cancel(): void {
+    for (const backend of this.#active) {
+      if (this.#sent.has(backend)) continue;
+      const sent = cancelBackend(backend, this.#timeoutMs);
+      this.#sent.set(
+        backend,
+        sent.finally(() => this.#sent.delete(backend)),
+      );
+    }
+  }
+
+  /** A backend may not change hands while a request for it is under way; without one, while any is. */
+  async settled(backend?: Backend): Promise<void> {
+    if (backend !== undefined) await this.#sent.get(backend);
+    else if (this.#sent.size > 0) await Promise.all(this.#sent.values());
+  }
+}
