@@ -276,6 +276,18 @@ EXECUTE listed (1)
 SELECT id, label, amount, n FROM drawer ORDER BY id`,
   ),
   script(
+    'EXECUTE that fails behind rows, and EXECUTE in a function',
+    String.raw`
+PREPARE halfway AS SELECT 10 / (3 - g) FROM generate_series(1, 5) g
+
+!22012
+EXECUTE halfway
+
+PREPARE inner_one AS SELECT 1
+
+DO $$ BEGIN EXECUTE 'EXECUTE inner_one'; END $$`,
+  ),
+  script(
     'prepared statements outlive what they were made in',
     String.raw`
 BEGIN; PREPARE within AS SELECT 'made in a block'; ROLLBACK
