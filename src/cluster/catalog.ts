@@ -20,6 +20,11 @@ export interface CatalogAsker {
 export interface DatabaseFacts {
   readonly volatileFunctions: ReadonlySet<string>;
   readonly volatileOperators: ReadonlySet<string>;
+  /** Users' functions, and types that may be written like one, whose result may be another one on another server. */
+  readonly stableFunctions: ReadonlySet<string>;
+  readonly stableOperators: ReadonlySet<string>;
+  /** Whether casts of the user's may give another result on another server, wherever types meet. */
+  readonly casts: 'immutable' | 'stable';
   /** Views that call a volatile function, directly or through others. */
   readonly volatileViews: ReadonlySet<string>;
   readonly sequences: ReadonlySet<string>;
@@ -42,6 +47,8 @@ export interface Column {
   readonly exact: boolean;
   /** Whether its type takes words as they are, whatever they mean: text and its like, enums, JSON, and arrays of them. */
   readonly textual: boolean;
+  /** Whether its type is one of numbers or moments, so that no cast of its values reads a word. */
+  readonly plain: boolean;
 }
 
 export interface Table {
@@ -50,6 +57,8 @@ export interface Table {
   readonly persistence: 'permanent' | 'temporary';
   readonly triggers: 'none' | 'some';
   readonly rules: 'none' | 'some';
+  /** Its rules as CREATE RULE, a view's query among them. */
+  readonly actions: readonly string[];
   readonly columns: readonly Column[];
   readonly primaryKey: readonly string[];
   /** Of a view: the relations that it reads. */
@@ -80,7 +89,15 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM volatile), '[]'),
     OR EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgdeferrable),
   coalesce((SELECT json_agg(DISTINCT relname) FROM pg_catalog.pg_class WHERE relkind = 'S'), '[]'),
   coalesce((SELECT json_agg(DISTINCT oprname) FROM pg_catalog.pg_operator
-    WHERE oid >= 16384 AND oprleft <> 0 AND oprright <> 0 AND oprleft <> oprright), '[]')`;
+    WHERE oid >= 16384 AND oprleft <> 0 AND oprright <> 0 AND oprleft <> oprright), '[]'),
+  (SELECT coalesce(json_agg(DISTINCT name), '[]') FROM (
+    SELECT proname AS name FROM pg_catalog.pg_proc WHERE oid >= 16384 AND provolatile = 's'
+    UNION ALL SELECT typname FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_class c ON c.oid = typrelid
+    WHERE t.oid >= 16384 AND (typtype IN ('d', 'r', 'm') OR relkind = 'c')) n),
+  coalesce((SELECT json_agg(DISTINCT oprname) FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode
+    WHERE p.oid >= 16384 AND provolatile = 's'), '[]'),
+  EXISTS (SELECT FROM pg_catalog.pg_cast c LEFT JOIN pg_catalog.pg_proc p ON p.oid = castfunc
+    WHERE c.oid >= 16384 AND castmethod <> 'b' AND castcontext <> 'e' AND p.provolatile IS DISTINCT FROM 'i')`;
 
 const TABLE = `SELECT c.relkind, c.relpersistence,
   EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'),
@@ -93,6 +110,7 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
         '{bool,bytea,"char",name,int8,int2,int4,text,oid,json,jsonb,cidr,inet,bpchar,varchar,date,time,timestamp,interval,timetz,bit,varbit,numeric,uuid}'::regtype[]
         || CASE WHEN e.digits THEN '{float4,float8}'::regtype[] ELSE '{}' END
         || CASE WHEN e.zones THEN '{timestamptz}'::regtype[] ELSE '{}' END) OR (e.digits AND e.zones),
+      'plain', ty.typtype = 'b' AND ty.typcategory IN ('B', 'D', 'N', 'T'),
       'textual', ty.typtype IN ('b', 'e') AND EXISTS (SELECT FROM pg_catalog.pg_proc f
         WHERE f.oid = CASE WHEN ty.typinput = 'pg_catalog.array_in'::regproc THEN el.typinput::oid ELSE ty.typinput::oid END
           AND f.prolang = (SELECT oid FROM pg_catalog.pg_language WHERE lanname = 'internal')
@@ -116,7 +134,8 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
     FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend p ON p.classid = 'pg_rewrite'::regclass AND p.objid = r.oid
       AND p.refclassid = 'pg_class'::regclass AND p.refobjid <> c.oid
     JOIN pg_catalog.pg_class b ON b.oid = p.refobjid JOIN pg_catalog.pg_namespace n ON n.oid = b.relnamespace
-    WHERE r.ev_class = c.oid AND c.relkind = 'v'), '[]')
+    WHERE r.ev_class = c.oid AND c.relkind = 'v'), '[]'),
+  coalesce((SELECT json_agg(pg_catalog.pg_get_ruledef(r.oid)) FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid), '[]')
 FROM pg_catalog.pg_class c,
   -- Abbreviations of zones, which the other styles of DateStyle write, mean different zones to different servers.
   (SELECT current_setting('extra_float_digits')::int > 0 AS digits, current_setting('DateStyle') LIKE 'ISO%' AS zones) e
@@ -140,13 +159,19 @@ export class Catalog {
 
   facts(asker: CatalogAsker): Promise<DatabaseFacts> {
     return this.#cached(asker, 'facts', async () => {
-      const [functions, operators, views, deferrable, sequences, mixed] = await row(asker, FACTS);
+      const [functions, operators, views, deferrable, sequences, mixed, stable, stableOperators, casts] = await row(
+        asker,
+        FACTS,
+      );
       return {
         volatileFunctions: new Set<string>(JSON.parse(functions ?? '[]')),
         volatileOperators: new Set<string>(JSON.parse(operators ?? '[]')),
         volatileViews: new Set<string>(JSON.parse(views ?? '[]')),
         sequences: new Set<string>(JSON.parse(sequences ?? '[]')),
         mixedOperators: new Set<string>(JSON.parse(mixed ?? '[]')),
+        stableFunctions: new Set<string>(JSON.parse(stable ?? '[]')),
+        stableOperators: new Set<string>(JSON.parse(stableOperators ?? '[]')),
+        casts: casts === 't' ? 'stable' : 'immutable',
         deferrable: deferrable === 't' ? 'some' : 'none',
       };
     });
@@ -160,7 +185,7 @@ export class Catalog {
   table(asker: CatalogAsker, name: QualifiedName): Promise<Table | undefined> {
     const text = qualified(name);
     return this.#cached(asker, `table ${text}`, async () => {
-      const [kind, persistence, triggers, rules, columns, key, bases] = await row(
+      const [kind, persistence, triggers, rules, columns, key, bases, actions] = await row(
         asker,
         `${TABLE}to_regclass(${quoteLiteral(text)})`,
       );
@@ -173,6 +198,7 @@ export class Catalog {
         columns: JSON.parse(columns ?? '[]') as Column[],
         primaryKey: JSON.parse(key ?? '[]') as string[],
         bases: JSON.parse(bases ?? '[]') as QualifiedName[],
+        actions: JSON.parse(actions ?? '[]') as string[],
       };
     });
   }

@@ -6,6 +6,7 @@ import type { Catalog, CatalogAsker, Column, Table } from '../cluster/catalog.ts
 import { PproxError } from '../lib/errors.ts';
 import type { Analyser } from '../sql/analyse.ts';
 import { qualified, quoteIdentifier } from '../sql/quote.ts';
+import { Variance } from './variance.ts';
 import type { InsertCommand, Lexis, Nondeterminism, QualifiedName, Statement } from '../sql/statement.ts';
 
 export type ReplayPlan =
@@ -32,7 +33,7 @@ export interface VerifiedPlan {
   /** How many columns `returning` adds. */
   readonly width: number;
   readonly client: 'rows' | 'no rows';
-  readonly effects: 'hidden';
+  readonly effects: Effects;
 }
 
 export interface RowPlan {
@@ -57,13 +58,14 @@ const LEXIS: Lexis = { encoding: 'UTF8', standardStrings: 'on' };
 export class Planner {
   readonly #catalog: Catalog;
   readonly #analyser: Analyser;
-
+  readonly #variance: Variance;
   readonly #roles: 'same' | 'different';
 
   /** `roles`: whether a session has the same login role on every writer. */
   constructor(catalog: Catalog, analyser: Analyser, roles: 'same' | 'different') {
     this.#catalog = catalog;
     this.#analyser = analyser;
+    this.#variance = new Variance(catalog, analyser);
     this.#roles = roles;
   }
 
@@ -84,11 +86,41 @@ export class Planner {
       case 'definition': {
         const called = await this.#volatileCall(asker, statement);
         if (called !== undefined) throw notReplayable(`${called}(), which is volatile, in a definition`);
+        await this.#checkFilling(asker, statement);
         return same(this.#varying(statement), statement, 'not compared');
       }
+      case 'copy out': {
+        // Of an INSERT, UPDATE or DELETE.
+        const called = await this.#volatileCall(asker, statement);
+        const hidden = called ?? (await this.#hidden(asker, statement, undefined));
+        if (hidden !== undefined && statement.route === 'writers') throw notReplayable(hidden);
+        return same(this.#varying(statement), statement, 'not compared');
+      }
+      case 'utility':
+        if (statement.node === 'RefreshMatViewStmt') {
+          const view = await this.#variance.view(asker, statement.relations);
+          if (view !== undefined) throw notReplayable(view);
+        }
+        return same(this.#varying(statement), statement, 'not compared');
       default:
         return same(this.#varying(statement), statement, 'not compared');
     }
+  }
+
+  /** Rows that a definition makes: of CREATE TABLE AS, of ALTER TABLE. Their casts are taken at their word. */
+  async #checkFilling(asker: CatalogAsker, statement: Statement): Promise<void> {
+    const { node, relations } = statement;
+    const queries = node === 'CreateTableAsStmt' || node === 'SelectStmt';
+    const found =
+      (queries ? await this.#variance.view(asker, relations) : undefined) ??
+      (await this.#variance.mayVary(asker, { ...statement, conversions: [], operators: [] }, undefined));
+    if (found !== undefined) throw notReplayable(found, 'Create the table first, and fill it by INSERT.');
+  }
+
+  /** What may make the statement's effect another one on another server, and is not in its text. */
+  async #hidden(asker: CatalogAsker, statement: Statement, table: Table | undefined): Promise<string | undefined> {
+    const view = await this.#variance.view(asker, statement.relations);
+    return view ?? (await this.#variance.mayVary(asker, statement, table));
   }
 
   #varying(statement: Statement): readonly Nondeterminism[] {
@@ -157,11 +189,18 @@ export class Planner {
     if (command.target === undefined || command.statement === 'merge') {
       const plan = same(this.#varying(statement), statement, rows);
       if (called !== undefined) throw notReplayable(`${called}(), which is volatile`);
+      const hidden = await this.#hidden(asker, statement, undefined);
+      if (hidden !== undefined) throw notReplayable(hidden);
       return plan;
     }
     const table = await this.#catalog.table(asker, command.target);
+    const view = await this.#variance.view(asker, statement.relations);
+    if (view !== undefined) throw notReplayable(view);
     const plan = same(await this.#varyingIn(asker, statement, table), statement, rows);
-    return verified(plan, statement, command, table, called === undefined ? 'in the text' : 'hidden');
+    if (table === undefined) return plan;
+    if (called !== undefined) return verified(plan, statement, command, table, { why: called, effects: 'hidden' });
+    const why = await this.#variance.mayVary(asker, statement, table);
+    return verified(plan, statement, command, table, { why, effects: 'in the text' });
   }
 
   /** A user's function in the statement that the catalog calls volatile. */
@@ -180,7 +219,7 @@ export class Planner {
     const reason = await this.#insertReason(asker, statement, command, table, varying);
     if (reason === undefined) {
       const plan = same(varying, statement, command.hasReturning ? 'compared' : 'not compared');
-      return verified(plan, statement, command, table, 'in the text');
+      return verified(plan, statement, command, table, { why: undefined, effects: 'in the text' });
     }
     if (statement.explains) throw notReplayable(`EXPLAIN ANALYZE of an INSERT with ${reason}`);
     const calls = (await this.#volatileCall(asker, statement)) !== undefined;
@@ -199,6 +238,12 @@ export class Planner {
     if (command.source === 'query') return 'rows of a query';
     const called = await this.#volatileCall(asker, statement);
     if (called !== undefined) return `${called}()`;
+    const hidden = await this.#variance.mayVary(asker, statement, table);
+    if (hidden !== undefined) return hidden;
+    if (table.rules === 'some') {
+      const rule = await this.#variance.view(asker, [command.target]);
+      if (rule !== undefined) return rule;
+    }
     for (const column of defaulted(command, table)) {
       if (await this.#columnVaries(asker, column)) return `the default of column ${column.name}`;
     }
@@ -215,7 +260,8 @@ export class Planner {
     const statement = analysis.kind === 'statements' ? analysis.statements[0] : undefined;
     if (statement === undefined || statement.nondeterminism.length > 0 || statement.sequences.calls !== 'none')
       return true;
-    return (await this.#volatileCall(asker, statement)) !== undefined;
+    if ((await this.#volatileCall(asker, statement)) !== undefined) return true;
+    return (await this.#variance.mayVary(asker, statement, undefined)) !== undefined;
   }
 
   async #copy(
@@ -286,14 +332,17 @@ function verified(
     readonly hasReturning: boolean;
   },
   table: Table | undefined,
-  effects: Effects,
+  /** `why`: what has to be compared, whatever triggers there are. */
+  { why, effects }: { readonly why: string | undefined; readonly effects: Effects },
 ): ReplayPlan {
   if (plan.kind !== 'statement' || table === undefined) return plan;
-  if (table.triggers === 'none' && effects === 'in the text') return plan;
-  const unseen: ReplayPlan = { ...plan, effects: 'hidden' };
-  if (table.kind === 'v' || statement.explains) return unseen;
+  if (table.triggers === 'none' && why === undefined) return plan;
   const columns = table.columns.filter(({ selectable }) => selectable);
-  if (command.target === undefined || columns.length === 0) return unseen;
+  const blind = table.kind === 'v' || statement.explains || command.target === undefined || columns.length === 0;
+  if (blind || command.target === undefined) {
+    if (why !== undefined) throw notReplayable(`${why}, where the rows cannot be compared`);
+    return { ...plan, effects: 'hidden' };
+  }
   const client = command.hasReturning ? 'rows' : 'no rows';
   return {
     kind: 'verified',
@@ -301,7 +350,7 @@ function verified(
     returning: returning(command.target, command, columns),
     width: columns.length,
     client,
-    effects: 'hidden',
+    effects: table.triggers === 'some' ? 'hidden' : effects,
   };
 }
 

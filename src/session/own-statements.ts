@@ -59,6 +59,7 @@ function executing(statement: Statement, { analysed }: ClientStatement): Stateme
     relations: [...statement.relations, ...analysed.relations],
     inserts: [...statement.inserts, ...analysed.inserts],
     nondeterminism: [...fixed, ...statement.nondeterminism.map((one) => ({ ...one, span: undefined }))],
+    conversions: [...statement.conversions, ...analysed.conversions],
     sequences: statement.sequences.calls === 'none' ? analysed.sequences : statement.sequences,
     needsSequenceState: statement.needsSequenceState || analysed.needsSequenceState,
   };

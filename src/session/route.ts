@@ -79,10 +79,12 @@ function volatileCursor(): PproxError {
   });
 }
 
+type RoutingFacts = Pick<DatabaseFacts, 'volatileFunctions' | 'volatileOperators' | 'volatileViews' | 'sequences'>;
+
 const NOTHING: ReadonlySet<string> = new Set();
 
 /** While the lead is down the catalog cannot be asked: what turns out to write is refused by the reader, which only reads. */
-async function facts(session: SessionState): Promise<Omit<DatabaseFacts, 'deferrable'>> {
+async function facts(session: SessionState): Promise<RoutingFacts> {
   try {
     return await session.services.catalog.facts(session);
   } catch (error) {
@@ -93,7 +95,6 @@ async function facts(session: SessionState): Promise<Omit<DatabaseFacts, 'deferr
       volatileOperators: NOTHING,
       volatileViews: NOTHING,
       sequences: NOTHING,
-      mixedOperators: NOTHING,
     };
   }
 }

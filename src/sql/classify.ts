@@ -351,6 +351,7 @@ class Classification {
       relations: facts.relations.list(),
       inserts: facts.inserts.list(),
       nondeterminism: facts.nondeterminism,
+      conversions: [...facts.conversions],
       sequences: facts.sequences,
       columnParameters: facts.columnParameters,
       needsSequenceState: facts.needsSequenceState,

@@ -44,6 +44,7 @@ export class Facts {
   readonly relations = new NameSet();
   readonly inserts = new NameSet();
   readonly nondeterminism: Nondeterminism[] = [];
+  readonly conversions = new Set<string | undefined>();
   sequenceCalls: 'none' | 'nextval' | 'setval' = 'none';
   readonly sequenceNames = new Set<string>();
   readonly sequenceParameters = new Set<number>();

@@ -183,6 +183,11 @@ export interface Statement {
   /** Targets of MERGE and of INSERTs below WITH: columns that they leave out take defaults that the text does not show. */
   readonly inserts: readonly QualifiedName[];
   readonly nondeterminism: readonly Nondeterminism[];
+  /**
+   * What is read as a moment or a type of the user's, which words of time may be as they come: the name of a column, or
+   * undefined for any other expression. Constants and parameters are looked at themselves.
+   */
+  readonly conversions: readonly (string | undefined)[];
   readonly sequences: SequenceCalls;
   /** Parameters all of whose places are columns', by their numbers. */
   readonly columnParameters: ReadonlyMap<number, readonly ColumnPlace[]>;

@@ -17,6 +17,9 @@ const longestInput = 160;
 const longestValue = 512;
 const codes = timeWords.map((word) => ({ word, bytes: Buffer.from(word) }));
 
+/** White space, `{`, `"`, backslash, `[` and what else is in front of the first row of an array. */
+const BEFORE_ROW: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x7b, 0x22, 0x5c]);
+
 /** Reads a constant's value byte by byte, from `begin` to `end`. */
 export class TimeWordReader {
   readonly #run = new Uint8Array(10);
@@ -24,23 +27,27 @@ export class TimeWordReader {
   #length = 0;
   #runLength = 0;
   #significant = 0;
+  /** Whether it begins as a row does, `(a,now)`, or an array of rows: each field may be a time. */
+  #row: 'unknown' | 'no' | 'yes' = 'unknown';
   #found: TimeWord | undefined;
 
   begin(): void {
     this.#length = 0;
     this.#runLength = 0;
     this.#significant = 0;
+    this.#row = 'unknown';
     this.#found = undefined;
   }
 
   /** False once nothing that follows can matter. */
   get wants(): boolean {
-    return this.#significant <= longestInput;
+    return this.#row === 'yes' || this.#significant <= longestInput;
   }
 
   byte(byte: number): void {
     if (this.#length < longestValue) this.#value[this.#length] = byte;
     this.#length++;
+    if (this.#row === 'unknown' && !BEFORE_ROW.has(byte)) this.#row = byte === 0x28 ? 'yes' : 'no';
     const lower = byte | 0x20;
     if (lower >= 0x61 && lower <= 0x7a && byte < 0x80) {
       if (this.#runLength < 10) this.#run[this.#runLength] = lower;
@@ -57,7 +64,13 @@ export class TimeWordReader {
     if (this.#runLength > 0) this.#endRun();
     if (this.#found === undefined || !this.wants) return undefined;
     if (this.#length > longestValue) return this.#found;
-    return specialWord(this.#value.toString('latin1', 0, this.#length));
+    const value = this.#value.toString('latin1', 0, this.#length);
+    if (this.#row !== 'yes') return specialWord(value);
+    for (const field of value.split(/[(),{}"\\]/)) {
+      const word = specialWord(field);
+      if (word !== undefined) return word;
+    }
+    return undefined;
   }
 
   #endRun(): void {

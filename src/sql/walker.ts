@@ -203,7 +203,13 @@ export class Walker {
         return this.#children(fields);
       case 'TypeCast':
         return this.#cast(fields);
+      case 'RangeTableFunc':
+      case 'JsonTable':
+      case 'JsonFuncExpr':
+        this.#conversion({ [tag]: fields });
+        return this.#children(fields);
       case 'RangeFunction':
+        if (fields['coldeflist'] !== undefined) this.#conversion({ [tag]: fields });
         this.#fixTableFunctions(fields);
         return this.#children(fields);
       case 'RangeTableSample':
@@ -325,6 +331,7 @@ export class Walker {
     const name = isFields(type) ? stringsOf(type['names']).at(-1) : undefined;
     if (this.#isNameOfObject(fields)) return;
     if (name !== undefined && identifierType.test(name)) this.#differs('server', `::${name}`);
+    if (!isPlainType(type)) this.#conversion(fields['arg']);
     this.#children(fields);
   }
 
@@ -338,6 +345,20 @@ export class Walker {
     if (this.#evaluation !== 'stored') this.facts.namedBy(parameter);
     this.facts.parameter(parameter, undefined);
     return true;
+  }
+
+  /** A constant or parameter counts by itself; what reads a clock is a moment already. */
+  #conversion(value: unknown): void {
+    if (this.#evaluation === 'stored') return;
+    const node = tagged(value);
+    if (node === undefined || SEEN.has(node.tag)) return;
+    if (node.tag === 'TypeCast') {
+      // Of a constant through text: 'now'::text::date.
+      if (constantText(value) !== undefined || nodeOf(node.fields['arg'], 'ParamRef') !== undefined) return;
+    }
+    if (node.tag === 'FuncCall' && CLOCKS.has(nameOf(stringsOf(node.fields['funcname'])).name)) return;
+    const column = node.tag === 'ColumnRef' ? stringOf(listOf(node.fields['fields']).at(-1)) : undefined;
+    this.facts.conversions.add(column);
   }
 
   #column(fields: Fields): void {
@@ -394,6 +415,8 @@ export class Walker {
 
   #effectOf(name: QualifiedName, args: readonly unknown[], fields: Fields): void {
     const { facts } = this;
+    if (/^jsonb?_populate_record/.test(name.name)) facts.conversions.add(undefined);
+    else if (isReading(name.name, args)) this.#conversion(args[0]);
     const builtin = name.schema === undefined || name.schema === 'pg_catalog' || name.schema === 'information_schema';
     const known = builtin && (specialCalls.has(name.name) || functionEffect(name.name) !== undefined);
     if (!known && !(builtin && builtinVolatility(name.name) !== undefined)) {
@@ -554,6 +577,36 @@ function* namedBy(value: unknown): Generator<Fields> {
       node = tagged(nodeOf(listOf(select?.['targetList'])[0], 'ResTarget')?.['val']);
     } else return;
   }
+}
+
+/** What a cast reads is told elsewhere, or is no text. */
+const SEEN: ReadonlySet<string> = new Set(['A_Const', 'ParamRef', 'SQLValueFunction']);
+const CLOCKS: ReadonlySet<string> = new Set(
+  'now transaction_timestamp statement_timestamp clock_timestamp to_timestamp to_date make_date make_timestamp make_timestamptz date_trunc'.split(
+    ' ',
+  ),
+);
+
+/** Built-in types whose input reads no word of time. */
+const PLAIN_TYPES: ReadonlySet<string> = new Set(
+  `bool int2 int4 int8 float4 float8 numeric money text varchar bpchar char name json jsonb jsonpath uuid bytea xml interval
+  oid inet cidr macaddr macaddr8 bit varbit point line lseg box path polygon circle tsvector tsquery int4range int8range
+  numrange int4multirange int8multirange nummultirange pg_lsn regclass regproc regprocedure regoper regoperator regtype
+  regnamespace regrole regconfig regdictionary regcollation`
+    .trim()
+    .split(/\s+/),
+);
+
+function isPlainType(type: unknown): boolean {
+  const { schema, name } = nameOf(isFields(type) ? stringsOf(type['names']) : []);
+  return (schema === undefined || schema === 'pg_catalog') && PLAIN_TYPES.has(name);
+}
+
+const MOMENT_TYPES = /^(date|time|timetz|timestamp|timestamptz|(date|ts|tstz)(multi)?range)$/;
+
+/** A function that reads a text into another type: a cast written as one, an input function. */
+function isReading(name: string, args: readonly unknown[]): boolean {
+  return name.endsWith('_in') || (args.length === 1 && MOMENT_TYPES.test(name));
 }
 
 /** Built-in functions whose arguments or place count. */

@@ -8,7 +8,17 @@ import { type Answer, type FakeSession, reply, startFakeServer } from '../backen
 import { until } from '../../e2e/scene.ts';
 
 function column(name: string, sequence: string | null = null): Column {
-  return { name, default: null, identity: '', generated: '', sequence, selectable: true, exact: true, textual: true };
+  return {
+    name,
+    default: null,
+    identity: '',
+    generated: '',
+    sequence,
+    selectable: true,
+    exact: true,
+    textual: true,
+    plain: false,
+  };
 }
 
 const plan: RowPlan = {
