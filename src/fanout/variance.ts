@@ -85,6 +85,11 @@ export class Variance {
       if (called !== undefined) return `${called.name}()`;
       const stable = await this.#stable(asker, statement);
       if (stable !== undefined) return stable;
+      if (statement.command.kind === 'insert') {
+        const target = await this.#catalog.table(asker, statement.command.target);
+        const drawn = target?.columns.find(({ identity, sequence }) => identity !== '' || sequence !== null);
+        if (drawn !== undefined) return `the default of column ${drawn.name}`;
+      }
       const below = await this.view(asker, statement.relations, visited);
       if (below !== undefined) return below;
     }

@@ -22,6 +22,11 @@ const SETUP = `
   CREATE RULE change AS ON UPDATE TO ruled DO INSTEAD UPDATE note SET at = now(), word = NEW.word WHERE id = OLD.id;
   CREATE VIEW ruled_in AS SELECT id, word FROM note;
   CREATE RULE fill AS ON INSERT TO ruled_in DO INSTEAD INSERT INTO note (id, word, n) VALUES (NEW.id, NEW.word, random());
+  CREATE TABLE history (id serial PRIMARY KEY, of int);
+  CREATE VIEW kept AS SELECT id, word FROM note;
+  CREATE RULE keep AS ON UPDATE TO kept DO INSTEAD INSERT INTO history (of) VALUES (OLD.id);
+  CREATE FUNCTION later(timestamptz, int) RETURNS timestamptz LANGUAGE sql VOLATILE AS 'SELECT clock_timestamp()';
+  CREATE OPERATOR +~ (FUNCTION = later, LEFTARG = timestamptz, RIGHTARG = int);
   CREATE SEQUENCE counter`;
 
 before(async () => {
@@ -82,6 +87,9 @@ describe('refused', () => {
     'WITH d AS (SELECT * FROM dice) DELETE FROM note USING d WHERE note.at < d.at OR note.n > d.n',
     'ALTER TABLE note ADD COLUMN seen timestamptz DEFAULT moment()',
     'PREPARE b(float8) AS UPDATE note SET n = $1; EXPLAIN ANALYZE EXECUTE b (random())',
+    "UPDATE kept SET word = 'x'",
+    "UPDATE note SET at = timestamptz '2001-01-01' +~ id",
+    'COPY (UPDATE note SET at = moment() RETURNING id) TO STDOUT',
     'PREPARE c AS SELECT random() AS n; CREATE TABLE made AS EXECUTE c',
     'PREPARE d AS SELECT moment() AS n; CREATE TABLE made2 AS EXECUTE d',
     'PREPARE e AS SELECT n FROM dice; CREATE TABLE made3 AS EXECUTE e',
