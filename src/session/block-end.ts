@@ -14,6 +14,8 @@ import { StatementRelay } from './relay.ts';
 
 /** Aborts a block on its server: any error does, and one of syntax is cheap and leaves no portal behind. */
 const POISON = 'ABORTED BY pprox';
+/** The same, where PostgreSQL would have got to running a Query: its portal is left. */
+const POISON_OF_QUERY = 'EXECUTE "aborted by pprox"';
 
 export function commitLeg(leg: FollowerLeg | LeadLeg): CommitLeg {
   return { label: leg.node.label, backend: leg.lease.backend };
@@ -130,15 +132,19 @@ export async function rollbackByClient(
 }
 
 /** After an error of pprox's own: an implicit transaction is rolled back, an explicit one becomes a failed block. */
-export async function abortBlock(session: SessionState): Promise<void> {
+export async function abortBlock(
+  session: SessionState,
+  leaving: 'no portal' | 'a portal' = 'no portal',
+): Promise<void> {
+  const text = leaving === 'no portal' ? POISON : POISON_OF_QUERY;
   const { block } = session;
   switch (block.kind) {
     case 'writers':
       if (block.mode === 'implicit') return rollbackBlock(session, block);
-      if (block.status === TransactionStatus.InBlock) block.status = await poison(block.legs.lead.lease.backend);
+      if (block.status === TransactionStatus.InBlock) block.status = await poison(block.legs.lead.lease.backend, text);
       return undefined;
     case 'reader':
-      if (block.status === TransactionStatus.InBlock) block.status = await poison(block.lease.backend);
+      if (block.status === TransactionStatus.InBlock) block.status = await poison(block.lease.backend, text);
       return undefined;
     case 'pending':
       session.block = { kind: 'lost' };
@@ -148,9 +154,9 @@ export async function abortBlock(session: SessionState): Promise<void> {
   }
 }
 
-async function poison(backend: Legs['lead']['lease']['backend']): Promise<number> {
+async function poison(backend: Legs['lead']['lease']['backend'], text: string): Promise<number> {
   try {
-    return (await backend.ask(POISON)).status;
+    return (await backend.ask(text)).status;
   } catch (error) {
     if (error instanceof BackendLostError) return TransactionStatus.Failed;
     throw error;

@@ -38,8 +38,10 @@ export async function execution(session: SessionState, execute: Statement, text:
     });
   }
   const arguments_ = argumentsOfExecute(text, execute.span);
-  if (command.count === 0 && statement.description?.types.length === 0)
-    return { statement, analysed, values: NO_VALUES };
+  if (statement.description === undefined)
+    await withServer(session, (backend) => describeOn(session, backend, statement));
+  // PostgreSQL does not look at arguments that nothing takes.
+  if (statement.description?.types.length === 0) return { statement, analysed, values: NO_VALUES };
   // Whatever they do, they do on one server.
   if (execute.route === 'writers' || (await raisedByCatalog(session, execute)) === 'writers')
     throw writingArgument(execute);

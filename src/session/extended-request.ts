@@ -39,6 +39,9 @@ export class ExtendedRequest implements Request {
    */
   readonly #portals: 'passing' | 'kept' | 'ending';
 
+  /** The step that a server session could not be prepared for, once `prepare` has rejected. */
+  refusedAt: number | undefined;
+
   #warning: Buffer | undefined;
   /** `simple`: the client has sent a Query, and is told of its rows alone. */
   readonly #protocol: 'extended' | 'simple';
@@ -110,17 +113,27 @@ export class ExtendedRequest implements Request {
     const [format = 0] = executed?.bind.resultFormats ?? [];
     const width = executed?.bind.resultFormats.length === 1 && format !== 0 ? executed.statement : undefined;
     const counted = addition !== undefined && width?.description === undefined ? width : undefined;
-    if (counted === undefined) return missing.length === 0 ? undefined : this.#prepareAll(backend, missing);
-    return this.#prepareAll(backend, [...new Set([...missing, counted])]);
+    if (counted !== undefined && !missing.has(counted)) missing.set(counted, this.#steps.length - 1);
+    return missing.size === 0 ? undefined : this.#prepareAll(backend, missing);
+  }
+
+  /** The first step that `backend` has to be prepared for; undefined where nothing is missing there. */
+  firstMissing(backend: Backend): number | undefined {
+    const [first] = this.#missing(backend).values();
+    return first;
   }
 
   #serverName(statement: ClientStatement): string {
     return statement.serverName(this.#session.settings.reading);
   }
 
-  async #prepareAll(backend: Backend, statements: readonly ClientStatement[]): Promise<void> {
+  async #prepareAll(backend: Backend, statements: ReadonlyMap<ClientStatement, number>): Promise<void> {
     try {
-      for (const statement of statements) await prepareOn(this.#session, backend, statement);
+      for (const [statement, at] of statements) {
+        this.refusedAt = at;
+        await prepareOn(this.#session, backend, statement);
+      }
+      this.refusedAt = undefined;
     } catch (error) {
       // PostgreSQL might have got to the request's own Parse before that.
       for (const step of this.#steps) if (step.kind === 'parse') step.refused();
@@ -128,29 +141,34 @@ export class ExtendedRequest implements Request {
     }
   }
 
-  /** Statements that are bound here and that the backend does not have: all but those that the request parses itself. */
-  #missing(backend: Backend): readonly ClientStatement[] {
-    const missing = new Set<ClientStatement>();
+  /**
+   * Statements that are bound here and that the backend does not have, and the first step about each: all but those that the
+   * request parses itself.
+   */
+  #missing(backend: Backend): Map<ClientStatement, number> {
+    const missing = new Map<ClientStatement, number>();
     let unnamed = backend.prepared.unnamed;
-    for (const step of this.#steps) {
+    for (const [at, step] of this.#steps.entries()) {
+      const add = (statement: ClientStatement): void => {
+        if (!missing.has(statement)) missing.set(statement, at);
+      };
       const called = statementOf(step)?.executes;
       if (called !== undefined) {
         const found = this.#session.statements.get(called);
-        if (found !== undefined && found.description === undefined) missing.add(found);
+        if (found !== undefined && found.description === undefined) add(found);
         continue;
       }
       if (step.kind === 'parse') unnamed = step.statement;
       const portal =
         step.kind === 'bind' ? step.portal : step.kind === 'execute' ? this.#rebound(step.portal) : undefined;
       const gone = step.kind === 'describe portal' && this.#isGone(step.portal) ? step.portal.statement : undefined;
-      if (gone !== undefined && gone.description === undefined) missing.add(gone);
+      if (gone !== undefined && gone.description === undefined) add(gone);
       const statement = step.kind === 'describe statement' ? step.statement : portal?.statement;
       if (statement === undefined || statement === unnamed) continue;
       if (step.kind === 'describe statement' && this.#isKnownInFailure(statement)) continue;
-      if (statement.description === undefined || !backend.prepared.has(this.#serverName(statement)))
-        missing.add(statement);
+      if (statement.description === undefined || !backend.prepared.has(this.#serverName(statement))) add(statement);
     }
-    return [...missing];
+    return missing;
   }
 
   /** In a failed block nothing can be prepared; one that returns no rows is described even there. */

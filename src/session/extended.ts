@@ -9,6 +9,7 @@
  * Every request ends in a Sync of ours; where the client's transaction goes on behind it, an explicit block holds it.
  */
 import type { Lease } from '../backend/pool.ts';
+import { BackendLostError } from '../backend/receiver.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Statement } from '../sql/statement.ts';
 import { EMPTY_QUERY_RESPONSE, encodeCommandComplete } from '../wire/backend.ts';
@@ -35,6 +36,7 @@ import {
   transactional,
 } from './pipeline-rules.ts';
 import { settlePins } from './pins.ts';
+import { statementKey, unknownStatement } from './prepare.ts';
 import { endImplicit, parseOnLead, report, runStatement, unreadable } from './query.ts';
 import { openPending, readAnywhere } from './read.ts';
 import { Relay } from './relay.ts';
@@ -177,7 +179,6 @@ export class ExtendedProtocol {
       } catch (error) {
         this.#mode = 'skipping to sync';
         this.#held = undefined;
-        this.#sayParameters(steps, error);
         await report(this.#session, error);
       }
       this.#segment = 'begun';
@@ -185,13 +186,38 @@ export class ExtendedProtocol {
     this.#names.clear();
   }
 
-  /** Describe tells a statement's parameters before it finds that the result has changed, on a server that knows it of old. */
-  #sayParameters(pending: readonly Pending[], error: unknown): void {
-    if (!(error instanceof PproxError) || error.condition !== 'result_type_changed') return;
-    const [first] = pending;
-    if (first?.kind !== 'describe statement' || first.statement.description === undefined) return;
-    const isAlone = pending.every((step) => isStep(step) && statementOf(step) === first.statement);
-    if (isAlone) this.#session.link.send(first.statement.description.parameters);
+  /**
+   * What a server session of the block would have to be prepared for may be refused, and the block fails with it: what stands
+   * in front is answered first. Answers with the rest of the steps.
+   */
+  async #answerFront(steps: readonly Step[]): Promise<readonly Step[] | 'failed'> {
+    const { block } = this.#session;
+    if (block.kind !== 'writers' && block.kind !== 'reader') return steps;
+    const { backend } = block.kind === 'writers' ? block.legs.lead.lease : block.lease;
+    const at = new ExtendedRequest(this.#session, steps, 'passing').firstMissing(backend) ?? 0;
+    if (at === 0) return steps;
+    return (await this.#prepare(steps.slice(0, at), 'other message')) === 'failed' ? 'failed' : steps.slice(at);
+  }
+
+  /** As `answerFront`, where there was no block and a server session could not be prepared for a step of the request. */
+  async #answerRefused(
+    steps: readonly Step[],
+    { refusedAt }: ExtendedRequest,
+    error: unknown,
+  ): Promise<'done' | 'failed'> {
+    const session = this.#session;
+    const refused = steps[refusedAt ?? 0];
+    const changed = error instanceof PproxError && error.condition === 'result_type_changed';
+    if (refusedAt === undefined || refused === undefined || !(changed || error instanceof ServerError)) return 'done';
+    if (refusedAt > 0) {
+      await endImplicit(session, 'rollback');
+      if (session.block.kind !== 'none') return 'done';
+      if ((await this.#prepare(steps.slice(0, refusedAt), 'other message')) === 'failed') return 'failed';
+    }
+    // Describe tells a statement's parameters before it finds that the result has changed.
+    if (changed && refused.kind === 'describe statement' && refused.statement.description !== undefined)
+      session.link.send(refused.statement.description.parameters);
+    return 'done';
   }
 
   async #perform(pending: readonly Pending[], cause: Cause): Promise<'done' | 'failed'> {
@@ -200,7 +226,8 @@ export class ExtendedProtocol {
     const executes = steps.filter(isExecute);
     const whole = session.block.kind === 'none' && this.#segment === 'fresh';
     if (whole && cause === 'sync' && steps.length === pending.length && (await this.#onReader(executes))) {
-      return this.#readTogether(steps, executes);
+      const end = await this.#readTogether(steps, executes);
+      if (end !== 'refused') return end;
     }
     const lone = whole && cause === 'sync' && isLone(pending);
     let unit: Step[] = [];
@@ -286,12 +313,18 @@ export class ExtendedProtocol {
     return true;
   }
 
-  async #readTogether(steps: readonly Step[], executes: readonly Execute[]): Promise<'done' | 'failed'> {
+  /** `refused`: a server could not be prepared for them, and the client has been told nothing yet. */
+  async #readTogether(steps: readonly Step[], executes: readonly Execute[]): Promise<'done' | 'failed' | 'refused'> {
     const statement = executes[0]?.portal.statement.analysed;
     if (statement === undefined) return 'done';
     const request = new ExtendedRequest(this.#session, steps, 'passing');
-    const { kind } = await readAnywhere(this.#session, statement, request, 'reader');
-    return kind;
+    try {
+      const { kind } = await readAnywhere(this.#session, statement, request, 'reader');
+      return kind;
+    } catch (error) {
+      if (request.refusedAt === undefined || error instanceof BackendLostError) throw error;
+      return 'refused';
+    }
   }
 
   /** Steps up to an Execute. */
@@ -330,7 +363,8 @@ export class ExtendedProtocol {
     const own = first && (standsAlone(analysed) || needsBlock(analysed));
     const alone = own || (company === 'one' && session.block.kind === 'none');
     const kept = !alone && (limit > 0 || portal.name !== '');
-    if (isOurs(portal.statement)) {
+    // PREPARE and EXECUTE ask for names as well, wherever they stand.
+    if (isOurs(portal.statement) || analysed.command.kind === 'prepare' || analysed.executes !== undefined) {
       // DEALLOCATE asks for names: what is to be prepared in front of it has its name then.
       const all = analysed?.command.kind === 'deallocate';
       const at = all ? steps.length - 1 : ownFrom(steps, portal);
@@ -338,16 +372,23 @@ export class ExtendedProtocol {
       if (others.length > 0 && (await this.#prepare(others, 'other message')) === 'failed') return { kind: 'failed' };
       steps = steps.slice(at);
     }
-    const request = new ExtendedRequest(session, steps, kept ? 'kept' : 'passing');
+    if (analysed.executes !== undefined && !session.statements.has(statementKey(analysed.executes))) {
+      if ((await this.#prepare(steps.slice(0, -1), 'other message')) === 'failed') return { kind: 'failed' };
+      throw unknownStatement(analysed.executes);
+    }
+    const rest = await this.#answerFront(steps);
+    if (rest === 'failed') return { kind: 'failed' };
+    const request = new ExtendedRequest(session, rest, kept ? 'kept' : 'passing');
     const warning = first && !alone ? this.#warningOf(analysed) : undefined;
     if (warning !== undefined) request.warning(warning);
-    const end = await runStatement(
-      session,
-      analysed,
-      request,
-      transactional(analysed) ? this.#company() : own ? 'one' : company,
-      hint,
-    );
+    let end: StatementEnd;
+    try {
+      const together = transactional(analysed) ? this.#company() : own ? 'one' : company;
+      end = await runStatement(session, analysed, request, together, hint);
+    } catch (error) {
+      if ((await this.#answerRefused(rest, request, error)) === 'failed') return { kind: 'failed' };
+      throw error;
+    }
     if (!kept || answeredByUs(analysed)) portal.state = 'done';
     if (session.block.kind === 'none' && (own || !alone)) this.#endPortals();
     return end;
@@ -408,7 +449,19 @@ export class ExtendedProtocol {
         throw failedBlock();
       }
     }
-    const request = new ExtendedRequest(session, steps, lasting ? 'kept' : 'ending');
+    const rest = await this.#answerFront(steps);
+    if (rest === 'failed') return 'failed';
+    const request = new ExtendedRequest(session, rest, lasting ? 'kept' : 'ending');
+    try {
+      return await this.#relay(request);
+    } catch (error) {
+      if ((await this.#answerRefused(rest, request, error)) === 'failed') return 'failed';
+      throw error;
+    }
+  }
+
+  async #relay(request: ExtendedRequest): Promise<'done' | 'failed'> {
+    const session = this.#session;
     const { block } = session;
     if (block.kind === 'writers' || block.kind === 'reader') {
       const lease = block.kind === 'writers' ? block.legs.lead.lease : block.lease;
@@ -443,6 +496,7 @@ async function relay(session: SessionState, lease: Lease, request: ExtendedReque
 
 /** The server says so of a Parse; what else it would have to be prepared for, it would refuse for the wrong reason. */
 function refusedInFailedBlock(step: Step): boolean {
+  if (step.kind === 'parse') return step.statement.executes !== undefined;
   if (step.kind === 'describe statement') return (step.statement.description?.columns.length ?? 0) > 0;
   if (step.kind === 'describe portal' && step.portal.state === 'done')
     return (step.portal.statement.description?.columns.length ?? 0) > 0;

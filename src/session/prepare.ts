@@ -32,6 +32,9 @@ export async function prepare(session: SessionState, statement: Statement, reque
   // The server says so itself, in its turn: behind what else may be wrong.
   const taken = session.statements.has(name);
   return withServer(session, async (backend) => {
+    // Others, or this one before it was deallocated, may stand there under its name.
+    const lent = backend.prepared.takeLent();
+    if (lent.length > 0) await closeStatements(backend, lent);
     if (taken) await occupy(session, backend, name);
     await request.prepare(backend);
     const { message, replies } = request.encode(backend);

@@ -36,7 +36,7 @@ export async function runQuery(session: SessionState, text: Buffer): Promise<voi
   try {
     await statements(session, text);
   } catch (error) {
-    await report(session, error);
+    await report(session, error, 'a portal');
   } finally {
     session.link.errorOffset = 0;
   }
@@ -209,7 +209,11 @@ async function execute(
 }
 
 /** An error becomes an ErrorResponse and, in a block, the failed block that PostgreSQL would leave. */
-export async function report(session: SessionState, error: unknown): Promise<void> {
+export async function report(
+  session: SessionState,
+  error: unknown,
+  leaving: 'no portal' | 'a portal' = 'no portal',
+): Promise<void> {
   if (error instanceof ServerError) {
     await abortBlock(session);
     session.link.send(error.frame);
@@ -218,7 +222,7 @@ export async function report(session: SessionState, error: unknown): Promise<voi
   const told = error instanceof BackendLostError ? await loseBlock(session, error) : error;
   if (!(told instanceof PproxError)) throw told;
   session.fail(told);
-  await abortBlock(session);
+  await abortBlock(session, leaving);
   session.link.send(errorFrame(told));
 }
 

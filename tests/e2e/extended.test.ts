@@ -258,6 +258,26 @@ describe('a prepared statement', () => {
     await client.query('DROP TABLE turning');
   });
 
+  for (const where of ['outside a block', 'in a block'] as const) {
+    test(`whose result has changed is refused behind the answers to what stands in front, ${where}`, async () => {
+      const client = await connectRaw(scene);
+      await client.query('CREATE TABLE turned (a int)');
+      client.send(parse('all', 'SELECT * FROM turned'), describeMessage('S', 'all'), sync());
+      await client.waitReady(client.readies + 1);
+      await client.query('ALTER TABLE turned ADD b text');
+      if (where === 'in a block') await client.query('BEGIN');
+      const from = client.messages.length;
+      client.send(parse('', 'SELECT 7'), describeMessage('S', ''), bind('', 'all'), execute(''), sync());
+      await client.waitReady(client.readies + 1);
+      const types = client.messages.slice(from).map(({ type }) => type);
+      const front = ['ParseComplete', 'ParameterDescription', 'RowDescription'];
+      assert.deepEqual(types, [...front, 'ErrorResponse', 'ReadyForQuery']);
+      assert.equal(errorIn(client.messages.slice(from))['C'], '0A000');
+      await client.query('ROLLBACK');
+      await client.query('DROP TABLE turned');
+    });
+  }
+
   test('is read on the lead while the reader does not know its table as the lead does', async () => {
     await setup.query('CREATE TABLE known (a int); INSERT INTO known VALUES (1)');
     await until('the replica has it', async () => {

@@ -46,9 +46,47 @@ const texts = [
   'DEALLOCATE a',
 ] as const;
 
+/** Statements of SQL's, under the names that Parse gives as well. */
+const prepares = [
+  'PREPARE a AS SELECT $1::int + 1',
+  'PREPARE a (int) AS SELECT v FROM r WHERE id = $1',
+  'PREPARE b (text) AS INSERT INTO s (v) VALUES ($1) RETURNING id',
+  'PREPARE b AS INSERT INTO s (v) VALUES ($1)',
+  'PREPARE b (int, text) AS INSERT INTO r VALUES ($1, $2)',
+  'PREPARE a (text) AS UPDATE r SET v = v || $1 WHERE id < 3 RETURNING id, v',
+  'PREPARE b (int) AS DELETE FROM r WHERE id = $1',
+  'PREPARE a AS SELECT n FROM generate_series(1, $1::int) n',
+  'PREPARE a AS SELECT nothing',
+  'PREPARE a AS SELEC',
+] as const;
+const executes = [
+  'EXECUTE a',
+  'EXECUTE a (1)',
+  'EXECUTE a (2 + 3)',
+  "EXECUTE a ('3')",
+  'EXECUTE b (2)',
+  "EXECUTE b (8, 'e' || 'ight')",
+  'EXECUTE b (NULL)',
+  "EXECUTE a ('x')",
+  'EXECUTE a (1 / 0)',
+  'EXECUTE a (nothing)',
+  'EXECUTE b ((SELECT 1))',
+  'EXECUTE b ($1)',
+  'EXECUTE c',
+  'EXPLAIN (COSTS OFF) EXECUTE a (4)',
+  'EXPLAIN (COSTS OFF) EXECUTE b (4)',
+  'DEALLOCATE b',
+] as const;
+
+const text: fc.Arbitrary<string> = fc.oneof(
+  { weight: 5, arbitrary: fc.constantFrom(...texts) },
+  { weight: 1, arbitrary: fc.constantFrom(...prepares) },
+  { weight: 2, arbitrary: fc.constantFrom(...executes) },
+);
+
 const statements = fc.constantFrom('', '', 'a', 'b');
 /** Of single messages: the unnamed statement is used where it is made. */
-const named = fc.constantFrom('a', 'b');
+const named = fc.constantFrom('a', 'a', 'b', 'b', 'u');
 const portals = fc.constantFrom('', '', '', 'p');
 const values = fc.array(fc.constantFrom('1', '2', '3', 'x', null), { maxLength: 2 });
 
@@ -57,9 +95,7 @@ const show = (...parts: readonly unknown[]): string => parts.map((part) => JSON.
 const message: fc.Arbitrary<Message> = fc.oneof(
   {
     weight: 4,
-    arbitrary: fc
-      .tuple(statements, fc.constantFrom(...texts))
-      .map(([name, text]) => made('Parse', parse(name, text), name, text)),
+    arbitrary: fc.tuple(statements, text).map(([name, sql]) => parsed(name, sql)),
   },
   {
     weight: 5,
@@ -84,19 +120,31 @@ function made(name: string, bytes: Buffer, ...parts: readonly unknown[]): Messag
   return { shown: `${name} ${show(...parts)}`, bytes };
 }
 
+/** What is no query has a name that no EXECUTE names: PostgreSQL would run it, even where it is that EXECUTE. */
+function nameOf(name: string, text: string): string {
+  return name === '' || /^(SELEC|INSERT|UPDATE|DELETE)/.test(text) ? name : 'u';
+}
+
+function parsed(name: string, text: string): Message {
+  return made('Parse', parse(nameOf(name, text), text), nameOf(name, text), text);
+}
+
 /** A whole statement, as drivers send it. */
 const whole: fc.Arbitrary<readonly Message[]> = fc
-  .tuple(statements, portals, fc.constantFrom(...texts), fc.constantFrom(0, 0, 2))
-  .map(([name, portal, text, limit]) => {
-    const list = Array.from({ length: parametersOf(text) }, (_, at) => String(at + 1));
+  .tuple(statements, portals, text, fc.constantFrom(0, 0, 2))
+  .map(([name, portal, sql, limit]) => {
+    const list = Array.from({ length: parametersOf(sql) }, (_, at) => String(at + 1));
+    const given = nameOf(name, sql);
     return [
-      made('Parse', parse(name, text), name, text),
-      made('Bind', bind(portal, name, { values: list }), portal, name, list),
+      parsed(name, sql),
+      made('Bind', bind(portal, given, { values: list }), portal, given, list),
       made('Execute', execute(portal, limit), portal, limit),
     ];
   });
 
 function parametersOf(text: string): number {
+  // A utility statement has none of its own.
+  if (/^(PREPARE|EXECUTE)/.test(text)) return 0;
   return text.includes('$2') ? 2 : text.includes('$1') ? 1 : 0;
 }
 
@@ -111,17 +159,27 @@ const segment: fc.Arbitrary<readonly Message[]> = fc
   .map((parts) => [...parts.flat(), made('Sync', sync())]);
 
 const simple: fc.Arbitrary<readonly Message[]> = fc
-  .constantFrom(
-    'BEGIN',
-    'COMMIT',
-    'ROLLBACK',
-    'SELECT count(*) FROM r',
-    "INSERT INTO r VALUES (9, 'nine')",
-    'DEALLOCATE ALL',
+  .oneof(
+    fc.constantFrom(
+      'BEGIN',
+      'COMMIT',
+      'ROLLBACK',
+      'SELECT count(*) FROM r',
+      "INSERT INTO r VALUES (9, 'nine')",
+      'DEALLOCATE ALL',
+    ),
+    fc.constantFrom(...prepares),
+    fc.constantFrom(...executes),
+    fc
+      .array(fc.constantFrom(...prepares, ...executes, 'DEALLOCATE a', 'BEGIN', 'COMMIT', 'SELECT 1'), {
+        minLength: 2,
+        maxLength: 3,
+      })
+      .map((parts) => parts.join('; ')),
   )
-  .map((text) => [made('Query', query(text), text)]);
+  .map((sql) => [made('Query', query(sql), sql)]);
 
-const session = fc.array(fc.oneof({ weight: 4, arbitrary: segment }, { weight: 1, arbitrary: simple }), {
+const session = fc.array(fc.oneof({ weight: 3, arbitrary: segment }, { weight: 2, arbitrary: simple }), {
   minLength: 1,
   maxLength: 8,
 });
