@@ -1,8 +1,10 @@
 /** Values of parameters that would be another thing on each server: words of time, and names of objects. */
+import { FIRST_NORMAL_OID } from '../cluster/type-names.ts';
+import { PproxError } from '../lib/errors.ts';
 import type { Nondeterminism, Statement } from '../sql/statement.ts';
 import { TimeWordReader } from '../sql/time-word.ts';
 import { isObjectNumber } from '../sql/tree.ts';
-import type { Portal } from './client-statement.ts';
+import type { ClientStatement, Portal } from './client-statement.ts';
 
 /** Types that never hold a word, in either format: bool, int8, int2, int4, oid, float4, float8, numeric, uuid, bytea. */
 const WORDLESS = new Set([16, 20, 21, 23, 26, 700, 701, 1700, 2950, 17]);
@@ -65,4 +67,30 @@ function timeWordOf(value: Buffer): string | undefined {
     reader.byte(byte);
   }
   return reader.end();
+}
+
+/** regproc, regprocedure, regoper, regoperator, regclass, regtype, regconfig, regdictionary, regnamespace, regrole, regcollation. */
+const NAMES_OF_OBJECTS = new Set([24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191]);
+
+/**
+ * Types of parameters for a follower: as the lead has resolved them; one of the user's own by the follower's number
+ * (`translated`), or left to it to resolve. Throws PproxError where a value would name another object there.
+ */
+export function typesOnFollower(
+  statement: ClientStatement,
+  translated: ReadonlyMap<number, number> | undefined,
+): readonly number[] {
+  return (statement.description?.types ?? statement.types).map((type, index) => {
+    // What is found by its name on each server was looked at when the statement was planned.
+    const named = statement.analysed?.nondeterminism.some(({ parameter }) => parameter === index + 1);
+    if (NAMES_OF_OBJECTS.has(type) && named !== true) {
+      throw new PproxError('not_replayable', {
+        message: `the statement would not have the same effect on every writer: parameter $${index + 1} names an object`,
+        detail: 'Each server has an object identifier of its own for the name.',
+        hint: 'Store the name as text.',
+      });
+    }
+    if (type < FIRST_NORMAL_OID) return type;
+    return translated?.get(statement.types[index] ?? 0) ?? 0;
+  });
 }

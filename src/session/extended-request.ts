@@ -15,10 +15,11 @@ import {
   PORTAL_SUSPENDED,
   withFormats,
 } from '../wire/extended.ts';
-import { varyingParameters, withNamedObjects } from './bound-parameters.ts';
+import { typesOnFollower, varyingParameters, withNamedObjects } from './bound-parameters.ts';
 import { ClientStatement, Portal } from './client-statement.ts';
 import { TransactionStatus } from '../wire/tags.ts';
 import { keepDescription, ReplyScript, sayDone } from './reply-script.ts';
+import { formatsWith, mayNeedDescription, returnsRows } from './result-columns.ts';
 import { RowLimit } from './row-limit.ts';
 import { type Addition, type Execution, type Request, type Sending, withAddition } from './request.ts';
 import type { SessionState } from './state.ts';
@@ -410,27 +411,10 @@ export class ExtendedRequest implements Request {
     const resultFormats =
       addition === undefined ? bind.resultFormats : formatsWith(statement, bind.resultFormats, addition);
     return new ExtendedWriter()
-      .parse('', text, this.#typesFor(node, statement))
+      .parse('', text, typesOnFollower(statement, this.#translated.get(node)))
       .bind('', '', { ...bind, resultFormats })
       .execute('', 0)
       .sync();
-  }
-
-  /** As the lead has resolved them; a type of the user's own by the follower's number, or left to it to resolve. */
-  #typesFor(node: Node, statement: ClientStatement): readonly number[] {
-    return (statement.description?.types ?? statement.types).map((type, index) => {
-      // What is found by its name on each server was looked at when the statement was planned.
-      const named = statement.analysed?.nondeterminism.some(({ parameter }) => parameter === index + 1);
-      if (NAMES_OF_OBJECTS.has(type) && named !== true) {
-        throw new PproxError('not_replayable', {
-          message: `the statement would not have the same effect on every writer: parameter $${index + 1} names an object`,
-          detail: 'Each server has an object identifier of its own for the name.',
-          hint: 'Store the name as text.',
-        });
-      }
-      if (type < FIRST_NORMAL_OID) return type;
-      return this.#translated.get(node)?.get(statement.types[index] ?? 0) ?? 0;
-    });
   }
 
   rowLimit(): RowLimit | undefined {
@@ -512,26 +496,3 @@ export class ExtendedRequest implements Request {
     }
   }
 }
-
-/** One that is used once, for a read, is not needed again: whoever does, asks. */
-function mayNeedDescription({ name, analysed }: ClientStatement): boolean {
-  return name !== '' || analysed?.route !== 'reader';
-}
-
-function returnsRows({ analysed }: ClientStatement): boolean {
-  const command = analysed?.command;
-  return command?.kind === 'read' || (command !== undefined && 'hasReturning' in command && command.hasReturning);
-}
-
-/** The client's result formats, and text for each of our columns. */
-function formatsWith(statement: ClientStatement, formats: readonly number[], { width }: Addition): readonly number[] {
-  if (formats.length === 0 || (formats.length === 1 && formats[0] === 0)) return formats;
-  const own = Array.from({ length: width }, () => 0);
-  const [all] = formats;
-  if (formats.length > 1 || all === undefined) return [...formats, ...own];
-  const columns = statement.description?.columns.length ?? 0;
-  return [...Array.from({ length: columns }, () => all), ...own];
-}
-
-/** regproc, regprocedure, regoper, regoperator, regclass, regtype, regconfig, regdictionary, regnamespace, regrole, regcollation. */
-const NAMES_OF_OBJECTS = new Set([24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191]);

@@ -29,8 +29,12 @@ import {
   endsTransaction,
   forBlocks,
   isCopyIn,
+  isLone,
   isOurs,
+  namesNoPortal,
   needsBlock,
+  ownFrom,
+  refusedInFailedBlock,
   standsAlone,
   tagOfNothing,
   transactional,
@@ -45,7 +49,7 @@ import { resolveRoute } from './route.ts';
 import type { RowLimit } from './row-limit.ts';
 import type { SessionState } from './state.ts';
 import type { StatementEnd } from './statement-end.ts';
-import { type Execute, isExecute, isStep, type Pending, statementOf, type Step } from './step.ts';
+import { type Execute, isExecute, isStep, type Pending, type Step } from './step.ts';
 import { openImplicit } from './write.ts';
 
 /** What made the steps run. `full`: more of them than are kept waiting. */
@@ -492,37 +496,6 @@ async function relay(session: SessionState, lease: Lease, request: ExtendedReque
   const forward = new Relay(session.link, backend, { completion: 'forward', replies });
   backend.send(message, forward);
   return session.cancellable(backend, forward.result);
-}
-
-/** The server says so of a Parse; what else it would have to be prepared for, it would refuse for the wrong reason. */
-function refusedInFailedBlock(step: Step): boolean {
-  if (step.kind === 'parse') return step.statement.executes !== undefined;
-  if (step.kind === 'describe statement') return (step.statement.description?.columns.length ?? 0) > 0;
-  if (step.kind === 'describe portal' && step.portal.state === 'done')
-    return (step.portal.statement.description?.columns.length ?? 0) > 0;
-  if (step.kind !== 'bind') return false;
-  const { analysed } = step.portal.statement;
-  return analysed === undefined || !endsTransaction(analysed);
-}
-
-/**
- * Of the unnamed portal, where the client has none: on servers it may be one of ours. In a failed block, where nothing of
- * ours could run either, it is what the failed Query has left.
- */
-function namesNoPortal(step: Step): boolean {
-  return (step.kind === 'describe cursor' || step.kind === 'execute cursor') && step.name === '';
-}
-
-/** One statement, and nothing behind it that could fail: it may be committed before the rest. */
-function isLone(pending: readonly Pending[]): boolean {
-  const at = pending.findIndex(({ kind }) => kind === 'execute');
-  const behind = pending.slice(at + 1);
-  return at >= 0 && behind.every(({ kind }) => kind.startsWith('close '));
-}
-
-/** Where those steps begin that are about the portal's statement alone, at the end of all. */
-function ownFrom(steps: readonly Step[], { statement }: Portal): number {
-  return steps.findLastIndex((step) => statementOf(step) !== statement) + 1;
 }
 
 function withBody(): PproxError {

@@ -1,6 +1,7 @@
 /** What PostgreSQL's rules for pipelines, and ours, say of a statement by its kind. */
 import type { Statement } from '../sql/statement.ts';
 import type { ClientStatement, Portal } from './client-statement.ts';
+import { type Pending, statementOf, type Step } from './step.ts';
 
 export function isCopyIn({ statement }: Portal): boolean {
   const command = statement.analysed?.command;
@@ -88,4 +89,35 @@ export function tagOfNothing(statement: Statement | undefined): string | undefin
     default:
       return undefined;
   }
+}
+
+/** The server says so of a Parse; what else it would have to be prepared for, it would refuse for the wrong reason. */
+export function refusedInFailedBlock(step: Step): boolean {
+  if (step.kind === 'parse') return step.statement.executes !== undefined;
+  if (step.kind === 'describe statement') return (step.statement.description?.columns.length ?? 0) > 0;
+  if (step.kind === 'describe portal' && step.portal.state === 'done')
+    return (step.portal.statement.description?.columns.length ?? 0) > 0;
+  if (step.kind !== 'bind') return false;
+  const { analysed } = step.portal.statement;
+  return analysed === undefined || !endsTransaction(analysed);
+}
+
+/**
+ * Of the unnamed portal, where the client has none: on servers it may be one of ours. In a failed block, where nothing of
+ * ours could run either, it is what the failed Query has left.
+ */
+export function namesNoPortal(step: Step): boolean {
+  return (step.kind === 'describe cursor' || step.kind === 'execute cursor') && step.name === '';
+}
+
+/** One statement, and nothing behind it that could fail: it may be committed before the rest. */
+export function isLone(pending: readonly Pending[]): boolean {
+  const at = pending.findIndex(({ kind }) => kind === 'execute');
+  const behind = pending.slice(at + 1);
+  return at >= 0 && behind.every(({ kind }) => kind.startsWith('close '));
+}
+
+/** Where those steps begin that are about the portal's statement alone, at the end of all. */
+export function ownFrom(steps: readonly Step[], { statement }: Portal): number {
+  return steps.findLastIndex((step) => statementOf(step) !== statement) + 1;
 }

@@ -10,7 +10,29 @@
 
 import { emptyCallSpan, keywordSpan } from './call-span.ts';
 import { columnPlaces } from './column-places.ts';
+import {
+  namedBy,
+  SEEN,
+  CLOCKS,
+  isPlainType,
+  isReading,
+  specialCalls,
+  isNamed,
+  isNumber,
+  isIdentifier,
+  asText,
+  nameOfRelation,
+} from './expressions.ts';
 import type { Facts } from './facts.ts';
+import {
+  clockKeywords,
+  roleKeywords,
+  identifierType,
+  systemColumns,
+  lockStrength,
+  keywordOperators,
+  writingStatements,
+} from './keyword-nodes.ts';
 import { configChange } from './setting-names.ts';
 import { builtinVolatility } from './builtin-functions.ts';
 import { NAMED } from './listening-channels.ts';
@@ -32,49 +54,6 @@ import {
   type Fields,
 } from './tree.ts';
 import type { ColumnPlace, QualifiedName } from './statement.ts';
-
-const clockKeywords: Readonly<Record<string, { readonly keyword: string; readonly type: string }>> = {
-  SVFOP_CURRENT_DATE: { keyword: 'CURRENT_DATE', type: 'date' },
-  SVFOP_CURRENT_TIME: { keyword: 'CURRENT_TIME', type: 'timetz' },
-  SVFOP_CURRENT_TIMESTAMP: { keyword: 'CURRENT_TIMESTAMP', type: 'timestamptz' },
-  SVFOP_LOCALTIME: { keyword: 'LOCALTIME', type: 'time' },
-  SVFOP_LOCALTIMESTAMP: { keyword: 'LOCALTIMESTAMP', type: 'timestamp' },
-};
-
-const roleKeywords: Readonly<Record<string, string>> = {
-  SVFOP_CURRENT_ROLE: 'CURRENT_ROLE',
-  SVFOP_CURRENT_USER: 'CURRENT_USER',
-  SVFOP_USER: 'USER',
-  SVFOP_SESSION_USER: 'SESSION_USER',
-};
-
-/** Names of roles, tables, types and the like, stored as an identifier that each server hands out for itself. */
-const identifierType = /^reg(class|proc|procedure|oper|operator|type|namespace|role|config|dictionary|collation)$/;
-
-/** Where a row lies and which transaction made it: each server's own. */
-const systemColumns = new Set(['ctid', 'xmin', 'xmax', 'cmin', 'cmax', 'tableoid']);
-
-const lockStrength: Readonly<Record<string, string>> = {
-  LCS_FORUPDATE: 'FOR UPDATE',
-  LCS_FORNOKEYUPDATE: 'FOR NO KEY UPDATE',
-  LCS_FORSHARE: 'FOR SHARE',
-  LCS_FORKEYSHARE: 'FOR KEY SHARE',
-};
-
-/** Operators behind keywords. */
-const keywordOperators: Readonly<Record<string, readonly string[]>> = {
-  BETWEEN: ['>=', '<='],
-  'NOT BETWEEN': ['<', '>'],
-  'BETWEEN SYMMETRIC': ['>=', '<='],
-  'NOT BETWEEN SYMMETRIC': ['<', '>'],
-};
-
-const writingStatements: Readonly<Record<string, string>> = {
-  InsertStmt: 'INSERT',
-  UpdateStmt: 'UPDATE',
-  DeleteStmt: 'DELETE',
-  MergeStmt: 'MERGE',
-};
 
 export class Walker {
   readonly facts: Facts;
@@ -561,80 +540,4 @@ export class Walker {
   #fixNameOf(value: unknown): void {
     for (const part of namedBy(value)) this.#fixed.add(part);
   }
-}
-
-/** What the server's FigureColname looks at. */
-function* namedBy(value: unknown): Generator<Fields> {
-  let node = tagged(value);
-  while (node !== undefined) {
-    yield node.fields;
-    if (node.tag === 'TypeCast' || node.tag === 'CollateClause' || node.tag === 'A_Indirection') {
-      node = tagged(node.fields['arg']);
-    } else if (node.tag === 'CaseExpr') node = tagged(node.fields['defresult']);
-    else if (node.tag === 'SubLink') {
-      // A query without a name for its only column hands on that column's.
-      const select = nodeOf(node.fields['subselect'], 'SelectStmt');
-      node = tagged(nodeOf(listOf(select?.['targetList'])[0], 'ResTarget')?.['val']);
-    } else return;
-  }
-}
-
-/** What a cast reads is told elsewhere, or is no text. */
-const SEEN: ReadonlySet<string> = new Set(['A_Const', 'ParamRef', 'SQLValueFunction']);
-const CLOCKS: ReadonlySet<string> = new Set(
-  'now transaction_timestamp statement_timestamp clock_timestamp to_timestamp to_date make_date make_timestamp make_timestamptz date_trunc'.split(
-    ' ',
-  ),
-);
-
-/** Built-in types whose input reads no word of time. */
-const PLAIN_TYPES: ReadonlySet<string> = new Set(
-  `bool int2 int4 int8 float4 float8 numeric money text varchar bpchar char name json jsonb jsonpath uuid bytea xml interval
-  oid inet cidr macaddr macaddr8 bit varbit point line lseg box path polygon circle tsvector tsquery int4range int8range
-  numrange int4multirange int8multirange nummultirange pg_lsn regclass regproc regprocedure regoper regoperator regtype
-  regnamespace regrole regconfig regdictionary regcollation`
-    .trim()
-    .split(/\s+/),
-);
-
-function isPlainType(type: unknown): boolean {
-  const { schema, name } = nameOf(isFields(type) ? stringsOf(type['names']) : []);
-  return (schema === undefined || schema === 'pg_catalog') && PLAIN_TYPES.has(name);
-}
-
-const MOMENT_TYPES = /^(date|time|timetz|timestamp|timestamptz|(date|ts|tstz)(multi)?range)$/;
-
-/** A function that reads a text into another type: a cast written as one, an input function. */
-function isReading(name: string, args: readonly unknown[]): boolean {
-  return name.endsWith('_in') || (args.length === 1 && MOMENT_TYPES.test(name));
-}
-
-/** Built-in functions whose arguments or place count. */
-const specialCalls = new Set(['current_setting', 'nextval', 'setval', 'currval', 'lastval', 'set_config']);
-
-/** A sequence that is named by a constant or a parameter. */
-function isNamed(value: unknown): boolean {
-  return constantText(value) !== undefined || nameParameter(value) !== undefined;
-}
-
-/** A constant that is no text, and what is cast to a type that holds no name. */
-function isNumber(value: unknown): boolean {
-  const cast = nodeOf(value, 'TypeCast');
-  if (cast === undefined) return nodeOf(value, 'A_Const') !== undefined;
-  return /^(int[248]|oid|numeric)$/.test(castType(cast) ?? '');
-}
-
-/** A constant object identifier other than 0, which would let the server choose one. */
-function isIdentifier(value: unknown): boolean {
-  const number = nodeOf(value, 'A_Const')?.['ival'];
-  if (isFields(number)) return typeof number['ival'] === 'number' && number['ival'] > 0;
-  return /^0*[1-9]\d*$/.test(constantText(value) ?? '');
-}
-
-function asText(value: unknown): string | undefined {
-  return typeof value === 'string' ? value : undefined;
-}
-
-function nameOfRelation(fields: Fields): QualifiedName {
-  return { schema: asText(fields['schemaname']), name: asText(fields['relname']) ?? '' };
 }
