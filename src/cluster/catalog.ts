@@ -57,7 +57,7 @@ export interface Table {
   readonly persistence: 'permanent' | 'temporary';
   readonly triggers: 'none' | 'some';
   readonly rules: 'none' | 'some';
-  /** Its rules as CREATE RULE, a view's query among them. */
+  /** Its rules as CREATE RULE, a view's query among them; those of PostgreSQL's own views left out. */
   readonly actions: readonly string[];
   readonly columns: readonly Column[];
   readonly primaryKey: readonly string[];
@@ -97,7 +97,10 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM volatile), '[]'),
   coalesce((SELECT json_agg(DISTINCT oprname) FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode
     WHERE p.oid >= 16384 AND provolatile = 's'), '[]'),
   EXISTS (SELECT FROM pg_catalog.pg_cast c LEFT JOIN pg_catalog.pg_proc p ON p.oid = castfunc
-    WHERE c.oid >= 16384 AND castmethod <> 'b' AND castcontext <> 'e' AND p.provolatile IS DISTINCT FROM 'i')`;
+    JOIN pg_catalog.pg_type t ON t.oid = casttarget
+    WHERE c.oid >= 16384 AND castcontext <> 'e'
+      AND (castmethod = 'f' AND p.provolatile <> 'i'
+        OR castmethod = 'i' AND (t.typcategory IN ('A', 'D') OR t.typtype NOT IN ('b', 'e'))))`;
 
 const TABLE = `SELECT c.relkind, c.relpersistence,
   EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'),
@@ -135,7 +138,8 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
       AND p.refclassid = 'pg_class'::regclass AND p.refobjid <> c.oid
     JOIN pg_catalog.pg_class b ON b.oid = p.refobjid JOIN pg_catalog.pg_namespace n ON n.oid = b.relnamespace
     WHERE r.ev_class = c.oid AND c.relkind = 'v'), '[]'),
-  coalesce((SELECT json_agg(pg_catalog.pg_get_ruledef(r.oid)) FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid), '[]')
+  coalesce((SELECT json_agg(pg_catalog.pg_get_ruledef(r.oid)) FROM pg_catalog.pg_rewrite r
+    WHERE r.ev_class = c.oid AND c.oid >= 16384), '[]')
 FROM pg_catalog.pg_class c,
   -- Abbreviations of zones, which the other styles of DateStyle write, mean different zones to different servers.
   (SELECT current_setting('extra_float_digits')::int > 0 AS digits, current_setting('DateStyle') LIKE 'ISO%' AS zones) e

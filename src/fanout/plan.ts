@@ -107,13 +107,14 @@ export class Planner {
     }
   }
 
-  /** Rows that a definition makes: of CREATE TABLE AS, of ALTER TABLE. Their casts are taken at their word. */
+  /** Rows that a definition makes: of CREATE TABLE AS, of ALTER TABLE. Texts that they cast are taken at their word. */
   async #checkFilling(asker: CatalogAsker, statement: Statement): Promise<void> {
     const { node, relations } = statement;
     const queries = node === 'CreateTableAsStmt' || node === 'SelectStmt';
+    const makes = queries || node === 'AlterTableStmt' ? 'rows' : 'definitions';
     const found =
       (queries ? await this.#variance.view(asker, relations) : undefined) ??
-      (await this.#variance.mayVary(asker, { ...statement, conversions: [], operators: [] }, undefined));
+      (await this.#variance.mayVary(asker, { ...statement, conversions: [], operators: [] }, undefined, makes));
     if (found !== undefined) throw notReplayable(found, 'Create the table first, and fill it by INSERT.');
   }
 

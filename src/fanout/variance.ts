@@ -23,13 +23,18 @@ export class Variance {
 
   /**
    * By name, what the statement calls or reads that need not be the same on another server; undefined: nothing.
-   * `table`: its target, where that is known.
+   * `table`: its target, where that is known. `makes`: in front of rows there may be casts.
    */
-  async mayVary(asker: CatalogAsker, statement: Statement, table: Table | undefined): Promise<string | undefined> {
+  async mayVary(
+    asker: CatalogAsker,
+    statement: Statement,
+    table: Table | undefined,
+    makes: 'rows' | 'definitions' = 'rows',
+  ): Promise<string | undefined> {
     const called = await this.#stable(asker, statement);
     if (called !== undefined) return called;
     const { casts } = await this.#catalog.facts(asker);
-    if (casts === 'stable') return 'a cast of the user\u2019s that is not immutable';
+    if (makes === 'rows' && casts === 'stable') return 'a cast of the user\u2019s that is not immutable';
     // Its own columns of other types hold no words.
     const alone = statement.relations.length === 1;
     const wordless = new Set(
