@@ -1,6 +1,7 @@
 /** The scripts by topic. Each group runs in a database of its own, and has a test file of its own. */
 import type { Script } from './script.ts';
 import { catalogScripts } from './scripts/catalog.ts';
+import { channelScripts } from './scripts/channels.ts';
 import { copyScripts } from './scripts/copy.ts';
 import { definitionScripts } from './scripts/definitions.ts';
 import { extendedBasicScripts } from './scripts/extended-basics.ts';
@@ -8,9 +9,11 @@ import { extendedBlockScripts } from './scripts/extended-blocks.ts';
 import { extendedCopyScripts } from './scripts/extended-copy.ts';
 import { extendedErrorScripts } from './scripts/extended-errors.ts';
 import { extendedFormatScripts } from './scripts/extended-formats.ts';
+import { extendedOutdatedScripts } from './scripts/extended-outdated.ts';
 import { extendedPipelineScripts } from './scripts/extended-pipelines.ts';
 import { extendedPortalScripts } from './scripts/extended-portals.ts';
 import { extendedPreparedScripts } from './scripts/extended-prepared.ts';
+import { extendedPreparedBySqlScripts } from './scripts/extended-prepared-by-sql.ts';
 import { extendedSessionScripts } from './scripts/extended-sessions.ts';
 import { extendedWriteScripts } from './scripts/extended-writes.ts';
 import { extendedCursorScripts } from './scripts/extended-cursors.ts';
@@ -18,6 +21,7 @@ import { extendedNameScripts } from './scripts/extended-names.ts';
 import { extendedTransactionScripts } from './scripts/extended-transactions.ts';
 import { limitScripts } from './scripts/limits.ts';
 import { messageScripts } from './scripts/messages.ts';
+import { preparedBySqlScripts } from './scripts/prepared-by-sql.ts';
 import { queryScripts } from './scripts/queries.ts';
 import { sessionScripts } from './scripts/sessions.ts';
 import { settingScripts } from './scripts/settings.ts';
@@ -36,7 +40,7 @@ export const groups = {
   limits: limitScripts,
   messages: messageScripts,
   queries: [...queryScripts, ...catalogScripts],
-  sessions: [...sessionScripts, ...settingScripts],
+  sessions: [...sessionScripts, ...preparedBySqlScripts, ...channelScripts, ...settingScripts],
   transactions: [...transactionScripts, ...severalStatementScripts],
   types: [...numberScripts, ...textScripts, ...timeScripts, ...structuredScripts, ...otherTypeScripts],
   writes: writeScripts,
@@ -47,7 +51,7 @@ export const groups = {
   extended_formats: extendedFormatScripts,
   extended_pipelines: [...extendedPipelineScripts, ...extendedTransactionScripts],
   extended_portals: [...extendedPortalScripts, ...extendedCursorScripts],
-  extended_prepared: extendedPreparedScripts,
+  extended_prepared: [...extendedPreparedBySqlScripts, ...extendedPreparedScripts, ...extendedOutdatedScripts],
   extended_sessions: extendedSessionScripts,
   extended_writes: extendedWriteScripts,
 } as const satisfies Record<string, readonly Script[]>;
