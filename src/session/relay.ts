@@ -103,7 +103,8 @@ export class Relay implements Receiver {
   readonly #options: RelayOptions;
   #resolve!: (result: RelayResult) => void;
   #reject!: (error: BackendLostError) => void;
-  #voice: 'heard' | 'withheld' = 'heard';
+  /** `refused`: it was a refusal, and nothing that comes behind it is the client's. */
+  #voice: 'heard' | 'withheld' | 'refused' = 'heard';
   #withheld: Buffer | undefined;
   #held: Buffer | undefined;
   #error: ErrorFields | undefined;
@@ -135,7 +136,8 @@ export class Relay implements Receiver {
   }
 
   run(chunk: Buffer, start: number, end: number): void {
-    if (this.#stage === 'preamble') this.#leavePreamble();
+    // A notice may have come before the description.
+    if (this.#stage === 'preamble' || this.#description !== undefined) this.#leavePreamble();
     this.#pass(chunk, start, end);
   }
 
@@ -153,6 +155,7 @@ export class Relay implements Receiver {
   }
 
   #pass(chunk: Buffer, start: number, end: number): void {
+    if (this.#voice === 'refused') return;
     if (this.#held !== undefined) {
       // What the server tells behind the completion stays behind it.
       this.#held = Buffer.concat([this.#held, chunk.subarray(start, end)]);
@@ -177,13 +180,15 @@ export class Relay implements Receiver {
       this.#answer(this.#options.replies, chunk, start, end);
       return;
     }
-    if (ENDS.has(tag)) this.#options.replies?.next();
+    if (this.#options.replies !== undefined && ENDS.has(tag)) {
+      this.#leavePreamble(); // what is to be said in front of it has its turn in the script
+      this.#options.replies.next();
+    }
     switch (tag) {
       case BackendTag.CommandComplete:
       case BackendTag.EmptyQueryResponse:
         if (this.#options.completion === 'forward') break;
         assert(this.#held === undefined, 'a held reply is of one statement');
-        if (this.#stage === 'preamble') this.#leavePreamble();
         this.#emit();
         this.#held = Buffer.from(chunk.subarray(start, end));
         return;
@@ -215,6 +220,7 @@ export class Relay implements Receiver {
         ) {
           this.#chunk = undefined; // answers to preparations, at most a RowDescription
           this.#early = [];
+          this.#voice = 'refused';
           return;
         }
         if (this.#options.replies !== undefined && namesUnnamed(chunk, start, end)) {

@@ -42,7 +42,9 @@ export class ReplyScript {
 
   /** An error has come in place of the next reply: nothing behind it is run. */
   failed(code: string): void {
-    refuse(this.#fates[this.#at], code);
+    let at = this.#at;
+    while (this.#fates[at]?.kind === 'say') at++; // the server knows nothing of what we say
+    refuse(this.#fates[at], code);
   }
 
   /** The server is gone: what it has done of the rest is not known. */

@@ -42,4 +42,15 @@ describe('the script of a reply', () => {
     script.sayings();
     assert.equal(calls, 1);
   });
+
+  test('tells the refused message of it, also where something of ours is still to be said in front', () => {
+    const script = new ReplyScript();
+    const codes: (string | undefined)[] = [];
+    script.add(said('first'));
+    script.add({ kind: 'forward', refused: (code) => codes.push(code) });
+    script.add({ kind: 'forward', refused: () => assert.fail('nobody knows of this one') });
+    script.failed('42601');
+    assert.deepEqual(codes, ['42601']);
+    assert.deepEqual(script.sayings().map(String), ['first'], 'it is still said in front of the error');
+  });
 });
