@@ -359,3 +359,20 @@ test('what we answer in front of an Execute without rows does not take the place
   const seen = await answered(script, [reply.complete('INSERT 0 0'), told.parsed]);
   assert.deepEqual(seen, shown(Buffer.concat([told.closed, reply.complete('INSERT 0 0'), told.parsed])));
 });
+
+test('a client that reads slowly gets every row, and its server is read again each time that it has', async () => {
+  const sizes = fc.array(fc.integer({ min: 60_000, max: 140_000 }), { minLength: 6, maxLength: 10 });
+  await fc.assert(
+    fc.asyncProperty(sizes, fc.integer({ min: 20_000, max: 65_536 }), async (rows, cut) => {
+      const bench = new Bench();
+      const relay = new Relay(bench.link, bench.backend, { completion: 'forward' });
+      bench.backend.send(ANY_QUERY, relay);
+      const frames = messageFrames('0', { kind: 'execute', run: { sizes: rows, end: 'complete' } });
+      bench.deliver(Buffer.concat([...frames, reply.ready()]), [cut]);
+      await relay.result;
+      assert.ok(bench.client.queued < Buffer.concat(frames).length, 'it was waited for');
+      assert.ok(bench.client.bytes.equals(Buffer.concat(frames)));
+    }),
+    sampling(20),
+  );
+});
