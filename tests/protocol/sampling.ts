@@ -1,7 +1,8 @@
 /** Which places of a script's bytes are cut. */
+import { wholeNumber } from './samples.ts';
 
 /** The same places each time; `PPROX_TEST_SEED` takes others. */
-export const seed = Number(process.env['PPROX_TEST_SEED'] ?? 1);
+export const seed = wholeNumber('PPROX_TEST_SEED', 1);
 
 /** `PPROX_TEST_CUTS`: `all` places of a script, or so many of each. Undefined: the test's own number. */
 export const wantedCuts: number | 'all' | undefined = parseCuts(process.env['PPROX_TEST_CUTS']);
