@@ -6,6 +6,7 @@
  */
 import type { Socket } from 'node:net';
 import { type BrakeReason, Channel } from '../net/channel.ts';
+import { type Positions, samePositions } from '../sql/positions.ts';
 import { encodeReadyForQuery } from '../wire/backend.ts';
 import { type CopyPart, type FrontendMessage, FrontendReader } from '../wire/frontend-reader.ts';
 import { BackendTag, TransactionStatus } from '../wire/tags.ts';
@@ -23,8 +24,8 @@ const READY = new Map<number, Buffer>(
 
 export class ClientLink {
   readonly channel: Channel;
-  /** Characters of the query text in front of the statement in hand: servers see it alone, and count from its beginning. */
-  errorOffset = 0;
+  /** In the client's Query, of the text that servers are sent of it; a reply's script knows better where there is one. */
+  positions: Positions = samePositions;
   /** Told once when the client is gone, whether it said so or not. */
   onGone: (() => void) | undefined;
   /** What the client should see of a notification that came with a reply; undefined: nothing. */

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Backend } from '../backend/backend.ts';
 import type { Statement } from '../sql/statement.ts';
+import { type Positions, samePositions } from '../sql/positions.ts';
 import {
   type BindMessage,
   decodeParameterDescription,
@@ -50,6 +51,8 @@ export class ClientStatement {
   readonly hint: 'reader' | 'lead' | undefined;
   /** The PREPARE that has made it; undefined where a Parse has. */
   readonly written: Buffer | undefined;
+  /** In the client's Parse or Query, of `text`. */
+  readonly positions: Positions;
   /** As it was when the client's Parse was answered; undefined where nobody has needed to know. */
   description: Description | undefined;
   #serverName: { readonly reading: string; readonly name: string } | undefined;
@@ -60,6 +63,7 @@ export class ClientStatement {
     types: readonly number[],
     analysed: Statement | undefined,
     hint: 'reader' | 'lead' | undefined,
+    positions: Positions = samePositions,
     written?: Buffer,
   ) {
     this.name = name;
@@ -67,6 +71,7 @@ export class ClientStatement {
     this.types = types;
     this.analysed = analysed;
     this.hint = hint;
+    this.positions = positions;
     this.written = written;
   }
 

@@ -7,9 +7,10 @@ import { KeptReply } from '../backend/receiver.ts';
 import { PproxError } from '../lib/errors.ts';
 import { argumentsOfExecute } from '../sql/prepared-text.ts';
 import { characters } from '../sql/bytes.ts';
+import { type Positions, positionsThrough, shiftedPositions } from '../sql/positions.ts';
 import type { Command, Span, Statement } from '../sql/statement.ts';
 import { decodeDataRow } from '../wire/backend.ts';
-import { shiftPosition } from '../wire/error-fields.ts';
+import { movePosition } from '../wire/error-fields.ts';
 import { ExtendedWriter } from '../wire/extended.ts';
 import { Watch, watchTable } from '../wire/frame-scan.ts';
 import { BackendTag } from '../wire/tags.ts';
@@ -17,7 +18,7 @@ import { withServer } from './any-server.ts';
 import { statementKey, unknownStatement } from './prepare.ts';
 import { followSequences, keep } from './read.ts';
 import { ServerError } from './reply.ts';
-import type { Execution } from './request.ts';
+import type { Execution, Request } from './request.ts';
 import { raisedByCatalog, resolveRoute } from './route.ts';
 import { describeOn } from './server-statement.ts';
 import { closeStatements } from '../backend/statement-closing.ts';
@@ -25,7 +26,11 @@ import type { SessionState } from './state.ts';
 import { openImplicit } from './write.ts';
 
 /** What an EXECUTE in `text` runs, and with which values. Rejects with PproxError and ServerError. */
-export async function execution(session: SessionState, execute: Statement, text: Buffer): Promise<Execution> {
+export async function execution(
+  session: SessionState,
+  execute: Statement,
+  { text, positions }: Pick<Request, 'text' | 'positions'>,
+): Promise<Execution> {
   const { command } = execute;
   if (command.kind !== 'execute') throw new TypeError('not an EXECUTE');
   const statement = session.statements.get(statementKey(command.name));
@@ -51,7 +56,7 @@ export async function execution(session: SessionState, execute: Statement, text:
     const { types } = await describeOn(session, backend, statement);
     if (types.length !== command.count) throw wrongCount(command.name, types.length, command.count);
     if (arguments_ === undefined || types.length === 0) return NO_VALUES;
-    const found = await compute(session, backend, text, arguments_, types);
+    const found = await compute(session, backend, { text, positions }, arguments_, types);
     await keep(session, execute, backend);
     return found;
   });
@@ -82,7 +87,6 @@ const EXACT_IN_BINARY: ReadonlySet<number> = new Set([
   1185, 1187, 1270, 1017, 1018, 1019, 1020, 1027, 629, 719, 791, 3908, 3910, 3912, 3909, 3911, 3913,
 ]);
 
-/** Shorter than any name with which an EXECUTE could be written: what stands behind it stays where it is. */
 const NAME = 'a';
 const EXECUTE = Buffer.from(`EXECUTE ${NAME}`);
 
@@ -93,20 +97,19 @@ const EXECUTE = Buffer.from(`EXECUTE ${NAME}`);
 async function compute(
   session: SessionState,
   backend: Backend,
-  text: Buffer,
+  { text, positions }: { readonly text: Buffer; readonly positions: Positions },
   { start, end }: Span,
   types: readonly number[],
 ): Promise<Execution['values']> {
   const formats = types.map((type) => (EXACT_IN_BINARY.has(type) ? 1 : 0));
   const list = types.map((_, index) => `$${index + 1}`).join(', ');
-  const padding = ' '.repeat(Math.max(characters(text, 0, start) - EXECUTE.length, 0));
   const receiver = new ValuesReceiver();
   backend.prepared.unnamed = undefined;
   backend.send(
     new ExtendedWriter()
       .close('statement', NAME)
       .parse(NAME, Buffer.from(`SELECT ${list}`), types)
-      .parse('', Buffer.concat([Buffer.from(padding), EXECUTE, text.subarray(start, end)]), [])
+      .parse('', Buffer.concat([EXECUTE, text.subarray(start, end)]), [])
       .bind('', '', { formats: [], values: [], resultFormats: formats })
       .execute('', 0)
       .close('statement', NAME)
@@ -116,8 +119,8 @@ async function compute(
   const values = await session.cancellable(backend, receiver.reply);
   if (!Buffer.isBuffer(values)) return { formats, values };
   await closeStatements(backend, [NAME]);
-  const { errorOffset } = session.link;
-  throw new ServerError(errorOffset === 0 ? values : shiftPosition(values, 0, values.length, errorOffset));
+  const own = shiftedPositions(characters(text, 0, start) - EXECUTE.length);
+  throw new ServerError(movePosition(values, 0, values.length, positionsThrough(own, positions)));
 }
 
 /** The values of the only row, or the ErrorResponse in its place. */

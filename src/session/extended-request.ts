@@ -4,6 +4,7 @@ import type { Node } from '../cluster/node.ts';
 import { FIRST_NORMAL_OID, translateTypes } from '../cluster/type-names.ts';
 import { assert, unreachable } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
+import { type Positions, positionsThrough, type Rewritten, samePositions } from '../sql/positions.ts';
 import type { Statement } from '../sql/statement.ts';
 import {
   BIND_COMPLETE,
@@ -85,7 +86,7 @@ export class ExtendedRequest implements Request {
     return this;
   }
 
-  retold(text: Buffer, analysed: Statement): this {
+  retold(told: Rewritten, analysed: Statement): this {
     const portal = this.#executed;
     if (portal === undefined) return this;
     if (portal.place !== undefined) {
@@ -95,12 +96,20 @@ export class ExtendedRequest implements Request {
       });
     }
     const { name, types, hint, description } = portal.statement;
-    portal.execute(new ClientStatement(name, text, description?.types ?? types, analysed, hint), portal.bind);
+    const positions = positionsThrough(told.positions, portal.statement.positions);
+    portal.execute(
+      new ClientStatement(name, told.text, description?.types ?? types, analysed, hint, positions),
+      portal.bind,
+    );
     return this;
   }
 
   get statements(): 'one' | 'several' {
     return this.#steps.filter(({ kind }) => kind === 'execute').length > 1 ? 'several' : 'one';
+  }
+
+  get positions(): Positions {
+    return this.#executed?.statement.positions ?? samePositions;
   }
 
   get text(): Buffer {
@@ -210,6 +219,7 @@ export class ExtendedRequest implements Request {
       if (this.#lasts(portal)) portal.place = backend;
     };
     this.#steps.forEach((step, at) => {
+      replies.about = statementOf(step)?.positions ?? samePositions;
       switch (step.kind) {
         case 'parse': {
           const { statement } = step;

@@ -77,7 +77,7 @@ export class NameResolver {
     const session = this.#session;
     const { text: written, types, ...parse } = decodeParse(body);
     const name = cut(parse.name);
-    const { text, analysis } = await analyse(session, written);
+    const { text, positions, analysis } = await analyse(session, written);
     // A Parse of the unnamed statement ends the one before, even where it fails.
     const refused = (): void => {
       if (name === '') session.statements.delete('');
@@ -90,10 +90,10 @@ export class NameResolver {
     }
     if (name !== '' && this.#find(name) !== undefined) {
       const message = `prepared statement "${shown(parse.name)}" already exists`;
-      return { kind: 'refuse', error: new PproxError('duplicate_statement', { message }), unless: text };
+      return { kind: 'refuse', error: new PproxError('duplicate_statement', { message }), unless: written };
     }
     if (session.statements.size >= NAMED_OBJECTS) throw tooManyStatements();
-    const statement = new ClientStatement(name, text, types, analysed, analysis.hint);
+    const statement = new ClientStatement(name, text, types, analysed, analysis.hint, positions);
     // Without a server, nobody says more of it than its Parse did.
     if (isOurs(statement)) statement.description = describe(encodeParameterDescription(types), NO_DATA);
     this.#statements.set(name, statement);

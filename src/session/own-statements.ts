@@ -6,6 +6,7 @@ import type { Backend } from '../backend/backend.ts';
 import { Collector } from '../backend/receiver.ts';
 import type { Node } from '../cluster/node.ts';
 import { FIRST_NORMAL_OID, translateTypes } from '../cluster/type-names.ts';
+import type { Positions, Rewritten } from '../sql/positions.ts';
 import type { Statement } from '../sql/statement.ts';
 import { ExtendedWriter } from '../wire/extended.ts';
 import { encodeQuery } from '../wire/frontend.ts';
@@ -89,6 +90,10 @@ class NamingRequest implements Request {
     return this.#request.text;
   }
 
+  get positions(): Positions {
+    return this.#request.positions;
+  }
+
   get statements(): 'one' | 'several' {
     return this.#request.statements;
   }
@@ -149,8 +154,8 @@ class NamingRequest implements Request {
     return this.#request.executing(execution);
   }
 
-  retold(text: Buffer, analysed: Statement): Request {
-    return new NamingRequest(this.#session, this.#request.retold(text, analysed), this.#named, this.#company);
+  retold(told: Rewritten, analysed: Statement): Request {
+    return new NamingRequest(this.#session, this.#request.retold(told, analysed), this.#named, this.#company);
   }
 
   rowLimit(): RowLimit | undefined {

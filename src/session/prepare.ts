@@ -5,6 +5,7 @@
 import type { Backend } from '../backend/backend.ts';
 import { PproxError } from '../lib/errors.ts';
 import { characters } from '../sql/bytes.ts';
+import { positionsThrough, shiftedPositions } from '../sql/positions.ts';
 import { queryOfPrepare } from '../sql/prepared-text.ts';
 import type { Statement } from '../sql/statement.ts';
 import { encodeCommandComplete } from '../wire/backend.ts';
@@ -41,7 +42,7 @@ export async function prepare(session: SessionState, statement: Statement, reque
     const relay = new Relay(session.link, backend, { completion: 'forward', replies });
     backend.send(message, relay);
     const { error } = await session.cancellable(backend, relay.result);
-    if (error === undefined) await learn(session, backend, statement, name, request.text);
+    if (error === undefined) await learn(session, backend, statement, name, request);
     else if (taken) await closeStatements(backend, [name]);
     return error === undefined ? DONE : FAILED;
   });
@@ -57,20 +58,20 @@ async function learn(
   backend: Backend,
   { span }: Statement,
   name: string,
-  text: Buffer,
+  { text, positions: outer }: Request,
 ): Promise<void> {
   const writer = new ExtendedWriter().describe('statement', name).close('statement', name);
   const description = await askDescription(session, backend, writer);
   const { start, end } = queryOfPrepare(text, span);
-  // Error positions are those of the client's whole text.
-  const padding = Buffer.alloc(session.link.errorOffset + characters(text, 0, start), ' ');
-  const { text: query, analysis } = await analyse(session, Buffer.concat([padding, text.subarray(start, end)]));
+  const { text: query, positions: own, analysis } = await analyse(session, text.subarray(start, end));
   const analysed = analysis.kind === 'statements' ? analysis.statements[0] : undefined;
   if (analysis.kind !== 'statements' || analysed === undefined) {
     throw new PproxError('internal', { message: 'a prepared statement cannot be read by itself' });
   }
+  // Error positions are those of the client's whole text.
+  const positions = positionsThrough(own, positionsThrough(shiftedPositions(characters(text, 0, start)), outer));
   const written = Buffer.from(text.subarray(span.start, span.end));
-  const prepared = new ClientStatement(name, query, description.types, analysed, analysis.hint, written);
+  const prepared = new ClientStatement(name, query, description.types, analysed, analysis.hint, positions, written);
   prepared.description = description;
   session.statements.set(name, prepared);
 }

@@ -7,6 +7,7 @@ import { unreachable } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import { characters } from '../sql/bytes.ts';
 import { asksForChannels, withChannels } from '../sql/listening-channels.ts';
+import { positionsThrough, samePositions, shiftedPositions } from '../sql/positions.ts';
 import type { Statement, Unreadable } from '../sql/statement.ts';
 import { EMPTY_QUERY_RESPONSE } from '../wire/backend.ts';
 import { encodeParseSync } from '../wire/frontend.ts';
@@ -38,13 +39,13 @@ export async function runQuery(session: SessionState, text: Buffer): Promise<voi
   } catch (error) {
     await report(session, error, 'a portal');
   } finally {
-    session.link.errorOffset = 0;
+    session.link.positions = samePositions;
   }
   if (!session.link.gone) session.ready();
 }
 
 async function statements(session: SessionState, written: Buffer): Promise<void> {
-  const { text, analysis } = await analyse(session, written);
+  const { text, positions, analysis } = await analyse(session, written);
   if (analysis.kind === 'unreadable') return unreadable(session, text, analysis.why);
   const all = analysis.statements;
   const first = all[0];
@@ -52,16 +53,19 @@ async function statements(session: SessionState, written: Buffer): Promise<void>
     session.link.send(EMPTY_QUERY_RESPONSE);
     return undefined;
   }
+  session.link.positions = positions;
   const many = all.length > 1;
   if (many && (await readWhole(session, new SimpleRequest(session, text, text.length), all))) return undefined;
   let held: Buffer | undefined;
   let counted = 0;
+  let front = 0;
   for (const statement of all) {
     if (held !== undefined) session.link.send(held);
     held = undefined;
     const { start, end: stop } = statement.span;
     if (many) {
-      session.link.errorOffset += characters(text, counted, start);
+      front += characters(text, counted, start);
+      session.link.positions = positionsThrough(shiftedPositions(front), positions);
       counted = start;
     }
     const end = many
@@ -171,16 +175,16 @@ async function withOwnChannels(
   const { channels } = session.listening;
   if (channels.length === 0) return { statement, request };
   const own = session.pins.has('volatile function') ? 'perhaps something' : 'nothing';
-  const text = withChannels(request.text, statement, channels, own);
-  const analysis = text === undefined ? undefined : await readText(session, text);
+  const told = withChannels(request.text, statement, channels, own);
+  const analysis = told === undefined ? undefined : await readText(session, told.text);
   const [analysed] = analysis?.kind === 'statements' ? analysis.statements : [];
-  if (text === undefined || analysed === undefined) {
+  if (told === undefined || analysed === undefined) {
     throw new PproxError('unsupported_feature', {
       message: 'pg_listening_channels() is not answered by pprox in this form while the session listens',
       hint: 'Give its column a name: SELECT … AS name, FROM pg_listening_channels() AS name.',
     });
   }
-  return { statement: analysed, request: request.retold(text, analysed) };
+  return { statement: analysed, request: request.retold(told, analysed) };
 }
 
 /** As whatever it executes, which cannot be another EXECUTE. */
@@ -193,19 +197,12 @@ async function execute(
 ): Promise<StatementEnd> {
   let asked: Execution;
   try {
-    asked = await execution(session, statement, request.text);
+    asked = await execution(session, statement, request);
   } catch (error) {
     request.say();
     throw error;
   }
-  // Error positions are of the text that has prepared the statement.
-  const { errorOffset } = session.link;
-  session.link.errorOffset = 0;
-  try {
-    return await runStatement(session, asked.analysed, request.executing(asked), company, hint ?? asked.statement.hint);
-  } finally {
-    session.link.errorOffset = errorOffset;
-  }
+  return runStatement(session, asked.analysed, request.executing(asked), company, hint ?? asked.statement.hint);
 }
 
 /** An error becomes an ErrorResponse and, in a block, the failed block that PostgreSQL would leave. */

@@ -6,7 +6,8 @@ import type { Backend } from '../backend/backend.ts';
 import { BackendLostError, type Lost, type Receiver } from '../backend/receiver.ts';
 import { assert, unreachable } from '../lib/assert.ts';
 import type { RowDigest } from '../fanout/row-digest.ts';
-import { decodeErrorFields, type ErrorFields, shiftPosition } from '../wire/error-fields.ts';
+import { decodeErrorFields, type ErrorFields, movePosition } from '../wire/error-fields.ts';
+import { type Positions, samePositions } from '../sql/positions.ts';
 import { Watch, type WatchTable, watchTable } from '../wire/frame-scan.ts';
 import { BackendTag } from '../wire/tags.ts';
 import type { ClientLink } from './client-link.ts';
@@ -51,16 +52,19 @@ export const READER_REFUSALS: ReadonlySet<string> = new Set([READ_ONLY, '0A000',
 const PLAIN: WatchTable = watchTable({
   [BackendTag.NotificationResponse]: Watch.take,
   [BackendTag.CopyInResponse]: Watch.take,
+  [BackendTag.NoticeResponse]: Watch.take,
 });
 const HOLDING: WatchTable = watchTable({
   [BackendTag.NotificationResponse]: Watch.take,
   [BackendTag.CopyInResponse]: Watch.take,
+  [BackendTag.NoticeResponse]: Watch.take,
   [BackendTag.CommandComplete]: Watch.take,
   [BackendTag.EmptyQueryResponse]: Watch.take,
 });
 const DIGESTING: WatchTable = watchTable({
   [BackendTag.NotificationResponse]: Watch.take,
   [BackendTag.CopyInResponse]: Watch.take,
+  [BackendTag.NoticeResponse]: Watch.take,
   [BackendTag.CommandComplete]: Watch.take,
   [BackendTag.EmptyQueryResponse]: Watch.take,
   [BackendTag.DataRow]: Watch.tap,
@@ -210,7 +214,7 @@ export class Relay implements Receiver {
         this.#description = undefined;
         this.#options.replies?.failed(this.#error.code);
         if (this.#voice === 'withheld') {
-          this.#withheld = Buffer.from(chunk.subarray(start, end));
+          this.#withheld = Buffer.from(movePosition(chunk, start, end, this.#positions));
           return;
         }
         if (
@@ -228,17 +232,32 @@ export class Relay implements Receiver {
           this.run(frame, 0, frame.length);
           return;
         }
-        if (this.#client.errorOffset > 0) {
-          const frame = shiftPosition(chunk, start, end, this.#client.errorOffset);
-          this.run(frame, 0, frame.length);
-          return;
-        }
-        break;
+        this.#told(chunk, start, end);
+        return;
+      case BackendTag.NoticeResponse:
+        this.#told(chunk, start, end);
+        return;
       default:
         break;
     }
     this.run(chunk, start, end);
     if (ENDS.has(tag)) this.#say();
+  }
+
+  get #positions(): Positions {
+    const { replies } = this.#options;
+    return replies === undefined ? this.#client.positions : replies.positions;
+  }
+
+  /** An error or notice, about the client's own text. */
+  #told(chunk: Buffer, start: number, end: number): void {
+    const positions = this.#positions;
+    if (positions === samePositions) {
+      this.run(chunk, start, end);
+      return;
+    }
+    const frame = movePosition(chunk, start, end, positions);
+    this.run(frame, 0, frame.length);
   }
 
   /** From here on an error is not forwarded: it waits in the result, since the client may be told something better. */

@@ -2,6 +2,7 @@
  * What becomes of the replies to extended-protocol messages in front of and between rows: an entry for each, in order.
  * The server answers Parse, Bind, Close and Describe one by one, so the script is the ledger of one request.
  */
+import { type Positions, samePositions } from '../sql/positions.ts';
 import { type ClientStatement, describe } from './client-statement.ts';
 
 /** `code`: the error's SQLSTATE; undefined where nobody knows what became of the message. */
@@ -26,10 +27,20 @@ export type Fate =
 
 export class ReplyScript {
   readonly #fates: Fate[] = [];
+  readonly #positions: Positions[] = [];
   #at = 0;
+  /** Of the text that the replies to come are about. */
+  about: Positions = samePositions;
 
   add(fate: Fate): void {
     this.#fates.push(fate);
+    this.#positions.push(this.about);
+  }
+
+  /** What positions in an error or notice in place of the next reply are to the client. */
+  get positions(): Positions {
+    const at = this.#fates.findIndex((fate, index) => index >= this.#at && fate.kind !== 'say');
+    return this.#positions[at] ?? samePositions;
   }
 
   /** The fate of the next reply; undefined where none is expected: the server and we are out of step. */

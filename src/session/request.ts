@@ -4,6 +4,7 @@
  */
 import type { Backend } from '../backend/backend.ts';
 import type { Node } from '../cluster/node.ts';
+import type { Positions, Rewritten } from '../sql/positions.ts';
 import type { Statement } from '../sql/statement.ts';
 import type { BindMessage } from '../wire/extended.ts';
 import type { ClientStatement } from './client-statement.ts';
@@ -36,6 +37,8 @@ export interface Sending {
 export interface Request {
   /** The statement's text: what the statement's spans count in. */
   readonly text: Buffer;
+  /** In the client's text, of `text`. */
+  readonly positions: Positions;
   /** `several`: reads that are sent together; none of them can be told from the others. */
   readonly statements: 'one' | 'several';
   /**
@@ -58,7 +61,7 @@ export interface Request {
   /** The same, for the statement that it names by EXECUTE. */
   executing(execution: Execution): Request;
   /** The same with another text, read as `analysed`. Throws PproxError where a server has the client's own by now. */
-  retold(text: Buffer, analysed: Statement): Request;
+  retold(told: Rewritten, analysed: Statement): Request;
   /** Tells the client that everything in front of the statement's execution is done, where no server is asked. */
   say(): void;
 }

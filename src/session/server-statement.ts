@@ -4,6 +4,8 @@ import { KeptReply } from '../backend/receiver.ts';
 import { closeStatements } from '../backend/statement-closing.ts';
 import { assert } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
+import { type Positions, samePositions } from '../sql/positions.ts';
+import { movePosition } from '../wire/error-fields.ts';
 import { ExtendedWriter } from '../wire/extended.ts';
 import { Watch, watchTable } from '../wire/frame-scan.ts';
 import { BackendTag } from '../wire/tags.ts';
@@ -45,11 +47,12 @@ export async function askDescription(
   session: SessionState,
   backend: Backend,
   writer: ExtendedWriter,
+  positions: Positions = samePositions,
 ): Promise<Description> {
   const receiver = new DescriptionReceiver();
   backend.send(writer.sync(), receiver);
   const found = await session.cancellable(backend, receiver.reply);
-  if (Buffer.isBuffer(found)) throw new ServerError(found);
+  if (Buffer.isBuffer(found)) throw new ServerError(movePosition(found, 0, found.length, positions));
   return found;
 }
 
@@ -62,7 +65,7 @@ export async function describeOn(
   if (statement.description === undefined) {
     backend.prepared.unnamed = undefined;
     const writer = new ExtendedWriter().parse('', statement.text, statement.types).describe('statement', '');
-    statement.description = await askDescription(session, backend, writer);
+    statement.description = await askDescription(session, backend, writer, statement.positions);
     backend.prepared.unnamed = statement;
   }
   return statement.description;
@@ -80,6 +83,7 @@ export async function prepareOn(session: SessionState, backend: Backend, stateme
     session,
     backend,
     new ExtendedWriter().parse(name, statement.text, told.types).describe('statement', name),
+    statement.positions,
   );
   if (sameResult(found, told)) {
     const excess = backend.prepared.use(name, session.services.settings.preparedStatements);

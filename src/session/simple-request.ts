@@ -1,6 +1,7 @@
 /** A statement of a Query message. */
 import type { Backend } from '../backend/backend.ts';
 import type { Node } from '../cluster/node.ts';
+import { type Positions, positionsThrough, type Rewritten } from '../sql/positions.ts';
 import type { Statement } from '../sql/statement.ts';
 import { encodeQuery } from '../wire/frontend.ts';
 import { ExtendedRequest } from './extended-request.ts';
@@ -45,7 +46,12 @@ export class SimpleRequest implements Request {
     return ExtendedRequest.forQuery(this.#session, execution);
   }
 
-  retold(text: Buffer, analysed: Statement): Request {
+  get positions(): Positions {
+    return this.#session.link.positions;
+  }
+
+  retold({ text, positions }: Rewritten, analysed: Statement): Request {
+    this.#session.link.positions = positionsThrough(positions, this.positions);
     return new SimpleRequest(this.#session, text, analysed.span.end);
   }
 

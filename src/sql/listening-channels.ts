@@ -2,6 +2,7 @@
  * pg_listening_channels() in a client's text: what a session listens to is heard on a connection that many share, so the calls
  * are replaced by its channels when the statement runs.
  */
+import { type Replacement, rewrite, type Rewritten } from './positions.ts';
 import { quoteEscaped, quoteLiteral } from './quote.ts';
 import type { Statement } from './statement.ts';
 
@@ -21,7 +22,7 @@ export function withChannels(
   { nondeterminism }: Statement,
   channels: readonly string[],
   own: 'nothing' | 'perhaps something',
-): Buffer | undefined {
+): Rewritten | undefined {
   const list = channels.map((channel) =>
     (/^[\x20-\x5b\x5d-\x7e]*$/.test(channel) ? quoteLiteral : quoteEscaped)(channel),
   );
@@ -31,16 +32,13 @@ export function withChannels(
       ? known
       : `ARRAY(SELECT c FROM pg_catalog.pg_listening_channels() AS c WHERE c <> ALL (${known})) || ${known}`;
   const calls = nondeterminism.filter(({ name }) => name === CALL);
-  const parts: Buffer[] = [];
-  let at = 0;
-  for (const { span, type } of calls.toSorted((a, b) => (a.span?.start ?? 0) - (b.span?.start ?? 0))) {
+  const replacements: Replacement[] = [];
+  for (const { span, type } of calls) {
     if (span === undefined) return undefined;
     const name = type === NAMED ? ' AS pg_listening_channels' : '';
-    parts.push(text.subarray(at, span.start), Buffer.from(`pg_catalog.unnest(${all})${name}`));
-    at = span.end;
+    replacements.push({ span, by: Buffer.from(`pg_catalog.unnest(${all})${name}`) });
   }
-  parts.push(text.subarray(at));
-  return Buffer.concat(parts);
+  return rewrite(text, replacements);
 }
 
 /** The type of a call that gives its name to the column that it is, or to the table. */

@@ -2,6 +2,7 @@
  * pg_backend_pid() in a client's text. A session has many server sessions, each with a process id of its own, and its client
  * was told another number: the call is that number. Where server sessions are looked at or acted upon, it stays as it is.
  */
+import { rewrite, type Rewritten } from './positions.ts';
 import type { Analysis, Span, Statement } from './statement.ts';
 
 /** As the analyser names it. */
@@ -15,20 +16,16 @@ const ABOUT_PROCESSES =
 const OF_PROCESSES = /^(pg_locks|pg_replication_slots|pg_stat_.*)$/;
 
 /** `text` with the client's own number in the calls' places; undefined where it stays as it is. */
-export function withProcessId(text: Buffer, analysis: Analysis, processId: number): Buffer | undefined {
+export function withProcessId(text: Buffer, analysis: Analysis, processId: number): Rewritten | undefined {
   if (analysis.kind !== 'statements' || !analysis.statements.some(mentionsIt)) return undefined;
-  const spans = analysis.statements.flatMap(calls).toSorted((a, b) => a.start - b.start);
+  const spans = analysis.statements.flatMap(calls);
   if (spans.length === 0) return undefined;
   // A query gives its only column's name to the expression that it is.
   const value = Buffer.from(`(SELECT ${processId}::pg_catalog.int4 AS pg_backend_pid)`);
-  const parts: Buffer[] = [];
-  let at = 0;
-  for (const { start, end } of spans) {
-    parts.push(text.subarray(at, start), value);
-    at = end;
-  }
-  parts.push(text.subarray(at));
-  return Buffer.concat(parts);
+  return rewrite(
+    text,
+    spans.map((span) => ({ span, by: value })),
+  );
 }
 
 function mentionsIt({ nondeterminism }: Statement): boolean {

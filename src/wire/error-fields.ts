@@ -65,8 +65,13 @@ export function decodeErrorFields(chunk: Buffer, start: number, end: number): Er
   };
 }
 
-/** The same message for a query text that has `characters` more in front. Takes a whole frame; throws ShortMessage. */
-export function shiftPosition(chunk: Buffer, start: number, end: number, characters: number): Buffer {
+/** The same message with what `positions` makes of its position in the query text. Takes a whole frame; throws ShortMessage. */
+export function movePosition(
+  chunk: Buffer,
+  start: number,
+  end: number,
+  positions: (position: number) => number,
+): Buffer {
   const reader = new MessageReader(chunk, start + HEADER_BYTES, end);
   const writer = new MessageWriter().begin(chunk[start] ?? 0);
   for (;;) {
@@ -74,7 +79,7 @@ export function shiftPosition(chunk: Buffer, start: number, end: number, charact
     writer.uint8(key);
     if (key === 0) return writer.end().finish();
     const value = reader.cstringBytes();
-    writer.cstring(key === POSITION ? String(Number(value.toString('latin1')) + characters) : value);
+    writer.cstring(key === POSITION ? String(positions(Number(value.toString('latin1')))) : value);
   }
 }
 

@@ -4,6 +4,7 @@ import { catalogScripts } from './scripts/catalog.ts';
 import { channelScripts } from './scripts/channels.ts';
 import { copyScripts } from './scripts/copy.ts';
 import { definitionScripts } from './scripts/definitions.ts';
+import { errorPositionScripts } from './scripts/error-positions.ts';
 import { extendedBasicScripts } from './scripts/extended-basics.ts';
 import { extendedBlockScripts } from './scripts/extended-blocks.ts';
 import { extendedCopyScripts } from './scripts/extended-copy.ts';
@@ -44,6 +45,7 @@ export const groups = {
   transactions: [...transactionScripts, ...severalStatementScripts],
   types: [...numberScripts, ...textScripts, ...timeScripts, ...structuredScripts, ...otherTypeScripts],
   writes: writeScripts,
+  error_positions: errorPositionScripts,
   extended_basics: [...extendedBasicScripts, ...extendedNameScripts],
   extended_blocks: extendedBlockScripts,
   extended_copy: extendedCopyScripts,

@@ -7,7 +7,7 @@ const SHOWN = "pg_catalog.unnest(ARRAY['a']::pg_catalog.text[])";
 const NAMED = `${SHOWN} AS pg_listening_channels`;
 
 function told(text: string, channels = ['a'], own: 'nothing' | 'perhaps something' = 'nothing'): string | undefined {
-  return withChannels(Buffer.from(text), statementOf(text), channels, own)?.toString();
+  return withChannels(Buffer.from(text), statementOf(text), channels, own)?.text.toString();
 }
 
 suite('calls of pg_listening_channels() are replaced by the channels', () => {

@@ -11,7 +11,7 @@ const own = '(SELECT 77::pg_catalog.int4 AS pg_backend_pid)';
 function replaced(text: string): string | undefined {
   const bytes = Buffer.from(text);
   const analysis = analyser.analyse(bytes, { encoding: 'UTF8', standardStrings: 'on' });
-  return withProcessId(bytes, analysis, 77)?.toString().replaceAll(own, '#');
+  return withProcessId(bytes, analysis, 77)?.text.toString().replaceAll(own, '#');
 }
 
 describe('pg_backend_pid() becomes the number of the client', () => {

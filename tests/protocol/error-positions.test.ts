@@ -1,0 +1,3 @@
+import { runBattery } from './battery.ts';
+
+runBattery('error_positions');
