@@ -104,6 +104,7 @@ export class Portal {
   readonly name: string;
   #statement: ClientStatement;
   #bind: BindMessage;
+  #boundBy: 'client' | 'EXECUTE' = 'client';
   /** Which server session has it; undefined until it is bound for longer than one request. */
   place: Backend | undefined;
   /** `done`: it has been run to its end; `ended`: its transaction is over, and it is not there any more; `unfinished`: its Bind has failed, and with it the transaction. */
@@ -126,10 +127,26 @@ export class Portal {
     return this.#bind;
   }
 
+  /** Who has bound it: `EXECUTE`, where the client's Bind was of one. */
+  get boundBy(): 'client' | 'EXECUTE' {
+    return this.#boundBy;
+  }
+
   /** The portal of an EXECUTE is one of the statement that it names, from when its arguments are known on. */
   execute(statement: ClientStatement, values: Pick<BindMessage, 'formats' | 'values'>): void {
     this.#statement = statement;
     this.#bind = { ...this.#bind, ...values, statement: statement.name };
+    this.#boundBy = 'EXECUTE';
+  }
+
+  /** To its end, or to an error; one whose Bind has failed stays what it is. */
+  ran(): void {
+    if (this.state === 'open') this.state = 'done';
+  }
+
+  /** The same statement in other words. */
+  retell(statement: ClientStatement): void {
+    this.#statement = statement;
   }
 
   get serverName(): string {

@@ -97,10 +97,7 @@ export class ExtendedRequest implements Request {
     }
     const { name, types, hint, description } = portal.statement;
     const positions = positionsThrough(told.positions, portal.statement.positions);
-    portal.execute(
-      new ClientStatement(name, told.text, description?.types ?? types, analysed, hint, positions),
-      portal.bind,
-    );
+    portal.retell(new ClientStatement(name, told.text, description?.types ?? types, analysed, hint, positions));
     return this;
   }
 
@@ -169,8 +166,7 @@ export class ExtendedRequest implements Request {
         continue;
       }
       if (step.kind === 'parse') unnamed = step.statement;
-      const portal =
-        step.kind === 'bind' ? step.portal : step.kind === 'execute' ? this.#rebound(step.portal) : undefined;
+      const portal = step.kind === 'bind' || step.kind === 'execute' ? this.#boundAt(step) : undefined;
       const gone = step.kind === 'describe portal' && this.#isGone(step.portal) ? step.portal.statement : undefined;
       if (gone !== undefined && gone.description === undefined) add(gone);
       const statement = step.kind === 'describe statement' ? step.statement : portal?.statement;
@@ -183,7 +179,11 @@ export class ExtendedRequest implements Request {
 
   /** In a failed block nothing can be prepared; one that returns no rows is described even there. */
   #isKnownInFailure({ description }: ClientStatement): boolean {
-    return this.#session.status === TransactionStatus.Failed && description?.columns.length === 0;
+    return this.#inFailure && description?.columns.length === 0;
+  }
+
+  get #inFailure(): boolean {
+    return this.#session.status === TransactionStatus.Failed;
   }
 
   /** No server has the portal any more, or none ever had. */
@@ -191,13 +191,16 @@ export class ExtendedRequest implements Request {
     return portal.state === 'done' && !this.#binds(portal);
   }
 
-  /** The portal of an Execute, where it has to be bound once more. */
-  #rebound(portal: Portal): Portal | undefined {
-    return this.#binds(portal) || portal.place !== undefined ? undefined : portal;
+  /** The portal that a step has the server bind: a Bind its own, an Execute what has to be bound once more. */
+  #boundAt({ kind, portal }: Step & { readonly kind: 'bind' | 'execute' }): Portal | undefined {
+    const binds = this.#binds(portal);
+    if (kind === 'bind') return binds ? portal : undefined;
+    return binds || portal.place !== undefined ? undefined : portal;
   }
 
+  /** What EXECUTE has bound is answered for the client's Bind, and bound where it is executed: errors belong there. */
   #binds(portal: Portal): boolean {
-    return this.#steps.some((step) => step.kind === 'bind' && step.portal === portal);
+    return portal.boundBy === 'client' && this.#steps.some((step) => step.kind === 'bind' && step.portal === portal);
   }
 
   encode(backend: Backend, addition?: Addition, rows: 'as asked' | 'all rows' = 'as asked'): Sending {
@@ -258,7 +261,7 @@ export class ExtendedRequest implements Request {
           replies.add({ kind: 'forward' });
           break;
         case 'bind':
-          if (step.portal.statement.executes !== undefined) {
+          if (step.portal.statement.executes !== undefined || step.portal.boundBy === 'EXECUTE') {
             sayDone(replies, BIND_COMPLETE, step.done);
             break;
           }
@@ -278,7 +281,8 @@ export class ExtendedRequest implements Request {
           if (
             this.#isGone(step.portal) ||
             step.portal.state === 'unfinished' ||
-            step.portal.statement.executes !== undefined
+            step.portal.statement.executes !== undefined ||
+            (step.portal.boundBy === 'EXECUTE' && (step.portal.place === undefined || this.#inFailure))
           ) {
             // No server has it any more, or none ever had: BEGIN and its like.
             replies.add({ kind: 'say', frame: () => this.#describedPortal(step.portal) });

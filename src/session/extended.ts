@@ -49,6 +49,7 @@ import { resolveRoute } from './route.ts';
 import type { RowLimit } from './row-limit.ts';
 import type { SessionState } from './state.ts';
 import type { StatementEnd } from './statement-end.ts';
+import { hasPortal } from './server-statement.ts';
 import { type Execute, isExecute, isStep, type Pending, type Step } from './step.ts';
 import { openImplicit } from './write.ts';
 
@@ -249,7 +250,7 @@ export class ExtendedProtocol {
       if (isStep(step) && step.kind !== 'execute' && step.kind !== 'execute cursor') continue;
       this.#sendHeld();
       if (step.kind === 'execute cursor') {
-        if ((await this.#prepare(unit, 'other message')) === 'failed') return 'failed';
+        if ((await this.#executeCursor(unit, step.name)) === 'failed') return 'failed';
         this.#ahead = 'statements';
         unit = [];
         continue;
@@ -267,6 +268,22 @@ export class ExtendedProtocol {
     if (unit.length === 0) return 'done';
     this.#sendHeld();
     return this.#prepare(unit, cause);
+  }
+
+  /**
+   * What a failed Query has left as the unnamed portal is not executed, to be refused: PostgreSQL looks at its statement for
+   * that, which went with the Query, and the server may crash.
+   */
+  async #executeCursor(steps: readonly Step[], name: string): Promise<'done' | 'failed'> {
+    const session = this.#session;
+    const { block } = session;
+    const held = block.kind === 'writers' || block.kind === 'reader';
+    if (name !== '' || !held || session.status !== TransactionStatus.Failed)
+      return this.#prepare(steps, 'other message');
+    if ((await this.#prepare(steps.slice(0, -1), 'other message')) === 'failed') return 'failed';
+    const { backend } = block.kind === 'writers' ? block.legs.lead.lease : block.lease;
+    if (!(await hasPortal(session, backend, name))) throw unknownPortal(name);
+    throw failedBlock();
   }
 
   /** What is behind a statement: COMMIT ends its transaction, and what cannot run in one commits at once. */
@@ -393,7 +410,7 @@ export class ExtendedProtocol {
       if ((await this.#answerRefused(rest, request, error)) === 'failed') return { kind: 'failed' };
       throw error;
     }
-    if (!kept || answeredByUs(analysed)) portal.state = 'done';
+    if (!kept || answeredByUs(analysed)) portal.ran();
     if (session.block.kind === 'none' && (own || !alone)) this.#endPortals();
     return end;
   }

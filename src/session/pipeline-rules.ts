@@ -95,7 +95,7 @@ export function tagOfNothing(statement: Statement | undefined): string | undefin
 export function refusedInFailedBlock(step: Step): boolean {
   if (step.kind === 'parse') return step.statement.executes !== undefined;
   if (step.kind === 'describe statement') return (step.statement.description?.columns.length ?? 0) > 0;
-  if (step.kind === 'describe portal' && step.portal.state === 'done')
+  if (step.kind === 'describe portal' && (step.portal.state === 'done' || step.portal.boundBy === 'EXECUTE'))
     return (step.portal.statement.description?.columns.length ?? 0) > 0;
   if (step.kind !== 'bind') return false;
   const { analysed } = step.portal.statement;

@@ -5,7 +5,7 @@ import { closeStatements } from '../backend/statement-closing.ts';
 import { assert } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import { type Positions, samePositions } from '../sql/positions.ts';
-import { movePosition } from '../wire/error-fields.ts';
+import { decodeErrorFields, type ErrorFields, movePosition } from '../wire/error-fields.ts';
 import { ExtendedWriter } from '../wire/extended.ts';
 import { Watch, watchTable } from '../wire/frame-scan.ts';
 import { BackendTag } from '../wire/tags.ts';
@@ -69,6 +69,27 @@ export async function describeOn(
     backend.prepared.unnamed = statement;
   }
   return statement.description;
+}
+
+/** Whether the server session has that portal. In a failed block it says 25P02 of one with rows, and nothing of others. */
+class PortalReceiver extends KeptReply<boolean> {
+  readonly watch = watchTable({ [BackendTag.ErrorResponse]: Watch.take });
+  #error: ErrorFields | undefined;
+
+  take(_tag: number, chunk: Buffer, start: number, end: number): void {
+    this.#error = decodeErrorFields(chunk, start, end);
+  }
+
+  protected outcome(): boolean {
+    return this.#error?.code !== '34000';
+  }
+}
+
+/** Rejects with BackendLostError. */
+export async function hasPortal(session: SessionState, backend: Backend, name: string): Promise<boolean> {
+  const receiver = new PortalReceiver();
+  backend.send(new ExtendedWriter().describe('portal', name).sync(), receiver);
+  return session.cancellable(backend, receiver.reply);
 }
 
 /**

@@ -330,3 +330,19 @@ describe('a prepared statement', () => {
     one.send(close('S', 'mine'), sync());
   });
 });
+
+test('what a failed Query leaves as the unnamed portal is refused without its lead, which might crash of it', async () => {
+  const client = await connectRaw(scene);
+  client.send(query('BEGIN; DEALLOCATE nothing_of_that_name'));
+  await client.waitReady(2);
+  for (const ready of [3, 5, 7, 9]) {
+    // What PostgreSQL would look at to refuse it is overwritten by this.
+    client.send(parse('', `SELECT ${'1 + '.repeat(500)} 1`), sync());
+    await client.waitReady(ready);
+    const from = client.messages.length;
+    client.send(execute(''), sync());
+    await client.waitReady(ready + 1);
+    assert.equal(errorIn(client.messages.slice(from))['C'], '25P02');
+  }
+  client.destroy();
+});

@@ -2,6 +2,41 @@ import { script } from '../script.ts';
 
 export const extendedPortalScripts = [
   script(
+    'a portal whose Bind has failed, behind a BEGIN of the same pipeline',
+    String.raw`
+!22012
+> Run: BEGIN
+> Parse b: SELECT 1 / 0
+> Bind "" b
+> Execute
+> Sync
+
+!25P02
+> Describe portal
+> Parse a: SELECT 1
+> Sync
+
+ROLLBACK
+
+!22012
+> Parse: BEGIN
+> Bind p
+> Execute p limit 2
+> Parse c: SELECT 1 / 0
+> Bind "" c
+> Execute
+> Sync
+
+!25P02
+> Describe portal
+> Parse a: SELECT 1
+> Bind "" a
+> Execute
+> Sync
+
+ROLLBACK`,
+  ),
+  script(
     'rows in portions',
     String.raw`
 > Parse s: SELECT n FROM generate_series(1, 5) AS n

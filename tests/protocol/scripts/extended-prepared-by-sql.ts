@@ -3,6 +3,40 @@ import { script } from '../script.ts';
 
 export const extendedPreparedBySqlScripts = [
   script(
+    'EXECUTE of what cannot be planned fails where it is executed',
+    String.raw`
+PREPARE unplanned (int) AS SELECT $1, 1 / 0
+
+!22012
+> Parse: EXECUTE unplanned (1)
+> Bind
+> Describe portal
+> Execute
+> Sync
+
+!22012
+> Parse e: EXECUTE unplanned (2)
+> Bind p e
+> Execute p limit 1
+> Sync
+
+BEGIN
+
+!22012
+> Run: SELECT 1
+> Bind p e
+> Describe portal p
+> Execute p
+> Sync
+
+!25P02
+> Describe portal p
+> Execute p
+> Sync
+
+ROLLBACK`,
+  ),
+  script(
     'names of statements are taken by both protocols',
     String.raw`
 PREPARE s (int) AS SELECT $1 + 1 AS next
