@@ -5,15 +5,16 @@
 import type { Backend } from '../backend/backend.ts';
 import { KeptReply } from '../backend/receiver.ts';
 import { PproxError } from '../lib/errors.ts';
+import { FIRST_NORMAL_OID } from '../cluster/type-names.ts';
 import { argumentsOfExecute } from '../sql/prepared-text.ts';
 import { characters } from '../sql/bytes.ts';
 import { type Positions, positionsThrough, shiftedPositions } from '../sql/positions.ts';
 import type { Command, Span, Statement } from '../sql/statement.ts';
 import { decodeDataRow } from '../wire/backend.ts';
-import { movePosition } from '../wire/error-fields.ts';
+import { encodeError, movePosition } from '../wire/error-fields.ts';
 import { ExtendedWriter } from '../wire/extended.ts';
 import { Watch, watchTable } from '../wire/frame-scan.ts';
-import { BackendTag } from '../wire/tags.ts';
+import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import { withServer } from './any-server.ts';
 import { statementKey, unknownStatement } from './prepare.ts';
 import { followSequences, keep } from './read.ts';
@@ -87,6 +88,26 @@ const EXACT_IN_BINARY: ReadonlySet<number> = new Set([
   1185, 1187, 1270, 1017, 1018, 1019, 1020, 1027, 629, 719, 791, 3908, 3910, 3912, 3909, 3911, 3913,
 ]);
 
+/**
+ * Types of the user's own (domains, composite types, ranges, their arrays) may hold such types as well, and their binary form
+ * has numbers of types, which differ between servers. Their text loses nothing with these settings, and is read with any.
+ */
+const SHOWING = [
+  ['extra_float_digits', '1'],
+  ['DateStyle', 'ISO'],
+  ['IntervalStyle', 'postgres'],
+] as const;
+
+/**
+ * Columns behind the values: what the settings were, and their change. Arguments are computed before, with the client's
+ * settings; the row is shown after, when the server has all of it.
+ */
+const EXACTLY_SHOWN: readonly string[] = [
+  ...SHOWING.map(([name]) => `pg_catalog.current_setting('${name}')`),
+  ...SHOWING.map(([name, value]) => `pg_catalog.set_config('${name}', '${value}', true)`),
+];
+const NOTHING_ELSE: readonly string[] = [];
+
 const NAME = 'a';
 const EXECUTE = Buffer.from(`EXECUTE ${NAME}`);
 
@@ -102,7 +123,8 @@ async function compute(
   types: readonly number[],
 ): Promise<Execution['values']> {
   const formats = types.map((type) => (EXACT_IN_BINARY.has(type) ? 1 : 0));
-  const list = types.map((_, index) => `$${index + 1}`).join(', ');
+  const shown = types.some((type) => type >= FIRST_NORMAL_OID) ? EXACTLY_SHOWN : NOTHING_ELSE;
+  const list = [...types.map((_, index) => `$${index + 1}`), ...shown].join(', ');
   const receiver = new ValuesReceiver();
   backend.prepared.unnamed = undefined;
   backend.send(
@@ -110,17 +132,33 @@ async function compute(
       .close('statement', NAME)
       .parse(NAME, Buffer.from(`SELECT ${list}`), types)
       .parse('', Buffer.concat([EXECUTE, text.subarray(start, end)]), [])
-      .bind('', '', { formats: [], values: [], resultFormats: formats })
+      .bind('', '', { formats: [], values: [], resultFormats: [...formats, ...shown.map(() => 0)] })
       .execute('', 0)
       .close('statement', NAME)
       .sync(),
     receiver,
   );
-  const values = await session.cancellable(backend, receiver.reply);
-  if (!Buffer.isBuffer(values)) return { formats, values };
+  const found = await session.cancellable(backend, receiver.reply);
+  if (!Buffer.isBuffer(found)) {
+    const values = found.slice(0, types.length);
+    // Outside a block they have ended with the Sync.
+    if (shown.length > 0 && backend.status === TransactionStatus.InBlock)
+      await restore(backend, found.slice(types.length));
+    return { formats, values };
+  }
   await closeStatements(backend, [NAME]);
   const own = shiftedPositions(characters(text, 0, start) - EXECUTE.length);
-  throw new ServerError(movePosition(values, 0, values.length, positionsThrough(own, positions)));
+  throw new ServerError(movePosition(found, 0, found.length, positionsThrough(own, positions)));
+}
+
+/** The client's settings of output as they were before EXACTLY_SHOWN, for what comes next in its block. */
+async function restore(backend: Backend, before: readonly (Buffer | null)[]): Promise<void> {
+  const calls = SHOWING.map(([name], index) => {
+    const value = before[index]?.toString() ?? '';
+    return `pg_catalog.set_config('${name}', '${value}', true)`;
+  });
+  const { error } = await backend.ask(`SELECT ${calls.join(', ')}`);
+  if (error !== undefined) throw new ServerError(encodeError(error));
 }
 
 /** The values of the only row, or the ErrorResponse in its place. */
@@ -129,10 +167,9 @@ class ValuesReceiver extends KeptReply<readonly (Buffer | null)[] | Buffer> {
   #outcome: readonly (Buffer | null)[] | Buffer = [];
 
   take(tag: number, chunk: Buffer, start: number, end: number): void {
-    this.#outcome =
-      tag === BackendTag.ErrorResponse
-        ? Buffer.from(chunk.subarray(start, end))
-        : decodeDataRow(chunk, start, end).map((value) => (value === null ? null : Buffer.from(value)));
+    // A ParameterStatus is taken as well, whoever watches.
+    if (tag === BackendTag.ErrorResponse) this.#outcome = Buffer.from(chunk.subarray(start, end));
+    else if (tag === BackendTag.DataRow) this.#outcome = decodeDataRow(chunk, start, end);
   }
 
   protected outcome(): readonly (Buffer | null)[] | Buffer {

@@ -121,6 +121,34 @@ describe('what is executed is the same on every writer', () => {
     assert.ok(Number(ahead?.['last_value']) >= Number(drawn?.['last_value']));
   });
 
+  test('what types of the user’s own hold is not rounded by how the session shows it', async () => {
+    const client = await proxy.connect();
+    await client.query(`CREATE TYPE measured AS (part float8, took interval); CREATE DOMAIN share AS float8;
+      CREATE TABLE exact (id int PRIMARY KEY, a measured, b share, c measured[])`);
+    await client.query(
+      'PREPARE measure (int, measured, share, measured[]) AS INSERT INTO exact VALUES ($1, $2, $3, $4)',
+    );
+    await client.query("SET extra_float_digits = -5; SET DateStyle = 'SQL, DMY'; SET IntervalStyle = 'sql_standard'");
+    const list = "ROW(1/3::float8, '-1 day +2 hours')::measured, 1/3::float8, ARRAY[ROW(1/3::float8, NULL)::measured]";
+    await client.query(`EXECUTE measure (1, ${list})`);
+    await client.query(`BEGIN; EXECUTE measure (2, ${list})`);
+    for (const [name, set] of [
+      ['extra_float_digits', '-5'],
+      ['DateStyle', 'SQL, DMY'],
+      ['IntervalStyle', 'sql_standard'],
+    ] as const)
+      assert.equal(await value(client, `SHOW ${name}`), set);
+    await client.query('COMMIT');
+    for (const writer of [w1, w2]) {
+      const found = await sql(
+        writer,
+        `SELECT count(*)::int AS n FROM exact
+         WHERE (a).part = 1/3::float8 AND b = 1/3::float8 AND c[1].part = 1/3::float8 AND (a).took = '-1 day +2 hours'`,
+      );
+      assert.deepEqual(found, [{ n: 2 }]);
+    }
+  });
+
   test('what cannot be is refused before any server has seen it', async () => {
     const client = await proxy.connect();
     await client.query('PREPARE put (text) AS INSERT INTO item (word) VALUES ($1)');
