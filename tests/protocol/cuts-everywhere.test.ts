@@ -38,7 +38,7 @@ function lane(...members: readonly GroupName[]): Lane {
 /** Played at the same time. Equally long, roughly. */
 const lanes: readonly Lane[] = [
   lane('definitions', 'limits', 'queries', 'transactions', 'types'),
-  lane('copy', 'messages', 'sessions', 'writes'),
+  lane('copy', 'error_positions', 'messages', 'sessions', 'writes'),
   lane('extended_basics', 'extended_blocks', 'extended_copy', 'extended_errors', 'extended_formats'),
   lane('extended_pipelines', 'extended_portals', 'extended_prepared', 'extended_sessions', 'extended_writes'),
 ];
