@@ -8,21 +8,11 @@
  * that something else refers to, or stands for a table.
  */
 
-import { emptyCallSpan, keywordSpan } from './call-span.ts';
+import { CallPlaces } from './call-places.ts';
+import { noteCall } from './calls.ts';
+import { keywordSpan } from './call-span.ts';
 import { columnPlaces } from './column-places.ts';
-import {
-  namedBy,
-  SEEN,
-  CLOCKS,
-  isPlainType,
-  isReading,
-  specialCalls,
-  isNamed,
-  isNumber,
-  isIdentifier,
-  asText,
-  nameOfRelation,
-} from './expressions.ts';
+import { SEEN, CLOCKS, isPlainType, isReading, isNamed, asText, nameOfRelation } from './expressions.ts';
 import type { Facts } from './facts.ts';
 import {
   clockKeywords,
@@ -33,27 +23,22 @@ import {
   keywordOperators,
   writingStatements,
 } from './keyword-nodes.ts';
-import { configChange } from './setting-names.ts';
-import { builtinVolatility } from './builtin-functions.ts';
-import { NAMED } from './listening-channels.ts';
-import { functionEffect, isServerView, returnsSet } from './function-effects.ts';
+import { isServerView } from './function-effects.ts';
 import { timeWordIn } from './time-word.ts';
 import {
   castType,
   constantText,
   isFields,
-  isObjectNumber,
   isTemporarySchema,
   listOf,
   nameOf,
-  nameParameter,
   nodeOf,
   stringOf,
   stringsOf,
   tagged,
   type Fields,
 } from './tree.ts';
-import type { ColumnPlace, QualifiedName } from './statement.ts';
+import type { ColumnPlace } from './statement.ts';
 
 export class Walker {
   readonly facts: Facts;
@@ -62,14 +47,9 @@ export class Walker {
   #evaluation: 'evaluated' | 'stored' | 'both' = 'evaluated';
   /** Names of the common table expressions in sight, innermost last. */
   readonly #withNames: string[] = [];
-  /** Clock functions that must stay as they are. */
-  readonly #fixed = new Set<unknown>();
+  readonly #callPlaces = new CallPlaces();
   /** Constants and parameters of a column's type. */
   #places: ReadonlyMap<unknown, ColumnPlace> = new Map();
-  /** What expressions give their names to: a column or table that they are, or one that they are a part of. */
-  readonly #names = new Map<unknown, 'itself' | 'something around it'>();
-  /** Functions that stand for a table. */
-  readonly #tables = new Set<unknown>();
   /** What is still to be visited, the next one last. */
   readonly #waiting: { readonly value: object; readonly field: string }[] = [];
 
@@ -189,7 +169,7 @@ export class Walker {
         return this.#children(fields);
       case 'RangeFunction':
         if (fields['coldeflist'] !== undefined) this.#conversion({ [tag]: fields });
-        this.#fixTableFunctions(fields);
+        this.#callPlaces.inFrom(fields);
         return this.#children(fields);
       case 'RangeTableSample':
         this.#sample(fields);
@@ -222,8 +202,8 @@ export class Walker {
       // The relations it names are aliases of this query.
       if (this.#evaluation !== 'stored') this.facts.raise('lead', lockStrength[strength] ?? 'row locks');
     }
-    if (names === 'columns') this.#fixColumnNames(fields['targetList']);
-    this.#noteNames(fields['targetList']);
+    if (names === 'columns') this.#callPlaces.namesReferredTo(fields['targetList']);
+    this.#callPlaces.namesOfColumns(fields['targetList']);
     for (const key in fields) {
       if (key === 'withClause' || key === 'lockingClause' || key === 'intoClause') continue;
       const value = fields[key];
@@ -260,7 +240,7 @@ export class Walker {
 
   #writing(tag: string, fields: Fields, names: 'result' | 'columns'): void {
     const returning = fields['returningClause'];
-    if (names === 'columns' && isFields(returning)) this.#fixColumnNames(returning['exprs']);
+    if (names === 'columns' && isFields(returning)) this.#callPlaces.namesReferredTo(returning['exprs']);
     this.#within(fields['withClause'], () => {
       // The target is never a common table expression.
       const target = fields['relation'];
@@ -373,7 +353,7 @@ export class Walker {
     const precision = precise ? `(${digits})` : '';
     const location = fields['location'];
     const span =
-      typeof location === 'number' && this.#replaceable(fields)
+      typeof location === 'number' && this.#evaluation === 'evaluated' && !this.#callPlaces.isFixed(fields)
         ? keywordSpan(this.#text, location, clock.keyword, precise ? 'precision' : 'plain')
         : undefined;
     this.facts.differs('transaction time', clock.keyword + precision, span, span && clock.type + precision);
@@ -384,160 +364,16 @@ export class Walker {
   #call(fields: Fields): void {
     const name = nameOf(stringsOf(fields['funcname']));
     const args = listOf(fields['args']);
-    if (this.#evaluation !== 'stored') this.#effectOf(name, args, fields);
+    if (this.#evaluation !== 'stored') {
+      if (/^jsonb?_populate_record/.test(name.name)) this.facts.conversions.add(undefined);
+      else if (isReading(name.name, args)) this.#conversion(args[0]);
+      const evaluation = this.#evaluation;
+      noteCall(this.facts, { name, args, fields, evaluation }, this.#text, this.#callPlaces);
+    }
     const sequence = (name.name === 'nextval' || name.name === 'setval') && isNamed(args[0]);
     for (const key of Object.keys(fields).toReversed()) {
       if (key === 'args') this.#push(sequence ? args.slice(1) : args, key);
       else if (key !== 'funcname') this.#push(fields[key], key);
     }
-  }
-
-  #effectOf(name: QualifiedName, args: readonly unknown[], fields: Fields): void {
-    const { facts } = this;
-    if (/^jsonb?_populate_record/.test(name.name)) facts.conversions.add(undefined);
-    else if (isReading(name.name, args)) this.#conversion(args[0]);
-    const builtin = name.schema === undefined || name.schema === 'pg_catalog' || name.schema === 'information_schema';
-    const known = builtin && (specialCalls.has(name.name) || functionEffect(name.name) !== undefined);
-    if (!known && !(builtin && builtinVolatility(name.name) !== undefined)) {
-      facts.functions.add(name);
-      facts.mayReturnSet = true;
-      return;
-    }
-    if (name.schema === undefined) facts.shadowable.add(name.name);
-    if (returnsSet(name.name)) facts.mayReturnSet = true;
-    switch (name.name) {
-      case 'nextval':
-      case 'setval':
-        return this.#sequenceCall(name.name, args);
-      case 'currval':
-      case 'lastval':
-        facts.needsSequenceState = true;
-        facts.raise('lead', `calls ${name.name}()`);
-        return facts.differs('server', `${name.name}()`);
-      case 'current_setting':
-        facts.raise('lead', 'calls current_setting()');
-        // A client's own setting is the same in all its server sessions.
-        return constantText(args[0])?.includes('.') === true ? undefined : facts.differs('server', 'current_setting()');
-      case 'set_config': {
-        // A setting can change what a later statement does: every leg has to have it.
-        facts.raise('writers', 'calls set_config()');
-        const change = configChange(args);
-        // Of a value for the session and one for the transaction, the one that is left is not the one that is seen.
-        const mixed = facts.settings.some((other) => other.name === change?.name && other.scope !== change.scope);
-        if (change === undefined || mixed) facts.pins.add('setting');
-        else facts.settings.push(change);
-        return;
-      }
-      case 'now':
-      case 'transaction_timestamp': {
-        const location = fields['location'];
-        const replaceable = typeof location === 'number' && args.length === 0 && this.#replaceable(fields);
-        const span = replaceable ? emptyCallSpan(this.#text, location) : undefined;
-        return facts.differs('transaction time', `${name.name}()`, span, span && 'timestamptz');
-      }
-      case 'pg_backend_pid': {
-        const location = fields['location'];
-        const plain = args.length === 0 && fields['over'] === undefined && fields['agg_filter'] === undefined;
-        const replaceable = plain && this.#evaluation === 'evaluated' && !this.#tables.has(fields);
-        const span = replaceable && typeof location === 'number' ? emptyCallSpan(this.#text, location) : undefined;
-        facts.raise('lead', 'calls pg_backend_pid(): tells about the server');
-        return facts.differs('server', 'pg_backend_pid()', span, span && 'int4');
-      }
-      case 'pg_listening_channels': {
-        const location = fields['location'];
-        const plain = args.length === 0 && fields['over'] === undefined && fields['agg_filter'] === undefined;
-        const named = this.#names.get(fields) ?? 'nothing';
-        const replaceable = plain && this.#evaluation === 'evaluated' && named !== 'something around it';
-        const span = replaceable && typeof location === 'number' ? emptyCallSpan(this.#text, location) : undefined;
-        facts.raise('lead', 'calls pg_listening_channels(): tells about the server');
-        return facts.differs('server', 'pg_listening_channels()', span, span && (named === 'itself' ? NAMED : 'text'));
-      }
-      case 'age':
-        // Of one argument: its distance from the current date.
-        return args.length === 1 ? facts.differs('transaction time', 'age()') : undefined;
-      case 'ts_rewrite':
-        if (args.length === 3) return;
-        break;
-      case 'lo_create':
-      case 'lo_from_bytea':
-        if (isIdentifier(args[0])) return facts.raise('writers', `calls ${name.name}(): large object`);
-    }
-    const effect = functionEffect(name.name);
-    if (effect === undefined) return;
-    const because = effect.because === undefined ? '' : `: ${effect.because}`;
-    facts.raise(effect.route, `calls ${name.name}()${because}`);
-    if (effect.pin !== undefined) facts.pins.add(effect.pin);
-    if (effect.unpin !== undefined) facts.unpins.add(effect.unpin);
-    if (effect.result !== undefined) facts.differs(effect.result, `${name.name}()`);
-  }
-
-  #sequenceCall(name: 'nextval' | 'setval', args: readonly unknown[]): void {
-    const { facts } = this;
-    if (facts.sequenceCalls !== 'setval') facts.sequenceCalls = name;
-    const sequence = constantText(args[0]);
-    const parameter = nameParameter(args[0]);
-    if (sequence !== undefined) facts.sequenceNames.add(sequence);
-    else if (parameter !== undefined) {
-      facts.sequenceParameters.add(parameter);
-      facts.parameter(parameter, undefined);
-    } else facts.unnamedSequences = 'some';
-    if (name === 'setval') this.#sequenceOnWriters(args[0], sequence, parameter);
-    facts.pins.add('sequence value');
-    facts.raise(name === 'nextval' ? 'lead' : 'writers', `calls ${name}()`);
-    if (name === 'nextval') facts.differs('volatile', 'nextval()');
-  }
-
-  /** By its name it is the same sequence on every writer; by its number it is not. */
-  #sequenceOnWriters(value: unknown, name: string | undefined, parameter: number | undefined): void {
-    if (parameter !== undefined) this.facts.namedBy(parameter);
-    else if (name === undefined ? isNumber(value) : isObjectNumber(name)) {
-      this.facts.differs('server', 'setval() of a sequence by its number');
-    }
-  }
-
-  // ---- Clock functions that have to stay --------------------------------------------------------------------------
-
-  #replaceable(call: Fields): boolean {
-    return this.#evaluation === 'evaluated' && !this.#fixed.has(call);
-  }
-
-  /** A function in FROM stands where no constant may. */
-  #fixTableFunctions(fields: Fields): void {
-    for (const entry of listOf(fields['functions'])) {
-      for (const item of listOf(nodeOf(entry, 'List')?.['items'])) {
-        const node = tagged(item);
-        if (node === undefined) continue;
-        this.#fixed.add(node.fields);
-        this.#tables.add(node.fields);
-        if (fields['is_rowsfrom'] === true) this.#names.set(node.fields, 'something around it');
-        else if (fields['alias'] === undefined) {
-          this.#names.set(node.fields, fields['ordinality'] === true ? 'something around it' : 'itself');
-        }
-      }
-    }
-  }
-
-  /** `SELECT now()` in FROM or WITH makes a column `now`, which a constant would not. */
-  #fixColumnNames(targetList: unknown): void {
-    for (const item of listOf(targetList)) {
-      const target = nodeOf(item, 'ResTarget');
-      if (target !== undefined && target['name'] === undefined) this.#fixNameOf(target['val']);
-    }
-  }
-
-  /** Columns of a SELECT that have no other name than their expressions give them. */
-  #noteNames(targetList: unknown): void {
-    for (const item of listOf(targetList)) {
-      const target = nodeOf(item, 'ResTarget');
-      if (target === undefined || target['name'] !== undefined) continue;
-      const whole = tagged(target['val'])?.fields;
-      for (const part of namedBy(target['val'])) {
-        this.#names.set(part, part === whole ? 'itself' : 'something around it');
-      }
-    }
-  }
-
-  #fixNameOf(value: unknown): void {
-    for (const part of namedBy(value)) this.#fixed.add(part);
   }
 }
