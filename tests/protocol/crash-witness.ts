@@ -31,7 +31,7 @@ export class CrashWitness {
   }
 }
 
-/** A server that recovers lets nobody in, and says so. */
+/** A server that recovers lets nobody in, and says so; in its first moment it only closes what it had just accepted. */
 async function sessionOf(target: Target): Promise<RawClient> {
   const deadline = performance.now() + RECOVERY_PATIENCE_MS;
   for (;;) {
@@ -40,7 +40,8 @@ async function sessionOf(target: Target): Promise<RawClient> {
     const codes = session.messages.flatMap((one) =>
       one.type === 'ErrorResponse' ? [new Map(one.fields).get('C')] : [],
     );
-    if (codes[0] !== CANNOT_CONNECT_NOW || performance.now() > deadline) {
+    const recovering = codes.length === 0 || codes[0] === CANNOT_CONNECT_NOW;
+    if (!recovering || performance.now() > deadline) {
       throw new Error(`${target.host}:${target.port} gives no session: ${codes.join(', ') || 'no answer'}`);
     }
     await sleep(50);
