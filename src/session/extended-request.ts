@@ -9,16 +9,15 @@ import type { Statement } from '../sql/statement.ts';
 import {
   BIND_COMPLETE,
   CLOSE_COMPLETE,
-  encodeParameterDescription,
   ExtendedWriter,
   NO_DATA,
   PARSE_COMPLETE,
   PORTAL_SUSPENDED,
-  withFormats,
 } from '../wire/extended.ts';
 import { typesOnFollower, varyingParameters, withNamedObjects } from './bound-parameters.ts';
 import { ClientStatement, Portal } from './client-statement.ts';
 import { TransactionStatus } from '../wire/tags.ts';
+import { describedPortal, ownDescription } from './own-descriptions.ts';
 import { keepDescription, ReplyScript, sayDone } from './reply-script.ts';
 import { formatsWith, mayNeedDescription, returnsRows } from './result-columns.ts';
 import { RowLimit } from './row-limit.ts';
@@ -252,7 +251,7 @@ export class ExtendedRequest implements Request {
         case 'describe statement':
           if (described.has(step)) break;
           if (step.statement.executes !== undefined || this.#isKnownInFailure(step.statement)) {
-            const { parameters, result } = this.#described(step.statement);
+            const { parameters, result } = ownDescription(this.#session, step.statement);
             replies.add({ kind: 'say', frame: () => Buffer.concat([parameters, result]) });
             break;
           }
@@ -285,7 +284,7 @@ export class ExtendedRequest implements Request {
             (step.portal.boundBy === 'EXECUTE' && (step.portal.place === undefined || this.#inFailure))
           ) {
             // No server has it any more, or none ever had: BEGIN and its like.
-            replies.add({ kind: 'say', frame: () => this.#describedPortal(step.portal) });
+            replies.add({ kind: 'say', frame: () => describedPortal(this.#session, step.portal) });
             break;
           }
           stand(step.portal);
@@ -456,19 +455,6 @@ export class ExtendedRequest implements Request {
     return varying.length === 0 ? named : { ...named, nondeterminism: [...named.nondeterminism, ...varying] };
   }
 
-  /** What a server would say of a statement that it is not asked about: BEGIN and its like, and EXECUTE as what it executes. */
-  #described(statement: ClientStatement): { readonly parameters: Buffer; readonly result: Buffer } {
-    const { executes, types, description } = statement;
-    const called = executes === undefined ? description : this.#session.statements.get(executes)?.description;
-    const parameters = executes === undefined ? description?.parameters : undefined;
-    return { parameters: parameters ?? encodeParameterDescription(types), result: called?.result ?? NO_DATA };
-  }
-
-  #describedPortal({ statement, bind, state }: Portal): Buffer {
-    if (state === 'unfinished') return NO_DATA;
-    return withFormats(this.#described(statement).result, bind.resultFormats);
-  }
-
   say(): void {
     const { link } = this.#session;
     for (const step of this.#steps) {
@@ -478,7 +464,7 @@ export class ExtendedRequest implements Request {
           step.done();
           break;
         case 'describe statement': {
-          const { parameters, result } = this.#described(step.statement);
+          const { parameters, result } = ownDescription(this.#session, step.statement);
           link.send(parameters);
           link.send(result);
           break;
@@ -488,7 +474,7 @@ export class ExtendedRequest implements Request {
           step.done();
           break;
         case 'describe portal':
-          link.send(this.#describedPortal(step.portal));
+          link.send(describedPortal(this.#session, step.portal));
           break;
         case 'describe cursor':
           link.send(NO_DATA);

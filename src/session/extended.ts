@@ -8,18 +8,15 @@
  * Query would; anything else runs statement by statement in an implicit block on the writers, which Sync commits.
  * Every request ends in a Sync of ours; where the client's transaction goes on behind it, an explicit block holds it.
  */
-import type { Lease } from '../backend/pool.ts';
 import { BackendLostError } from '../backend/receiver.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Statement } from '../sql/statement.ts';
-import { EMPTY_QUERY_RESPONSE, encodeCommandComplete } from '../wire/backend.ts';
+import { EMPTY_QUERY_RESPONSE } from '../wire/backend.ts';
 import { encodeNotice } from '../wire/error-fields.ts';
-import { PORTAL_SUSPENDED } from '../wire/extended.ts';
 import type { FrontendMessage } from '../wire/frontend-reader.ts';
 import { TransactionStatus } from '../wire/tags.ts';
-import { leaseAny } from './any-server.ts';
-import { abortBlock } from './block-end.ts';
 import type { Portal } from './client-statement.ts';
+import { executeAgain, executeRest } from './executed-portal.ts';
 import { ExtendedRequest } from './extended-request.ts';
 import { NameResolver, shown, unknownPortal } from './name-resolver.ts';
 import {
@@ -31,27 +28,21 @@ import {
   isCopyIn,
   isLone,
   isOurs,
-  namesNoPortal,
   needsBlock,
   ownFrom,
-  refusedInFailedBlock,
   standsAlone,
-  tagOfNothing,
   transactional,
 } from './pipeline-rules.ts';
 import { settlePins } from './pins.ts';
+import { answerFront, answerRefused, executeCursor, prepareSteps } from './preparation.ts';
 import { statementKey, unknownStatement } from './prepare.ts';
 import { endImplicit, parseOnLead, report, runStatement, unreadable } from './query.ts';
-import { openPending, readAnywhere } from './read.ts';
-import { Relay } from './relay.ts';
+import { readAnywhere } from './read.ts';
 import { failedBlock, ServerError } from './reply.ts';
 import { resolveRoute } from './route.ts';
-import type { RowLimit } from './row-limit.ts';
 import type { SessionState } from './state.ts';
 import type { StatementEnd } from './statement-end.ts';
-import { hasPortal } from './server-statement.ts';
 import { type Execute, isExecute, isStep, type Pending, type Step } from './step.ts';
-import { openImplicit } from './write.ts';
 
 /** What made the steps run. `full`: more of them than are kept waiting. */
 type Cause = 'sync' | 'flush' | 'full' | 'copy' | 'other message';
@@ -191,40 +182,6 @@ export class ExtendedProtocol {
     this.#names.clear();
   }
 
-  /**
-   * What a server session of the block would have to be prepared for may be refused, and the block fails with it: what stands
-   * in front is answered first. Answers with the rest of the steps.
-   */
-  async #answerFront(steps: readonly Step[]): Promise<readonly Step[] | 'failed'> {
-    const { block } = this.#session;
-    if (block.kind !== 'writers' && block.kind !== 'reader') return steps;
-    const { backend } = block.kind === 'writers' ? block.legs.lead.lease : block.lease;
-    const at = new ExtendedRequest(this.#session, steps, 'passing').firstMissing(backend) ?? 0;
-    if (at === 0) return steps;
-    return (await this.#prepare(steps.slice(0, at), 'other message')) === 'failed' ? 'failed' : steps.slice(at);
-  }
-
-  /** As `answerFront`, where there was no block and a server session could not be prepared for a step of the request. */
-  async #answerRefused(
-    steps: readonly Step[],
-    { refusedAt }: ExtendedRequest,
-    error: unknown,
-  ): Promise<'done' | 'failed'> {
-    const session = this.#session;
-    const refused = steps[refusedAt ?? 0];
-    const changed = error instanceof PproxError && error.condition === 'result_type_changed';
-    if (refusedAt === undefined || refused === undefined || !(changed || error instanceof ServerError)) return 'done';
-    if (refusedAt > 0) {
-      await endImplicit(session, 'rollback');
-      if (session.block.kind !== 'none') return 'done';
-      if ((await this.#prepare(steps.slice(0, refusedAt), 'other message')) === 'failed') return 'failed';
-    }
-    // Describe tells a statement's parameters before it finds that the result has changed.
-    if (changed && refused.kind === 'describe statement' && refused.statement.description !== undefined)
-      session.link.send(refused.statement.description.parameters);
-    return 'done';
-  }
-
   async #perform(pending: readonly Pending[], cause: Cause): Promise<'done' | 'failed'> {
     const session = this.#session;
     const steps = pending.filter(isStep);
@@ -250,7 +207,7 @@ export class ExtendedProtocol {
       if (isStep(step) && step.kind !== 'execute' && step.kind !== 'execute cursor') continue;
       this.#sendHeld();
       if (step.kind === 'execute cursor') {
-        if ((await this.#executeCursor(unit, step.name)) === 'failed') return 'failed';
+        if ((await executeCursor(session, unit, step.name)) === 'failed') return 'failed';
         this.#ahead = 'statements';
         unit = [];
         continue;
@@ -267,23 +224,7 @@ export class ExtendedProtocol {
     }
     if (unit.length === 0) return 'done';
     this.#sendHeld();
-    return this.#prepare(unit, cause);
-  }
-
-  /**
-   * What a failed Query has left as the unnamed portal is not executed, to be refused: PostgreSQL looks at its statement for
-   * that, which went with the Query, and the server may crash.
-   */
-  async #executeCursor(steps: readonly Step[], name: string): Promise<'done' | 'failed'> {
-    const session = this.#session;
-    const { block } = session;
-    const held = block.kind === 'writers' || block.kind === 'reader';
-    if (name !== '' || !held || session.status !== TransactionStatus.Failed)
-      return this.#prepare(steps, 'other message');
-    if ((await this.#prepare(steps.slice(0, -1), 'other message')) === 'failed') return 'failed';
-    const { backend } = block.kind === 'writers' ? block.legs.lead.lease : block.lease;
-    if (!(await hasPortal(session, backend, name))) throw unknownPortal(name);
-    throw failedBlock();
+    return prepareSteps(session, unit, cause === 'sync' ? 'ends' : 'goes on');
   }
 
   /** What is behind a statement: COMMIT ends its transaction, and what cannot run in one commits at once. */
@@ -310,7 +251,7 @@ export class ExtendedProtocol {
 
   /** What is wrong with it, once everything in front of it is done. */
   async #refuse(unit: readonly Step[], step: Exclude<Pending, Step>): Promise<{ readonly kind: 'failed' }> {
-    if (unit.length > 0 && (await this.#prepare(unit, 'other message')) === 'failed') return { kind: 'failed' };
+    if (unit.length > 0 && (await prepareSteps(this.#session, unit, 'goes on')) === 'failed') return { kind: 'failed' };
     if (step.kind === 'refuse') {
       step.refused?.();
       const other = step.unless === undefined ? undefined : await parseOnLead(this.#session, step.unless);
@@ -354,11 +295,11 @@ export class ExtendedProtocol {
     let steps = asked;
     const { analysed, hint } = portal.statement;
     if (portal.state === 'ended') {
-      if ((await this.#prepare(steps.slice(0, -1), 'other message')) === 'failed') return { kind: 'failed' };
+      if ((await prepareSteps(this.#session, steps.slice(0, -1), 'goes on')) === 'failed') return { kind: 'failed' };
       throw unknownPortal(portal.name);
     }
     if (portal.state === 'unfinished') {
-      if ((await this.#prepare(steps.slice(0, -1), 'other message')) === 'failed') return { kind: 'failed' };
+      if ((await prepareSteps(this.#session, steps.slice(0, -1), 'goes on')) === 'failed') return { kind: 'failed' };
       if (session.status !== TransactionStatus.Failed) throw unknownPortal(portal.name);
       // So PostgreSQL says of a portal whose statement has not got into it.
       session.link.send(EMPTY_QUERY_RESPONSE);
@@ -367,18 +308,18 @@ export class ExtendedProtocol {
     if (analysed === undefined) {
       const failed = session.status === TransactionStatus.Failed;
       const own = failed ? steps.length - 1 : ownFrom(steps, portal);
-      if ((await this.#prepare(steps.slice(0, own), 'other message')) === 'failed') return { kind: 'failed' };
+      if ((await prepareSteps(this.#session, steps.slice(0, own), 'goes on')) === 'failed') return { kind: 'failed' };
       new ExtendedRequest(session, steps.slice(own), 'passing').say();
       portal.state = 'done';
       session.link.send(EMPTY_QUERY_RESPONSE);
       return { kind: 'done', held: undefined };
     }
     if (session.status === TransactionStatus.Failed && !endsTransaction(analysed)) {
-      if ((await this.#prepare(steps.slice(0, -1), 'other message')) === 'failed') return { kind: 'failed' };
+      if ((await prepareSteps(this.#session, steps.slice(0, -1), 'goes on')) === 'failed') return { kind: 'failed' };
       throw failedBlock();
     }
-    if (portal.rest !== undefined) return this.#executeRest(steps, portal.rest, limit);
-    if (portal.state === 'done') return this.#executeAgain(steps, portal);
+    if (portal.rest !== undefined) return executeRest(session, steps, portal.rest, limit);
+    if (portal.state === 'done') return executeAgain(session, steps, portal);
     // Behind others it would be a part of their transaction, and is refused.
     const first = session.block.kind === 'none' && this.#ahead === 'nothing';
     const own = first && (standsAlone(analysed) || needsBlock(analysed));
@@ -390,14 +331,15 @@ export class ExtendedProtocol {
       const all = analysed?.command.kind === 'deallocate';
       const at = all ? steps.length - 1 : ownFrom(steps, portal);
       const others = steps.slice(0, at);
-      if (others.length > 0 && (await this.#prepare(others, 'other message')) === 'failed') return { kind: 'failed' };
+      if (others.length > 0 && (await prepareSteps(this.#session, others, 'goes on')) === 'failed')
+        return { kind: 'failed' };
       steps = steps.slice(at);
     }
     if (analysed.executes !== undefined && !session.statements.has(statementKey(analysed.executes))) {
-      if ((await this.#prepare(steps.slice(0, -1), 'other message')) === 'failed') return { kind: 'failed' };
+      if ((await prepareSteps(this.#session, steps.slice(0, -1), 'goes on')) === 'failed') return { kind: 'failed' };
       throw unknownStatement(analysed.executes);
     }
-    const rest = await this.#answerFront(steps);
+    const rest = await answerFront(session, steps);
     if (rest === 'failed') return { kind: 'failed' };
     const request = new ExtendedRequest(session, rest, kept ? 'kept' : 'passing');
     const warning = first && !alone ? this.#warningOf(analysed) : undefined;
@@ -407,7 +349,7 @@ export class ExtendedProtocol {
       const together = transactional(analysed) ? this.#company() : own ? 'one' : company;
       end = await runStatement(session, analysed, request, together, hint);
     } catch (error) {
-      if ((await this.#answerRefused(rest, request, error)) === 'failed') return { kind: 'failed' };
+      if ((await answerRefused(session, rest, request, error)) === 'failed') return { kind: 'failed' };
       throw error;
     }
     if (!kept || answeredByUs(analysed)) portal.ran();
@@ -429,90 +371,6 @@ export class ExtendedProtocol {
     const { block } = this.#session;
     return block.kind === 'writers' && block.mode === 'implicit' ? 'many' : 'one';
   }
-
-  /** Rows that wait for the client: their statement has run already. */
-  async #executeRest(steps: readonly Step[], rest: RowLimit, limit: number): Promise<StatementEnd> {
-    const before = steps.slice(0, -1);
-    if (before.length > 0 && (await this.#prepare(before, 'other message')) === 'failed') return { kind: 'failed' };
-    const { rows, end } = rest.take(limit);
-    for (const row of rows) this.#session.link.send(row);
-    return { kind: 'done', held: end === 'suspended' ? PORTAL_SUSPENDED : end };
-  }
-
-  /** A portal that has been run to its end: nothing more comes from a query, and nothing else runs twice. */
-  async #executeAgain(steps: readonly Step[], portal: Portal): Promise<StatementEnd> {
-    const before = steps.slice(0, -1);
-    if (before.length > 0 && (await this.#prepare(before, 'other message')) === 'failed') return { kind: 'failed' };
-    const tag = tagOfNothing(portal.statement.analysed);
-    if (tag === undefined)
-      throw new PproxError('portal_done', { message: `portal "${shown(portal.name)}" cannot be run` });
-    this.#session.link.send(encodeCommandComplete(tag));
-    return { kind: 'done', held: undefined };
-  }
-
-  /** Steps without an Execute: a server answers them, and no transaction has to last for it unless a portal is bound. */
-  async #prepare(steps: readonly Step[], cause: Cause): Promise<'done' | 'failed'> {
-    if (steps.length === 0) return 'done';
-    const session = this.#session;
-    const unknown = session.status === TransactionStatus.Failed ? -1 : steps.findIndex(namesNoPortal);
-    if (unknown >= 0) {
-      if ((await this.#prepare(steps.slice(0, unknown), cause)) === 'failed') return 'failed';
-      throw unknownPortal('');
-    }
-    const binds = steps.some((step) => step.kind === 'bind' && step.portal.statement.executes === undefined);
-    const lasting = binds && (cause !== 'sync' || session.block.kind !== 'none');
-    if (session.block.kind === 'lost') throw failedBlock();
-    if (lasting && (session.block.kind === 'none' || session.block.kind === 'pending')) await openImplicitly(session);
-    if (session.status === TransactionStatus.Failed) {
-      const at = steps.findIndex(refusedInFailedBlock);
-      if (at >= 0) {
-        if ((await this.#prepare(steps.slice(0, at), cause)) === 'failed') return 'failed';
-        throw failedBlock();
-      }
-    }
-    const rest = await this.#answerFront(steps);
-    if (rest === 'failed') return 'failed';
-    const request = new ExtendedRequest(session, rest, lasting ? 'kept' : 'ending');
-    try {
-      return await this.#relay(request);
-    } catch (error) {
-      if ((await this.#answerRefused(rest, request, error)) === 'failed') return 'failed';
-      throw error;
-    }
-  }
-
-  async #relay(request: ExtendedRequest): Promise<'done' | 'failed'> {
-    const session = this.#session;
-    const { block } = session;
-    if (block.kind === 'writers' || block.kind === 'reader') {
-      const lease = block.kind === 'writers' ? block.legs.lead.lease : block.lease;
-      const { status, error } = await relay(session, lease, request);
-      block.status = status;
-      return error === undefined ? 'done' : 'failed';
-    }
-    const spare = await leaseAny(session);
-    try {
-      const { error } = await relay(session, spare.lease, request);
-      if (error !== undefined && session.block.kind === 'pending') await abortBlock(session);
-      return error === undefined ? 'done' : 'failed';
-    } finally {
-      await spare.giveBack();
-    }
-  }
-}
-
-async function openImplicitly(session: SessionState): Promise<void> {
-  if (session.block.kind === 'pending') await openPending(session, session.block.begin);
-  else await openImplicit(session);
-}
-
-async function relay(session: SessionState, lease: Lease, request: ExtendedRequest): Promise<Relay['result']> {
-  const { backend } = lease;
-  await request.prepare(backend);
-  const { message, replies } = request.encode(backend);
-  const forward = new Relay(session.link, backend, { completion: 'forward', replies });
-  backend.send(message, forward);
-  return session.cancellable(backend, forward.result);
 }
 
 function withBody(): PproxError {
