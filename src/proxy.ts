@@ -4,8 +4,13 @@ import { Catalog } from './cluster/catalog.ts';
 import { Cluster } from './cluster/cluster.ts';
 import { Notifications } from './cluster/notifications.ts';
 import { ProcessIds } from './cluster/process-ids.ts';
+import type { Coordinator } from './commit/coordinator.ts';
+import { Decider } from './commit/decider.ts';
+import { TransactionIds } from './commit/gid.ts';
 import { OnePhase } from './commit/one-phase.ts';
-
+import { PendingSet } from './commit/pending.ts';
+import { Recovery } from './commit/recovery.ts';
+import { TwoPhase } from './commit/two-phase.ts';
 import type { Config, ListenAddress } from './config/config.ts';
 import { Planner } from './fanout/plan.ts';
 import { SequenceKeeper } from './fanout/sequences.ts';
@@ -42,6 +47,7 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
   const catalog = new Catalog();
   const analyser = new Analyser({ cacheSize: SHAPES, sizeLimitBytes: PARSE_LIMIT_BYTES });
   const roles = new Set(config.writers.map(({ user }) => user)).size === 1 ? 'same' : 'different';
+  const commit = committing(config, cluster, log);
   const services: Services = {
     cluster,
     catalog,
@@ -61,7 +67,7 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
     }),
     planner: new Planner(catalog, analyser, roles),
     sequences: new SequenceKeeper(config.settings.sequenceBlock),
-    coordinator: new OnePhase(config.settings.followerTimeoutMs, log),
+    coordinator: commit.coordinator,
     settings: config.settings,
     log,
   };
@@ -138,9 +144,40 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
       services.largeAnalyser.close();
       services.notifications.close();
       services.processIds.close();
+      commit.recovery?.close();
       cluster.close();
     },
   };
+}
+
+/** Two-phase commit comes with recovery, which looks at once for what an earlier process has left. */
+function committing(
+  { settings }: Config,
+  cluster: Cluster,
+  log: Log,
+): { readonly coordinator: Coordinator; readonly recovery: Recovery | undefined } {
+  const timeoutMs = settings.followerTimeoutMs;
+  const alone = new OnePhase(timeoutMs, log);
+  if (settings.commitMode === 'one-phase') return { coordinator: alone, recovery: undefined };
+  const ids = new TransactionIds();
+  const pending = new PendingSet();
+  const decider = new Decider(timeoutMs);
+  const recovery = new Recovery({
+    lead: cluster.lead,
+    followers: cluster.followers,
+    decider,
+    pending,
+    owns: (id) => ids.owns(id),
+    intervalMs: settings.recoveryIntervalMs,
+    graceMs: settings.recoveryGraceMs,
+    alarmMs: settings.recoveryAlarmMs,
+    timeoutMs,
+    log,
+  });
+  const doubtMs = settings.commitTimeoutMs;
+  const coordinator = new TwoPhase({ ids, pending, decider, recovery, alone, timeoutMs, doubtMs, log });
+  void recovery.look();
+  return { coordinator, recovery };
 }
 
 /** The last word has this long to arrive. */

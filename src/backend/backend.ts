@@ -74,6 +74,11 @@ export class Backend {
   status: number = TransactionStatus.Idle;
   readonly createdAt = Date.now();
   readonly prepared = new PreparedNames();
+  /** Whom it was started as, and where. */
+  user = '';
+  database = '';
+  /** pg_database.oid of that database. */
+  databaseOid = '';
   /** Of transactions that do not say it themselves, as the connection began: default_transaction_isolation. */
   isolation: 'serializable' | 'weaker' | 'unknown' = 'unknown';
   /** Set by the lease's holder while it is pinned to this backend; else what arrives between queries is dropped. */
@@ -189,6 +194,8 @@ export class Backend {
     failed: (failure: HandshakeFailure) => void,
   ): void {
     this.#move('starting');
+    this.user = options.user;
+    this.database = options.parameters.get('database') ?? options.user;
     const handshake = new Handshake({
       user: options.user,
       password: options.password,

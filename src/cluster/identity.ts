@@ -15,18 +15,20 @@ export interface Identity {
 }
 
 const BASE = `pg_is_in_recovery(), current_setting('server_version_num'),
-  pg_size_bytes(current_setting('wal_segment_size')), current_setting('default_transaction_isolation'), pg_postmaster_start_time()`;
+  pg_size_bytes(current_setting('wal_segment_size')), current_setting('default_transaction_isolation'), pg_postmaster_start_time(),
+  (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`;
 const FULL = `SELECT ${BASE}, (SELECT system_identifier FROM pg_control_system()),
   CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())
     ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END`;
 /** pg_control_* can be revoked from the login role. */
 const REDUCED = `SELECT ${BASE}, NULL, NULL`;
 
-/** Notes on `backend` the isolation that its transactions begin with. Rejects with BackendLostError. */
+/** Notes on `backend` its database, and the isolation that its transactions begin with. Rejects with BackendLostError. */
 export async function identify(backend: Backend): Promise<Identity> {
   let answer = await backend.ask(FULL);
   if (answer.error !== undefined) answer = await backend.ask(REDUCED);
-  const [recovery, version, segment, isolation, startedAt, system, timeline] = answer.rows[0] ?? [];
+  const [recovery, version, segment, isolation, startedAt, database, system, timeline] = answer.rows[0] ?? [];
+  backend.databaseOid = database ?? '';
   backend.isolation = isolation === 'serializable' ? 'serializable' : 'weaker';
   return {
     systemIdentifier: system ?? undefined,

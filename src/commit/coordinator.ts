@@ -3,11 +3,15 @@
  * asked for, and the protocol between the writers.
  */
 import type { Backend } from '../backend/backend.ts';
-import type { PproxError } from '../lib/errors.ts';
 import type { Lsn } from '../cluster/lsn.ts';
+import type { Node } from '../cluster/node.ts';
+import type { PproxError } from '../lib/errors.ts';
+
+/** What a commit needs of a server beside the backend of its transaction. */
+export type CommitNode = Pick<Node, 'label' | 'identity' | 'login' | 'connect'>;
 
 export interface CommitLeg {
-  readonly label: string;
+  readonly node: CommitNode;
   readonly backend: Backend;
 }
 
@@ -42,4 +46,10 @@ export type CommitOutcome =
 /** Every leg is idle again when this resolves, or its connection is closed. Never rejects for what a server does. */
 export interface Coordinator {
   commit(request: CommitRequest): Promise<CommitOutcome>;
+  /**
+   * Resolves when every follower shows what the lead shows now: a statement must not run on a follower before, or it misses
+   * rows there that it has seen on the lead. Undefined where that is so already. Rejects with PproxError where it takes
+   * longer than followers may.
+   */
+  visibleEverywhere(): Promise<void> | undefined;
 }

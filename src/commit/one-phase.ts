@@ -9,6 +9,7 @@
  * What is visible on the lead is therefore committed on every follower. Where the lead's COMMIT itself can fail by the
  * client's own doing (SERIALIZABLE), the lead goes before the followers instead.
  */
+import type { Backend } from '../backend/backend.ts';
 import { guard } from '../backend/guard.ts';
 import { BackendLostError } from '../backend/receiver.ts';
 import type { Lsn } from '../cluster/lsn.ts';
@@ -57,6 +58,11 @@ export class OnePhase implements Coordinator {
     }
   }
 
+  /** What is visible on the lead is committed on every follower. */
+  visibleEverywhere(): undefined {
+    return undefined;
+  }
+
   async #followersFirst(request: CommitRequest): Promise<CommitOutcome> {
     const followers = await this.#commitFollowers(request);
     const position = followers.find(({ leg }) => leg.backend === request.position)?.reply?.position;
@@ -70,7 +76,7 @@ export class OnePhase implements Coordinator {
     await rollback([request.lead], this.#timeoutMs);
     if (followers.every(({ fate }) => fate === 'rolled back')) {
       const failures = followers.flatMap(({ failure }) => failure ?? []);
-      return { kind: 'rolled back', error: followerError(failures, [request.lead.label], 'rolled back') };
+      return { kind: 'rolled back', error: followerError(failures, [request.lead.node.label], 'rolled back') };
     }
     return this.#unknown([
       { leg: request.lead, fate: 'rolled back', reply: undefined, failure: undefined },
@@ -132,7 +138,12 @@ export class OnePhase implements Coordinator {
       return { leg, fate: 'rolled back', reply, failure: refusal(leg, reply) };
     } catch (error) {
       if (!(error instanceof BackendLostError)) throw error;
-      return { leg, fate: 'unknown', reply: undefined, failure: { kind: 'lost', label: leg.label, lost: error.lost } };
+      return {
+        leg,
+        fate: 'unknown',
+        reply: undefined,
+        failure: { kind: 'lost', label: leg.node.label, lost: error.lost },
+      };
     }
   }
 
@@ -143,10 +154,10 @@ export class OnePhase implements Coordinator {
     const asked = request.followers.map(async (leg): Promise<FollowerFailure | undefined> => {
       try {
         const { error } = await leg.backend.ask(CHECK);
-        return error === undefined ? undefined : { kind: 'error', label: leg.label, fields: error };
+        return error === undefined ? undefined : { kind: 'error', label: leg.node.label, fields: error };
       } catch (error) {
         if (!(error instanceof BackendLostError)) throw error;
-        return { kind: 'lost', label: leg.label, lost: error.lost };
+        return { kind: 'lost', label: leg.node.label, lost: error.lost };
       }
     });
     const all = [request.lead, ...request.followers];
@@ -159,7 +170,7 @@ export class OnePhase implements Coordinator {
       }
       if (failures.length === 0) return undefined;
       await rollback(all, this.#timeoutMs);
-      return { kind: 'rolled back', error: followerError(failures, [request.lead.label], 'rolled back') };
+      return { kind: 'rolled back', error: followerError(failures, [request.lead.node.label], 'rolled back') };
     } catch (error) {
       if (!(error instanceof BackendLostError)) throw error;
       await Promise.all(asked);
@@ -169,7 +180,7 @@ export class OnePhase implements Coordinator {
   }
 
   #unknown(results: readonly LegResult[]): CommitOutcome {
-    const detail = results.map(({ leg, fate }) => `${leg.label}: ${fate}`).join('\n');
+    const detail = results.map(({ leg, fate }) => `${leg.node.label}: ${fate}`).join('\n');
     this.#log.error('commit outcome differs or is unknown', { detail });
     const error = new PproxError('commit_unknown', {
       message: 'the outcome of the transaction is not known on every writer',
@@ -180,21 +191,21 @@ export class OnePhase implements Coordinator {
   }
 }
 
-function refusal({ label }: CommitLeg, { error, tag }: CommitReply): FollowerFailure {
+function refusal({ node: { label } }: CommitLeg, { error, tag }: CommitReply): FollowerFailure {
   if (error !== undefined) return { kind: 'error', label, fields: decodeErrorFields(error, 0, error.length) };
   const expected = { tag: 'COMMIT', rows: undefined };
   return { kind: 'different', label, expected, found: { tag, rows: undefined } };
 }
 
-function leadLost(lead: CommitLeg, error: BackendLostError): PproxError {
+export function leadLost(lead: CommitLeg, error: BackendLostError): PproxError {
   return new PproxError('server_lost', {
-    message: `the connection to ${lead.label} was lost: ${error.message}`,
+    message: `the connection to ${lead.node.label} was lost: ${error.message}`,
     hint: 'Nothing of this was applied on any writer.',
   });
 }
 
 /** Rolls back what is open; a connection that cannot is lost, and its server rolls back by itself. */
-export async function rollback(legs: readonly CommitLeg[], timeoutMs: number): Promise<void> {
+export async function rollback(legs: readonly { readonly backend: Backend }[], timeoutMs: number): Promise<void> {
   const watchdog = guard(
     legs.map(({ backend }) => backend),
     timeoutMs,

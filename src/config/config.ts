@@ -74,6 +74,11 @@ export interface Settings {
   readonly sequenceBlock: number;
   /** SIGTERM: how long transactions in flight may take to end. */
   readonly drainMs: number;
+  readonly commitMode: 'two-phase' | 'one-phase';
+  readonly commitTimeoutMs: number;
+  readonly recoveryIntervalMs: number;
+  readonly recoveryGraceMs: number;
+  readonly recoveryAlarmMs: number;
 }
 
 export interface Config {

@@ -130,6 +130,45 @@ export const settings = {
     doc: 'SIGTERM: how long transactions in flight may take to end before their connections are closed. Docker kills a container after 10 s: give it longer than this (--stop-timeout), or lower this.',
     reloadable: true,
   }),
+  commitMode: choice({
+    variable: 'PPROX_COMMIT',
+    default: 'one-phase',
+    choices: ['two-phase', 'one-phase'],
+    doc: 'How a transaction becomes durable on all writers: `two-phase` holds whatever is lost at whatever moment, and needs `pprox init` on the lead and max_prepared_transactions on the followers; with `one-phase` a crash between the commits of two writers leaves them different.',
+    reloadable: false,
+  }),
+  commitTimeoutMs: duration({
+    variable: 'PPROX_COMMIT_TIMEOUT',
+    default: 10 * second,
+    min: 10,
+    max: hour,
+    doc: 'A client whose COMMIT was under way when the lead was lost waits this long for the outcome, then gets 08007. Long enough for a restart of the lead, shorter than the patience of most applications.',
+    reloadable: true,
+  }),
+  recoveryIntervalMs: duration({
+    variable: 'PPROX_RECOVERY_INTERVAL',
+    default: second,
+    min: 10,
+    max: hour,
+    doc: 'How often followers are looked at for prepared transactions that nobody will end. One cheap query a second and follower; what a crash has left holds its locks until then.',
+    reloadable: true,
+  }),
+  recoveryGraceMs: duration({
+    variable: 'PPROX_RECOVERY_GRACE',
+    default: 5 * second,
+    min: 0,
+    max: hour,
+    doc: "A prepared transaction of another pprox process that is younger than this is left alone, because that process is at work on it. Longer than a commit takes; a crashed process's locks are held for as long.",
+    reloadable: true,
+  }),
+  recoveryAlarmMs: duration({
+    variable: 'PPROX_RECOVERY_ALARM',
+    default: minute,
+    min: second,
+    max: day,
+    doc: 'A transaction that could not be ended for this long is told to the operator, once, as an error in the log.',
+    reloadable: true,
+  }),
 } satisfies { readonly [K in keyof Settings]: Field<Settings[K]> };
 
 export const logLevel = choice<Config['logLevel']>({

@@ -45,7 +45,12 @@ export class RowReplay implements RowTap {
   readonly #timeoutMs: number;
   readonly #failures: FollowerFailure[] = [];
   readonly #settled = new Set<Promise<void>>();
+  readonly #visible: () => Promise<void> | undefined;
   #sending: Sending;
+  /** Whether a batch waits until the followers show what the lead has seen. */
+  #gate: 'open' | 'waiting' = 'open';
+  /** They do not within their time: nothing more is sent. */
+  #refused: Error | undefined;
   /** Batches that have not been sent, in order. */
   #held: { readonly text: Buffer; readonly expected: Effect }[] = [];
   #heldBytes = 0;
@@ -60,7 +65,10 @@ export class RowReplay implements RowTap {
   /** For each column that draws from a sequence: the largest and smallest value seen. */
   readonly drawn = new Map<string, { least: bigint; greatest: bigint }>();
 
-  /** `timeoutMs`: a follower that takes longer for one batch is taken for lost. */
+  /**
+   * `timeoutMs`: a follower that takes longer for one batch is taken for lost. `visible`: resolves when the followers show
+   * what the lead shows when it is called; what it rejects with, `finish` does.
+   */
   constructor(
     plan: RowPlan,
     targets: readonly RowTarget[],
@@ -68,7 +76,9 @@ export class RowReplay implements RowTap {
     backslashes: 'literal' | 'escape',
     timeoutMs: number,
     sending: Sending,
+    visible: () => Promise<void> | undefined,
   ) {
+    this.#visible = visible;
     this.#sending = sending;
     this.#timeoutMs = timeoutMs;
     this.#plan = plan;
@@ -95,11 +105,12 @@ export class RowReplay implements RowTap {
     if (this.#bytes >= BATCH_BYTES) this.#send();
   }
 
-  /** Sends the rest and waits for every follower. */
+  /** Sends the rest and waits for every follower. Rejects where they could not be sent all of it. */
   async finish(): Promise<readonly FollowerFailure[]> {
     this.#send();
     // A batch that has settled makes room for one that was held.
     while (this.#settled.size > 0) await Promise.all(this.#settled);
+    if (this.#refused !== undefined) throw this.#refused;
     return this.#failures;
   }
 
@@ -129,15 +140,39 @@ export class RowReplay implements RowTap {
     }
     this.#held.push({ text, expected });
     this.#pump();
-    if (this.#settled.size >= OUTSTANDING_LIMIT) this.#source.brake('row replay slow');
+    if (this.#full) this.#source.brake('row replay slow');
   }
 
+  get #full(): boolean {
+    return this.#settled.size + this.#held.length >= OUTSTANDING_LIMIT;
+  }
+
+  /** What stands in a batch, the lead has seen before now. */
   #pump(): void {
-    while (this.#settled.size < OUTSTANDING_LIMIT) {
+    while (this.#settled.size < OUTSTANDING_LIMIT && this.#gate === 'open') {
+      if (this.#refused !== undefined) this.#held = [];
       const batch = this.#held.shift();
       if (batch === undefined) return;
-      this.#dispatch(batch.text, batch.expected);
+      const visible = this.#visible();
+      if (visible === undefined) this.#dispatch(batch.text, batch.expected);
+      else this.#wait(visible, batch);
     }
+  }
+
+  #wait(visible: Promise<void>, batch: { readonly text: Buffer; readonly expected: Effect }): void {
+    this.#gate = 'waiting';
+    const waited = visible
+      .catch((error: Error) => {
+        this.#refused = error;
+      })
+      .then(() => {
+        this.#gate = 'open';
+        this.#settled.delete(waited);
+        if (this.#refused === undefined) this.#dispatch(batch.text, batch.expected);
+        this.#pump();
+        if (!this.#full) this.#source.release('row replay slow');
+      });
+    this.#settled.add(waited);
   }
 
   #dispatch(text: Buffer, expected: Effect): void {
@@ -157,7 +192,7 @@ export class RowReplay implements RowTap {
       watchdog.clear();
       this.#settled.delete(sent);
       this.#pump();
-      if (this.#settled.size < OUTSTANDING_LIMIT) this.#source.release('row replay slow');
+      if (!this.#full) this.#source.release('row replay slow');
     });
     this.#settled.add(sent);
   }

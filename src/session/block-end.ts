@@ -18,7 +18,7 @@ const POISON = 'ABORTED BY pprox';
 const POISON_OF_QUERY = 'EXECUTE "aborted by pprox"';
 
 export function commitLeg(leg: FollowerLeg | LeadLeg): CommitLeg {
-  return { label: leg.node.label, backend: leg.lease.backend };
+  return { node: leg.node, backend: leg.lease.backend };
 }
 
 function everyLeg(legs: Legs): CommitLeg[] {
@@ -228,7 +228,7 @@ export async function abandon(session: SessionState): Promise<void> {
     for (const leg of block.legs.leased) leg.block = 'leased';
     await session.giveBack(block.legs);
   } else if (block.kind === 'reader') {
-    await rollback([{ label: 'reader', backend: block.lease.backend }], session.services.settings.followerTimeoutMs);
+    await rollback([{ backend: block.lease.backend }], session.services.settings.followerTimeoutMs);
     await session.cancels.settled(block.lease.backend);
     block.lease.release(block.after);
   }

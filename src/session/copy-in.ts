@@ -79,7 +79,10 @@ async function copyTo(
     if (block !== undefined) block.status = result.status;
     return FAILED;
   }
-  if (block !== undefined && legs.length > 0) beginFollowers(session, block);
+  if (block !== undefined && legs.length > 0) {
+    await session.services.coordinator.visibleEverywhere();
+    beginFollowers(session, block);
+  }
   const copiers = legs.map(({ node, lease }): Copier => {
     const receiver = new EffectReceiver();
     lease.backend.query(text, receiver);
@@ -109,6 +112,8 @@ async function copyTo(
     copiers.map(({ backend }) => backend),
     followerDeadline(session, performance.now() - started),
   );
+  // At its end a COPY looks for the rows that its foreign keys name.
+  await session.services.coordinator.visibleEverywhere();
   for (const { backend } of copiers) backend.sendCopy(COPY_DONE);
   const found = await Promise.all(
     copiers.map(({ node, backend, receiver }) =>

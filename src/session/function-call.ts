@@ -136,6 +136,7 @@ async function onWriters(session: SessionState, body: Buffer, call: FunctionCall
     if (block.mode === 'implicit') await rollbackBlock(session, block);
     return;
   }
+  await session.services.coordinator.visibleEverywhere();
   beginFollowers(session, block);
   throwFailures(block, await onFollowers(session, block, message, call, reply, performance.now() - started));
   noteDescriptor(block, call, reply);

@@ -39,6 +39,7 @@ export async function outsideBlock(
     session.services.catalog.forget();
     session.services.sequences.forget();
     const tag = result.held === undefined ? '' : decodeCommandTag(result.held, 0, result.held.length);
+    await session.services.coordinator.visibleEverywhere();
     const failures = await onFollowers(
       session,
       legs.followers,

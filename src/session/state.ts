@@ -413,6 +413,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
 
   async askFollowers(text: string): Promise<readonly Answer['rows'][]> {
     if (this.cluster.followers.length === 0) return [];
+    await this.services.coordinator.visibleEverywhere();
     const open = this.block.kind === 'writers' && this.block.legs.followers.length > 0 ? this.block.legs : undefined;
     const legs = open ?? (await this.leaseWriters());
     try {

@@ -118,6 +118,7 @@ async function align(
   if (names.length > 0) {
     beginFollowers(session, block);
     const text = alignText(names, before);
+    await session.services.coordinator.visibleEverywhere();
     session.services.sequences.forget();
     throwFailures(block, await askEach(block, text));
   }
@@ -172,6 +173,7 @@ async function onLead(
       backslashes,
       session.services.settings.followerTimeoutMs,
       plan.effects === 'hidden' ? 'when released' : 'at once',
+      () => session.services.coordinator.visibleEverywhere(),
     );
   } else if (plan.kind === 'verified' || plan.rows === 'compared') digest = new RowDigest();
   const tap = replay ?? digest;
@@ -206,6 +208,7 @@ async function replaySame(
   const addition = additionOf(plan);
   const whole = withAddition(request.text, statement.span.end, addition);
   const own = times.length === 0 ? whole : substitute(whole, times, await transactionTime(block));
+  await session.services.coordinator.visibleEverywhere();
   beginFollowers(session, block);
   const { followers } = block.legs;
   await request.prepareFollowers(followers.map(({ node, lease }) => ({ node, backend: lease.backend })));

@@ -34,6 +34,12 @@ function scripted(script: Script): Answer {
   };
 }
 
+/** A commit in one phase asks a server's node for its name alone. */
+function nodeCalled(label: string): CommitLeg['node'] {
+  const never = (): never => assert.fail('no other connection is made');
+  return { label, identity: undefined, login: never, connect: never };
+}
+
 interface Run {
   readonly outcome: CommitOutcome;
   readonly lead: readonly string[];
@@ -52,7 +58,7 @@ async function run(
   for (const [index, server] of servers.entries()) {
     const backend = await server.connect();
     await backend.ask('BEGIN');
-    legs.push({ label: index === 0 ? 'lead' : `follower ${index}`, backend });
+    legs.push({ node: nodeCalled(index === 0 ? 'lead' : `follower ${index}`), backend });
   }
   const [lead, ...followers] = legs;
   assert.ok(lead !== undefined);
@@ -82,7 +88,7 @@ describe('a commit in one phase', () => {
     const legs: CommitLeg[] = [];
     for (const name of ['lead', 'a', 'b']) {
       const backend = await (await startFakeServer(noted(name))).connect();
-      legs.push({ label: name, backend });
+      legs.push({ node: nodeCalled(name), backend });
     }
     const [lead, ...followers] = legs;
     assert.ok(lead !== undefined);
@@ -235,7 +241,7 @@ describe('a commit in one phase', () => {
     const request = { followers: [], chain: false, leadCommit: 'certain', deferred: 'none' } as const;
     const outcome = await new OnePhase(TIMEOUT_MS, silent).commit({
       ...request,
-      lead: { label: 'lead', backend },
+      lead: { node: nodeCalled('lead'), backend },
       position: backend,
     });
     assert.ok(outcome.kind === 'committed');

@@ -44,6 +44,7 @@ interface Options {
   readonly timeoutMs?: number;
   readonly plan?: RowPlan;
   readonly sending?: Sending;
+  readonly visible?: () => Promise<void> | undefined;
 }
 
 interface Fixture {
@@ -62,6 +63,7 @@ async function fixture(options: Options = {}): Promise<Fixture> {
     options.backslashes ?? 'literal',
     options.timeoutMs ?? 10_000,
     options.sending ?? 'at once',
+    options.visible ?? (() => undefined),
   );
   const [session] = follower.sessions;
   assert.ok(session !== undefined);
@@ -134,7 +136,15 @@ describe('the replay of rows', () => {
       if (typeof text !== 'string') seen = Buffer.from(text);
       send(text, receiver);
     };
-    const replay = new RowReplay(plan, [{ label: 'f', backend: target }], source.channel, 'literal', 10_000, 'at once');
+    const replay = new RowReplay(
+      plan,
+      [{ label: 'f', backend: target }],
+      source.channel,
+      'literal',
+      10_000,
+      'at once',
+      () => undefined,
+    );
     replay.add([Buffer.from('1'), raw], raw);
     await replay.finish();
     assert.ok(

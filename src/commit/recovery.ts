@@ -1,0 +1,271 @@
+/**
+ * Ends what a coordinator has left prepared: transactions handed over by this process's own coordinators, and those of
+ * others found by looking at the followers, at start and ever again, since a PREPARE may arrive after everybody has given
+ * its transaction up. Any number of processes do so side by side.
+ */
+import { guard } from '../backend/guard.ts';
+import type { Backend } from '../backend/backend.ts';
+import { BackendLostError } from '../backend/receiver.ts';
+import { unreachable } from '../lib/assert.ts';
+import { PproxError } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import type { CommitNode } from './coordinator.ts';
+import { type Account, connectForRecovery, type Decider } from './decider.ts';
+import { finishText, PREPARED, UNDEFINED_OBJECT } from './decisions.ts';
+import { type Home, parseGid } from './gid.ts';
+import type { PendingSet } from './pending.ts';
+import { beginRecovery, type RecoveryEffect, type RecoveryEvent, stepRecovery } from './recovery-machine.ts';
+import type { Decision } from './two-phase-machine.ts';
+
+export interface OrphanPart {
+  /** An index among the followers. */
+  readonly follower: number;
+  readonly gid: string;
+  /** Who has prepared it, and where: nobody else may end it. */
+  readonly account: Account;
+}
+
+/** A transaction without a coordinator. */
+export interface Orphan {
+  readonly home: Home;
+  readonly id: string;
+  /** At the lead. */
+  readonly account: Account;
+  readonly followers: readonly OrphanPart[];
+}
+
+export interface RecoveryOptions {
+  readonly lead: CommitNode;
+  readonly followers: readonly CommitNode[];
+  readonly decider: Decider;
+  readonly pending: PendingSet;
+  /** Whether this process made the id. */
+  owns(id: string): boolean;
+  readonly intervalMs: number;
+  /** Another process's prepared transaction younger than this is left alone: its coordinator is at work. */
+  readonly graceMs: number;
+  /** One older than this is told the operator of. */
+  readonly alarmMs: number;
+  /** A server that answers no step for so long is taken for lost. */
+  readonly timeoutMs: number;
+  readonly log: Log;
+}
+
+/** Transactions without a coordinator that are kept in mind; the others are found again by looking. */
+const KNOWN_LIMIT = 10_000;
+
+export class Recovery {
+  readonly #options: RecoveryOptions;
+  /** Of this process's coordinators. */
+  readonly #alive = new Set<string>();
+  /** Handed over, and not yet ended. */
+  readonly #orphans = new Map<string, Orphan>();
+  /** Being ended now. */
+  readonly #active = new Set<string>();
+  readonly #alarmed = new Set<string>();
+  /** A look's connection to each follower. */
+  readonly #eyes = new Map<CommitNode, Backend>();
+  readonly #beat: NodeJS.Timeout;
+  /** Who looks where a DSN names nobody: the last one who has committed. */
+  #visitor: Account | undefined;
+  #looking: Promise<void> | undefined;
+  #closed: 'no' | 'yes' = 'no';
+
+  constructor(options: RecoveryOptions) {
+    this.#options = options;
+    this.#beat = setInterval(() => void this.look(), options.intervalMs);
+    this.#beat.unref();
+  }
+
+  /** A coordinator of this process is at work on it. */
+  alive(id: string): void {
+    this.#alive.add(id);
+  }
+
+  over(id: string): void {
+    this.#alive.delete(id);
+  }
+
+  /** Transactions known to be without a coordinator. */
+  get orphans(): number {
+    return this.#orphans.size;
+  }
+
+  /** `orphan` is this class's now; it leaves the pending set when every follower has done as the lead did. */
+  handOver(orphan: Orphan): void {
+    this.#orphans.set(orphan.id, orphan);
+    void this.#recover(orphan);
+  }
+
+  /** A client has logged in so: where no DSN names a user, recovery looks as it. */
+  noteAccount(account: Account): void {
+    this.#visitor = account;
+  }
+
+  /** Looks at every follower, and ends what nobody else will. Resolves when that is done or has been given up for now. */
+  look(): Promise<void> {
+    if (this.#closed === 'yes') return Promise.resolve();
+    this.#looking ??= this.#lookOnce().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  close(): void {
+    this.#closed = 'yes';
+    clearInterval(this.#beat);
+    for (const eye of this.#eyes.values()) eye.close('shutdown');
+    this.#eyes.clear();
+  }
+
+  async #lookOnce(): Promise<void> {
+    const { followers } = this.#options;
+    const found = await Promise.all(followers.map((node, follower) => this.#lookAt(node, follower)));
+    const known = [...this.#orphans.values()];
+    const fresh = group(found.flat());
+    await Promise.all([...known, ...fresh].map((orphan) => this.#recover(orphan)));
+  }
+
+  /** What is prepared there, is ours to end, and has no coordinator. */
+  async #lookAt(node: CommitNode, follower: number): Promise<readonly Orphan[]> {
+    const rows = await this.#prepared(node);
+    const home = this.#options.lead.identity?.systemIdentifier;
+    return rows.flatMap(([text, owner, database, age]) => {
+      const gid = parseGid(text ?? '');
+      if (gid === undefined || gid.home.systemIdentifier !== home || gid.follower !== follower) return [];
+      if (this.#alive.has(gid.id) || this.#orphans.has(gid.id) || this.#orphans.size >= KNOWN_LIMIT) return [];
+      const ageMs = Number(age);
+      // What this process has made and does not know any more came to the follower late.
+      if (!this.#options.owns(gid.id) && ageMs < this.#options.graceMs) return [];
+      const account = { user: owner ?? '', database: database ?? '' };
+      return { ...gid, account, followers: [{ follower, gid: text ?? '', account }] };
+    });
+  }
+
+  async #prepared(node: CommitNode): Promise<readonly (readonly (string | null)[])[]> {
+    try {
+      let eye = this.#eyes.get(node);
+      if (eye === undefined || !eye.open) {
+        eye = await connectForRecovery(node, this.#visitor ?? NOBODY);
+        if (this.#closed === 'yes') {
+          eye.close('shutdown');
+          return [];
+        }
+        this.#eyes.set(node, eye);
+      }
+      const watchdog = guard([eye], this.#options.timeoutMs);
+      const answer = await eye.ask(PREPARED).finally(() => watchdog.clear());
+      return answer.rows;
+    } catch (error) {
+      if (!(error instanceof PproxError) && !(error instanceof BackendLostError)) throw error;
+      return [];
+    }
+  }
+
+  /** One at a time for a transaction. Never rejects for what a server does. */
+  async #recover(orphan: Orphan): Promise<void> {
+    if (this.#active.has(orphan.id) || this.#closed === 'yes') return;
+    this.#active.add(orphan.id);
+    const started = Date.now();
+    try {
+      let { state, effects } = beginRecovery(orphan.followers.map(({ follower }) => follower));
+      while (effects.length > 0) {
+        const events = await Promise.all(effects.map((effect) => this.#perform(orphan, effect)));
+        effects = [];
+        for (const event of events) {
+          const next = stepRecovery(state, event);
+          ({ state } = next);
+          effects = [...effects, ...next.effects];
+        }
+      }
+      if (state.kind !== 'over' || state.result === 'left') {
+        this.#alarm(orphan);
+        return;
+      }
+      this.#orphans.delete(orphan.id);
+      this.#alarmed.delete(orphan.id);
+      this.#options.pending.leave(orphan.id);
+      const fields = { id: orphan.id, decision: state.decision, ms: Date.now() - started };
+      this.#options.log.info('transaction recovered', fields);
+    } finally {
+      this.#active.delete(orphan.id);
+    }
+  }
+
+  async #perform(orphan: Orphan, effect: RecoveryEffect): Promise<RecoveryEvent> {
+    switch (effect.kind) {
+      case 'ask': {
+        const account = await this.#accountAtLead(orphan);
+        const what =
+          account === undefined
+            ? 'unreachable'
+            : await this.#options.decider.decide(this.#options.lead, account, orphan, this.#options.timeoutMs);
+        return { from: 'fence', what };
+      }
+      case 'finish':
+        return { from: 'follower', follower: effect.follower, what: await this.#finish(orphan, effect) };
+      default:
+        return unreachable(effect);
+    }
+  }
+
+  /** One that was found on a follower names the lead's database by its oid alone. */
+  async #accountAtLead({ account, home }: Orphan): Promise<Account | undefined> {
+    let backend: Backend | undefined;
+    try {
+      backend = await connectForRecovery(this.#options.lead, account);
+      if (backend.databaseOid === home.databaseOid) return account;
+      const watchdog = guard([backend], this.#options.timeoutMs);
+      const asked = backend.ask(`SELECT datname FROM pg_catalog.pg_database WHERE oid = ${home.databaseOid}`);
+      const database = (await asked.finally(() => watchdog.clear())).rows[0]?.[0];
+      return database === null || database === undefined ? undefined : { ...account, database };
+    } catch (error) {
+      if (!(error instanceof PproxError) && !(error instanceof BackendLostError)) throw error;
+      return undefined;
+    } finally {
+      backend?.close('idle');
+    }
+  }
+
+  async #finish(
+    orphan: Orphan,
+    { follower, decision }: { follower: number; decision: Decision },
+  ): Promise<'finished' | 'missing' | 'failed' | 'lost'> {
+    const part = orphan.followers.find((one) => one.follower === follower);
+    const node = this.#options.followers[follower];
+    if (part === undefined || node === undefined) return 'failed';
+    let backend: Backend | undefined;
+    try {
+      backend = await connectForRecovery(node, part.account);
+      const watchdog = guard([backend], this.#options.timeoutMs);
+      const { error } = await backend.ask(finishText(part.gid, decision)).finally(() => watchdog.clear());
+      if (error === undefined) return 'finished';
+      return error.code === UNDEFINED_OBJECT ? 'missing' : 'failed';
+    } catch (error) {
+      if (!(error instanceof PproxError) && !(error instanceof BackendLostError)) throw error;
+      return 'lost';
+    } finally {
+      backend?.close('idle');
+    }
+  }
+
+  #alarm({ id, followers }: Orphan): void {
+    if (this.#alarmed.has(id) || this.#alarmed.size >= KNOWN_LIMIT) return;
+    this.#alarmed.add(id);
+    const gids = followers.map(({ gid }) => gid).join(', ');
+    this.#options.log.error('a prepared transaction cannot be ended yet: it holds its locks', { gids });
+  }
+}
+
+/** Where neither a DSN nor a client names one. */
+const NOBODY: Account = { user: 'postgres', database: 'postgres' };
+
+/** Parts of one transaction on several followers belong together. */
+function group(parts: readonly Orphan[]): readonly Orphan[] {
+  const orphans = new Map<string, Orphan>();
+  for (const part of parts) {
+    const known = orphans.get(part.id);
+    orphans.set(part.id, known === undefined ? part : { ...known, followers: [...known.followers, ...part.followers] });
+  }
+  return [...orphans.values()];
+}

@@ -1,0 +1,453 @@
+/** Two-phase commit on real servers: performs the effects of `two-phase-machine.ts`, and feeds it what comes of them. */
+import { guard } from '../backend/guard.ts';
+import { type Answer, BackendLostError } from '../backend/receiver.ts';
+import { type Lsn, parseLsn } from '../cluster/lsn.ts';
+import { type FollowerFailure, followerError } from '../fanout/follower.ts';
+import { assert, unreachable } from '../lib/assert.ts';
+import { PproxError } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import { encodeCommandComplete } from '../wire/backend.ts';
+import type { ErrorFields } from '../wire/error-fields.ts';
+import { COMMIT_WITH_POSITION, CommitReceiver } from './commit-receiver.ts';
+import type { CommitLeg, CommitOutcome, CommitRequest, Coordinator } from './coordinator.ts';
+import type { Decider } from './decider.ts';
+import {
+  decisionText,
+  finishText,
+  prepareText,
+  proofText,
+  UNDEFINED_OBJECT,
+  UNIQUE_VIOLATION,
+  WRITTEN,
+} from './decisions.ts';
+import { formatGid, type Home, type TransactionIds } from './gid.ts';
+import { leadLost, type OnePhase, rollback } from './one-phase.ts';
+import type { PendingSet } from './pending.ts';
+import type { Recovery } from './recovery.ts';
+import { begin, type Cause, type CommitEffect, type CommitEvent, type CommitState, step } from './two-phase-machine.ts';
+
+export interface TwoPhaseOptions {
+  readonly ids: TransactionIds;
+  readonly pending: PendingSet;
+  readonly decider: Decider;
+  readonly recovery: Recovery;
+  /** For transactions that no follower has a part in. */
+  readonly alone: OnePhase;
+  /** A server that answers no step for so long is taken for lost. */
+  readonly timeoutMs: number;
+  /** How long a client waits for an outcome in doubt. */
+  readonly doubtMs: number;
+  readonly log: Log;
+}
+
+const CHECK = 'SET CONSTRAINTS ALL IMMEDIATE';
+
+export class TwoPhase implements Coordinator {
+  readonly #options: TwoPhaseOptions;
+
+  constructor(options: TwoPhaseOptions) {
+    this.#options = options;
+  }
+
+  async commit(request: CommitRequest): Promise<CommitOutcome> {
+    if (request.followers.length === 0) return this.#options.alone.commit(request);
+    const home = homeOf(request.lead);
+    if (home instanceof PproxError) {
+      await rollback([request.lead, ...request.followers], this.#options.timeoutMs);
+      return { kind: 'rolled back', error: home };
+    }
+    const id = this.#options.ids.next();
+    this.#options.recovery.alive(id);
+    try {
+      return await new Commit(this.#options, request, home, id).run();
+    } finally {
+      this.#options.recovery.over(id);
+    }
+  }
+
+  visibleEverywhere(): Promise<void> | undefined {
+    const { pending, timeoutMs } = this.#options;
+    if (pending.size === 0) return undefined;
+    return new Promise((resolve, reject) => {
+      const done = pending.whenGone(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+      const timer = setTimeout(() => {
+        done?.();
+        reject(
+          new PproxError('not_yet_visible', {
+            message: 'could not serialize: a transaction that the lead has committed is not yet visible on a follower',
+            detail: `${pending.size} transactions wait for a follower to commit them.`,
+            hint: 'Nothing of this was applied on any writer. The transaction may be tried again.',
+          }),
+        );
+      }, timeoutMs);
+    });
+  }
+}
+
+/** An error where the lead does not tell who it is. */
+function homeOf({ node, backend }: CommitLeg): Home | PproxError {
+  const systemIdentifier = node.identity?.systemIdentifier;
+  if (systemIdentifier === undefined || backend.databaseOid === '') {
+    return new PproxError('two_phase_unavailable', {
+      message: `${node.label} does not tell its system identifier`,
+      detail: 'The names of prepared transactions say whose they are.',
+      hint: 'GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system() TO the login role, or set PPROX_COMMIT=one-phase.',
+    });
+  }
+  return { systemIdentifier, databaseOid: backend.databaseOid };
+}
+
+/** One transaction's commit. */
+class Commit {
+  readonly #options: TwoPhaseOptions;
+  readonly #request: CommitRequest;
+  readonly #home: Home;
+  readonly #id: string;
+  readonly #gids: readonly string[];
+  readonly #xids: (string | undefined)[];
+  readonly #failures: FollowerFailure[] = [];
+  readonly #events: CommitEvent[] = [];
+  #state: CommitState;
+  #effects: readonly CommitEffect[];
+  #working = 0;
+  #answer: (CommitEffect & { kind: 'answer' }) | undefined;
+  #wake: (() => void) | undefined;
+  /** What the lead said for the client. */
+  readonly #frames: Buffer[] = [];
+  #completion: Buffer | undefined;
+  #position: Lsn | undefined;
+  #rowError: ErrorFields | undefined;
+  #leadLost: BackendLostError | undefined;
+
+  constructor(options: TwoPhaseOptions, request: CommitRequest, home: Home, id: string) {
+    this.#options = options;
+    this.#request = request;
+    this.#home = home;
+    this.#id = id;
+    this.#gids = request.followers.map((_, follower) => formatGid({ home, id, follower }));
+    this.#xids = request.followers.map(() => undefined);
+    const { state, effects } = begin(request.followers.length, request.deferred);
+    this.#state = state;
+    this.#effects = effects;
+  }
+
+  /** Until every effect has ended: no leg owes anything then. */
+  async run(): Promise<CommitOutcome> {
+    for (;;) {
+      for (const effect of this.#effects) this.#start(effect);
+      const event = this.#events.shift();
+      if (event !== undefined) {
+        const { state, effects } = step(this.#state, event);
+        this.#state = state;
+        this.#effects = effects;
+        continue;
+      }
+      this.#effects = [];
+      if (this.#working === 0) break;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    assert(this.#state.kind === 'over' && this.#answer !== undefined, 'a commit that ends has an outcome');
+    return this.#outcomeOf(this.#answer);
+  }
+
+  #start(effect: CommitEffect): void {
+    const work = this.#perform(effect);
+    if (work === undefined) return;
+    this.#working++;
+    // What a server does is an event; anything else is a bug, and recovery is safer than going on.
+    void work.then((event) => {
+      this.#working--;
+      if (event !== undefined) this.#events.push(event);
+      this.#wake?.();
+    });
+  }
+
+  #perform(effect: CommitEffect): Promise<CommitEvent | undefined> | undefined {
+    const { lead, position } = this.#request;
+    switch (effect.kind) {
+      case 'check':
+        return this.#onLead(CHECK, (reply) => (reply.error === undefined ? 'checked' : 'refused'));
+      case 'write row':
+        return this.#writeRow();
+      case 'prepare':
+        return this.#prepare(effect.follower);
+      case 'join':
+        this.#options.pending.join(this.#id);
+        return undefined;
+      case 'leave':
+        this.#options.pending.leave(this.#id);
+        return undefined;
+      case 'decide': {
+        const withPosition = position === lead.backend && !this.#request.chain;
+        const text = this.#request.chain ? 'COMMIT AND CHAIN' : withPosition ? COMMIT_WITH_POSITION : 'COMMIT';
+        return this.#onLead(text, ({ tag }) => (tag === 'COMMIT' ? 'committed' : 'refused'));
+      }
+      case 'ask':
+        return this.#ask();
+      case 'roll back lead':
+        return this.#rollBackLead();
+      case 'roll back':
+        return this.#onFollower(effect.follower, 'ROLLBACK', () => 'finished');
+      case 'finish':
+        return this.#finish(effect.follower, effect.decision);
+      case 'prove':
+        return this.#prove(effect.follower);
+      case 'answer':
+        this.#answer = effect;
+        return undefined;
+      case 'report':
+        this.#options.log.error('a writer has rolled back what the lead has committed: compare the writers', {
+          gid: this.#gids[effect.follower],
+          server: this.#follower(effect.follower).node.label,
+        });
+        return undefined;
+      case 'hand over':
+        this.#handOver();
+        return undefined;
+      default:
+        return unreachable(effect);
+    }
+  }
+
+  #follower(index: number): CommitLeg {
+    const leg = this.#request.followers[index];
+    assert(leg !== undefined, 'a follower of this commit');
+    return leg;
+  }
+
+  #gid(index: number): string {
+    return this.#gids[index] ?? '';
+  }
+
+  async #onLead(
+    text: string,
+    judge: (reply: { tag: string; error: Buffer | undefined }) => 'checked' | 'committed' | 'refused',
+  ): Promise<CommitEvent> {
+    const { backend } = this.#request.lead;
+    const receiver = new CommitReceiver();
+    const watchdog = guard([backend], this.#options.timeoutMs);
+    backend.query(text, receiver);
+    try {
+      const reply = await receiver.reply;
+      this.#frames.push(...reply.frames);
+      const what = judge(reply);
+      if (what === 'committed') {
+        this.#completion = reply.completion;
+        this.#position = reply.position;
+      } else if (what === 'refused') {
+        const last = reply.error ?? reply.completion;
+        if (last !== undefined) this.#frames.push(last);
+      }
+      return { from: 'lead', what };
+    } catch (error) {
+      return this.#lostLead(error);
+    } finally {
+      watchdog.clear();
+    }
+  }
+
+  #lostLead(error: unknown): CommitEvent {
+    if (!(error instanceof BackendLostError)) throw error;
+    this.#leadLost = error;
+    return { from: 'lead', what: 'lost' };
+  }
+
+  async #writeRow(): Promise<CommitEvent> {
+    const { backend } = this.#request.lead;
+    const watchdog = guard([backend], this.#options.timeoutMs);
+    try {
+      const { error, tags } = await backend.ask(decisionText(this.#id));
+      this.#rowError = error;
+      return { from: 'lead', what: error === undefined && tags.at(-1) === WRITTEN ? 'row written' : 'row refused' };
+    } catch (error) {
+      return this.#lostLead(error);
+    } finally {
+      watchdog.clear();
+    }
+  }
+
+  async #rollBackLead(): Promise<CommitEvent> {
+    const { backend } = this.#request.lead;
+    const watchdog = guard([backend], this.#options.timeoutMs);
+    try {
+      await backend.ask('ROLLBACK');
+      return { from: 'lead', what: 'rolled back' };
+    } catch (error) {
+      if (!(error instanceof BackendLostError)) throw error;
+      return { from: 'lead', what: 'lost' };
+    } finally {
+      watchdog.clear();
+    }
+  }
+
+  #prepare(index: number): Promise<CommitEvent> {
+    const leg = this.#follower(index);
+    return this.#onFollower(index, prepareText(this.#gid(index)), ({ error, tags, rows }) => {
+      if (error !== undefined) {
+        this.#failures.push({ kind: 'error', label: leg.node.label, fields: error });
+        return 'refused';
+      }
+      const tag = tags.at(-1) ?? '';
+      if (tag !== PREPARED_TAG) {
+        const effect = (what: string) => ({ tag: what, rows: undefined });
+        this.#failures.push({
+          kind: 'different',
+          label: leg.node.label,
+          expected: effect(PREPARED_TAG),
+          found: effect(tag),
+        });
+        return 'refused';
+      }
+      this.#xids[index] = rows[0]?.[0] ?? undefined;
+      return 'prepared';
+    });
+  }
+
+  async #finish(index: number, decision: 'commit' | 'abort'): Promise<CommitEvent> {
+    const leg = this.#follower(index);
+    const asked = this.#onFollower(index, finishText(this.#gid(index), decision), ({ error }) => {
+      if (error === undefined) return 'finished';
+      if (error.code === UNDEFINED_OBJECT) return 'missing';
+      this.#options.log.warn('a prepared transaction could not be ended at once', {
+        gid: this.#gid(index),
+        sqlstate: error.code,
+      });
+      return 'failed';
+    });
+    // Behind COMMIT PREPARED, which takes no company in its Query.
+    if (decision === 'commit' && this.#request.position === leg.backend) await this.#readPosition(leg);
+    return asked;
+  }
+
+  async #readPosition({ backend }: CommitLeg): Promise<void> {
+    const watchdog = guard([backend], this.#options.timeoutMs);
+    try {
+      const lsn = (await backend.ask('SELECT pg_catalog.pg_current_wal_insert_lsn()')).rows[0]?.[0];
+      if (lsn !== null && lsn !== undefined) this.#position = parseLsn(lsn);
+    } catch (error) {
+      // Its COMMIT PREPARED is lost with it, which is told there.
+      if (!(error instanceof BackendLostError)) throw error;
+    } finally {
+      watchdog.clear();
+    }
+  }
+
+  #prove(index: number): Promise<CommitEvent> {
+    const xid = this.#xids[index];
+    if (xid === undefined) return Promise.resolve({ from: 'follower', follower: index, what: 'unproved' });
+    return this.#onFollower(index, proofText(xid), ({ rows }) => {
+      const status = rows[0]?.[0];
+      return status === 'committed' ? 'proved' : status === 'aborted' ? 'disproved' : 'unproved';
+    });
+  }
+
+  async #onFollower(
+    index: number,
+    text: string,
+    judge: (answer: Answer) => (CommitEvent & { from: 'follower' })['what'],
+  ): Promise<CommitEvent> {
+    const { backend, node } = this.#follower(index);
+    const watchdog = guard([backend], this.#options.timeoutMs);
+    try {
+      return { from: 'follower', follower: index, what: judge(await backend.ask(text)) };
+    } catch (error) {
+      if (!(error instanceof BackendLostError)) throw error;
+      this.#failures.push({ kind: 'lost', label: node.label, lost: error.lost });
+      return { from: 'follower', follower: index, what: 'lost' };
+    } finally {
+      watchdog.clear();
+    }
+  }
+
+  async #ask(): Promise<CommitEvent> {
+    const { lead } = this.#request;
+    const account = { user: lead.backend.user, database: lead.backend.database };
+    const what = await this.#options.decider.decide(
+      lead.node,
+      account,
+      { home: this.#home, id: this.#id },
+      this.#options.doubtMs,
+    );
+    return { from: 'fence', what };
+  }
+
+  #outcomeOf(effect: CommitEffect & { kind: 'answer' }): CommitOutcome {
+    switch (effect.outcome) {
+      case 'committed':
+        // Where the lead was lost and asked again, its own words are lost too.
+        return {
+          kind: 'committed',
+          completion: this.#completion ?? encodeCommandComplete('COMMIT'),
+          frames: this.#frames,
+          position: this.#position,
+        };
+      case 'rolled back':
+        return this.#rolledBack(effect.cause);
+      case 'unknown':
+        return { kind: 'unknown', error: this.#inDoubt() };
+      default:
+        return unreachable(effect);
+    }
+  }
+
+  #rolledBack(cause: Cause): CommitOutcome {
+    const { lead } = this.#request;
+    switch (cause.by) {
+      case 'lead':
+        if (cause.how === 'refused') return { kind: 'refused by lead', frames: this.#frames };
+        assert(this.#leadLost !== undefined, 'a lead that was lost has said how');
+        return { kind: 'rolled back', error: leadLost(lead, this.#leadLost) };
+      case 'row':
+        return { kind: 'rolled back', error: rowRefused(lead, this.#rowError) };
+      case 'follower':
+        return { kind: 'rolled back', error: followerError(this.#failures, [lead.node.label], 'rolled back') };
+      default:
+        return unreachable(cause);
+    }
+  }
+
+  #inDoubt(): PproxError {
+    const { lead, followers } = this.#request;
+    const lines = followers.map(({ node }, index) => `${node.label}: prepared as ${this.#gid(index)}`);
+    return new PproxError('commit_unknown', {
+      message: `the connection to ${lead.node.label} was lost while it committed, and it does not answer`,
+      detail: [`${lead.node.label}: unknown`, ...lines].join('\n'),
+      hint: `Every writer will do as the lead did once it answers. Ask for it by SELECT pprox.outcome('${this.#gid(0)}').`,
+    });
+  }
+
+  #handOver(): void {
+    const { lead, followers } = this.#request;
+    assert(this.#state.kind === 'over', 'what is handed over has no coordinator any more');
+    const { followers: parts } = this.#state;
+    this.#options.recovery.handOver({
+      home: this.#home,
+      id: this.#id,
+      account: { user: lead.backend.user, database: lead.backend.database },
+      followers: followers.flatMap(({ backend: { user, database } }, follower) =>
+        parts[follower] === 'left' ? [{ follower, gid: this.#gid(follower), account: { user, database } }] : [],
+      ),
+    });
+  }
+}
+
+const PREPARED_TAG = 'PREPARE TRANSACTION';
+
+function rowRefused({ node }: CommitLeg, error: ErrorFields | undefined): PproxError {
+  if (error?.code === UNIQUE_VIOLATION) {
+    return new PproxError('commit_fenced', {
+      message: 'the transaction took so long to commit that recovery has rolled it back',
+      hint: 'Nothing of this was applied on any writer. The transaction may be tried again.',
+    });
+  }
+  return new PproxError('decision_refused', {
+    message: `the decision to commit could not be recorded on ${node.label}: ${error?.message ?? 'no row was written'}`,
+    detail: error?.detail,
+    hint: 'Nothing of this was applied on any writer. "pprox check" says what is missing on the lead.',
+  });
+}
