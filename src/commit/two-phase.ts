@@ -94,7 +94,7 @@ function homeOf({ node, backend }: CommitLeg): Home | PproxError {
     return new PproxError('two_phase_unavailable', {
       message: `${node.label} does not tell its system identifier`,
       detail: 'The names of prepared transactions say whose they are.',
-      hint: 'GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system() TO the login role, or set PPROX_COMMIT=one-phase.',
+      hint: 'GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system() TO the login role, or set PPROX_COMMIT_MODE=one-phase.',
     });
   }
   return { systemIdentifier, databaseOid: backend.databaseOid };

@@ -54,6 +54,8 @@ export async function commitBlock(
     await rollbackBlock(session, block);
     throw error;
   }
+  // A cancel request that comes late would end the COMMIT of one server, and not of another.
+  await session.cancels.settled();
   const source = positionSource.kind === 'follower' ? block.legs.leased[positionSource.follower] : block.legs.lead;
   const outcome = await services.coordinator.commit({
     lead,

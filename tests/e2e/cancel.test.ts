@@ -1,11 +1,15 @@
 /** A cancel request reaches the query that it was meant for, wherever it runs, and nothing else. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { describe, test } from 'node:test';
 import type { Server } from '../../src/embedded/server.ts';
 import type { BackendMessage } from '../support/backend-messages.ts';
 import { sql, withConnection } from '../support/cluster.ts';
 import { cancelRequest, query } from '../support/frontend-messages.ts';
+import { startTestProxy, clusterDsn } from '../support/proxy.ts';
 import { RawClient } from '../support/raw-client.ts';
+import { startPeer } from '../support/tls-relays.ts';
 import { assertWritersEqual, connectRaw, errorIn, startScene, until } from './scene.ts';
 
 const scene = await startScene({ poolSize: 2, followerLockTimeoutMs: 60_000, followerTimeoutMs: 120_000 });
@@ -225,4 +229,62 @@ describe('a client that vanishes', () => {
     client.destroy();
     await until('it is not counted', () => proxy.proxy.clients === before);
   });
+});
+
+/** CancelRequest's code (PostgreSQL, "Message Formats"). */
+const CANCEL_REQUEST = 80877102;
+
+/** In front of a server: a cancel request takes as long as it likes, and COMMITs that pass by while one is under way are counted. */
+async function startSlowCancels(
+  server: Server,
+  holdMs: number,
+): Promise<{ readonly port: number; overtaken: number; passed: number }> {
+  const seen = { overtaken: 0, passed: 0 };
+  let underWay = 0;
+  const { port } = await startPeer((client) => {
+    const upstream = connect({ host: server.host, port: server.port });
+    upstream.on('error', () => undefined); // told by its close
+    upstream.on('close', () => client.destroy());
+    client.on('close', () => upstream.destroy());
+    upstream.pipe(client);
+    client.on('data', (chunk: Buffer) => {
+      if (chunk.length >= 8 && chunk.readInt32BE(4) === CANCEL_REQUEST) {
+        underWay++;
+        setTimeout(() => {
+          upstream.write(chunk);
+          void once(upstream, 'close').then(() => underWay--);
+        }, holdMs);
+        return;
+      }
+      if (chunk.includes('COMMIT')) {
+        seen.passed++;
+        if (underWay > 0) seen.overtaken++;
+      }
+      upstream.write(chunk);
+    });
+  });
+  return Object.assign(seen, { port });
+}
+
+test('a cancel request that is still under way to a server is waited for before the transaction commits', async () => {
+  const lead = await startSlowCancels(w1, 1000);
+  const slow = await startTestProxy({ writers: [`postgresql://postgres@127.0.0.1:${lead.port}`, clusterDsn(w2)] });
+  const setUp = await slow.connect();
+  await setUp.query('CREATE TABLE late (id int PRIMARY KEY, waited text)');
+  const client = await RawClient.start({ host: slow.host, port: slow.port, user: 'postgres', database: 'postgres' });
+  const mark = 'committed although cancelled';
+  client.send(query(`INSERT INTO late SELECT 1, pg_sleep(0.5)::text /* ${mark} */`));
+  await runs(w1, mark);
+  const from = lead.passed;
+  const ready = client.readies + 1;
+  const key = client.messages.find((message) => message.type === 'BackendKeyData');
+  assert.ok(key?.type === 'BackendKeyData');
+  const request = await RawClient.open(slow);
+  request.send(cancelRequest(key.pid, key.secret));
+  await client.waitReady(ready);
+  assert.ok(client.messages.some((message) => message.type === 'CommandComplete' && message.tag === 'INSERT 0 1'));
+  assert.deepEqual({ passed: lead.passed - from, overtaken: lead.overtaken }, { passed: 1, overtaken: 0 });
+  client.destroy();
+  await slow.stop();
+  await assertWritersEqual(cluster);
 });
