@@ -52,4 +52,11 @@ export interface Coordinator {
    * longer than followers may.
    */
   visibleEverywhere(): Promise<void> | undefined;
+  /** Whether the lead may show what a follower does not show yet. */
+  readonly leadAhead: 'never' | 'for a moment';
+  /**
+   * Resolves when what any process had prepared on the follower when this was called is over, or after as long as followers
+   * may take. Undefined where there is no such thing.
+   */
+  othersVisible(follower: CommitNode): Promise<void> | undefined;
 }

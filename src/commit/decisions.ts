@@ -57,6 +57,9 @@ export function prepareText(gid: string): string {
   return `SET CONSTRAINTS ALL IMMEDIATE; SET LOCAL ROLE NONE; SELECT pg_catalog.pg_current_xact_id(); PREPARE TRANSACTION '${gid}'`;
 }
 
+/** The role that the session is left with: whoever has one set may not end what its login role has prepared. */
+export const ROLE = 'SHOW role';
+
 /** Cannot run with another statement in one Query. */
 export function finishText(gid: string, decision: 'commit' | 'abort'): string {
   return `${decision === 'commit' ? 'COMMIT' : 'ROLLBACK'} PREPARED '${gid}'`;

@@ -34,6 +34,8 @@ const CHECK = 'SET CONSTRAINTS ALL IMMEDIATE';
 export class OnePhase implements Coordinator {
   readonly #timeoutMs: number;
   readonly #log: Log;
+  /** What is visible on the lead is committed on every follower. */
+  readonly leadAhead = 'never';
 
   /** `timeoutMs`: a server that answers no step for so long is taken for lost. */
   constructor(timeoutMs: number, log: Log) {
@@ -58,8 +60,11 @@ export class OnePhase implements Coordinator {
     }
   }
 
-  /** What is visible on the lead is committed on every follower. */
   visibleEverywhere(): undefined {
+    return undefined;
+  }
+
+  othersVisible(): undefined {
     return undefined;
   }
 

@@ -54,6 +54,10 @@ export interface RecoveryOptions {
 /** Transactions without a coordinator that are kept in mind; the others are found again by looking. */
 const KNOWN_LIMIT = 10_000;
 
+/** Between two looks at what is being waited for: a COMMIT PREPARED takes about a millisecond. */
+const FIRST_PAUSE_MS = 1;
+const LONGEST_PAUSE_MS = 50;
+
 export class Recovery {
   readonly #options: RecoveryOptions;
   /** Of this process's coordinators. */
@@ -109,6 +113,18 @@ export class Recovery {
       this.#looking = undefined;
     });
     return this.#looking;
+  }
+
+  /** Resolves when what is prepared on the follower now is over, or after as long as a server may take. */
+  async preparedOver(node: CommitNode): Promise<void> {
+    const deadline = Date.now() + this.#options.timeoutMs;
+    let left: ReadonlySet<string | null | undefined> | undefined;
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+      const now = new Set((await this.#prepared(node)).map(([gid]) => gid));
+      left = left === undefined ? now : new Set([...left].filter((gid) => now.has(gid)));
+      if (left.size === 0 || Date.now() > deadline || this.#closed === 'yes') return;
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
   }
 
   close(): void {

@@ -1,21 +1,23 @@
 /** Two-phase commit on real servers: performs the effects of `two-phase-machine.ts`, and feeds it what comes of them. */
 import { guard } from '../backend/guard.ts';
-import { type Answer, BackendLostError } from '../backend/receiver.ts';
+import { type Answer, BackendLostError, Collector } from '../backend/receiver.ts';
 import { type Lsn, parseLsn } from '../cluster/lsn.ts';
 import { type FollowerFailure, followerError } from '../fanout/follower.ts';
 import { assert, unreachable } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { encodeCommandComplete } from '../wire/backend.ts';
+import { quoteIdentifier } from '../sql/quote.ts';
 import type { ErrorFields } from '../wire/error-fields.ts';
 import { COMMIT_WITH_POSITION, CommitReceiver } from './commit-receiver.ts';
-import type { CommitLeg, CommitOutcome, CommitRequest, Coordinator } from './coordinator.ts';
+import type { CommitLeg, CommitNode, CommitOutcome, CommitRequest, Coordinator } from './coordinator.ts';
 import type { Decider } from './decider.ts';
 import {
   decisionText,
   finishText,
   prepareText,
   proofText,
+  ROLE,
   UNDEFINED_OBJECT,
   UNIQUE_VIOLATION,
   WRITTEN,
@@ -44,9 +46,14 @@ const CHECK = 'SET CONSTRAINTS ALL IMMEDIATE';
 
 export class TwoPhase implements Coordinator {
   readonly #options: TwoPhaseOptions;
+  readonly leadAhead = 'for a moment';
 
   constructor(options: TwoPhaseOptions) {
     this.#options = options;
+  }
+
+  othersVisible(follower: CommitNode): Promise<void> {
+    return this.#options.recovery.preparedOver(follower);
   }
 
   async commit(request: CommitRequest): Promise<CommitOutcome> {
@@ -108,6 +115,8 @@ class Commit {
   readonly #id: string;
   readonly #gids: readonly string[];
   readonly #xids: (string | undefined)[];
+  /** As each follower's session has it set outside the transaction; `none` where it has not. */
+  readonly #roles: (string | undefined)[];
   readonly #failures: FollowerFailure[] = [];
   readonly #events: CommitEvent[] = [];
   #state: CommitState;
@@ -119,7 +128,7 @@ class Commit {
   readonly #frames: Buffer[] = [];
   #completion: Buffer | undefined;
   #position: Lsn | undefined;
-  #rowError: ErrorFields | undefined;
+  #rowRefusal: { readonly fields: ErrorFields; readonly frame: Buffer } | undefined;
   #leadLost: BackendLostError | undefined;
 
   constructor(options: TwoPhaseOptions, request: CommitRequest, home: Home, id: string) {
@@ -129,6 +138,7 @@ class Commit {
     this.#id = id;
     this.#gids = request.followers.map((_, follower) => formatGid({ home, id, follower }));
     this.#xids = request.followers.map(() => undefined);
+    this.#roles = [...this.#xids];
     const { state, effects } = begin(request.followers.length, request.deferred);
     this.#state = state;
     this.#effects = effects;
@@ -260,9 +270,12 @@ class Commit {
   async #writeRow(): Promise<CommitEvent> {
     const { backend } = this.#request.lead;
     const watchdog = guard([backend], this.#options.timeoutMs);
+    const collector = new Collector();
+    backend.query(decisionText(this.#id), collector);
     try {
-      const { error, tags } = await backend.ask(decisionText(this.#id));
-      this.#rowError = error;
+      const { error, tags } = await collector.reply;
+      const { errorFrame } = collector;
+      if (error !== undefined && errorFrame !== undefined) this.#rowRefusal = { fields: error, frame: errorFrame };
       return { from: 'lead', what: error === undefined && tags.at(-1) === WRITTEN ? 'row written' : 'row refused' };
     } catch (error) {
       return this.#lostLead(error);
@@ -287,7 +300,7 @@ class Commit {
 
   #prepare(index: number): Promise<CommitEvent> {
     const leg = this.#follower(index);
-    return this.#onFollower(index, prepareText(this.#gid(index)), ({ error, tags, rows }) => {
+    const asked = this.#onFollower(index, prepareText(this.#gid(index)), ({ error, tags, rows }) => {
       if (error !== undefined) {
         this.#failures.push({ kind: 'error', label: leg.node.label, fields: error });
         return 'refused';
@@ -306,10 +319,20 @@ class Commit {
       this.#xids[index] = rows[0]?.[0] ?? undefined;
       return 'prepared';
     });
+    // Of its loss `asked` tells.
+    leg.backend.ask(ROLE).then(
+      ({ rows }) => {
+        this.#roles[index] = rows[0]?.[0] ?? undefined;
+      },
+      () => undefined,
+    );
+    return asked;
   }
 
   async #finish(index: number, decision: 'commit' | 'abort'): Promise<CommitEvent> {
     const leg = this.#follower(index);
+    const role = this.#roles[index] ?? 'none';
+    if (role !== 'none') void leg.backend.ask('SET ROLE NONE').catch(() => undefined);
     const asked = this.#onFollower(index, finishText(this.#gid(index), decision), ({ error }) => {
       if (error === undefined) return 'finished';
       if (error.code === UNDEFINED_OBJECT) return 'missing';
@@ -319,6 +342,7 @@ class Commit {
       });
       return 'failed';
     });
+    if (role !== 'none') void leg.backend.ask(`SET ROLE ${quoteIdentifier(role)}`).catch(() => undefined);
     // Behind COMMIT PREPARED, which takes no company in its Query.
     if (decision === 'commit' && this.#request.position === leg.backend) await this.#readPosition(leg);
     return asked;
@@ -402,8 +426,13 @@ class Commit {
         if (cause.how === 'refused') return { kind: 'refused by lead', frames: this.#frames };
         assert(this.#leadLost !== undefined, 'a lead that was lost has said how');
         return { kind: 'rolled back', error: leadLost(lead, this.#leadLost) };
-      case 'row':
-        return { kind: 'rolled back', error: rowRefused(lead, this.#rowError) };
+      case 'row': {
+        const refusal = this.#rowRefusal;
+        // What PostgreSQL would have said of the client's own COMMIT.
+        if (refusal !== undefined && OF_THE_TRANSACTION.has(refusal.fields.code.slice(0, 2)))
+          return { kind: 'refused by lead', frames: [...this.#frames, refusal.frame] };
+        return { kind: 'rolled back', error: rowRefused(lead, refusal?.fields) };
+      }
       case 'follower':
         return { kind: 'rolled back', error: followerError(this.#failures, [lead.node.label], 'rolled back') };
       default:
@@ -435,6 +464,12 @@ class Commit {
     });
   }
 }
+
+/**
+ * Classes of SQLSTATE (manual, "PostgreSQL Error Codes") that say something of the transaction or the server, and not of our
+ * table: rollback (a SERIALIZABLE transaction's failure), resources, limits, an operator's intervention, the system.
+ */
+const OF_THE_TRANSACTION: ReadonlySet<string> = new Set(['40', '53', '54', '57', '58', 'XX']);
 
 const PREPARED_TAG = 'PREPARE TRANSACTION';
 

@@ -5,6 +5,7 @@
  */
 import { guard } from '../backend/guard.ts';
 import type { Backend } from '../backend/backend.ts';
+import { assert } from '../lib/assert.ts';
 import type { Channel } from '../net/channel.ts';
 import { type Effect, EffectReceiver, type FollowerFailure, judge } from './follower.ts';
 import type { RowPlan } from './plan.ts';
@@ -20,6 +21,9 @@ export type Sending = 'at once' | 'when released';
 
 /** Rows that wait for `release`. */
 const HELD_BYTES = 64 * 1024 * 1024;
+
+/** Rows that are kept for a replay. */
+const KEPT_BYTES = 8 * 1024 * 1024;
 
 const BATCH_BYTES = 256 * 1024;
 const OUTSTANDING_LIMIT = 4;
@@ -39,7 +43,7 @@ export interface RowTap {
 
 export class RowReplay implements RowTap {
   readonly #plan: RowPlan;
-  readonly #targets: readonly RowTarget[];
+  #targets: readonly RowTarget[];
   readonly #source: Channel;
   readonly #backslashes: 'literal' | 'escape';
   readonly #timeoutMs: number;
@@ -54,6 +58,9 @@ export class RowReplay implements RowTap {
   /** Batches that have not been sent, in order. */
   #held: { readonly text: Buffer; readonly expected: Effect }[] = [];
   #heldBytes = 0;
+  /** What was sent, as long as it is little enough to be sent again. */
+  #kept: { readonly text: Buffer; readonly expected: Effect }[] | 'too much' = [];
+  #keptBytes = 0;
   /** More rows were to wait than memory is for: what is held is not all of them, and must not be sent. */
   overflow: 'no' | 'yes' = 'no';
   #parts: Buffer[] = [];
@@ -112,6 +119,22 @@ export class RowReplay implements RowTap {
     while (this.#settled.size > 0) await Promise.all(this.#settled);
     if (this.#refused !== undefined) throw this.#refused;
     return this.#failures;
+  }
+
+  /** Whether everything that was sent is still at hand. */
+  get repeatable(): boolean {
+    return this.#kept !== 'too much';
+  }
+
+  /** After `finish`: sends everything once more, to these followers alone, which stand where they stood before. */
+  async again(labels: ReadonlySet<string>): Promise<readonly FollowerFailure[]> {
+    assert(this.#kept !== 'too much', 'rows that are sent again were kept');
+    this.#targets = this.#targets.filter(({ label }) => labels.has(label));
+    this.#failures.length = 0;
+    this.#held = this.#kept;
+    this.#kept = 'too much';
+    this.#pump();
+    return this.finish();
   }
 
   /** The followers are ready: what was held goes out, and all that comes. */
@@ -175,7 +198,15 @@ export class RowReplay implements RowTap {
     this.#settled.add(waited);
   }
 
+  #keep(text: Buffer, expected: Effect): void {
+    if (this.#kept === 'too much') return;
+    this.#keptBytes += text.length;
+    if (this.#keptBytes > KEPT_BYTES) this.#kept = 'too much';
+    else this.#kept.push({ text, expected });
+  }
+
   #dispatch(text: Buffer, expected: Effect): void {
+    this.#keep(text, expected);
     const watchdog = guard(
       this.#targets.map(({ backend }) => backend),
       this.#timeoutMs,

@@ -1,7 +1,5 @@
 /** BEGIN, COMMIT, ROLLBACK, SAVEPOINT and their kin: what they mean where the block is now. */
-import { guard } from '../backend/guard.ts';
-import { BackendLostError } from '../backend/receiver.ts';
-import { followerError, type FollowerFailure } from '../fanout/follower.ts';
+import { followerError } from '../fanout/follower.ts';
 import { unreachable } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
@@ -10,6 +8,7 @@ import { TransactionStatus } from '../wire/tags.ts';
 import { commitBlock, rollbackBlock, rollbackByClient } from './block-end.ts';
 import { openPending, readOnLead } from './read.ts';
 import { StatementRelay } from './relay.ts';
+import { askLegs } from './replay.ts';
 import { SimpleRequest } from './simple-request.ts';
 import { Completion, failedBlock, NO_TRANSACTION } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
@@ -229,23 +228,11 @@ async function savepoint(
   if (end.kind === 'failed') return end;
   trackSavepoint(session, command);
   const name = quoteIdentifier(command.name);
-  const watchdog = guard(
-    block.legs.begun.map(({ lease }) => lease.backend),
+  const failed = await askLegs(
+    block.legs.begun,
     session.services.settings.followerTimeoutMs,
+    () => `${command.action.toUpperCase()} ${name}`,
   );
-  const failures = await Promise.all(
-    block.legs.begun.map(async ({ node, lease }): Promise<FollowerFailure | undefined> => {
-      try {
-        const { error } = await lease.backend.ask(`${command.action.toUpperCase()} ${name}`);
-        return error === undefined ? undefined : { kind: 'error', label: node.label, fields: error };
-      } catch (error) {
-        if (error instanceof BackendLostError) return { kind: 'lost', label: node.label, lost: error.lost };
-        throw error;
-      }
-    }),
-  );
-  watchdog.clear();
-  const failed = failures.flatMap((failure) => failure ?? []);
   if (failed.length > 0)
     throw followerError(failed, [block.legs.lead.node.label], 'will be rolled back with the transaction');
   const { ledger } = session.listening;

@@ -23,7 +23,8 @@ import type { FollowerLeg } from './legs.ts';
 import type { Request } from './request.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
-import { beginFollowers, followerDeadline, keep, openImplicit, throwFailures } from './write.ts';
+import { beginFollowers, followerDeadline, othersVisible, throwFailures } from './replay.ts';
+import { keep, openImplicit } from './write.ts';
 
 /** How the client's data ended. `cut`: a server ended the COPY before the client did. */
 type DataEnd = { readonly kind: 'done' | 'gone' | 'cut' } | { readonly kind: 'failed'; readonly raw: Buffer };
@@ -81,6 +82,7 @@ async function copyTo(
   }
   if (block !== undefined && legs.length > 0) {
     await session.services.coordinator.visibleEverywhere();
+    await othersVisible(session, legs);
     beginFollowers(session, block);
   }
   const copiers = legs.map(({ node, lease }): Copier => {
@@ -114,6 +116,7 @@ async function copyTo(
   );
   // At its end a COPY looks for the rows that its foreign keys name.
   await session.services.coordinator.visibleEverywhere();
+  await othersVisible(session, legs);
   for (const { backend } of copiers) backend.sendCopy(COPY_DONE);
   const found = await Promise.all(
     copiers.map(({ node, backend, receiver }) =>

@@ -27,7 +27,8 @@ import { openPending } from './read.ts';
 import { report } from './query.ts';
 import { failedBlock } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
-import { allFollowers, beginFollowers, followerDeadline, openImplicit, throwFailures } from './write.ts';
+import { beginFollowers, followerDeadline, othersVisible, throwFailures } from './replay.ts';
+import { allFollowers, openImplicit } from './write.ts';
 
 /** Object identifiers in pg_proc.dat, the same in every version. */
 const LO_OPEN = 952;
@@ -137,6 +138,7 @@ async function onWriters(session: SessionState, body: Buffer, call: FunctionCall
     return;
   }
   await session.services.coordinator.visibleEverywhere();
+  if (!WRITING.has(call.oid)) await othersVisible(session, block.legs.followers);
   beginFollowers(session, block);
   throwFailures(block, await onFollowers(session, block, message, call, reply, performance.now() - started));
   noteDescriptor(block, call, reply);

@@ -10,7 +10,7 @@ import type { Request } from './request.ts';
 import { notePins } from './pins.ts';
 import type { SessionState } from './state.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
-import { onFollowers } from './write.ts';
+import { onFollowers, othersVisible } from './replay.ts';
 
 /**
  * What PostgreSQL does not allow in a transaction block runs on the lead, then on each follower. It cannot be undone:
@@ -40,6 +40,7 @@ export async function outsideBlock(
     session.services.sequences.forget();
     const tag = result.held === undefined ? '' : decodeCommandTag(result.held, 0, result.held.length);
     await session.services.coordinator.visibleEverywhere();
+    await othersVisible(session, legs.followers);
     const failures = await onFollowers(
       session,
       legs.followers,

@@ -1,25 +1,28 @@
 /** Statements with a durable effect: on the lead, then on every follower, compared, within one transaction. */
-import { guard } from '../backend/guard.ts';
-import {
-  type Effect,
-  EffectReceiver,
-  type FollowerFailure,
-  beginText,
-  followerError,
-  judge,
-} from '../fanout/follower.ts';
+import type { Effect, FollowerFailure } from '../fanout/follower.ts';
 import type { ReplayPlan } from '../fanout/plan.ts';
 import { RowDigest } from '../fanout/row-digest.ts';
 import { RowReplay } from '../fanout/row-replay.ts';
 import { alignText, compareDraws, LOOK, moved, type SequenceStates, statesOf } from '../fanout/sequence-alignment.ts';
-import type { Node } from '../cluster/node.ts';
 import { PproxError } from '../lib/errors.ts';
-import type { Nondeterminism, Statement } from '../sql/statement.ts';
+import type { Statement } from '../sql/statement.ts';
 import { decodeCommandTag } from '../wire/backend.ts';
 import { TransactionStatus } from '../wire/tags.ts';
 import type { FollowerLeg } from './legs.ts';
 import { Relay, type RelayResult } from './relay.ts';
-import { type Addition, type Request, withAddition } from './request.ts';
+import {
+  additionOf,
+  askLegs,
+  beginFollowers,
+  type Marks,
+  marksFor,
+  NO_MARKS,
+  othersVisible,
+  replayRows,
+  replaySame,
+  throwFailures,
+} from './replay.ts';
+import type { Request } from './request.ts';
 import { RowRelay } from './row-relay.ts';
 import { notePins } from './pins.ts';
 import type { SessionState, WritersBlock } from './state.ts';
@@ -51,21 +54,6 @@ export function allFollowers(block: WritersBlock): readonly FollowerLeg[] {
   return block.legs.followers;
 }
 
-/** Starts the followers' transactions; the answers come in front of the next statement's. */
-export function beginFollowers(session: SessionState, block: WritersBlock): void {
-  const text = beginText(session.services.settings.followerLockTimeoutMs, block.savepoints);
-  for (const leg of block.legs.followers) {
-    if (leg.block === 'begun') continue;
-    leg.block = 'begun';
-    void leg.lease.backend.ask(text).catch(() => undefined);
-  }
-}
-
-/** How long followers may take for what took the lead `elapsedMs`: the least deadline, and a slower server's due. */
-export function followerDeadline(session: SessionState, elapsedMs: number): number {
-  return session.services.settings.followerTimeoutMs + 4 * elapsedMs;
-}
-
 export async function writeStatement(session: SessionState, asked: Statement, request: Request): Promise<StatementEnd> {
   const statement = request.executed(asked);
   if (session.cluster.followers.length === 0 && session.block.kind === 'none')
@@ -75,14 +63,15 @@ export async function writeStatement(session: SessionState, asked: Statement, re
   allFollowers(block);
   const before = plan.effects === 'hidden' ? statesOf(await block.legs.lead.lease.backend.ask(LOOK)) : undefined;
   const started = performance.now();
-  const { result, effect, replay } = await onLead(session, block, plan, request);
+  const { result, effect, replay, marks } = await onLead(session, block, plan, request);
   block.status = result.status;
   if (result.error !== undefined) return FAILED;
+  if (plan.effects === 'hidden') await othersVisible(session, block.legs.followers);
   const draws = before === undefined ? undefined : await align(session, block, before, replay);
   const failures =
     replay === undefined
       ? await replaySame(session, block, plan, statement, request, effect, performance.now() - started)
-      : await replay.finish();
+      : await replayRows(session, block, replay, marks);
   throwFailures(block, failures);
   if (draws !== undefined) throwFailures(block, await compare(block, draws));
   await keep(session, block, statement, replay);
@@ -120,7 +109,7 @@ async function align(
     const text = alignText(names, before);
     await session.services.coordinator.visibleEverywhere();
     session.services.sequences.forget();
-    throwFailures(block, await askEach(block, text));
+    throwFailures(block, await askLegs(block.legs.followers, session.services.settings.followerTimeoutMs, () => text));
   }
   replay?.release();
   return { names, before, lead };
@@ -137,25 +126,15 @@ async function compare(block: WritersBlock, draws: Draws): Promise<readonly Foll
   return found.flatMap((failure) => failure ?? []);
 }
 
-/** A statement of our own on every follower. */
-async function askEach(block: WritersBlock, text: string): Promise<readonly FollowerFailure[]> {
-  const found = await Promise.all(
-    block.legs.followers.map(async ({ node, lease }): Promise<FollowerFailure | undefined> => {
-      const { error } = await lease.backend.ask(text);
-      return error === undefined ? undefined : { kind: 'error', label: node.label, fields: error };
-    }),
-  );
-  return found.flatMap((failure) => failure ?? []);
-}
-
 async function onLead(
   session: SessionState,
   block: WritersBlock,
   plan: ReplayPlan,
   request: Request,
-): Promise<{ result: RelayResult; effect: Effect; replay: RowReplay | undefined }> {
+): Promise<{ result: RelayResult; effect: Effect; replay: RowReplay | undefined; marks: Marks }> {
   const { backend } = block.legs.lead.lease;
   let replay: RowReplay | undefined;
+  let marks: Marks = NO_MARKS;
   let digest: RowDigest | undefined;
   let relay: Relay;
   const addition = additionOf(plan);
@@ -163,7 +142,7 @@ async function onLead(
   const { message, replies } = request.encode(backend, addition, 'all rows');
   const limit = request.rowLimit();
   if (plan.kind === 'rows') {
-    beginFollowers(session, block);
+    marks = marksFor(session, block, plan);
     const targets = block.legs.followers.map(({ node, lease }) => ({ label: node.label, backend: lease.backend }));
     const backslashes = session.lexis.standardStrings === 'on' ? 'literal' : 'escape';
     replay = new RowReplay(
@@ -185,99 +164,7 @@ async function onLead(
   limit?.check();
   session.noteParameters(backend);
   const tag = result.held === undefined ? '' : decodeCommandTag(result.held, 0, result.held.length);
-  return { result, effect: { tag, rows: digest?.value }, replay };
-}
-
-/** What the plan has the statement return in addition. */
-function additionOf(plan: ReplayPlan): Addition | undefined {
-  if (plan.kind === 'statement') return undefined;
-  const { returning, client } = plan;
-  return { returning, client, width: plan.kind === 'rows' ? plan.columns.length : plan.width };
-}
-
-async function replaySame(
-  session: SessionState,
-  block: WritersBlock,
-  plan: ReplayPlan,
-  statement: Statement,
-  request: Request,
-  effect: Effect,
-  elapsedMs: number,
-): Promise<readonly FollowerFailure[]> {
-  const times = plan.kind === 'rows' ? [] : plan.times;
-  const addition = additionOf(plan);
-  const whole = withAddition(request.text, statement.span.end, addition);
-  const own = times.length === 0 ? whole : substitute(whole, times, await transactionTime(block));
-  await session.services.coordinator.visibleEverywhere();
-  beginFollowers(session, block);
-  const { followers } = block.legs;
-  await request.prepareFollowers(followers.map(({ node, lease }) => ({ node, backend: lease.backend })));
-  return onFollowers(session, followers, (node) => request.encodeFor(node, own, addition), effect, elapsedMs);
-}
-
-/** The same statement on every follower at once: `encode` says what each is sent. */
-export async function onFollowers(
-  session: SessionState,
-  legs: readonly FollowerLeg[],
-  encode: (node: Node) => Buffer,
-  expected: Effect,
-  elapsedMs: number,
-): Promise<readonly FollowerFailure[]> {
-  const watchdog = guard(
-    legs.map(({ lease }) => lease.backend),
-    followerDeadline(session, elapsedMs),
-  );
-  try {
-    const found = await Promise.all(
-      legs.map(({ node, lease }) => {
-        const receiver = new EffectReceiver();
-        lease.backend.send(encode(node), receiver);
-        return session.cancellable(lease.backend, judge(node.label, receiver, expected));
-      }),
-    );
-    return found.flatMap((failure) => failure ?? []);
-  } finally {
-    watchdog.clear();
-  }
-}
-
-export function throwFailures(block: WritersBlock, failures: readonly FollowerFailure[]): void {
-  if (failures.length === 0) return;
-  const failed = new Set(failures.map(({ label }) => label));
-  const others = [block.legs.lead, ...block.legs.leased]
-    .map(({ node }) => node.label)
-    .filter((label) => !failed.has(label));
-  throw followerError(
-    failures,
-    others,
-    block.mode === 'implicit' ? 'rolled back' : 'will be rolled back with the transaction',
-  );
-}
-
-/** The lead's transaction time, with every digit and its offset, whatever the session's DateStyle. */
-async function transactionTime(block: WritersBlock): Promise<string> {
-  const answer = await block.legs.lead.lease.backend.ask(
-    `SELECT pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00'`,
-  );
-  const time = answer.rows[0]?.[0];
-  if (time === null || time === undefined) {
-    throw new PproxError('internal', { message: 'the lead did not tell its transaction time' });
-  }
-  return time;
-}
-
-function substitute(text: Buffer, times: readonly Nondeterminism[], time: string): Buffer {
-  const parts: Buffer[] = [];
-  let at = 0;
-  for (const { span, type } of [...times].sort((a, b) => (a.span?.start ?? 0) - (b.span?.start ?? 0))) {
-    if (span === undefined) continue;
-    const moment = `CAST('${time}' AS timestamptz)`;
-    const value = type === undefined || type === 'timestamptz' ? moment : `CAST(${moment} AS ${type})`;
-    parts.push(text.subarray(at, span.start), Buffer.from(value));
-    at = span.end;
-  }
-  parts.push(text.subarray(at));
-  return Buffer.concat(parts);
+  return { result, effect: { tag, rows: digest?.value }, replay, marks };
 }
 
 /** What a statement leaves behind once every writer has it. */

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { after } from 'node:test';
 import pg from 'pg';
 import { type Cluster, type ClusterOptions, startCluster } from '../../src/embedded/cluster.ts';
+import { grants, SCHEMA } from '../../src/commit/decisions.ts';
 import { systemCode } from '../../src/embedded/failure.ts';
 import type { Server } from '../../src/embedded/server.ts';
 import { testMajor } from './major.ts';
@@ -26,6 +27,8 @@ export async function startTestCluster(options: Partial<ClusterOptions> = {}): P
     for (const server of [...cluster.writers, ...(cluster.reader === undefined ? [] : [cluster.reader])]) thaw(server);
     await cluster.stop('immediate');
   });
+  const [lead] = cluster.writers;
+  if (lead !== undefined) await makeSchema(lead);
   const writer = (index: number): Server => {
     const server = cluster.writers[index];
     if (server === undefined) throw new Error(`this cluster has no w${index + 1}`);
@@ -44,6 +47,12 @@ export async function startTestCluster(options: Partial<ClusterOptions> = {}): P
       return cluster.reader;
     },
   };
+}
+
+/** What `pprox init` makes on the lead, in its databases and in those that are made later. */
+async function makeSchema(lead: Server): Promise<void> {
+  const text = [...SCHEMA, ...grants('PUBLIC')].join(';\n');
+  for (const database of ['template1', 'postgres']) await sql(lead, text, database);
 }
 
 /**

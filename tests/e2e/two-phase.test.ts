@@ -1,0 +1,289 @@
+/** Commits in two phases on real servers: what they leave, and what recovery makes of what a dead coordinator has left. */
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, before, describe, test } from 'node:test';
+import pg from 'pg';
+import { formatGid, type Home } from '../../src/commit/gid.ts';
+import type { Server } from '../../src/embedded/server.ts';
+import { sql } from '../support/cluster.ts';
+import { copyData, copyDone, query } from '../support/frontend-messages.ts';
+import { clusterDsn, startTestProxy } from '../support/proxy.ts';
+import { assertWritersEqual, connectRaw, startScene, until, value } from './scene.ts';
+
+const settings = { commitMode: 'two-phase', recoveryIntervalMs: 50, recoveryGraceMs: 300 } as const;
+const scene = await startScene(settings, { reader: false });
+const { cluster, proxy } = scene;
+const { w1, w2 } = cluster;
+
+let home: Home;
+
+before(async () => {
+  const client = await proxy.connect();
+  await client.query('CREATE TABLE kept (id int PRIMARY KEY, n int NOT NULL DEFAULT 0)');
+  const [row] = await sql(
+    w1,
+    `SELECT (SELECT system_identifier FROM pg_control_system())::text AS system,
+       (SELECT oid FROM pg_database WHERE datname = current_database())::text AS database`,
+  );
+  home = { systemIdentifier: String(row?.['system']), databaseOid: String(row?.['database']) };
+});
+
+function gids(server: Server): Promise<readonly string[]> {
+  return sql(server, 'SELECT gid FROM pg_prepared_xacts ORDER BY gid').then((rows) =>
+    rows.map((row) => String(row['gid'])),
+  );
+}
+
+/** What a coordinator leaves on the follower that is killed between PREPARE and COMMIT PREPARED. */
+async function prepare(server: Server, gid: string, row: number): Promise<void> {
+  await sql(server, `BEGIN; INSERT INTO kept VALUES (${row}); PREPARE TRANSACTION '${gid}'`);
+}
+
+async function rowsOf(server: Server, row: number): Promise<number> {
+  return (await sql(server, `SELECT FROM kept WHERE id = ${row}`)).length;
+}
+
+describe('a commit', () => {
+  test('leaves its decision on the lead, nothing prepared, and the same on every writer', async () => {
+    const client = await proxy.connect();
+    const before = (await sql(w1, 'SELECT FROM pprox.decision')).length;
+    await client.query('INSERT INTO kept VALUES (1)');
+    await client.query('BEGIN; INSERT INTO kept VALUES (2); UPDATE kept SET n = 5 WHERE id = 1; COMMIT');
+    await client.query('SELECT count(*) FROM kept');
+    assert.equal((await sql(w1, 'SELECT FROM pprox.decision')).length, before + 2);
+    assert.deepEqual(await sql(w1, 'SELECT FROM pprox.decision WHERE NOT committed'), []);
+    assert.deepEqual(await gids(w2), []);
+    await assertWritersEqual(cluster);
+  });
+
+  test('under sixteen clients that contend leaves nothing prepared and no difference', async () => {
+    const clients = await Promise.all(Array.from({ length: 16 }, () => proxy.connect()));
+    await clients[0]?.query('CREATE TABLE parent (id int PRIMARY KEY)');
+    await clients[0]?.query('CREATE TABLE child (id serial PRIMARY KEY, parent int REFERENCES parent)');
+    await clients[0]?.query('INSERT INTO kept SELECT g, 0 FROM generate_series(100, 103) g');
+    let parents = 0;
+    await Promise.all(
+      clients.map(async (client) => {
+        for (let round = 0; round < 12; round++) {
+          await client.query(`INSERT INTO parent VALUES (${++parents})`);
+          // The parent that the lead shows last: most likely its COMMIT PREPARED is under way.
+          await client.query('INSERT INTO child (parent) SELECT max(id) FROM parent');
+          await client.query(`UPDATE kept SET n = n + 1 WHERE id = ${100 + (round % 4)}`);
+          await client.query('BEGIN; INSERT INTO child (parent) SELECT max(id) FROM parent; COMMIT');
+        }
+      }),
+    );
+    assert.equal(await value(clients[0] as pg.Client, 'SELECT sum(n)::int FROM kept WHERE id >= 100'), 16 * 12);
+    assert.deepEqual(await gids(w2), []);
+    await assertWritersEqual(cluster);
+  });
+
+  test('whose lead could not write its decision is rolled back everywhere', async () => {
+    const client = await proxy.connect();
+    await sql(w1, 'ALTER TABLE pprox.decision RENAME TO gone');
+    await assert.rejects(client.query('INSERT INTO kept VALUES (10)'), {
+      code: '55000',
+      message: /decision to commit/,
+    });
+    await sql(w1, 'ALTER TABLE pprox.gone RENAME TO decision');
+    await client.query('INSERT INTO kept VALUES (11)');
+    assert.deepEqual([await rowsOf(w1, 10), await rowsOf(w2, 10)], [0, 0]);
+    assert.deepEqual(await gids(w2), []);
+  });
+
+  test('of a client in another role, or with synchronous_commit off, is decided by the login role, durably', async () => {
+    const client = await proxy.connect();
+    await client.query('CREATE ROLE plain; GRANT ALL ON kept TO plain');
+    await client.query('SET ROLE plain; SET synchronous_commit = off');
+    await client.query('INSERT INTO kept VALUES (20)');
+    assert.equal(await value(client, 'SELECT current_user'), 'plain');
+    assert.equal(await value(client, 'SHOW synchronous_commit'), 'off');
+    await client.query('RESET ROLE');
+    assert.deepEqual([await rowsOf(w1, 20), await rowsOf(w2, 20)], [1, 1]);
+  });
+});
+
+describe('two processes on the same writers', () => {
+  test('give no error and make no difference where the lead shows what a follower has prepared only', async () => {
+    const other = await startTestProxy({ writers: cluster.writers.map(clusterDsn), settings });
+    const clients = await Promise.all(
+      Array.from({ length: 16 }, (_, index) => (index % 2 === 0 ? proxy : other).connect()),
+    );
+    const [first] = clients;
+    assert.ok(first !== undefined);
+    await first.query('CREATE TABLE root (id int PRIMARY KEY, n int NOT NULL DEFAULT 0, mark text)');
+    await first.query('CREATE TABLE leaf (id serial PRIMARY KEY, root int REFERENCES root)');
+    await first.query('INSERT INTO root VALUES (0)');
+    let roots = 0;
+    await Promise.all(
+      clients.map(async (client) => {
+        for (let round = 0; round < 15; round++) {
+          const own = ++roots;
+          await client.query(`INSERT INTO root VALUES (${own}, 0, 'made')`);
+          await client.query('INSERT INTO leaf (root) SELECT max(id) FROM root');
+          await client.query('BEGIN');
+          await client.query(`UPDATE root SET n = n + 1 WHERE id = ${own}`);
+          await client.query('INSERT INTO leaf (root) SELECT max(id) FROM root');
+          await client.query('COMMIT');
+          const last = await value(client, 'SELECT max(id) FROM root');
+          await client.query(`UPDATE root SET mark = 'seen' WHERE id = ${last} AND mark IN ('made', 'seen')`);
+        }
+      }),
+    );
+    await until('nothing is prepared', async () => (await gids(w2)).length === 0);
+    await assertWritersEqual(cluster);
+    await other.stop();
+  });
+
+  /** Another process has committed `text` on the lead, and the follower has it prepared until recovery comes. */
+  async function halfWay(text: string): Promise<void> {
+    const id = randomUUID();
+    await sql(w2, `BEGIN; ${text}; PREPARE TRANSACTION '${formatGid({ home, id, follower: 0 })}'`);
+    await sql(w1, `${text}; INSERT INTO pprox.decision VALUES ('${id}', true)`);
+  }
+
+  before(async () => {
+    const client = await proxy.connect();
+    await client.query('CREATE TABLE early (id int PRIMARY KEY, n int)');
+    await client.query('CREATE TABLE late (id serial PRIMARY KEY, early int REFERENCES early)');
+    await client.query('INSERT INTO early SELECT -g, 0 FROM generate_series(1, 100) g');
+  });
+
+  /** What is half way, and the statement that needs it; `key` is another one each time. */
+  const cases: Readonly<Record<string, (key: number) => readonly [halfWay: string, statement: string]>> = {
+    'a child of a parent that was just made': (key) => [
+      `INSERT INTO early VALUES (${key}, 1)`,
+      `INSERT INTO late (early) VALUES (${key})`,
+    ],
+    'rows of a query that name it': (key) => [
+      `INSERT INTO early VALUES (${key}, 1)`,
+      `INSERT INTO late (early) SELECT id FROM early WHERE id = ${key}`,
+    ],
+    'an update of a row that was just made': (key) => [
+      `INSERT INTO early VALUES (${key}, 1)`,
+      `UPDATE early SET n = 4 WHERE id = ${key}`,
+    ],
+    'a delete of a row that was just made': (key) => [
+      `INSERT INTO early VALUES (${key}, 1)`,
+      `DELETE FROM early WHERE id = ${key}`,
+    ],
+    'a predicate on a column that was just changed': (key) => [
+      `UPDATE early SET n = ${-key} WHERE id = ${-key}`,
+      `UPDATE early SET n = 0 WHERE n = ${-key}`,
+    ],
+    'a table that was just made': (key) => [
+      `CREATE TABLE fresh_${key} (id int)`,
+      `INSERT INTO fresh_${key} VALUES (1)`,
+    ],
+    'a type that was just made': (key) => [
+      `CREATE TYPE tint_${key} AS ENUM ('red')`,
+      `CREATE TABLE tinted_${key} (tint tint_${key})`,
+    ],
+  };
+
+  let key = 0;
+  for (const [what, make] of Object.entries(cases)) {
+    for (const place of ['alone', 'in a block', 'behind other statements of its block'] as const) {
+      test(`wait with ${what}, ${place}`, async () => {
+        const client = await proxy.connect();
+        const [other, statement] = make(++key);
+        if (place !== 'alone') await client.query('BEGIN');
+        if (place === 'behind other statements of its block') {
+          await client.query(
+            `INSERT INTO early VALUES (${1000 + key}, 0); SAVEPOINT s; UPDATE early SET n = 1 WHERE id = ${1000 + key}`,
+          );
+        }
+        await halfWay(other);
+        const { rowCount } = await client.query(statement);
+        if (!statement.startsWith('CREATE')) assert.equal(rowCount, 1);
+        if (place === 'behind other statements of its block') {
+          await client.query(`SAVEPOINT s; UPDATE early SET n = 2 WHERE id = ${1000 + key}; ROLLBACK TO s`);
+        }
+        if (place !== 'alone') await client.query('COMMIT');
+        await assertWritersEqual(cluster);
+        assert.deepEqual(await gids(w2), []);
+      });
+    }
+  }
+
+  test('wait with a COPY of children of a parent that was just made', async () => {
+    const client = await connectRaw(scene);
+    await halfWay('INSERT INTO early VALUES (2000, 0)');
+    const ready = client.readies + 1;
+    client.send(query('COPY late (id, early) FROM STDIN'));
+    client.send(Buffer.concat([copyData('1000000\t2000\n'), copyDone()]));
+    await client.waitReady(ready);
+    const [tag] = client.messages.flatMap((message) => (message.type === 'CommandComplete' ? [message.tag] : []));
+    assert.equal(tag, 'COPY 1', JSON.stringify(client.messages));
+    await assertWritersEqual(cluster);
+  });
+});
+
+describe('recovery', () => {
+  test('commits what its lead has committed', async () => {
+    const id = randomUUID();
+    await sql(w1, `INSERT INTO kept VALUES (30); INSERT INTO pprox.decision VALUES ('${id}', true)`);
+    await prepare(w2, formatGid({ home, id, follower: 0 }), 30);
+    await until('it is recovered', async () => (await gids(w2)).length === 0);
+    assert.equal(await rowsOf(w2, 30), 1);
+  });
+
+  test('fences and rolls back what its lead has not decided', async () => {
+    const id = randomUUID();
+    await prepare(w2, formatGid({ home, id, follower: 0 }), 31);
+    await until('it is recovered', async () => (await gids(w2)).length === 0);
+    assert.equal(await rowsOf(w2, 31), 0);
+    assert.deepEqual(await sql(w1, `SELECT committed FROM pprox.decision WHERE id = '${id}'`), [{ committed: false }]);
+  });
+
+  test('waits for a decision that is being made', async () => {
+    const id = randomUUID();
+    const lead = new pg.Client({ host: w1.host, port: w1.port, user: 'postgres', database: 'postgres' });
+    await lead.connect();
+    after(() => lead.end());
+    await lead.query(`BEGIN; INSERT INTO kept VALUES (32); INSERT INTO pprox.decision VALUES ('${id}', true)`);
+    await prepare(w2, formatGid({ home, id, follower: 0 }), 32);
+    await until('the fence waits', async () => {
+      const waiting = await sql(
+        w1,
+        "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'pprox: recovery'",
+      );
+      return waiting.length > 0;
+    });
+    assert.equal((await gids(w2)).length, 1);
+    await lead.query('COMMIT');
+    await until('it is recovered', async () => (await gids(w2)).length === 0);
+    assert.equal(await rowsOf(w2, 32), 1);
+  });
+
+  test('leaves alone what is not of pprox, or of another cluster, database or follower', async () => {
+    const id = randomUUID();
+    const strangers = [
+      'somebody else',
+      'pprox_or_so',
+      formatGid({ home: { ...home, systemIdentifier: '7434012345678901234' }, id, follower: 0 }),
+      formatGid({ home, id, follower: 7 }),
+    ].toSorted();
+    for (const [index, gid] of strangers.entries()) await prepare(w2, gid, 40 + index);
+    const own = formatGid({ home, id: randomUUID(), follower: 0 });
+    await prepare(w2, own, 50);
+    await until('what is its own is recovered', async () => !(await gids(w2)).includes(own));
+    assert.deepEqual(await gids(w2), strangers);
+    for (const gid of strangers) await sql(w2, `ROLLBACK PREPARED '${gid}'`);
+  });
+
+  test('of another process does not touch what is younger than the time of grace', async () => {
+    const calm = await startTestProxy({
+      writers: cluster.writers.map(clusterDsn),
+      settings: { ...settings, recoveryGraceMs: 3_600_000 },
+    });
+    await proxy.stop();
+    const gid = formatGid({ home, id: randomUUID(), follower: 0 });
+    await prepare(w2, gid, 60);
+    const client = await calm.connect();
+    for (let row = 61; row < 70; row++) await client.query(`INSERT INTO kept VALUES (${row})`);
+    assert.deepEqual(await gids(w2), [gid]);
+    await sql(w2, `ROLLBACK PREPARED '${gid}'`);
+    await assertWritersEqual(cluster);
+  });
+});
