@@ -74,7 +74,8 @@ const LIMIT = 10_000;
 
 const FACTS = `WITH RECURSIVE volatile AS (
   SELECT oid, proname FROM pg_catalog.pg_proc
-  WHERE provolatile = 'v' AND pronamespace <> 'pg_catalog'::regnamespace AND pronamespace <> 'information_schema'::regnamespace
+  WHERE provolatile = 'v' AND pronamespace NOT IN (
+    SELECT oid FROM pg_catalog.pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema', 'pprox'))
 ), views AS (
   SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid JOIN volatile v ON v.oid = d.refobjid
   WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_proc'::regclass

@@ -6,24 +6,54 @@
 /** What this version of pprox works with; `pprox init` makes it. */
 export const SCHEMA_VERSION = 1;
 
+/**
+ * What became of a transaction that a client was told of by its gid. `unknown`: nothing stands; it is under way, or was given up
+ * before its decision, or its decision is older than those that are kept.
+ */
+const OUTCOME = `CREATE FUNCTION pprox.outcome(gid text) RETURNS text LANGUAGE plpgsql VOLATILE STRICT
+SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+  part text[] := regexp_match(gid, '^pprox_([0-9]{1,20})_([0-9]{1,10})_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})_[0-9]{1,4}$');
+  decision boolean;
+BEGIN
+  IF part IS NULL THEN
+    RAISE EXCEPTION 'not the name of a transaction of pprox: %', quote_literal(gid)
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'It stands in the DETAIL of the error, and begins with pprox_.';
+  END IF;
+  IF part[2] <> (SELECT oid::text FROM pg_database WHERE datname = current_database()) THEN
+    RAISE EXCEPTION 'that transaction was decided in another database'
+      USING ERRCODE = 'invalid_parameter_value',
+        DETAIL = format('pg_database.oid of its database is %s; this is %s.', part[2], current_database()),
+        HINT = 'Ask in the database that the client was connected to.';
+  END IF;
+  IF pg_is_in_recovery() THEN
+    RAISE EXCEPTION 'a standby may not have the decision yet'
+      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Ask through pprox, or on the lead.';
+  END IF;
+  SELECT committed INTO decision FROM pprox.decision WHERE id = part[3]::uuid;
+  RETURN CASE decision WHEN true THEN 'committed' WHEN false THEN 'rolled back' ELSE 'unknown' END;
+END
+$body$`;
+
 /** Makes schema pprox in a database of the lead. Runs as the role that will own it. */
 export const SCHEMA: readonly string[] = [
   'CREATE SCHEMA pprox',
-  'CREATE TABLE pprox.version (version integer NOT NULL)',
-  `INSERT INTO pprox.version VALUES (${SCHEMA_VERSION})`,
+  // A function, because its text is in the catalog: SCHEMA_QUERY reads it there, whether or not the schema exists.
+  `CREATE FUNCTION pprox.version() RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT ${SCHEMA_VERSION}'`,
   `CREATE TABLE pprox.decision (
   id uuid PRIMARY KEY,
   committed boolean NOT NULL,
   decided_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 )`,
+  OUTCOME,
 ];
 
 /** What a login role needs that does not own the schema. `role`: quoted. */
 export function grants(role: string): readonly string[] {
   return [
     `GRANT USAGE ON SCHEMA pprox TO ${role}`,
-    `GRANT SELECT ON pprox.version TO ${role}`,
     `GRANT SELECT, INSERT, DELETE ON pprox.decision TO ${role}`,
+    `GRANT EXECUTE ON FUNCTION pprox.version(), pprox.outcome(text) TO ${role}`,
   ];
 }
 

@@ -33,6 +33,8 @@ export interface ClusterOptions {
   readonly settings?: Readonly<Record<string, string>> | undefined;
   /** Lines of every server's pg_hba.conf, put before those that trust everybody on loopback. */
   readonly hba?: readonly string[] | undefined;
+  /** Statements run in w1 when its data directory is made, in template1 and postgres: every database of it has what they make. */
+  readonly leadSql?: readonly string[] | undefined;
   readonly overrides?: Readonly<Partial<Record<ServerName, ServerOverride>>> | undefined;
   /** `none` (tests): no fsync, and data directories copied from templates that are kept for later runs. */
   readonly durability: Durability;
@@ -159,8 +161,10 @@ async function makeData(options: ClusterOptions, place: Place, plans: readonly P
   // All of them are waited for, so that no initdb works on in a folder that is being removed.
   await allSettled(
     writers.map(async (plan, index) => {
-      if (options.durability === 'full') return initialise(plan.binaries, account, plan.dataDirectory, 'full');
-      const origin = await template(plan.binaries, account, index);
+      const statements = index === 0 ? (options.leadSql ?? []) : [];
+      if (options.durability === 'full')
+        return initialise(plan.binaries, account, plan.dataDirectory, 'full', statements);
+      const origin = await template(plan.binaries, account, index, statements);
       return copyDataDirectory(account, origin, plan.dataDirectory, 'primary');
     }),
   );

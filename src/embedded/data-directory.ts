@@ -1,4 +1,5 @@
 /** Data directories: made by initdb, copied from a template, turned into a standby. All of it under the servers' account. */
+import { createHash } from 'node:crypto';
 import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Account, type Outcome, runAs } from './account.ts';
@@ -10,12 +11,16 @@ import { EmbeddedFailure } from './failure.ts';
 /** The physical replication slot of w1 that keeps WAL until the reader has it. */
 export const readerSlot = 'reader';
 
-/** Makes `directory` a new database system with a system identifier of its own, with a slot for a standby. */
+/**
+ * Makes `directory` a new database system with a system identifier of its own, with a slot for a standby. `statements` are
+ * run in template1 and in postgres.
+ */
 export async function initialise(
   binaries: Binaries,
   account: Account,
   directory: string,
   durability: Durability,
+  statements: readonly string[],
 ): Promise<void> {
   makeOwned(account, directory);
   const initdb = (locale: string): Promise<Outcome> => {
@@ -27,14 +32,32 @@ export async function initialise(
   // Not every system has that locale; C orders text in the same way and differs in upper, lower and character classes.
   if (outcome.status !== 0 && /invalid locale/.test(outcome.output)) outcome = await initdb('C');
   if (outcome.status !== 0) throw new EmbeddedFailure(`initdb failed for ${directory}: ${outcome.output}`);
-  const slot = await runAs(account, binaries.postgres, ['--single', '-F', '-D', directory, 'postgres'], {
-    input: `SELECT pg_create_physical_replication_slot('${readerSlot}', true)\n`,
-    cwd: directory,
-    timeoutMs: 60_000,
-  });
+  const makeSlot = `SELECT pg_create_physical_replication_slot('${readerSlot}', true)`;
+  const slot = await runAlone(binaries, account, directory, 'postgres', [makeSlot]);
   if (slot.status !== 0 || !slot.output.includes(`(${readerSlot},`)) {
     throw new EmbeddedFailure(`The replication slot could not be made in ${directory}: ${slot.output}`);
   }
+  if (statements.length === 0) return;
+  for (const database of ['template1', 'postgres']) {
+    const { status, output } = await runAlone(binaries, account, directory, database, statements);
+    if (status !== 0 || /^.*\b(?:ERROR|FATAL|PANIC): /m.test(output))
+      throw new EmbeddedFailure(`The first statements failed in ${database} of ${directory}: ${output}`);
+  }
+}
+
+/** In single-user mode; with -j a statement ends with a semicolon and an empty line (manual, "postgres"). */
+function runAlone(
+  binaries: Binaries,
+  account: Account,
+  directory: string,
+  database: string,
+  statements: readonly string[],
+): Promise<Outcome> {
+  return runAs(account, binaries.postgres, ['--single', '-F', '-j', '-D', directory, database], {
+    input: statements.map((statement) => `${statement};\n\n`).join(''),
+    cwd: directory,
+    timeoutMs: 60_000,
+  });
 }
 
 /** Copies a data directory whose server is stopped; with `standby` the copy follows, and keeps no slots of its origin. */
@@ -56,19 +79,24 @@ export async function copyDataDirectory(
 
 /**
  * An initialised data directory that is kept for later runs: quick, and with the same system identifier every time, which is
- * why `writer` (0, 1, …) names one of several.
+ * why `writer` (0, 1, …) names one of several. One for each list of `statements`, which have run in it as in `initialise`.
  */
-export async function template(binaries: Binaries, account: Account, writer: number): Promise<string> {
+export async function template(
+  binaries: Binaries,
+  account: Account,
+  writer: number,
+  statements: readonly string[],
+): Promise<string> {
   const uid = account.kind === 'other' ? account.uid : (process.getuid?.() ?? 0);
-  const name = `data-${binaries.version}-user-${uid}-w${writer + 1}`;
-  const tree = await cachedTree(name, (directory) => initialiseBelow(binaries, account, directory));
+  const made = createHash('sha256').update(statements.join('\0')).digest('hex').slice(0, 12);
+  const variant = statements.length === 0 ? '' : `-${made}`;
+  const name = `data-${binaries.version}-user-${uid}-w${writer + 1}${variant}`;
+  const tree = await cachedTree(name, (directory) => {
+    openFolder(account, directory);
+    openFolder(account, dirname(directory));
+    return initialise(binaries, account, join(directory, 'data'), 'none', statements);
+  });
   return join(tree, 'data');
-}
-
-function initialiseBelow(binaries: Binaries, account: Account, directory: string): Promise<void> {
-  openFolder(account, directory);
-  openFolder(account, dirname(directory));
-  return initialise(binaries, account, join(directory, 'data'), 'none');
 }
 
 /**

@@ -5,7 +5,7 @@ import type { CallPlaces } from './call-places.ts';
 import { emptyCallSpan } from './call-span.ts';
 import { isIdentifier, isNumber, specialCalls } from './expressions.ts';
 import type { Facts } from './facts.ts';
-import { functionEffect, returnsSet } from './function-effects.ts';
+import { functionEffect, OWN_SCHEMA, returnsSet } from './function-effects.ts';
 import { NAMED } from './listening-channels.ts';
 import { configChange } from './setting-names.ts';
 import type { QualifiedName } from './statement.ts';
@@ -27,6 +27,11 @@ export function noteCall(
   text: Buffer,
   places: CallPlaces,
 ): void {
+  if (name.schema === OWN_SCHEMA) {
+    facts.mayReturnSet = true;
+    facts.raise('lead', `calls ${OWN_SCHEMA}.${name.name}(): the lead alone has it`);
+    return facts.differs('server', `${OWN_SCHEMA}.${name.name}()`);
+  }
   const builtin = name.schema === undefined || name.schema === 'pg_catalog' || name.schema === 'information_schema';
   const known = builtin && (specialCalls.has(name.name) || functionEffect(name.name) !== undefined);
   if (!known && !(builtin && builtinVolatility(name.name) !== undefined)) {

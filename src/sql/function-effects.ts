@@ -19,6 +19,9 @@ export interface FunctionEffect {
   readonly result: Nondeterminism['kind'] | undefined;
 }
 
+/** Of pprox's own tables and functions, on the lead alone: a standby may be behind, and followers have none (src/commit/decisions.ts). */
+export const OWN_SCHEMA = 'pprox';
+
 interface Group {
   readonly route: Route;
   readonly because?: string;

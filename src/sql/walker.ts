@@ -23,7 +23,7 @@ import {
   keywordOperators,
   writingStatements,
 } from './keyword-nodes.ts';
-import { isServerView } from './function-effects.ts';
+import { isServerView, OWN_SCHEMA } from './function-effects.ts';
 import { timeWordIn } from './time-word.ts';
 import {
   castType,
@@ -268,6 +268,7 @@ export class Walker {
     if ((name.schema === undefined || name.schema === 'pg_catalog') && isServerView(name.name)) {
       this.facts.raise('lead', `reads ${name.name}`);
     }
+    if (name.schema === OWN_SCHEMA) this.facts.raise('lead', `reads ${OWN_SCHEMA}.${name.name}: the lead alone has it`);
   }
 
   // ---- Expressions ------------------------------------------------------------------------------------------------

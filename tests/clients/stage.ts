@@ -43,10 +43,10 @@ export function dsnOfAnyUser(server: Server): string {
   return `postgresql://${server.host}:${server.port}`;
 }
 
-/** Empty databases of these names on every writer. */
+/** Empty databases of these names on every writer; on the lead with schema pprox, which its template1 has. */
 export async function createDatabases({ cluster }: Stage, ...names: readonly string[]): Promise<void> {
   for (const name of names) {
-    for (const writer of cluster.writers) await sql(writer, `CREATE DATABASE "${name}" TEMPLATE template0`);
+    for (const writer of cluster.writers) await sql(writer, `CREATE DATABASE "${name}"`);
   }
 }
 

@@ -18,6 +18,7 @@ const definitions = `
       FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE ${isOurs}
     UNION ALL SELECT format('label %s %s %s', e.enumtypid::regtype, e.enumsortorder, e.enumlabel) FROM pg_enum e
     UNION ALL SELECT format('default %s.%s %s', d.adrelid::regclass, d.adnum, pg_get_expr(d.adbin, d.adrelid)) FROM pg_attrdef d
+      JOIN pg_class c ON c.oid = d.adrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ${isOurs}
     UNION ALL SELECT format('comment %s %s', pg_describe_object(d.classoid, d.objoid, d.objsubid), d.description)
       FROM pg_description d WHERE d.objoid >= 16384
     UNION ALL SELECT format('policy %s %s %s', p.polrelid::regclass, p.polname, pg_get_expr(p.polqual, p.polrelid)) FROM pg_policy p

@@ -17,18 +17,26 @@ export interface TestCluster extends Cluster {
   readonly replica: Server;
 }
 
+/** Of every lead in the tests: schema pprox, for everybody, in whatever database is made there later. */
+export const leadSql: readonly string[] = [...SCHEMA, ...grants('PUBLIC')];
+
 /**
- * Starts w1, w2 and a replica of w1 (18 or PPROX_TEST_MAJOR, no fsync, a temporary folder) unless the options say otherwise, and stops them
- * after the tests of the file, or of the enclosing `describe` or `test`. About a second.
+ * Starts w1, w2 and a replica of w1 (18 or PPROX_TEST_MAJOR, no fsync, a temporary folder, schema pprox on w1) unless the options say
+ * otherwise, and stops them after the tests of the file, or of the enclosing `describe` or `test`. About a second.
  */
 export async function startTestCluster(options: Partial<ClusterOptions> = {}): Promise<TestCluster> {
-  const cluster = await startCluster({ writers: 2, reader: true, durability: 'none', major: testMajor, ...options });
+  const cluster = await startCluster({
+    writers: 2,
+    reader: true,
+    durability: 'none',
+    major: testMajor,
+    leadSql,
+    ...options,
+  });
   after(async () => {
     for (const server of [...cluster.writers, ...(cluster.reader === undefined ? [] : [cluster.reader])]) thaw(server);
     await cluster.stop('immediate');
   });
-  const [lead] = cluster.writers;
-  if (lead !== undefined) await makeSchema(lead);
   const writer = (index: number): Server => {
     const server = cluster.writers[index];
     if (server === undefined) throw new Error(`this cluster has no w${index + 1}`);
@@ -47,12 +55,6 @@ export async function startTestCluster(options: Partial<ClusterOptions> = {}): P
       return cluster.reader;
     },
   };
-}
-
-/** What `pprox init` makes on the lead, in its databases and in those that are made later. */
-async function makeSchema(lead: Server): Promise<void> {
-  const text = [...SCHEMA, ...grants('PUBLIC')].join(';\n');
-  for (const database of ['template1', 'postgres']) await sql(lead, text, database);
 }
 
 /**

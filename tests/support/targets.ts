@@ -11,7 +11,7 @@ import { type Cluster, startCluster } from '../../src/embedded/cluster.ts';
 import type { Server } from '../../src/embedded/server.ts';
 import type { Log, LogFields } from '../../src/lib/log.ts';
 import { type Proxy, startProxy } from '../../src/proxy.ts';
-import { sql } from './cluster.ts';
+import { leadSql, sql } from './cluster.ts';
 import { testMajor } from './major.ts';
 import type { Address } from './raw-client.ts';
 
@@ -40,9 +40,10 @@ async function dropDatabase(server: Server, database: string): Promise<void> {
   await sql(server, `DROP DATABASE IF EXISTS "${database}" WITH (FORCE)`);
 }
 
+/** On the lead with schema pprox, which its template1 has. */
 async function freshDatabase(server: Server, database: string): Promise<void> {
   await dropDatabase(server, database);
-  await sql(server, `CREATE DATABASE "${database}" TEMPLATE template0`);
+  await sql(server, `CREATE DATABASE "${database}"`);
 }
 
 function first(cluster: Cluster): Server {
@@ -57,7 +58,7 @@ function addressOf(server: Server): Address {
 
 /** One server, compared with itself. */
 async function bareArena(): Promise<Arena> {
-  const cluster = await startCluster({ writers: 1, reader: false, durability: 'none', major: testMajor });
+  const cluster = await startCluster({ writers: 1, reader: false, durability: 'none', major: testMajor, leadSql });
   const lead = first(cluster);
   return {
     kind: 'bare',
@@ -75,7 +76,7 @@ async function bareArena(): Promise<Arena> {
 
 /** pprox in this process, in front of two writers and a replica of the first. */
 async function pproxArena(settings: Partial<Settings>): Promise<Arena> {
-  const cluster = await startCluster({ writers: 2, reader: true, durability: 'none', major: testMajor });
+  const cluster = await startCluster({ writers: 2, reader: true, durability: 'none', major: testMajor, leadSql });
   try {
     const lead = first(cluster);
     const complaints: string[] = [];

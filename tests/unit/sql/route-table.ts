@@ -144,6 +144,8 @@ const lead: readonly Row[] = [
   ['SELECT * FROM pg_locks l JOIN t ON true', 'reads pg_locks'],
   ['TABLE pg_prepared_xacts', 'reads pg_prepared_xacts'],
   ['SELECT * FROM pg_settings', 'reads pg_settings'],
+  ['SELECT * FROM pprox.decision', 'reads pprox.decision: the lead alone has it'],
+  ["SELECT pprox.outcome('pprox_1_2_x_0')", 'calls pprox.outcome(): the lead alone has it'],
   ['SELECT * FROM pg_replication_slots', 'reads pg_replication_slots'],
   ['SELECT * FROM pg_cursors', 'reads pg_cursors'],
   ['SELECT 1 WHERE EXISTS (SELECT FROM pg_stat_activity)', 'reads pg_stat_activity'],
