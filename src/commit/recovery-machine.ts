@@ -11,7 +11,8 @@
 import { assert, unreachable } from '../lib/assert.ts';
 import type { Decision } from './two-phase-machine.ts';
 
-type Part = 'finishing' | 'done' | 'left';
+/** `proving`: COMMIT PREPARED found nothing; whether the transaction has committed there is asked for by its xid. */
+type Part = 'finishing' | 'proving' | 'done' | 'left';
 
 export type RecoveryState =
   /** After a crash here: the fence stands or not; whoever comes next finds out. */
@@ -23,11 +24,16 @@ export type RecoveryState =
 
 export type RecoveryEvent =
   | { readonly from: 'fence'; readonly what: 'committed' | 'aborted' | 'unreachable' }
-  | { readonly from: 'follower'; readonly follower: number; readonly what: 'finished' | 'missing' | 'failed' | 'lost' };
+  | { readonly from: 'follower'; readonly follower: number; readonly what: 'finished' | 'missing' | 'failed' | 'lost' }
+  /** By its xid, after `missing`. `unproved`: it is not known, or the server does not know any more. */
+  | { readonly from: 'follower'; readonly follower: number; readonly what: 'proved' | 'disproved' | 'unproved' };
 
 export type RecoveryEffect =
   | { readonly kind: 'ask' }
-  | { readonly kind: 'finish'; readonly follower: number; readonly decision: Decision };
+  | { readonly kind: 'finish'; readonly follower: number; readonly decision: Decision }
+  | { readonly kind: 'prove'; readonly follower: number }
+  /** The lead has committed; the follower has rolled back, or nothing proves that it has not: somebody has interfered. */
+  | { readonly kind: 'report'; readonly follower: number; readonly found: 'rolled back' | 'no proof' };
 
 export interface RecoveryStep {
   readonly state: RecoveryState;
@@ -46,9 +52,7 @@ export function stepRecovery(state: RecoveryState, event: RecoveryEvent): Recove
     case 'acting': {
       if (event.from !== 'follower') return { state, effects: [] };
       assert(state.parts.has(event.follower), 'a follower of this recovery');
-      const gone = event.what === 'finished' || event.what === 'missing';
-      const parts = new Map(state.parts).set(event.follower, gone ? 'done' : 'left');
-      return overIfDone({ ...state, parts });
+      return acting(state, event.follower, event.what);
     }
     case 'over':
       return { state, effects: [] };
@@ -60,17 +64,43 @@ export function stepRecovery(state: RecoveryState, event: RecoveryEvent): Recove
 function decided(followers: readonly number[], what: 'committed' | 'aborted' | 'unreachable'): RecoveryStep {
   if (what === 'unreachable') return { state: { kind: 'over', decision: undefined, result: 'left' }, effects: [] };
   const decision = what === 'committed' ? 'commit' : 'abort';
-  const { state } = overIfDone({
-    kind: 'acting',
-    decision,
-    parts: new Map(followers.map((follower) => [follower, 'finishing'])),
-  });
-  return { state, effects: followers.map((follower) => ({ kind: 'finish', follower, decision })) };
+  return overIfDone(
+    { kind: 'acting', decision, parts: new Map(followers.map((follower) => [follower, 'finishing'])) },
+    followers.map((follower) => ({ kind: 'finish', follower, decision })),
+  );
 }
 
-function overIfDone(state: Extract<RecoveryState, { kind: 'acting' }>): RecoveryStep {
+type Acting = Extract<RecoveryState, { kind: 'acting' }>;
+
+function acting(
+  state: Acting,
+  follower: number,
+  what: Extract<RecoveryEvent, { from: 'follower' }>['what'],
+): RecoveryStep {
+  const become = (part: Part, effects: readonly RecoveryEffect[] = []): RecoveryStep =>
+    overIfDone({ ...state, parts: new Map(state.parts).set(follower, part) }, effects);
+  switch (what) {
+    case 'finished':
+    case 'proved':
+      return become('done');
+    case 'missing':
+      // Whoever rolled it back did as the lead; whoever is said to have committed it has to be believed only with proof.
+      return state.decision === 'abort' ? become('done') : become('proving', [{ kind: 'prove', follower }]);
+    case 'disproved':
+      return become('done', [{ kind: 'report', follower, found: 'rolled back' }]);
+    case 'unproved':
+      return become('done', [{ kind: 'report', follower, found: 'no proof' }]);
+    case 'failed':
+    case 'lost':
+      return become('left');
+    default:
+      return unreachable(what);
+  }
+}
+
+function overIfDone(state: Acting, effects: readonly RecoveryEffect[]): RecoveryStep {
   const parts = [...state.parts.values()];
-  if (parts.includes('finishing')) return { state, effects: [] };
+  if (parts.includes('finishing') || parts.includes('proving')) return { state, effects };
   const result = parts.includes('left') ? 'left' : 'clean';
-  return { state: { kind: 'over', decision: state.decision, result }, effects: [] };
+  return { state: { kind: 'over', decision: state.decision, result }, effects };
 }
