@@ -100,10 +100,16 @@ export function proofText(xid: string): string {
   return `SELECT pg_catalog.pg_xact_status('${xid}')`;
 }
 
-/** Prepared transactions of pprox on a server: gid, owner, database, age in ms. */
+/**
+ * Prepared transactions of pprox on a server: gid, owner, database, age in ms, xid. The view has an xid's low half only, and
+ * the whole one is the nearest before the next that will be assigned.
+ */
 export const PREPARED = `SELECT gid, owner, database,
-  (extract(epoch FROM pg_catalog.clock_timestamp() - prepared) * 1000)::bigint
-  FROM pg_catalog.pg_prepared_xacts WHERE gid LIKE 'pprox\\_%'`;
+  (extract(epoch FROM pg_catalog.clock_timestamp() - prepared) * 1000)::bigint,
+  next - pg_catalog.mod(next - transaction::text::numeric, 4294967296)
+  FROM pg_catalog.pg_prepared_xacts,
+    (SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::numeric AS next) AS xids
+  WHERE gid LIKE 'pprox\\_%'`;
 
 /** What SQLSTATEs say here. */
 export const UNIQUE_VIOLATION = '23505';

@@ -5,13 +5,13 @@
  */
 import { guard } from '../backend/guard.ts';
 import type { Backend } from '../backend/backend.ts';
-import { BackendLostError } from '../backend/receiver.ts';
+import { type Answer, BackendLostError } from '../backend/receiver.ts';
 import { unreachable } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { CommitNode } from './coordinator.ts';
 import { type Account, connectForRecovery, type Decider } from './decider.ts';
-import { finishText, PREPARED, UNDEFINED_OBJECT } from './decisions.ts';
+import { finishText, PREPARED, proofText, UNDEFINED_OBJECT } from './decisions.ts';
 import { type Home, parseGid } from './gid.ts';
 import type { PendingSet } from './pending.ts';
 import { beginRecovery, type RecoveryEffect, type RecoveryEvent, stepRecovery } from './recovery-machine.ts';
@@ -23,6 +23,8 @@ export interface OrphanPart {
   readonly gid: string;
   /** Who has prepared it, and where: nobody else may end it. */
   readonly account: Account;
+  /** By which it can be asked for once it is not prepared any more. Undefined: it may never have been. */
+  readonly xid: string | undefined;
 }
 
 /** A transaction without a coordinator. */
@@ -146,7 +148,7 @@ export class Recovery {
   async #lookAt(node: CommitNode, follower: number): Promise<readonly Orphan[]> {
     const rows = await this.#prepared(node);
     const home = this.#options.lead.identity?.systemIdentifier;
-    return rows.flatMap(([text, owner, database, age]) => {
+    return rows.flatMap(([text, owner, database, age, xid]) => {
       const gid = parseGid(text ?? '');
       if (gid === undefined || gid.home.systemIdentifier !== home || gid.follower !== follower) return [];
       if (this.#alive.has(gid.id) || this.#orphans.has(gid.id) || this.#orphans.size >= KNOWN_LIMIT) return [];
@@ -154,7 +156,7 @@ export class Recovery {
       // What this process has made and does not know any more came to the follower late.
       if (!this.#options.owns(gid.id) && ageMs < this.#options.graceMs) return [];
       const account = { user: owner ?? '', database: database ?? '' };
-      return { ...gid, account, followers: [{ follower, gid: text ?? '', account }] };
+      return { ...gid, account, followers: [{ follower, gid: text ?? '', account, xid: xid ?? undefined }] };
     });
   }
 
@@ -189,6 +191,7 @@ export class Recovery {
         const events = await Promise.all(effects.map((effect) => this.#perform(orphan, effect)));
         effects = [];
         for (const event of events) {
+          if (event === undefined) continue;
           const next = stepRecovery(state, event);
           ({ state } = next);
           effects = [...effects, ...next.effects];
@@ -208,7 +211,7 @@ export class Recovery {
     }
   }
 
-  async #perform(orphan: Orphan, effect: RecoveryEffect): Promise<RecoveryEvent> {
+  async #perform(orphan: Orphan, effect: RecoveryEffect): Promise<RecoveryEvent | undefined> {
     switch (effect.kind) {
       case 'ask': {
         const account = await this.#accountAtLead(orphan);
@@ -220,6 +223,11 @@ export class Recovery {
       }
       case 'finish':
         return { from: 'follower', follower: effect.follower, what: await this.#finish(orphan, effect) };
+      case 'prove':
+        return { from: 'follower', follower: effect.follower, what: await this.#prove(orphan, effect.follower) };
+      case 'report':
+        this.#report(orphan, effect);
+        return undefined;
       default:
         return unreachable(effect);
     }
@@ -248,15 +256,40 @@ export class Recovery {
     { follower, decision }: { follower: number; decision: Decision },
   ): Promise<'finished' | 'missing' | 'failed' | 'lost'> {
     const part = orphan.followers.find((one) => one.follower === follower);
+    if (part === undefined) return 'failed';
+    const answer = await this.#askFollower(part, finishText(part.gid, decision));
+    if (answer === 'lost') return 'lost';
+    if (answer.error === undefined) return 'finished';
+    return answer.error.code === UNDEFINED_OBJECT ? 'missing' : 'failed';
+  }
+
+  /** An error says that the follower does not know the xid: it was restored from an older state, or is another server. */
+  async #prove(orphan: Orphan, follower: number): Promise<'proved' | 'disproved' | 'unproved' | 'lost'> {
+    const part = orphan.followers.find((one) => one.follower === follower);
+    if (part?.xid === undefined) return 'unproved';
+    const answer = await this.#askFollower(part, proofText(part.xid));
+    if (answer === 'lost') return 'lost';
+    const status = answer.rows[0]?.[0];
+    return status === 'committed' ? 'proved' : status === 'aborted' ? 'disproved' : 'unproved';
+  }
+
+  #report(orphan: Orphan, { follower, found }: { readonly follower: number; readonly found: string }): void {
+    this.#options.log.error('what the lead has committed is not on a writer: compare the writers', {
+      gid: orphan.followers.find((one) => one.follower === follower)?.gid,
+      server: this.#options.followers[follower]?.label,
+      found,
+    });
+  }
+
+  /** As who has prepared it, on a connection of its own. */
+  async #askFollower({ follower, account }: OrphanPart, text: string): Promise<Answer | 'lost'> {
     const node = this.#options.followers[follower];
-    if (part === undefined || node === undefined) return 'failed';
+    if (node === undefined) return 'lost';
     let backend: Backend | undefined;
     try {
-      backend = await connectForRecovery(node, part.account);
+      backend = await connectForRecovery(node, account);
       const watchdog = guard([backend], this.#options.timeoutMs);
-      const { error } = await backend.ask(finishText(part.gid, decision)).finally(() => watchdog.clear());
-      if (error === undefined) return 'finished';
-      return error.code === UNDEFINED_OBJECT ? 'missing' : 'failed';
+      return await backend.ask(text).finally(() => watchdog.clear());
     } catch (error) {
       if (!(error instanceof PproxError) && !(error instanceof BackendLostError)) throw error;
       return 'lost';

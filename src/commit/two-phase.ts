@@ -459,7 +459,9 @@ class Commit {
       id: this.#id,
       account: { user: lead.backend.user, database: lead.backend.database },
       followers: followers.flatMap(({ backend: { user, database } }, follower) =>
-        parts[follower] === 'left' ? [{ follower, gid: this.#gid(follower), account: { user, database } }] : [],
+        parts[follower] === 'left'
+          ? [{ follower, gid: this.#gid(follower), account: { user, database }, xid: this.#xids[follower] }]
+          : [],
       ),
     });
   }

@@ -10,8 +10,9 @@ export interface Config {
   readonly transactions: number;
   /** Keys that everybody wants. */
   readonly hotKeys: number;
-  /** Connections of one proxy to one server. */
-  readonly poolSize: number;
+  /** Connections of one proxy to the lead, and to each follower. */
+  readonly leadPool: number;
+  readonly followerPool: number;
   readonly trailing: boolean;
   readonly deferred: 'none' | 'possible';
   /** How long a proxy waits for anything. */
@@ -73,7 +74,8 @@ export function randomConfig(random: Random): Config {
     clients,
     transactions: random.whole(1, 3),
     hotKeys: random.whole(2, 5),
-    poolSize: random.whole(1, clients),
+    leadPool: random.whole(1, clients),
+    followerPool: random.whole(1, clients),
     trailing: random.chance(0.5),
     deferred: random.chance(0.3) ? 'possible' : 'none',
     deadlineMs,

@@ -34,10 +34,10 @@ export class ProxyProcess implements Holder {
     this.proxy = proxy;
     this.world = proxy.world;
     this.name = `${proxy.name}.${incarnation}`;
-    const pools = (size: number): readonly Pool[] =>
-      proxy.servers.map((server) => new Pool(this.world, this, server, size));
-    this.pools = pools(this.world.config.poolSize);
-    this.reserved = pools(RESERVED);
+    const { leadPool, followerPool } = this.world.config;
+    const pool = (server: Server, size: number): Pool => new Pool(this.world, this, server, size);
+    this.pools = proxy.servers.map((server, index) => pool(server, index === 0 ? leadPool : followerPool));
+    this.reserved = proxy.servers.map((server) => pool(server, RESERVED));
     this.recovery = new Recovery(this);
     this.recovery.start();
     new Sweep(this).start();

@@ -1,0 +1,75 @@
+/**
+ * Commit in two phases, its barrier, recovery, pools and the table of decisions in worlds that follow from a seed
+ * (docs/simulation.md). `PPROX_TEST_RUNS`: how many seeds. `PPROX_TEST_SEED`: that one alone, with everything that happens
+ * in it.
+ */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { BUGS, type Bug } from './bugs.ts';
+import { NO_BUGS } from './bugs.ts';
+import { simulate } from './simulate.ts';
+
+const RUNS = 4_000;
+/** Within how many seeds a planted mistake has to be found. */
+const FOUND_WITHIN = 10_000;
+/** Of a violation's trace. */
+const SHOWN_LINES = 60;
+
+const asked = process.env['PPROX_TEST_SEED'];
+const runs = Number(process.env['PPROX_TEST_RUNS'] ?? RUNS);
+
+/** The same seed again, for what it did last. */
+function explain(seed: number, bugs: ReadonlySet<Bug>): string {
+  const lines: string[] = [];
+  const { violation } = simulate(seed, { bugs, trace: (line) => lines.push(line) });
+  return [
+    `seed ${seed}: ${violation}`,
+    ...lines.slice(-SHOWN_LINES),
+    `PPROX_TEST_SEED=${seed} npm test -- --no-lint simulation shows all of it`,
+  ].join('\n');
+}
+
+if (asked !== undefined) {
+  test(`nothing is violated in the world of seed ${asked}`, () => {
+    const { violation } = simulate(Number(asked), { trace: (line) => console.log(line) });
+    assert.equal(violation, undefined);
+  });
+} else {
+  test('nothing is violated, whatever breaks', (t) => {
+    let committed = 0;
+    let events = 0;
+    for (let seed = 1; seed <= runs; seed += 1) {
+      const result = simulate(seed);
+      committed += result.committed;
+      events += result.steps;
+      if (result.violation !== undefined) assert.fail(explain(seed, NO_BUGS));
+    }
+    t.diagnostic(`${runs} seeds, ${committed} transactions committed, ${events} events`);
+    assert.ok(committed > runs, 'transactions commit');
+  });
+
+  test('a seed makes the same world each time', () => {
+    const lines = (): string[] => {
+      const trace: string[] = [];
+      simulate(7, { trace: (line) => trace.push(line) });
+      return trace;
+    };
+    const first = lines();
+    assert.ok(first.length > 100);
+    assert.deepEqual(lines(), first);
+  });
+
+  describe('a planted mistake is found:', () => {
+    for (const bug of BUGS) {
+      test(bug, (t) => {
+        for (let seed = 1; seed <= FOUND_WITHIN; seed += 1) {
+          const { violation } = simulate(seed, { bugs: new Set([bug]) });
+          if (violation === undefined) continue;
+          t.diagnostic(`seed ${seed}: ${violation}`);
+          return;
+        }
+        assert.fail(`not found within ${FOUND_WITHIN} seeds`);
+      });
+    }
+  });
+}
