@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { runCheck } from './cli/check.ts';
 import { runDemo } from './cli/demo.ts';
+import { type InitOptions, runInit } from './cli/init.ts';
 import { runProxy } from './cli/run.ts';
 import { addEnvFile } from './config/env-file.ts';
 import { loadConfig, type LoadResult } from './config/load.ts';
@@ -53,6 +54,32 @@ async function check(): Promise<number> {
   return EXIT_CONFIG;
 }
 
+async function init(options: InitOptions): Promise<number> {
+  const environment = addEnvFile(process.env, process.cwd());
+  const result = configuration();
+  if (result.kind === 'config' && environment.kind === 'environment') {
+    return runInit(result.config, options, environment.environment, {
+      sql: (line) => process.stdout.write(`${line}\n`),
+      problem: (text) => process.stderr.write(`pprox: ${text}\n`),
+    });
+  }
+  if (result.kind === 'demo') {
+    process.stderr.write('pprox: nothing to set up: PG_WRITERS_CSV is not set, and the demo sets its own servers up\n');
+  }
+  return EXIT_CONFIG;
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}
+
+interface InitArguments {
+  readonly user?: string;
+  readonly database: readonly string[];
+  readonly grant: readonly string[];
+  readonly dryRun?: true;
+}
+
 async function main(): Promise<number> {
   let status: Promise<number> = Promise.resolve(0);
   const program = new Command('pprox')
@@ -73,6 +100,21 @@ async function main(): Promise<number> {
     .description('connect to every server named, and report what would keep the proxy from working')
     .action(() => {
       status = check();
+    });
+  program
+    .command('init')
+    .description('make schema pprox, which two-phase commit needs, in the database of the lead that its DSN names')
+    .option('--user <role>', "log in as this role instead of the DSN's; the schema will be its own")
+    .option('--database <name>', "in this database instead of the DSN's; repeat it for several", collect, [])
+    .option('--grant <role>', 'open the schema to another login role; repeat it for several', collect, [])
+    .option('--dry-run', 'print the SQL, change nothing')
+    .action((given: InitArguments) => {
+      status = init({
+        user: given.user,
+        databases: given.database,
+        roles: given.grant,
+        mode: given.dryRun === true ? 'dry run' : 'run',
+      });
     });
   try {
     program.parse();

@@ -3,8 +3,9 @@ import { createLogin } from '../backend/login.ts';
 import { ConnectError, connectBackend } from '../backend/connect.ts';
 import { BackendLostError } from '../backend/receiver.ts';
 import { type Identity, identify, relate } from '../cluster/identity.ts';
-import type { Config, Dsn } from '../config/config.ts';
+import type { Config, Dsn, Settings } from '../config/config.ts';
 import { describe } from '../config/dsn.ts';
+import { type Findings, judgeFollower, lookAtLead, type Visit } from './readiness.ts';
 
 interface Report {
   readonly role: 'lead' | 'follower' | 'reader';
@@ -25,6 +26,8 @@ interface Found {
   readonly encoding: string;
   readonly locale: string;
   readonly settings: Readonly<Record<string, string>>;
+  /** What it lacks for two-phase commit, where that is asked for. */
+  readonly readiness: Findings;
 }
 
 /** Settings that change what a statement stores or how it is read: they should be alike on all writers. */
@@ -60,7 +63,7 @@ export async function runCheck(config: Config): Promise<number> {
     ...followers.map((dsn) => ({ role: 'follower' as const, dsn })),
     ...(config.reader === undefined ? [] : [{ role: 'reader' as const, dsn: config.reader }]),
   ];
-  const reports = await Promise.all(named.map(({ role, dsn }) => look(role, dsn, config.settings.connectTimeoutMs)));
+  const reports = await Promise.all(named.map(({ role, dsn }) => look(role, dsn, config.settings)));
   const { errors, warnings } = judge(reports);
   process.stdout.write(`${table(reports)}\n\n`);
   for (const warning of [...config.warnings, ...warnings]) process.stdout.write(`warning: ${warning}\n`);
@@ -70,25 +73,35 @@ export async function runCheck(config: Config): Promise<number> {
   return errors.length > 0 ? 1 : 0;
 }
 
-async function look(role: Report['role'], dsn: Dsn, timeoutMs: number): Promise<Report> {
+async function look(
+  role: Report['role'],
+  dsn: Dsn,
+  { commitMode, connectTimeoutMs, poolSize }: Settings,
+): Promise<Report> {
   const user = dsn.user ?? 'postgres';
   const login = createLogin(user, dsn.database ?? user, dsn.password, new Map([['client_encoding', 'UTF8']]));
   const address = { host: dsn.host, port: dsn.port };
   try {
     const { password, tls } = dsn;
     const options = { address, user, password, parameters: login.parameters, keepAliveMs: undefined, tls };
-    const backend = await connectBackend(options, dsn.connectTimeoutMs ?? timeoutMs);
+    const backend = await connectBackend(options, dsn.connectTimeoutMs ?? connectTimeoutMs);
     const identity = await identify(backend);
     const asked = Date.now();
     const answer = await backend.ask(LOOK);
     const middle = (asked + Date.now()) / 2;
-    backend.close('idle');
     const [version, prepared, clock, encoding, locale, settings] = answer.rows[0] ?? [];
+    const maxPrepared = Number(prepared ?? 0);
+    let readiness: Findings = { errors: [], warnings: [] };
+    if (commitMode === 'two-phase' && role === 'follower')
+      readiness = judgeFollower(`follower ${describe(dsn)}`, maxPrepared, poolSize);
+    else if (commitMode === 'two-phase' && role === 'lead') readiness = await judgeLead(dsn, { backend, identity });
+    backend.close('idle');
     const found: Found = {
       identity,
       tls: backend.encryption?.protocol ?? '-',
       version: version ?? '?',
-      maxPrepared: Number(prepared ?? 0),
+      maxPrepared,
+      readiness,
       clockMs: Math.round(Number(clock ?? 0) - middle),
       encoding: encoding ?? '?',
       locale: locale ?? '?',
@@ -99,6 +112,14 @@ async function look(role: Report['role'], dsn: Dsn, timeoutMs: number): Promise<
     if (!(error instanceof ConnectError) && !(error instanceof BackendLostError)) throw error;
     return { role, dsn, found: undefined, problem: error.message };
   }
+}
+
+/** A schema is in one database, and a privilege is one role's. */
+async function judgeLead(dsn: Dsn, there: Visit): Promise<Findings> {
+  if (dsn.user !== undefined && dsn.database !== undefined) return lookAtLead(there);
+  const what = dsn.database === undefined ? 'database' : 'user';
+  const text = `the lead's DSN names no ${what}: whether schema pprox is there is found out when a client comes`;
+  return { errors: [], warnings: [text] };
 }
 
 function judge(reports: readonly Report[]): { errors: string[]; warnings: string[] } {
@@ -114,9 +135,8 @@ function judge(reports: readonly Report[]): { errors: string[]; warnings: string
     const writer = role !== 'reader';
     if (writer && found.identity.recovery === 'standby')
       errors.push(`${name} is in recovery: a standby cannot be a writer`);
-    if (writer && found.maxPrepared === 0) {
-      warnings.push(`${name} has max_prepared_transactions = 0: it cannot take part in a commit of two phases`);
-    }
+    errors.push(...found.readiness.errors);
+    warnings.push(...found.readiness.warnings);
     if (Math.abs(found.clockMs) > CLOCK_MS)
       warnings.push(`${name}: its clock differs from this machine's by ${found.clockMs} ms`);
     if (lead === undefined || role === 'lead') continue;

@@ -1,12 +1,15 @@
 /** The demo's proxy: the configuration that its embedded servers make. */
 import { formatAddress } from '../config/address.ts';
-import type { Config, Dsn, ListenAddress } from '../config/config.ts';
+import type { Config, Dsn, ListenAddress, Settings } from '../config/config.ts';
 import { parseDsn } from '../config/dsn.ts';
 import type { DemoConfig } from '../config/load.ts';
+import { EmbeddedFailure } from '../embedded/failure.ts';
 import { assert } from '../lib/assert.ts';
 import { createLog } from '../lib/log.ts';
 import { startProxy } from '../proxy.ts';
 import type { DemoProxy } from './demo.ts';
+import { install } from './init.ts';
+import { visit } from './readiness.ts';
 
 interface Servers {
   readonly listen: ListenAddress;
@@ -25,8 +28,25 @@ export async function startDemoProxy(demo: DemoConfig, servers: Servers): Promis
     logLevel: demo.logLevel,
     warnings: demo.warnings,
   };
+  await makeSchemas(lead, demo.settings);
   const proxy = await startProxy(config, createLog(config.logLevel));
   return { address: proxy.addresses.map(formatAddress).join(', '), stop: () => proxy.stop() };
+}
+
+/** In every database of the lead, and in template1, which later ones are copies of. Rejects with EmbeddedFailure. */
+async function makeSchemas(lead: Dsn, settings: Settings): Promise<void> {
+  const account = { user: lead.user ?? 'postgres', password: lead.password };
+  const first = await visit(lead, { ...account, database: 'postgres' }, settings);
+  const { rows } = await first.backend.ask('SELECT datname FROM pg_catalog.pg_database WHERE datallowconn');
+  first.backend.close('idle');
+  for (const database of rows.map(([name]) => name ?? '')) {
+    const there = await visit(lead, { ...account, database }, settings);
+    const problems: string[] = [];
+    const output = { sql: () => undefined, problem: (text: string) => void problems.push(text) };
+    await install(there, `lead, database ${database}`, { roles: [], mode: 'run' }, output);
+    there.backend.close('idle');
+    if (problems.length > 0) throw new EmbeddedFailure(problems.join('\n'));
+  }
 }
 
 function dsn(text: string): Dsn {

@@ -3,13 +3,18 @@ import { formatAddress } from '../config/address.ts';
 import type { Config } from '../config/config.ts';
 import { createLog } from '../lib/log.ts';
 import { startProxy } from '../proxy.ts';
+import { findReadiness } from './readiness.ts';
 
 /** A terminal's SIGINT arrives from npm as well: an echo within this time is not a second wish. */
 const ECHO_MS = 1000;
 
-/** Answers with the exit status: 0 after SIGINT or SIGTERM, 1 where it could not listen. */
+/** Answers with the exit status: 0 after SIGINT or SIGTERM, 1 where it could not listen or a server is not fit for two-phase commit. */
 export async function runProxy(config: Config): Promise<number> {
   const log = createLog(config.logLevel);
+  const { errors, warnings } = await findReadiness(config);
+  for (const error of errors) process.stderr.write(`pprox: ${error}\n`);
+  if (errors.length > 0) return 1;
+  for (const warning of warnings) log.warn(warning);
   let proxy: Awaited<ReturnType<typeof startProxy>>;
   try {
     proxy = await startProxy(config, log);

@@ -79,6 +79,8 @@ export interface Settings {
   readonly recoveryIntervalMs: number;
   readonly recoveryGraceMs: number;
   readonly recoveryAlarmMs: number;
+  /** Decisions on the lead are kept for so long at least. */
+  readonly decisionRetentionMs: number;
 }
 
 export interface Config {

@@ -166,7 +166,15 @@ export const settings = {
     default: minute,
     min: second,
     max: day,
-    doc: 'A transaction that could not be ended for this long is told to the operator, once, as an error in the log.',
+    doc: 'A transaction that could not be ended for this long is told to the operator, once, as an error in the log. Longer than a restart of a server takes, shorter than locks and vacuum can be held up unnoticed.',
+    reloadable: true,
+  }),
+  decisionRetentionMs: duration({
+    variable: 'PPROX_DECISION_RETENTION',
+    default: hour,
+    min: minute,
+    max: 365 * day,
+    doc: 'Decisions are kept on the lead for this long at least, so that `pprox.outcome()` can be asked and a follower can come back from an outage. An hour of 1,000 transactions a second is some 400 MB; make it longer where a follower may be restored from a backup.',
     reloadable: true,
   }),
 } satisfies { readonly [K in keyof Settings]: Field<Settings[K]> };

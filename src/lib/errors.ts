@@ -55,6 +55,7 @@ export const CONDITIONS = {
   writers_differ: { sqlstate: '40002', outcome: 'rolled_back' },
   commit_unknown: { sqlstate: '08007', outcome: 'unknown' },
   commit_fenced: { sqlstate: '40001', outcome: 'rolled_back' },
+  not_initialised: { sqlstate: '55000', outcome: 'not_sent' },
   decision_refused: { sqlstate: '55000', outcome: 'rolled_back' },
   two_phase_unavailable: { sqlstate: '55000', outcome: 'rolled_back' },
   not_yet_visible: { sqlstate: '40001', outcome: 'rolled_back' },

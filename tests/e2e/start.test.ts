@@ -28,6 +28,9 @@ test('npm start brings up servers and proxy, and SIGTERM to npm stops all of it 
   for (const server of ['w1', 'w2']) {
     assert.deepEqual(await query(ports[server] ?? 0, 'TABLE greeting'), [{ id: 1, words: 'hello' }], server);
   }
+  const schema = "SELECT to_regnamespace('pprox') IS NOT NULL AS there";
+  assert.deepEqual(await query(ports['w1'] ?? 0, schema), [{ there: true }], 'the lead is ready for two-phase commit');
+  assert.deepEqual(await query(ports['w2'] ?? 0, schema), [{ there: false }]);
   assert.deepEqual(await query(port, '/* pprox: reader */ SELECT inet_server_port() AS port'), [
     { port: ports['reader'] },
   ]);

@@ -1,0 +1,62 @@
+/** `pprox.outcome()`: what became of a transaction whose client was told that it is not known. */
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { test } from 'node:test';
+import { formatGid, type Home } from '../../src/commit/gid.ts';
+import { sql } from '../support/cluster.ts';
+import { refusal, startScene, until, value } from './scene.ts';
+
+const { cluster, proxy } = await startScene({ commitMode: 'two-phase' });
+const { w1, replica } = cluster;
+const client = await proxy.connect();
+await client.query('CREATE TABLE work (id int PRIMARY KEY, outcome text)');
+const home: Home = {
+  systemIdentifier: String(await value(client, 'SELECT system_identifier::text FROM pg_control_system()')),
+  databaseOid: String(await value(client, 'SELECT oid::text FROM pg_database WHERE datname = current_database()')),
+};
+const gidOf = (id: string): string => formatGid({ home, id, follower: 0 });
+
+test('the outcome of a transaction can be asked for through pprox, by statement or parameter', async () => {
+  await client.query("INSERT INTO work VALUES (1, 'open')");
+  const [row] = await sql(w1, 'SELECT id::text FROM pprox.decision ORDER BY decided_at DESC LIMIT 1');
+  const gid = gidOf(String(row?.['id']));
+  assert.equal(await value(client, `SELECT pprox.outcome('${gid}')`), 'committed');
+  const { rows } = await client.query('SELECT pprox.outcome($1) AS outcome', [gid]);
+  assert.deepEqual(rows, [{ outcome: 'committed' }]);
+});
+
+test('a fence means rolled back, and no decision unknown', async () => {
+  const fenced = randomUUID();
+  await sql(w1, `INSERT INTO pprox.decision VALUES ('${fenced}', false)`);
+  assert.equal(await value(client, `SELECT pprox.outcome('${gidOf(fenced)}')`), 'rolled back');
+  assert.equal(await value(client, `SELECT pprox.outcome('${gidOf(randomUUID())}')`), 'unknown');
+});
+
+test('what is no name of a transaction, or was decided elsewhere, is refused with what to do', async () => {
+  const nothing = await refusal(client.query("SELECT pprox.outcome('it''s mine')"));
+  assert.equal(nothing.code, '22023');
+  assert.equal(nothing.message, "not the name of a transaction of pprox: 'it''s mine'");
+  const other = formatGid({ home: { ...home, databaseOid: '1' }, id: randomUUID(), follower: 0 });
+  const elsewhere = await refusal(client.query(`SELECT pprox.outcome('${other}')`));
+  assert.equal(elsewhere.code, '22023');
+  assert.match(elsewhere.message, /decided in another database/);
+});
+
+test('a standby that is asked itself refuses, because it may be behind', async () => {
+  const gid = gidOf(randomUUID());
+  await until('the replica has the function', async () => {
+    const rows = await sql(replica, "SELECT FROM pg_proc WHERE proname = 'outcome'");
+    return rows.length === 1;
+  });
+  await assert.rejects(sql(replica, `SELECT pprox.outcome('${gid}')`), /a standby may not have the decision yet/);
+});
+
+test('a column named outcome is read from the reader as any other', async () => {
+  await until('the reader serves it', async () => {
+    const port = await value(
+      client,
+      '/* pprox: reader */ SELECT inet_server_port() FROM work w WHERE w.outcome IS NOT NULL',
+    );
+    return port === replica.port;
+  });
+});
