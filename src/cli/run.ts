@@ -26,12 +26,14 @@ export async function runProxy(config: Config): Promise<number> {
     process.stderr.write(`pprox: cannot listen on ${formatAddress(config.listen)}: ${message}${hint}\n`);
     return 1;
   }
+  // Heard from here on: whoever waits for `ready` may send one at once.
+  const stopped = stopSignal();
   log.info('ready', {
     address: proxy.addresses.map(formatAddress).join(', '),
     writers: proxy.cluster.writers.map(({ label }) => label).join(', '),
     reader: proxy.cluster.reader?.label ?? 'the lead reads',
   });
-  const signal = await stopSignal();
+  const signal = await stopped;
   log.info('stopping', { signal });
   const hurry = stopSignal(ECHO_MS).then(() => 'hurried' as const);
   const ended = await Promise.race([proxy.stop().then(() => 'stopped' as const), hurry]);
