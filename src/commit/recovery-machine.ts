@@ -3,6 +3,9 @@
  *
  *   fencing ─► acting ─► over
  *
+ * Where the decision is known already, from the coordinator or from an earlier attempt, it begins with `acting`: the row on
+ * the lead is kept for a limited time, and a fence that comes after it would say the opposite.
+ *
  * It was found prepared on some followers, or handed over by its coordinator. The fence is a row of ours under the
  * transaction's id: it waits for one that is being written there, and either stands, so that the transaction can never
  * commit any more, or finds what was decided. Only then a follower is told. Any number of processes may do so at once,
@@ -40,8 +43,9 @@ export interface RecoveryStep {
   readonly effects: readonly RecoveryEffect[];
 }
 
-/** `followers`: where it was found prepared, or may be. */
-export function beginRecovery(followers: readonly number[]): RecoveryStep {
+/** `followers`: where it was found prepared, or may be. `known`: what the lead has decided. */
+export function beginRecovery(followers: readonly number[], known: Decision | undefined): RecoveryStep {
+  if (known !== undefined) return act(followers, known);
   return { state: { kind: 'fencing', followers }, effects: [{ kind: 'ask' }] };
 }
 
@@ -63,7 +67,10 @@ export function stepRecovery(state: RecoveryState, event: RecoveryEvent): Recove
 
 function decided(followers: readonly number[], what: 'committed' | 'aborted' | 'unreachable'): RecoveryStep {
   if (what === 'unreachable') return { state: { kind: 'over', decision: undefined, result: 'left' }, effects: [] };
-  const decision = what === 'committed' ? 'commit' : 'abort';
+  return act(followers, what === 'committed' ? 'commit' : 'abort');
+}
+
+function act(followers: readonly number[], decision: Decision): RecoveryStep {
   return overIfDone(
     { kind: 'acting', decision, parts: new Map(followers.map((follower) => [follower, 'finishing'])) },
     followers.map((follower) => ({ kind: 'finish', follower, decision })),

@@ -34,6 +34,8 @@ export interface Orphan {
   /** At the lead. */
   readonly account: Account;
   readonly followers: readonly OrphanPart[];
+  /** What the lead has decided, where that is known already. */
+  readonly decision: Decision | undefined;
 }
 
 export interface RecoveryOptions {
@@ -156,7 +158,12 @@ export class Recovery {
       // What this process has made and does not know any more came to the follower late.
       if (!this.#options.owns(gid.id) && ageMs < this.#options.graceMs) return [];
       const account = { user: owner ?? '', database: database ?? '' };
-      return { ...gid, account, followers: [{ follower, gid: text ?? '', account, xid: xid ?? undefined }] };
+      return {
+        ...gid,
+        account,
+        followers: [{ follower, gid: text ?? '', account, xid: xid ?? undefined }],
+        decision: undefined,
+      };
     });
   }
 
@@ -186,7 +193,10 @@ export class Recovery {
     this.#active.add(orphan.id);
     const started = Date.now();
     try {
-      let { state, effects } = beginRecovery(orphan.followers.map(({ follower }) => follower));
+      let { state, effects } = beginRecovery(
+        orphan.followers.map(({ follower }) => follower),
+        orphan.decision,
+      );
       while (effects.length > 0) {
         const events = await Promise.all(effects.map((effect) => this.#perform(orphan, effect)));
         effects = [];
@@ -198,6 +208,9 @@ export class Recovery {
         }
       }
       if (state.kind !== 'over' || state.result === 'left') {
+        const known = this.#orphans.get(orphan.id);
+        if (known !== undefined && 'decision' in state)
+          this.#orphans.set(orphan.id, { ...known, decision: state.decision });
         this.#alarm(orphan);
         return;
       }

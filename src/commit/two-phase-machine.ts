@@ -107,8 +107,11 @@ export type CommitEffect =
   | { readonly kind: 'report'; readonly follower: number }
   /** Out of the pending set: every follower shows what the lead shows. */
   | { readonly kind: 'leave' }
-  /** What is left is recovery's, the place in the pending set as well. */
-  | { readonly kind: 'hand over' };
+  /**
+   * What is left is recovery's, the place in the pending set as well. `decision`: where it is known, which the lead may not
+   * tell for as long as recovery takes. It was never possible, or is not any more, that the lead does otherwise.
+   */
+  | { readonly kind: 'hand over'; readonly decision: Decision | undefined };
 
 export interface Step {
   readonly state: CommitState;
@@ -207,7 +210,10 @@ function asking(state: In<'asking'>, event: CommitEvent): Step {
     default:
       return {
         state: { kind: 'over', followers: followers.map(() => 'left') },
-        effects: [{ kind: 'answer', outcome: 'unknown' }, { kind: 'hand over' }],
+        effects: [
+          { kind: 'answer', outcome: 'unknown' },
+          { kind: 'hand over', decision: undefined },
+        ],
       };
   }
 }
@@ -243,7 +249,7 @@ function finishing(state: In<'finishing'>, event: CommitEvent): Step {
 function overIfDone(state: In<'finishing'>, effects: readonly CommitEffect[]): Step {
   const { followers } = state;
   if (followers.some((part) => part !== 'done' && part !== 'left')) return { state, effects };
-  const last: CommitEffect = followers.includes('left') ? { kind: 'hand over' } : { kind: 'leave' };
+  const last: CommitEffect = followers.includes('left') ? { kind: 'hand over', decision: 'commit' } : { kind: 'leave' };
   return { state: { kind: 'over', followers }, effects: [...effects, last] };
 }
 
@@ -307,7 +313,7 @@ function answerIfUndone(state: In<'undoing'>, effects: readonly CommitEffect[]):
     effects: [
       ...effects,
       { kind: 'answer', outcome: 'rolled back', cause },
-      ...(followers.includes('left') ? [{ kind: 'hand over' } as const] : []),
+      ...(followers.includes('left') ? [{ kind: 'hand over', decision: 'abort' } as const] : []),
     ],
   };
 }

@@ -26,7 +26,15 @@ import { formatGid, type Home, type TransactionIds } from './gid.ts';
 import { leadLost, type OnePhase, rollback } from './one-phase.ts';
 import type { PendingSet } from './pending.ts';
 import type { Recovery } from './recovery.ts';
-import { begin, type Cause, type CommitEffect, type CommitEvent, type CommitState, step } from './two-phase-machine.ts';
+import {
+  begin,
+  type Cause,
+  type CommitEffect,
+  type CommitEvent,
+  type CommitState,
+  type Decision,
+  step,
+} from './two-phase-machine.ts';
 
 export interface TwoPhaseOptions {
   readonly ids: TransactionIds;
@@ -217,7 +225,7 @@ class Commit {
         });
         return undefined;
       case 'hand over':
-        this.#handOver();
+        this.#handOver(effect.decision);
         return undefined;
       default:
         return unreachable(effect);
@@ -450,13 +458,14 @@ class Commit {
     });
   }
 
-  #handOver(): void {
+  #handOver(decision: Decision | undefined): void {
     const { lead, followers } = this.#request;
     assert(this.#state.kind === 'over', 'what is handed over has no coordinator any more');
     const { followers: parts } = this.#state;
     this.#options.recovery.handOver({
       home: this.#home,
       id: this.#id,
+      decision,
       account: { user: lead.backend.user, database: lead.backend.database },
       followers: followers.flatMap(({ backend: { user, database } }, follower) =>
         parts[follower] === 'left'

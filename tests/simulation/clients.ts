@@ -150,25 +150,17 @@ export class Client {
     const { random } = this.#world;
     const { hot, recent } = this.#keys;
     const known = recent.length > 0 && random.chance(0.6) ? random.pick(recent) : random.pick(hot);
-    switch (random.below(10)) {
-      case 0:
-      case 1:
-        return { kind: 'insert', key: this.#keys.fresh() };
-      case 2:
-        // Others may want to insert the same.
-        return { kind: 'insert', key: random.pick(hot) };
-      case 3:
-      case 4:
-        return { kind: 'insert child', key: this.#keys.fresh(), parent: known };
-      case 5:
-        return { kind: 'delete', key: known };
-      case 6: {
-        const modulus = random.whole(1, 3);
-        const keys = [...new Set([...hot, ...recent])];
-        return { kind: 'update where', keys, modulus, rest: random.below(modulus) };
-      }
-      default:
-        return { kind: 'update', key: known };
+    const kind = random.below(20);
+    if (kind < 4) return { kind: 'insert', key: this.#keys.fresh() };
+    // Others may want to insert the same, once it was deleted.
+    if (kind < 5) return { kind: 'insert', key: random.pick(hot) };
+    if (kind < 10) return { kind: 'insert child', key: this.#keys.fresh(), parent: known };
+    if (kind < 11) return { kind: 'delete', key: known };
+    if (kind < 13) {
+      const modulus = random.whole(1, 3);
+      const keys = [...new Set([...hot, ...recent])];
+      return { kind: 'update where', keys, modulus, rest: random.below(modulus) };
     }
+    return { kind: 'update', key: known };
   }
 }

@@ -126,7 +126,7 @@ export class CommitRun {
         this.#process.pending.leave(id);
         break;
       case 'hand over':
-        this.#process.recovery.take(id, this.#left(), this.#xids);
+        this.#process.recovery.take(id, { followers: this.#left(), xids: this.#xids, decision: effect.decision });
         break;
       default:
         unreachable(effect);

@@ -66,7 +66,7 @@ export function randomConfig(random: Random): Config {
   const faults = randomFaults(random);
   const calm = faults === CALM;
   // Where nothing breaks, nobody may have to wait for so long.
-  const deadlineMs = calm ? 30_000 : random.between(2_000, 6_000);
+  const deadlineMs = calm ? 30_000 : random.between(1_000, 4_000);
   const clients = random.whole(2, 6);
   return {
     proxies: random.whole(1, 3),
@@ -80,10 +80,10 @@ export function randomConfig(random: Random): Config {
     deferred: random.chance(0.3) ? 'possible' : 'none',
     deadlineMs,
     lockTimeoutMs: calm ? 20_000 : random.between(500, deadlineMs / 2),
-    recoveryEveryMs: random.between(500, 2_000),
-    graceMs: random.between(300, 3_000),
-    sweepEveryMs: random.between(500, 4_000),
-    retentionMs: 3 * deadlineMs + random.between(2_000, 10_000),
+    recoveryEveryMs: random.between(300, 1_500),
+    graceMs: random.between(100, 2_000),
+    sweepEveryMs: random.between(300, 3_000),
+    retentionMs: 6 * deadlineMs + random.between(0, 5_000),
     keepaliveMs: random.magnitude(500, 20_000),
     slowMessages: random.chance(0.5) ? 0 : random.between(0.01, 0.15),
     slowestMs: random.magnitude(10, calm ? 100 : 1_500),

@@ -7,13 +7,24 @@ import type { Moment, World } from './world.ts';
 /** Most of what clients do happens within these milliseconds. */
 const BUSY_MS = 60;
 
+/** Of a server's statements and of a coordinator's effects. */
+const MOMENTS: readonly string[] = [
+  ...['insert decision', 'prepare', 'commit', 'finish'],
+  ...['write row', 'join', 'decide', 'answer', 'leave', 'hand over', 'ask', 'roll back lead'],
+].flatMap((step) => [`before ${step}`, `after ${step}`]);
+
+interface Strike {
+  /** Undefined: any moment. */
+  readonly what: string | undefined;
+  /** Until it strikes. */
+  left: number;
+}
+
 export class Faults {
   readonly #world: World;
   readonly #servers: readonly Server[];
   readonly #proxies: readonly Proxy[];
-  /** Numbers of the moments to strike at, the next one last. */
-  readonly #strikes: number[];
-  #moments = 0;
+  readonly #strikes: Strike[];
 
   constructor(world: World, servers: readonly Server[], proxies: readonly Proxy[]) {
     this.#world = world;
@@ -21,9 +32,13 @@ export class Faults {
     this.#proxies = proxies;
     const { faults } = world.config;
     const { random } = world;
-    this.#strikes = Array.from({ length: faults.strikes }, () => Math.floor(random.magnitude(1, 400))).toSorted(
-      (one, other) => other - one,
-    );
+    this.#strikes = Array.from({ length: faults.strikes }, () => {
+      const named = random.chance(0.6);
+      return {
+        what: named ? random.pick(MOMENTS) : undefined,
+        left: Math.floor(random.magnitude(1, named ? 20 : 400)),
+      };
+    });
     world.strike = (moment) => this.#strike(moment);
     this.#plan(faults.broken, () => this.#break());
     this.#plan(faults.stops, () => this.#stop());
@@ -91,10 +106,14 @@ export class Faults {
   }
 
   #strike({ what, party }: Moment): void {
-    this.#moments += 1;
-    const next = this.#strikes.at(-1);
-    if (next === undefined || this.#moments < next || !this.#world.faulty) return;
-    this.#strikes.pop();
+    if (!this.#world.faulty) return;
+    let due = false;
+    for (const strike of this.#strikes) {
+      if (strike.what !== undefined && strike.what !== what) continue;
+      strike.left -= 1;
+      if (strike.left === 0) due = true;
+    }
+    if (!due) return;
     const { random } = this.#world;
     this.#world.log(() => `struck: ${party.name} ${what}`);
     switch (random.below(6)) {

@@ -1,4 +1,5 @@
 /** Recovery in one process: looks for prepared transactions whose coordinator may be gone, and drives the machine of each. */
+import type { Decision } from '../../src/commit/two-phase-machine.ts';
 import {
   beginRecovery,
   type RecoveryEffect,
@@ -17,6 +18,8 @@ interface Doubt {
   readonly followers: Set<number>;
   /** Of the followers' transactions, where known. */
   readonly xids: Map<number, number>;
+  /** Where it is known. */
+  decision: Decision | undefined;
 }
 
 export class Recovery {
@@ -44,9 +47,20 @@ export class Recovery {
     this.#process.every(this.#process.world.config.recoveryEveryMs, () => this.#look());
   }
 
-  take(id: string, followers: readonly number[], xids: readonly (number | undefined)[]): void {
+  take(
+    id: string,
+    {
+      followers,
+      xids,
+      decision,
+    }: {
+      readonly followers: readonly number[];
+      readonly xids: readonly (number | undefined)[];
+      readonly decision: Decision | undefined;
+    },
+  ): void {
     const known = xids.flatMap((xid, follower) => (xid === undefined ? [] : [[follower, xid] as const]));
-    const doubt = { id, followers: new Set(followers), xids: new Map(known) };
+    const doubt = { id, followers: new Set(followers), xids: new Map(known), decision };
     this.#handedOver.set(id, doubt);
     this.#recover(doubt);
   }
@@ -74,7 +88,12 @@ export class Recovery {
 
   #note(found: Map<string, Doubt>, old: Set<string>, follower: number, { id, xid, preparedAt }: Listed): void {
     if (id === undefined) return;
-    const doubt = found.get(id) ?? { id, followers: new Set<number>(), xids: new Map<number, number>() };
+    const doubt = found.get(id) ?? {
+      id,
+      followers: new Set<number>(),
+      xids: new Map<number, number>(),
+      decision: undefined,
+    };
     found.set(id, doubt);
     doubt.followers.add(follower);
     doubt.xids.set(follower, xid);
@@ -94,9 +113,10 @@ export class Recovery {
     if (this.#busy.has(id)) return;
     this.#busy.add(id);
     this.#process.world.log(() => `${this.#process.name}: recovers ${id} on ${[...doubt.followers].join()}`);
-    const { state, effects } = beginRecovery([...doubt.followers]);
-    new RecoveryRun(this.#process, doubt, state, (result) => {
+    const { state, effects } = beginRecovery([...doubt.followers], doubt.decision);
+    new RecoveryRun(this.#process, doubt, state, (result, decision) => {
       this.#busy.delete(id);
+      doubt.decision = decision;
       if (result !== 'clean' || this.#handedOver.get(id) !== doubt) return;
       this.#handedOver.delete(id);
       this.#process.pending.leave(id);
@@ -111,10 +131,15 @@ export class Recovery {
 class RecoveryRun {
   readonly #process: ProxyProcess;
   readonly #doubt: Doubt;
-  readonly #onOver: (result: 'clean' | 'left') => void;
+  readonly #onOver: (result: 'clean' | 'left', decision: Decision | undefined) => void;
   #state: RecoveryState;
 
-  constructor(process: ProxyProcess, doubt: Doubt, state: RecoveryState, onOver: (result: 'clean' | 'left') => void) {
+  constructor(
+    process: ProxyProcess,
+    doubt: Doubt,
+    state: RecoveryState,
+    onOver: (result: 'clean' | 'left', decision: Decision | undefined) => void,
+  ) {
     this.#process = process;
     this.#doubt = doubt;
     this.#state = state;
@@ -127,7 +152,7 @@ class RecoveryRun {
       if (!this.#process.alive) return;
       this.#do(effect);
     }
-    if (this.#state.kind === 'over') this.#onOver(this.#state.result);
+    if (this.#state.kind === 'over') this.#onOver(this.#state.result, this.#state.decision);
   }
 
   #event(event: RecoveryEvent): void {

@@ -85,6 +85,7 @@ function run(world: World): void {
   const { longestMs } = config.faults;
   if (longestMs > 0 && random.chance(0.3)) world.runUntil(world.now + random.between(0, longestMs));
   faults.heal();
+  world.runUntil(Math.max(world.now, ...proxies.map(({ stoppedUntil }) => stoppedUntil)));
   if (!isDone()) world.runUntil(world.now + LONGEST_MS, isDone);
   if (!isDone()) throw new Violation(`termination: ${active} clients are still without an answer`);
   world.runUntil(world.now + config.keepaliveMs + config.deadlineMs);
