@@ -1,6 +1,8 @@
 /** `pprox check`: every server named, what it is, and what would keep the proxy from working. */
+import type { Backend } from '../backend/backend.ts';
 import { createLogin } from '../backend/login.ts';
 import { ConnectError, connectBackend } from '../backend/connect.ts';
+import { guard } from '../backend/guard.ts';
 import { BackendLostError } from '../backend/receiver.ts';
 import { type Identity, identify, relate } from '../cluster/identity.ts';
 import type { Config, Dsn, Settings } from '../config/config.ts';
@@ -63,7 +65,10 @@ export async function runCheck(config: Config): Promise<number> {
     ...followers.map((dsn) => ({ role: 'follower' as const, dsn })),
     ...(config.reader === undefined ? [] : [{ role: 'reader' as const, dsn: config.reader }]),
   ];
-  const reports = await Promise.all(named.map(({ role, dsn }) => look(role, dsn, config.settings)));
+  // One writer commits by itself.
+  const commitMode = followers.length === 0 ? 'one-phase' : config.settings.commitMode;
+  const settings = { ...config.settings, commitMode };
+  const reports = await Promise.all(named.map(({ role, dsn }) => look(role, dsn, settings)));
   const { errors, warnings } = judge(reports);
   process.stdout.write(`${table(reports)}\n\n`);
   for (const warning of [...config.warnings, ...warnings]) process.stdout.write(`warning: ${warning}\n`);
@@ -73,45 +78,62 @@ export async function runCheck(config: Config): Promise<number> {
   return errors.length > 0 ? 1 : 0;
 }
 
-async function look(
-  role: Report['role'],
-  dsn: Dsn,
-  { commitMode, connectTimeoutMs, poolSize }: Settings,
-): Promise<Report> {
+async function look(role: Report['role'], dsn: Dsn, settings: Settings): Promise<Report> {
   const user = dsn.user ?? 'postgres';
   const login = createLogin(user, dsn.database ?? user, dsn.password, new Map([['client_encoding', 'UTF8']]));
   const address = { host: dsn.host, port: dsn.port };
   try {
     const { password, tls } = dsn;
     const options = { address, user, password, parameters: login.parameters, keepAliveMs: undefined, tls };
-    const backend = await connectBackend(options, dsn.connectTimeoutMs ?? connectTimeoutMs);
-    const identity = await identify(backend);
-    const asked = Date.now();
-    const answer = await backend.ask(LOOK);
-    const middle = (asked + Date.now()) / 2;
-    const [version, prepared, clock, encoding, locale, settings] = answer.rows[0] ?? [];
-    const maxPrepared = Number(prepared ?? 0);
-    let readiness: Findings = { errors: [], warnings: [] };
-    if (commitMode === 'two-phase' && role === 'follower')
-      readiness = judgeFollower(`follower ${describe(dsn)}`, maxPrepared, poolSize);
-    else if (commitMode === 'two-phase' && role === 'lead') readiness = await judgeLead(dsn, { backend, identity });
-    backend.close('idle');
-    const found: Found = {
-      identity,
-      tls: backend.encryption?.protocol ?? '-',
-      version: version ?? '?',
-      maxPrepared,
-      readiness,
-      clockMs: Math.round(Number(clock ?? 0) - middle),
-      encoding: encoding ?? '?',
-      locale: locale ?? '?',
-      settings: JSON.parse(settings ?? '{}') as Record<string, string>,
-    };
-    return { role, dsn, found, problem: undefined };
+    const backend = await connectBackend(options, dsn.connectTimeoutMs ?? settings.connectTimeoutMs);
+    const watchdog = guard([backend], settings.followerTimeoutMs);
+    try {
+      const found = await examine(backend);
+      return {
+        role,
+        dsn,
+        found: { ...found, readiness: await judgeReadiness(role, dsn, settings, { backend, ...found }) },
+        problem: undefined,
+      };
+    } finally {
+      watchdog.clear();
+      backend.close('idle');
+    }
   } catch (error) {
     if (!(error instanceof ConnectError) && !(error instanceof BackendLostError)) throw error;
     return { role, dsn, found: undefined, problem: error.message };
   }
+}
+
+/** Rejects with BackendLostError. */
+async function examine(backend: Backend): Promise<Omit<Found, 'readiness'>> {
+  const identity = await identify(backend);
+  const asked = Date.now();
+  const answer = await backend.ask(LOOK);
+  const middle = (asked + Date.now()) / 2;
+  const [version, prepared, clock, encoding, locale, settings] = answer.rows[0] ?? [];
+  return {
+    identity,
+    tls: backend.encryption?.protocol ?? '-',
+    version: version ?? '?',
+    maxPrepared: Number(prepared ?? 0),
+    clockMs: Math.round(Number(clock ?? 0) - middle),
+    encoding: encoding ?? '?',
+    locale: locale ?? '?',
+    settings: JSON.parse(settings ?? '{}') as Record<string, string>,
+  };
+}
+
+/** What two-phase commit needs of it. Rejects with BackendLostError. */
+async function judgeReadiness(
+  role: Report['role'],
+  dsn: Dsn,
+  { commitMode, poolSize }: Settings,
+  there: Visit & Pick<Found, 'maxPrepared'>,
+): Promise<Findings> {
+  if (commitMode === 'one-phase' || role === 'reader') return { errors: [], warnings: [] };
+  if (role === 'follower') return judgeFollower(`follower ${describe(dsn)}`, there.maxPrepared, poolSize);
+  return judgeLead(dsn, there);
 }
 
 /** A schema is in one database, and a privilege is one role's. */

@@ -36,15 +36,15 @@ export async function startDemoProxy(demo: DemoConfig, servers: Servers): Promis
 /** In every database of the lead, and in template1, which later ones are copies of. Rejects with EmbeddedFailure. */
 async function makeSchemas(lead: Dsn, settings: Settings): Promise<void> {
   const account = { user: lead.user ?? 'postgres', password: lead.password };
-  const first = await visit(lead, { ...account, database: 'postgres' }, settings);
-  const { rows } = await first.backend.ask('SELECT datname FROM pg_catalog.pg_database WHERE datallowconn');
-  first.backend.close('idle');
+  const { rows } = await visit(lead, { ...account, database: 'postgres' }, settings, ({ backend }) =>
+    backend.ask('SELECT datname FROM pg_catalog.pg_database WHERE datallowconn'),
+  );
   for (const database of rows.map(([name]) => name ?? '')) {
-    const there = await visit(lead, { ...account, database }, settings);
     const problems: string[] = [];
     const output = { sql: () => undefined, problem: (text: string) => void problems.push(text) };
-    await install(there, `lead, database ${database}`, { roles: [], mode: 'run' }, output);
-    there.backend.close('idle');
+    await visit(lead, { ...account, database }, settings, (there) =>
+      install(there, `lead, database ${database}`, { roles: [], mode: 'run' }, output),
+    );
     if (problems.length > 0) throw new EmbeddedFailure(problems.join('\n'));
   }
 }

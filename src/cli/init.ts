@@ -54,31 +54,24 @@ export async function runInit(
   }
   const results: ('done' | 'failed')[] = [];
   for (const database of databases) {
-    const password = passwordFor(lead, user, database, environment);
-    results.push(
-      await reached(output, `lead ${describe({ ...lead, database })}`, async () => {
-        const there = await visit(lead, { user, database, password }, config.settings);
-        return install(there, `lead ${describe({ ...lead, database })}`, options, output).finally(() =>
-          there.backend.close('idle'),
-        );
-      }),
-    );
+    const account = { user, database, password: passwordFor(lead, user, database, environment) };
+    const label = `lead ${describe({ ...lead, database })}`;
+    const work = (there: Visit) => install(there, label, options, output);
+    results.push(await reached(output, label, () => visit(lead, account, config.settings, work)));
   }
   for (const dsn of followers) {
     const itsUser = dsn.user ?? user;
     const database = dsn.database ?? databases[0] ?? itsUser;
+    const account = { user: itsUser, database, password: passwordFor(dsn, itsUser, database, environment) };
     const label = `follower ${describe(dsn)}`;
-    results.push(
-      await reached(output, label, async () => {
-        const password = passwordFor(dsn, itsUser, database, environment);
-        const there = await visit(dsn, { user: itsUser, database, password }, config.settings);
-        const maxPrepared = await readMaxPrepared(there).finally(() => there.backend.close('idle'));
-        output.sql(`-- ${label}: max_prepared_transactions = ${maxPrepared}`);
-        const { errors, warnings } = judgeFollower(label, maxPrepared, config.settings.poolSize);
-        for (const text of [...errors, ...warnings]) output.problem(text);
-        return errors.length === 0 ? 'done' : 'failed';
-      }),
-    );
+    const work = async (there: Visit): Promise<'done' | 'failed'> => {
+      const maxPrepared = await readMaxPrepared(there);
+      output.sql(`-- ${label}: max_prepared_transactions = ${maxPrepared}`);
+      const { errors, warnings } = judgeFollower(label, maxPrepared, config.settings.poolSize);
+      for (const text of [...errors, ...warnings]) output.problem(text);
+      return errors.length === 0 ? 'done' : 'failed';
+    };
+    results.push(await reached(output, label, () => visit(dsn, account, config.settings, work)));
   }
   return results.includes('failed') ? 1 : 0;
 }

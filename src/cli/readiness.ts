@@ -35,14 +35,17 @@ const PARAMETERS: ReadonlyMap<string, string> = new Map([
   ['default_transaction_read_only', 'off'],
 ]);
 
-/** A connection of its own, past any pool; who has it closes it. Rejects with ConnectError or BackendLostError. */
-export async function visit(
+/**
+ * `work` on a connection of its own, past any pool, closed at its end; what a server owes for longer than followers may is
+ * given up. Rejects with ConnectError or BackendLostError.
+ */
+export async function visit<T>(
   dsn: Dsn,
   account: Pick<Dsn, 'password'> & { readonly user: string; readonly database: string },
   settings: Settings,
-): Promise<Visit> {
+  work: (there: Visit) => Promise<T>,
+): Promise<T> {
   const login = createLogin(account.user, account.database, account.password, PARAMETERS);
-  const timeoutMs = dsn.connectTimeoutMs ?? settings.connectTimeoutMs;
   const options = {
     address: { host: dsn.host, port: dsn.port },
     user: login.user,
@@ -51,16 +54,17 @@ export async function visit(
     keepAliveMs: undefined,
     tls: dsn.tls,
   };
-  const backend = await connectBackend(options, timeoutMs);
-  const watchdog = guard([backend], timeoutMs);
+  const backend = await connectBackend(options, dsn.connectTimeoutMs ?? settings.connectTimeoutMs);
+  const watchdog = guard([backend], settings.followerTimeoutMs);
   try {
-    return { backend, identity: await identify(backend) };
+    return await work({ backend, identity: await identify(backend) });
   } finally {
     watchdog.clear();
+    backend.close('idle');
   }
 }
 
-/** Message, DETAIL and HINT in one line. */
+/** Message, DETAIL and HINT a line each. */
 export function tell({ message, detail, hint }: PproxError): string {
   return [message, detail, hint].filter((part) => part !== undefined).join('\n    ');
 }
@@ -115,16 +119,10 @@ const NOTHING: Findings = { errors: [], warnings: [] };
 async function visited(dsn: Dsn, settings: Settings, look: (there: Visit) => Promise<Findings>): Promise<Findings> {
   const { user, password } = dsn;
   if (user === undefined) return NOTHING;
-  let backend: Backend | undefined;
   try {
-    const there = await visit(dsn, { user, password, database: dsn.database ?? 'postgres' }, settings);
-    ({ backend } = there);
-    const watchdog = guard([backend], settings.connectTimeoutMs);
-    return await look(there).finally(() => watchdog.clear());
+    return await visit(dsn, { user, password, database: dsn.database ?? 'postgres' }, settings, look);
   } catch (error) {
     if (!(error instanceof ConnectError) && !(error instanceof BackendLostError)) throw error;
     return NOTHING;
-  } finally {
-    backend?.close('idle');
   }
 }
