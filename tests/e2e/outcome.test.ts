@@ -25,6 +25,16 @@ test('the outcome of a transaction can be asked for through pprox, by statement 
   assert.deepEqual(rows, [{ outcome: 'committed' }]);
 });
 
+test('it is the lead that answers, while other reads of the session go to the reader', async () => {
+  await until('the reader serves the session', async () => {
+    return (await value(client, '/* pprox: reader */ SELECT inet_server_port()')) === replica.port;
+  });
+  const ask = `pprox.outcome('${gidOf(randomUUID())}')`;
+  assert.equal(await value(client, `SELECT ${ask}`), 'unknown');
+  assert.equal(await value(client, `SELECT o FROM work CROSS JOIN ${ask} AS o WHERE id = 1`), 'unknown');
+  assert.equal(await value(client, 'SELECT count(*) > 0 FROM pprox.decision'), true);
+});
+
 test('a fence means rolled back, and no decision unknown', async () => {
   const fenced = randomUUID();
   await sql(w1, `INSERT INTO pprox.decision VALUES ('${fenced}', false)`);
