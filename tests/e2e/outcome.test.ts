@@ -33,6 +33,11 @@ test('it is the lead that answers, while other reads of the session go to the re
   assert.equal(await value(client, `SELECT ${ask}`), 'unknown');
   assert.equal(await value(client, `SELECT o FROM work CROSS JOIN ${ask} AS o WHERE id = 1`), 'unknown');
   assert.equal(await value(client, 'SELECT count(*) > 0 FROM pprox.decision'), true);
+  // A reader that is asked refuses, and the lead is asked in its place.
+  assert.deepEqual(
+    proxy.lines.filter(({ fields }) => fields['reason'] === 'the reader refused'),
+    [],
+  );
 });
 
 test('a fence means rolled back, and no decision unknown', async () => {
