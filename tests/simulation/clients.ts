@@ -75,7 +75,8 @@ export class Client {
     // What became of the transaction it does not know then.
     const forget = process.whenEnded(end);
     transaction.open((told) => {
-      if (told.kind === 'failed') end();
+      // Whoever is refused tries again after a while.
+      if (told.kind === 'failed') this.#world.after(this.#world.random.magnitude(10, 3_000), end);
       else this.#run(transaction, this.#script(), [], end);
     });
   }

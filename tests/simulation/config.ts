@@ -104,6 +104,6 @@ function randomFaults(random: Random): FaultPlan {
     partitions: some(2),
     strikes: random.whole(1, 4),
     interferences: kind === 9 ? random.whole(1, 2) : 0,
-    longestMs: random.magnitude(500, 90_000),
+    longestMs: random.magnitude(1_000, 60_000),
   };
 }

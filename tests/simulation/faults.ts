@@ -116,7 +116,7 @@ export class Faults {
     if (!due) return;
     const { random } = this.#world;
     this.#world.log(() => `struck: ${party.name} ${what}`);
-    switch (random.below(6)) {
+    switch (random.below(7)) {
       case 0:
       case 1:
         party.crash(this.#long());
@@ -127,9 +127,19 @@ export class Faults {
       case 3:
         this.#cut();
         break;
+      case 4:
+        this.#blackOut();
+        break;
       default:
         party.stop(this.#long());
     }
+  }
+
+  /** Everything loses power but perhaps the lead, and each comes back when it likes. */
+  #blackOut(): void {
+    const { random } = this.#world;
+    const parties = [...this.#servers.slice(random.below(2)), ...this.#proxies];
+    for (const party of parties) party.crash(this.#long());
   }
 
   /** An operator rolls back what seems to be in the way. */

@@ -83,7 +83,7 @@ function run(world: World): void {
   world.runUntil(LONGEST_MS, isDone);
   // What is down may stay so for a while, whoever may still work on it.
   const { longestMs } = config.faults;
-  if (longestMs > 0 && random.chance(0.3)) world.runUntil(world.now + random.between(0, longestMs));
+  if (longestMs > 0 && random.chance(0.6)) world.runUntil(world.now + random.between(0, longestMs));
   faults.heal();
   world.runUntil(Math.max(world.now, ...proxies.map(({ stoppedUntil }) => stoppedUntil)));
   if (!isDone()) world.runUntil(world.now + LONGEST_MS, isDone);

@@ -5,11 +5,10 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { BUGS, type Bug } from './bugs.ts';
-import { NO_BUGS } from './bugs.ts';
+import { BUGS, type Bug, NO_BUGS } from './bugs.ts';
 import { simulate } from './simulate.ts';
 
-const RUNS = 4_000;
+const RUNS = 3_000;
 /** Within how many seeds a planted mistake has to be found. */
 const FOUND_WITHIN = 10_000;
 /** Of a violation's trace. */

@@ -112,7 +112,9 @@ export class World {
   /** How long a message is under way. */
   delay(): number {
     const { random, config } = this;
-    return random.chance(config.slowMessages) ? random.magnitude(1, config.slowestMs) : random.between(0.05, 1);
+    return this.faulty && random.chance(config.slowMessages)
+      ? random.magnitude(1, config.slowestMs)
+      : random.between(0.05, 1);
   }
 
   #removeFirst(): void {
