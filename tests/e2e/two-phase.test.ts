@@ -126,7 +126,7 @@ describe('two processes on the same writers', () => {
           await client.query('INSERT INTO leaf (root) SELECT max(id) FROM root');
           await client.query('COMMIT');
           const last = await value(client, 'SELECT max(id) FROM root');
-          await client.query(`UPDATE root SET mark = 'seen' WHERE id = ${last} AND mark IN ('made', 'seen')`);
+          await client.query(`UPDATE root SET mark = 'seen' WHERE id = ${String(last)} AND mark IN ('made', 'seen')`);
         }
       }),
     );
