@@ -13,6 +13,7 @@ import { COMMIT_WITH_POSITION, CommitReceiver } from './commit-receiver.ts';
 import type { CommitLeg, CommitNode, CommitOutcome, CommitRequest, Coordinator } from './coordinator.ts';
 import type { Decider } from './decider.ts';
 import {
+  ACCESS,
   decisionText,
   finishText,
   prepareText,
@@ -65,7 +66,9 @@ export class TwoPhase implements Coordinator {
   }
 
   async commit(request: CommitRequest): Promise<CommitOutcome> {
-    if (request.followers.length === 0) return this.#options.alone.commit(request);
+    if (request.followers.length === 0 || (await this.#decidesNothing(request))) {
+      return this.#options.alone.commit(request);
+    }
     const home = homeOf(request.lead);
     if (home instanceof PproxError) {
       await rollback([request.lead, ...request.followers], this.#options.timeoutMs);
@@ -77,6 +80,22 @@ export class TwoPhase implements Coordinator {
       return await new Commit(this.#options, request, home, id).run();
     } finally {
       this.#options.recovery.over(id);
+    }
+  }
+
+  /** Settings may have reached followers in a transaction that could not write. */
+  async #decidesNothing({ lead: { backend }, leadAccess }: CommitRequest): Promise<boolean> {
+    if (leadAccess === 'read write') return false;
+    const watchdog = guard([backend], this.#options.timeoutMs);
+    try {
+      const [readOnly, xid] = (await backend.ask(ACCESS)).rows[0] ?? [];
+      return readOnly === 'on' && xid === null;
+    } catch (error) {
+      // Its loss is met, and told, in the commit itself.
+      if (!(error instanceof BackendLostError)) throw error;
+      return false;
+    } finally {
+      watchdog.clear();
     }
   }
 
@@ -442,10 +461,23 @@ class Commit {
         return { kind: 'rolled back', error: rowRefused(lead, refusal?.fields) };
       }
       case 'follower':
-        return { kind: 'rolled back', error: followerError(this.#failures, [lead.node.label], 'rolled back') };
+        return { kind: 'rolled back', error: this.#followerRefused() };
       default:
         return unreachable(cause);
     }
+  }
+
+  #followerRefused(): PproxError {
+    const { lead } = this.#request;
+    const [unfit] = this.#failures.filter((one) => one.kind === 'error' && one.fields.code === FEATURE_NOT_SUPPORTED);
+    const told = followerError(this.#failures, [lead.node.label], 'rolled back');
+    if (unfit === undefined) return told;
+    return new PproxError('follower_failed', {
+      sqlstate: told.sqlstate,
+      message: told.message,
+      detail: told.detail,
+      hint: `Nothing of this was applied on any writer. Disable there the trigger that does so (nobody listens on ${unfit.label}, and its temporary tables are nobody's), or set PPROX_COMMIT_MODE=one-phase.`,
+    });
   }
 
   #inDoubt(): PproxError {
@@ -481,6 +513,9 @@ class Commit {
  * table: rollback (a SERIALIZABLE transaction's failure), resources, limits, an operator's intervention, the system.
  */
 const OF_THE_TRANSACTION: ReadonlySet<string> = new Set(['40', '53', '54', '57', '58', 'XX']);
+
+/** Of PREPARE TRANSACTION: what a prepared transaction cannot hold (manual, "PREPARE TRANSACTION", Notes). */
+const FEATURE_NOT_SUPPORTED = '0A000';
 
 const PREPARED_TAG = 'PREPARE TRANSACTION';
 

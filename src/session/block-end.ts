@@ -62,6 +62,7 @@ export async function commitBlock(
     followers: block.legs.begun.map(commitLeg),
     chain: options.chain,
     leadCommit: block.isolation === 'read committed' ? 'certain' : 'may fail',
+    leadAccess: block.access,
     deferred: block.catalog === 'changed' || (await services.catalog.deferrable(session)) ? 'possible' : 'none',
     position: positionSource.kind === 'lead' || positionSource.kind === 'follower' ? source?.lease.backend : undefined,
   });

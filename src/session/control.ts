@@ -90,15 +90,22 @@ async function beginOnWriters(session: SessionState, text: Buffer, modes: Transa
     status: result.status,
     savepoints: [],
     isolation: isolationOf(modes, session.defaultIsolation(legs)),
+    access: accessOf(modes, session.defaultAccess(legs)),
     catalog: 'unchanged',
   };
   return result.error === undefined ? DONE : FAILED;
 }
 
-/** The client asks for an isolation level in the course of its transaction; whether the lead grants it does not matter. */
-export function noteIsolation(session: SessionState, modes: TransactionModes): void {
-  const { block } = session;
-  if (block.kind === 'writers' && modes.isolation === 'serializable') block.isolation = 'serializable or unknown';
+/** The client asks for characteristics in the course of its transaction; whether the lead grants them does not matter. */
+export function noteModes({ block }: SessionState, modes: TransactionModes): void {
+  if (block.kind !== 'writers') return;
+  if (modes.isolation === 'serializable') block.isolation = 'serializable or unknown';
+  if (modes.access === 'read only') block.access = 'read only or unknown';
+}
+
+function accessOf({ access }: TransactionModes, otherwise: WritersBlock['access']): WritersBlock['access'] {
+  if (access === undefined) return otherwise;
+  return access === 'read only' ? 'read only or unknown' : 'read write';
 }
 
 function isolationOf(modes: TransactionModes, otherwise: WritersBlock['isolation']): WritersBlock['isolation'] {
@@ -143,7 +150,12 @@ async function inImplicit(
 ): Promise<StatementEnd> {
   switch (command.action) {
     case 'begin': {
-      session.block = { ...block, mode: 'explicit', isolation: isolationOf(command.modes, block.isolation) };
+      session.block = {
+        ...block,
+        mode: 'explicit',
+        isolation: isolationOf(command.modes, block.isolation),
+        access: accessOf(command.modes, block.access),
+      };
       const set = modesText(command.modes);
       if (set !== undefined) {
         const { backend } = block.legs.lead.lease;
@@ -192,7 +204,7 @@ async function inBlock(
     case 'rollback prepared':
       throw preparedRefused();
     case 'begin':
-      noteIsolation(session, command.modes);
+      noteModes(session, command.modes);
       return onLead(session, block, text);
     case 'rollback to':
       if (!block.legs.alive) throw failedBlock();

@@ -19,7 +19,7 @@ import { copyIn } from './copy-in.ts';
 import { discard } from './discard.ts';
 import { execution } from './execute.ts';
 import { deallocate, prepare } from './prepare.ts';
-import { control, noteIsolation } from './control.ts';
+import { control, noteModes } from './control.ts';
 import { readAnywhere, readOnLead, readWhole } from './read.ts';
 import { errorFrame, failedBlock, ServerError } from './reply.ts';
 import { withOwnStatements } from './own-statements.ts';
@@ -142,7 +142,7 @@ export async function runStatement(
   const told = asksForChannels(asked) ? await withOwnChannels(session, asked, by) : { statement: asked, request: by };
   const { statement, request } = withOwnStatements(session, told.statement, told.request);
   const { command } = statement;
-  if (command.kind === 'set transaction') noteIsolation(session, command.modes);
+  if (command.kind === 'set transaction') noteModes(session, command.modes);
   const route = await resolveRoute(session, statement, hint);
   if (session.block.kind === 'pending' || session.block.kind === 'reader')
     return readAnywhere(session, statement, request, route);

@@ -179,6 +179,7 @@ export async function openPending(session: SessionState, begin: Buffer): Promise
     status: answer.status,
     savepoints: [],
     isolation: 'serializable or unknown',
+    access: 'read only or unknown',
     catalog: 'unchanged',
   };
 }
@@ -225,6 +226,7 @@ export async function keep(session: SessionState, statement: Statement, backend:
   session.listening.ran(command, session.block.kind === 'none' ? 'alone' : 'in a block');
   if (command.kind === 'set transaction' && session.block.kind === 'writers') {
     session.block.isolation = 'serializable or unknown';
+    session.block.access = 'read only or unknown';
   }
   if (command.kind === 'discard' && command.what === 'all') backend.prepared.clear();
 }

@@ -78,7 +78,7 @@ async function onceMore(
 ): Promise<readonly FollowerFailure[]> {
   const labels = new Set(failures.map(({ label }) => label));
   const again = [...marks.keys()].filter(({ node }) => labels.has(node.label));
-  const hopeless = failures.some(({ kind }) => kind === 'lost') || again.length < labels.size;
+  const hopeless = !failures.every(mayBeOfOthers) || again.length < labels.size;
   if (failures.length === 0 || hopeless) {
     release(marks);
     return failures;
@@ -90,6 +90,18 @@ async function onceMore(
   release(marks);
   session.log.debug('statement replayed', { remaining: remaining.length });
   return remaining;
+}
+
+/**
+ * Classes of SQLSTATE (manual, "PostgreSQL Error Codes") that do not come of rows or objects that are missing: rollback,
+ * resources, limits, locks and states, cancellation, the system.
+ */
+const NOT_OF_OTHERS: ReadonlySet<string> = new Set(['08', '40', '53', '54', '55', '57', '58', 'XX']);
+
+/** Whether what another process has prepared may have been missed. */
+function mayBeOfOthers(failure: FollowerFailure): boolean {
+  if (failure.kind === 'error') return !NOT_OF_OTHERS.has(failure.fields.code.slice(0, 2));
+  return failure.kind === 'different';
 }
 
 /** A row replay, brought to its end. */

@@ -68,6 +68,7 @@ export interface WritersBlock {
   /** Open savepoints in order, quoted, for followers that begin late. */
   savepoints: string[];
   isolation: 'read committed' | 'serializable or unknown';
+  access: 'read write' | 'read only or unknown';
   /**
    * `changed`: DDL has run in it; cached catalog knowledge is not to be used, and dropped at its end. `own view`: names
    * may mean other things in it, or values look different (SET LOCAL search_path); cached knowledge is not to be used.
@@ -198,6 +199,12 @@ export class SessionState implements CatalogAsker, SequenceScope {
     const set = own === undefined ? legs.lead.lease.backend.isolation : own === 'serializable' ? own : 'weaker';
     const weaker = set === 'weaker' && !this.pins.has('setting');
     return weaker ? 'read committed' : 'serializable or unknown';
+  }
+
+  /** Of a transaction that does not say it itself: default_transaction_read_only, which servers report. */
+  defaultAccess({ lead }: Legs): WritersBlock['access'] {
+    const set = lead.lease.backend.parameters.get('default_transaction_read_only');
+    return set === 'off' ? 'read write' : 'read only or unknown';
   }
 
   loginAt(node: Node): Login {

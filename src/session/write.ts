@@ -43,6 +43,7 @@ export async function openImplicit(session: SessionState): Promise<WritersBlock>
     status: TransactionStatus.InBlock,
     savepoints: [],
     isolation: session.defaultIsolation(legs),
+    access: session.defaultAccess(legs),
     catalog: 'unchanged',
   };
   session.block = implicit;

@@ -67,6 +67,7 @@ async function run(
     followers,
     chain: false,
     leadCommit: 'certain',
+    leadAccess: 'read write',
     deferred: 'none',
     position: undefined,
   } as const;
@@ -97,6 +98,7 @@ describe('a commit in one phase', () => {
       followers,
       chain: false,
       leadCommit: 'certain',
+      leadAccess: 'read write',
       deferred: 'none',
       position: undefined,
     } as const;
@@ -238,7 +240,13 @@ describe('a commit in one phase', () => {
       } else completes(text, session);
     });
     const backend = await lead.connect();
-    const request = { followers: [], chain: false, leadCommit: 'certain', deferred: 'none' } as const;
+    const request = {
+      followers: [],
+      chain: false,
+      leadCommit: 'certain',
+      leadAccess: 'read write',
+      deferred: 'none',
+    } as const;
     const outcome = await new OnePhase(TIMEOUT_MS, silent).commit({
       ...request,
       lead: { node: nodeCalled('lead'), backend },
