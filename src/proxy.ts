@@ -10,6 +10,7 @@ import { TransactionIds } from './commit/gid.ts';
 import { OnePhase } from './commit/one-phase.ts';
 import { PendingSet } from './commit/pending.ts';
 import { Recovery } from './commit/recovery.ts';
+import { Sweep } from './commit/sweep.ts';
 import { TwoPhase } from './commit/two-phase.ts';
 import type { Config, ListenAddress } from './config/config.ts';
 import { Planner } from './fanout/plan.ts';
@@ -144,7 +145,7 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
       services.largeAnalyser.close();
       services.notifications.close();
       services.processIds.close();
-      commit.recovery?.close();
+      commit.close();
       cluster.close();
     },
   };
@@ -155,10 +156,10 @@ function committing(
   { settings }: Config,
   cluster: Cluster,
   log: Log,
-): { readonly coordinator: Coordinator; readonly recovery: Recovery | undefined } {
+): { readonly coordinator: Coordinator; close(): void } {
   const timeoutMs = settings.followerTimeoutMs;
   const alone = new OnePhase(timeoutMs, log);
-  if (settings.commitMode === 'one-phase') return { coordinator: alone, recovery: undefined };
+  if (settings.commitMode === 'one-phase') return { coordinator: alone, close: () => undefined };
   const ids = new TransactionIds();
   const pending = new PendingSet();
   const decider = new Decider(timeoutMs);
@@ -174,10 +175,23 @@ function committing(
     timeoutMs,
     log,
   });
+  const sweep = new Sweep({
+    lead: cluster.lead,
+    prepared: () => recovery.preparedAnywhere(),
+    retentionMs: settings.decisionRetentionMs,
+    timeoutMs,
+    log,
+  });
   const doubtMs = settings.commitTimeoutMs;
-  const coordinator = new TwoPhase({ ids, pending, decider, recovery, alone, timeoutMs, doubtMs, log });
+  const coordinator = new TwoPhase({ ids, pending, decider, recovery, sweep, alone, timeoutMs, doubtMs, log });
   void recovery.look();
-  return { coordinator, recovery };
+  return {
+    coordinator,
+    close: () => {
+      recovery.close();
+      sweep.close();
+    },
+  };
 }
 
 /** The last word has this long to arrive. */

@@ -117,3 +117,18 @@ export const PREPARED = `SELECT gid, owner, database,
 /** What SQLSTATEs say here. */
 export const UNIQUE_VIOLATION = '23505';
 export const UNDEFINED_OBJECT = '42704';
+
+/** Decisions that are looked at in one go: a few hundred kilobytes of text. */
+export const SWEPT_AT_ONCE = 5_000;
+
+/** Ids of decisions that nobody asks for any more, as far as the lead can tell. */
+export function oldText(retentionMs: number): string {
+  return `SELECT id FROM pprox.decision
+    WHERE decided_at < pg_catalog.clock_timestamp() - interval '${retentionMs} milliseconds'
+      AND (committed OR pg_catalog.age(xmin) > pg_catalog.age(pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::xid))
+    LIMIT ${SWEPT_AT_ONCE}`;
+}
+
+export function deleteText(ids: readonly string[]): string {
+  return `DELETE FROM pprox.decision WHERE id = ANY ('{${ids.join(',')}}')`;
+}

@@ -124,11 +124,26 @@ export class Recovery {
     const deadline = Date.now() + this.#options.timeoutMs;
     let left: ReadonlySet<string | null | undefined> | undefined;
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
-      const now = new Set((await this.#prepared(node)).map(([gid]) => gid));
+      // One that does not answer has a statement to fail by itself.
+      const now = new Set(((await this.#prepared(node)) ?? []).map(([gid]) => gid));
       left = left === undefined ? now : new Set([...left].filter((gid) => now.has(gid)));
       if (left.size === 0 || Date.now() > deadline || this.#closed === 'yes') return;
       await new Promise((resolve) => setTimeout(resolve, pause));
     }
+  }
+
+  /** Ids that are prepared on some follower now. Undefined where one of them does not answer. */
+  async preparedAnywhere(): Promise<ReadonlySet<string> | undefined> {
+    const found = await Promise.all(this.#options.followers.map((node) => this.#prepared(node)));
+    const ids = new Set<string>();
+    for (const rows of found) {
+      if (rows === undefined) return undefined;
+      for (const [gid] of rows) {
+        const id = parseGid(gid ?? '')?.id;
+        if (id !== undefined) ids.add(id);
+      }
+    }
+    return ids;
   }
 
   close(): void {
@@ -148,7 +163,7 @@ export class Recovery {
 
   /** What is prepared there, is ours to end, and has no coordinator. */
   async #lookAt(node: CommitNode, follower: number): Promise<readonly Orphan[]> {
-    const rows = await this.#prepared(node);
+    const rows = (await this.#prepared(node)) ?? [];
     const home = this.#options.lead.identity?.systemIdentifier;
     return rows.flatMap(([text, owner, database, age, xid]) => {
       const gid = parseGid(text ?? '');
@@ -167,23 +182,24 @@ export class Recovery {
     });
   }
 
-  async #prepared(node: CommitNode): Promise<readonly (readonly (string | null)[])[]> {
+  /** Undefined where the server does not answer. */
+  async #prepared(node: CommitNode): Promise<readonly (readonly (string | null)[])[] | undefined> {
     try {
       let eye = this.#eyes.get(node);
       if (eye === undefined || !eye.open) {
         eye = await connectForRecovery(node, this.#visitor ?? NOBODY);
         if (this.#closed === 'yes') {
           eye.close('shutdown');
-          return [];
+          return undefined;
         }
         this.#eyes.set(node, eye);
       }
       const watchdog = guard([eye], this.#options.timeoutMs);
       const answer = await eye.ask(PREPARED).finally(() => watchdog.clear());
-      return answer.rows;
+      return answer.error === undefined ? answer.rows : undefined;
     } catch (error) {
       if (!(error instanceof PproxError) && !(error instanceof BackendLostError)) throw error;
-      return [];
+      return undefined;
     }
   }
 

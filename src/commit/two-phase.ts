@@ -27,6 +27,7 @@ import { formatGid, type Home, type TransactionIds } from './gid.ts';
 import { leadLost, type OnePhase, rollback } from './one-phase.ts';
 import type { PendingSet } from './pending.ts';
 import type { Recovery } from './recovery.ts';
+import type { Sweep } from './sweep.ts';
 import {
   begin,
   type Cause,
@@ -42,6 +43,7 @@ export interface TwoPhaseOptions {
   readonly pending: PendingSet;
   readonly decider: Decider;
   readonly recovery: Recovery;
+  readonly sweep: Sweep;
   /** For transactions that no follower has a part in. */
   readonly alone: OnePhase;
   /** A server that answers no step for so long is taken for lost. */
@@ -75,7 +77,10 @@ export class TwoPhase implements Coordinator {
       return { kind: 'rolled back', error: home };
     }
     const id = this.#options.ids.next();
+    const account = { user: request.lead.backend.user, database: request.lead.backend.database };
     this.#options.recovery.alive(id);
+    this.#options.recovery.noteAccount(account);
+    this.#options.sweep.note(account);
     try {
       return await new Commit(this.#options, request, home, id).run();
     } finally {

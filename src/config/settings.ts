@@ -132,7 +132,7 @@ export const settings = {
   }),
   commitMode: choice({
     variable: 'PPROX_COMMIT_MODE',
-    default: 'one-phase',
+    default: 'two-phase',
     choices: ['two-phase', 'one-phase'],
     doc: 'How a transaction becomes durable on all writers: `two-phase` holds whatever is lost at whatever moment, and needs `pprox init` on the lead and max_prepared_transactions on the followers; with `one-phase` a crash between the commits of two writers leaves them different.',
     reloadable: false,

@@ -210,8 +210,23 @@ describe('a server that hangs', () => {
     await assertNothingOpen();
   });
 
-  test('as a follower, before COMMIT, leaves an outcome that is said to be unknown, server by server', async () => {
+  test('as a follower, before COMMIT, has the transaction rolled back everywhere', async () => {
     const client = await proxy.connect();
+    await client.query('BEGIN');
+    await client.query(`INSERT INTO kept VALUES (${++id})`);
+    freeze(w2);
+    const error = await refusal(client.query('COMMIT'));
+    assert.equal(error.code, '08006', error.message);
+    assertNames(error, w2);
+    thaw(w2);
+    await assertNothingOpen();
+    for (const writer of [w1, w2]) assert.deepEqual(await sql(writer, `SELECT id FROM kept WHERE id = ${id}`), []);
+    await assertServes(client);
+  });
+
+  test('as a follower, before COMMIT in one phase, leaves an outcome that is said to be unknown, server by server', async () => {
+    const onePhase = await fresh({ commitMode: 'one-phase', followerLockTimeoutMs: 200, followerTimeoutMs: 1000 });
+    const client = await onePhase.connect();
     await client.query('BEGIN');
     await client.query(`INSERT INTO kept VALUES (${++id})`);
     freeze(w2);

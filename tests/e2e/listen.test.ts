@@ -10,7 +10,9 @@ import { connectRaw, errorIn, startScene, until } from './scene.ts';
 
 const CLIENTS = 1000;
 
-const scene = await startScene({ maxClients: CLIENTS + 100, poolSize: 10 });
+// Triggers and functions that notify run on followers too, and a transaction that has notified cannot be prepared there.
+const commitMode = 'one-phase';
+const scene = await startScene({ maxClients: CLIENTS + 100, poolSize: 10, commitMode });
 const { cluster } = scene;
 const { w1, w2 } = cluster;
 
@@ -19,7 +21,7 @@ function another(settings: NonNullable<Parameters<typeof startTestProxy>[0]['set
   return startTestProxy({
     writers: cluster.writers.map(clusterDsn),
     reader: clusterDsn(cluster.replica),
-    settings: { drainMs: 500, ...settings },
+    settings: { drainMs: 500, commitMode, ...settings },
   });
 }
 

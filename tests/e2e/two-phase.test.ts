@@ -8,7 +8,7 @@ import type { Server } from '../../src/embedded/server.ts';
 import { sql } from '../support/cluster.ts';
 import { copyData, copyDone, query } from '../support/frontend-messages.ts';
 import { clusterDsn, startTestProxy } from '../support/proxy.ts';
-import { assertWritersEqual, connectRaw, startScene, until, value } from './scene.ts';
+import { assertWritersEqual, connectRaw, refusal, startScene, until, value } from './scene.ts';
 
 const settings = { commitMode: 'two-phase', recoveryIntervalMs: 50, recoveryGraceMs: 300 } as const;
 const scene = await startScene(settings, { reader: false });
@@ -76,6 +76,33 @@ describe('a commit', () => {
     assert.equal(await value(clients[0] as pg.Client, 'SELECT sum(n)::int FROM kept WHERE id >= 100'), 16 * 12);
     assert.deepEqual(await gids(w2), []);
     await assertWritersEqual(cluster);
+  });
+
+  test('that a trigger makes impossible to prepare is refused, and says what to do', async () => {
+    const client = await proxy.connect();
+    await client.query('CREATE TABLE loud (id int)');
+    await client.query(
+      "CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_notify($$loud$$, $$x$$); RETURN NULL; END'",
+    );
+    await client.query('CREATE TRIGGER shout AFTER INSERT ON loud FOR EACH ROW EXECUTE FUNCTION shout()');
+    const error = await refusal(client.query('INSERT INTO loud VALUES (1)'));
+    assert.equal(error.code, '0A000', error.message);
+    assert.match(error.hint ?? '', /Disable there the trigger/);
+    for (const writer of [w1, w2]) assert.deepEqual(await sql(writer, 'SELECT FROM loud'), []);
+    await sql(w2, 'ALTER TABLE loud DISABLE TRIGGER shout');
+    await client.query('LISTEN loud');
+    await client.query('INSERT INTO loud VALUES (2)');
+    for (const writer of [w1, w2]) assert.equal((await sql(writer, 'SELECT FROM loud')).length, 1);
+  });
+
+  test('of a transaction that may not write needs no decision', async () => {
+    const client = await proxy.connect();
+    const before = (await sql(w1, 'SELECT FROM pprox.decision')).length;
+    await client.query('BEGIN READ ONLY; SET LOCAL work_mem = 65; SET application_name = $$reads$$; SELECT 1; COMMIT');
+    await client.query('SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY');
+    await client.query('SET work_mem = 65; SET application_name = $$reads on$$');
+    await client.query('SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE');
+    assert.equal((await sql(w1, 'SELECT FROM pprox.decision')).length, before);
   });
 
   test('whose lead could not write its decision is rolled back everywhere', async () => {
@@ -284,6 +311,38 @@ describe('recovery', () => {
     for (let row = 61; row < 70; row++) await client.query(`INSERT INTO kept VALUES (${row})`);
     assert.deepEqual(await gids(w2), [gid]);
     await sql(w2, `ROLLBACK PREPARED '${gid}'`);
+    await assertWritersEqual(cluster);
+  });
+});
+
+describe('the table of decisions', () => {
+  test('loses what is older than its retention, but for what a follower has prepared', async () => {
+    const sweeping = await startTestProxy({
+      writers: cluster.writers.map(clusterDsn),
+      settings: { ...settings, recoveryGraceMs: 3_600_000, decisionRetentionMs: 300 },
+    });
+    const client = await sweeping.connect();
+    const id = randomUUID();
+    const gid = formatGid({ home, id, follower: 0 });
+    await prepare(w2, gid, 80);
+    await sql(w1, `INSERT INTO kept VALUES (80); INSERT INTO pprox.decision VALUES ('${id}', true)`);
+    const fence = randomUUID();
+    await sql(w1, `INSERT INTO pprox.decision VALUES ('${fence}', false)`);
+    await client.query('INSERT INTO kept VALUES (81)');
+    const held = new pg.Client({ host: w1.host, port: w1.port, user: 'postgres', database: 'postgres' });
+    await held.connect();
+    after(() => held.end());
+    // A transaction that was open when a fence was written, and could still commit under its id.
+    await held.query('BEGIN; INSERT INTO kept VALUES (82)');
+    const young = randomUUID();
+    await sql(w1, `INSERT INTO pprox.decision VALUES ('${young}', false)`);
+    const ids = async (): Promise<readonly unknown[]> =>
+      (await sql(w1, 'SELECT id FROM pprox.decision')).map((row) => row['id']).toSorted();
+    await until('all others are gone', async () => (await ids()).length === 2);
+    assert.deepEqual(await ids(), [id, young].toSorted());
+    await held.query('ROLLBACK');
+    await sql(w2, `COMMIT PREPARED '${gid}'`);
+    await until('they are gone as well', async () => (await ids()).length === 0);
     await assertWritersEqual(cluster);
   });
 });
