@@ -23,8 +23,8 @@ export interface CommitRequest {
   readonly chain: boolean;
   /** Whether the lead's COMMIT itself can still fail by the client's own doing (SERIALIZABLE). */
   readonly leadCommit: 'certain' | 'may fail';
-  /** Whether the lead's transaction may be read only: then it has nothing to decide. */
-  readonly leadAccess: 'read write' | 'read only or unknown';
+  /** Where the lead has written nothing, followers have settings at most: there is nothing to decide. */
+  readonly writes: 'likely' | 'to be asked';
   /** Whether constraints may be checked only at COMMIT: they are checked before the first server commits. */
   readonly deferred: 'none' | 'possible';
   /** The leg whose log position after its commit is wanted. */

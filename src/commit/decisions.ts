@@ -69,8 +69,8 @@ export function decisionText(id: string): string {
   return `SET LOCAL ROLE NONE; ${DURABLE}; INSERT INTO pprox.decision (id, committed) VALUES ('${id}', true)`;
 }
 
-/** Whether the transaction may write, and its xid, once it has written. A read-only one cannot write a decision either. */
-export const ACCESS = `SELECT pg_catalog.current_setting('transaction_read_only'), pg_catalog.pg_current_xact_id_if_assigned()`;
+/** NULL where the transaction has written nothing. A read-only one could not write a decision either. */
+export const XID = 'SELECT pg_catalog.pg_current_xact_id_if_assigned()';
 
 /** Outside a transaction. Waits for the one that is writing its decision; 23505 where one stands. */
 export function fenceText(id: string): string {

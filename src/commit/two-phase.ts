@@ -13,7 +13,6 @@ import { COMMIT_WITH_POSITION, CommitReceiver } from './commit-receiver.ts';
 import type { CommitLeg, CommitNode, CommitOutcome, CommitRequest, Coordinator } from './coordinator.ts';
 import type { Decider } from './decider.ts';
 import {
-  ACCESS,
   decisionText,
   finishText,
   prepareText,
@@ -22,6 +21,7 @@ import {
   UNDEFINED_OBJECT,
   UNIQUE_VIOLATION,
   WRITTEN,
+  XID,
 } from './decisions.ts';
 import { formatGid, type Home, type TransactionIds } from './gid.ts';
 import { leadLost, type OnePhase, rollback } from './one-phase.ts';
@@ -88,13 +88,12 @@ export class TwoPhase implements Coordinator {
     }
   }
 
-  /** Settings may have reached followers in a transaction that could not write. */
-  async #decidesNothing({ lead: { backend }, leadAccess }: CommitRequest): Promise<boolean> {
-    if (leadAccess === 'read write') return false;
+  async #decidesNothing({ lead: { backend }, writes }: CommitRequest): Promise<boolean> {
+    if (writes === 'likely') return false;
     const watchdog = guard([backend], this.#options.timeoutMs);
     try {
-      const [readOnly, xid] = (await backend.ask(ACCESS)).rows[0] ?? [];
-      return readOnly === 'on' && xid === null;
+      const { rows } = await backend.ask(XID);
+      return rows[0]?.[0] === null;
     } catch (error) {
       // Its loss is met, and told, in the commit itself.
       if (!(error instanceof BackendLostError)) throw error;

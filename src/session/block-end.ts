@@ -62,7 +62,7 @@ export async function commitBlock(
     followers: block.legs.begun.map(commitLeg),
     chain: options.chain,
     leadCommit: block.isolation === 'read committed' ? 'certain' : 'may fail',
-    leadAccess: block.access,
+    writes: block.access === 'read write' && block.writes === 'possible' ? 'likely' : 'to be asked',
     deferred: block.catalog === 'changed' || (await services.catalog.deferrable(session)) ? 'possible' : 'none',
     position: positionSource.kind === 'lead' || positionSource.kind === 'follower' ? source?.lease.backend : undefined,
   });
@@ -99,7 +99,7 @@ export function continueBlock(session: SessionState, block: WritersBlock): void 
   if (block.catalog === 'changed') session.services.catalog.forget();
   for (const leg of block.legs.leased) leg.block = 'leased';
   session.settings.rollback();
-  session.block = { ...block, status: TransactionStatus.InBlock, savepoints: [], catalog: 'unchanged' };
+  session.block = { ...block, status: TransactionStatus.InBlock, savepoints: [], catalog: 'unchanged', writes: 'none' };
 }
 
 /** Rolls back everywhere, without a word to the client. */

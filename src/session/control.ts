@@ -91,6 +91,7 @@ async function beginOnWriters(session: SessionState, text: Buffer, modes: Transa
     savepoints: [],
     isolation: isolationOf(modes, session.defaultIsolation(legs)),
     access: accessOf(modes, session.defaultAccess(legs)),
+    writes: 'none',
     catalog: 'unchanged',
   };
   return result.error === undefined ? DONE : FAILED;

@@ -55,6 +55,7 @@ export async function copyIn(
   }
   if (route === 'writers') await session.services.planner.plan(session, statement);
   const block = await openImplicit(session);
+  if (route === 'writers') block.writes = 'possible';
   return copyTo(
     session,
     statement,

@@ -128,6 +128,7 @@ async function onWriters(session: SessionState, body: Buffer, call: FunctionCall
   if (session.block.kind === 'reader') return onLead(session, body);
   const block = await openImplicit(session);
   allFollowers(block);
+  block.writes = 'possible';
   const started = performance.now();
   const message = frameFunctionCall(body);
   const reply = await ask(session, block.legs.lead.lease.backend, message);

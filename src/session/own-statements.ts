@@ -64,7 +64,7 @@ function executing(statement: Statement, { analysed }: ClientStatement): Stateme
     sequences: statement.sequences.calls === 'none' ? analysed.sequences : statement.sequences,
     needsSequenceState: statement.needsSequenceState || analysed.needsSequenceState,
   };
-  if (!statement.explains) return merged;
+  if (!statement.explains) return analysed.route === 'writers' ? { ...merged, route: 'writers' } : merged;
   return { ...merged, command: analysed.command, route: statement.route === 'writers' ? 'writers' : analysed.route };
 }
 

@@ -180,6 +180,7 @@ export async function openPending(session: SessionState, begin: Buffer): Promise
     savepoints: [],
     isolation: 'serializable or unknown',
     access: 'read only or unknown',
+    writes: 'none',
     catalog: 'unchanged',
   };
 }

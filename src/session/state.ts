@@ -69,6 +69,8 @@ export interface WritersBlock {
   savepoints: string[];
   isolation: 'read committed' | 'serializable or unknown';
   access: 'read write' | 'read only or unknown';
+  /** Whether something has gone to the followers that is known to write. */
+  writes: 'none' | 'possible';
   /**
    * `changed`: DDL has run in it; cached catalog knowledge is not to be used, and dropped at its end. `own view`: names
    * may mean other things in it, or values look different (SET LOCAL search_path); cached knowledge is not to be used.

@@ -44,6 +44,7 @@ export async function openImplicit(session: SessionState): Promise<WritersBlock>
     savepoints: [],
     isolation: session.defaultIsolation(legs),
     access: session.defaultAccess(legs),
+    writes: 'none',
     catalog: 'unchanged',
   };
   session.block = implicit;
@@ -62,6 +63,7 @@ export async function writeStatement(session: SessionState, asked: Statement, re
   const plan = await session.services.planner.plan(session, statement);
   const block = await openImplicit(session);
   allFollowers(block);
+  if (leavesSomething(statement)) block.writes = 'possible';
   const before = plan.effects === 'hidden' ? statesOf(await block.legs.lead.lease.backend.ask(LOOK)) : undefined;
   const started = performance.now();
   const { result, effect, replay, marks } = await onLead(session, block, plan, request);
@@ -81,6 +83,11 @@ export async function writeStatement(session: SessionState, asked: Statement, re
     if (value !== undefined) await session.services.sequences.reserve(session, name, BigInt(value));
   }
   return { kind: 'done', held: request.completed(result.held) };
+}
+
+/** Settings and locks end with their session or transaction; of a query with a function (set_config()) it is not known. */
+function leavesSomething({ command: { kind }, node }: Statement): boolean {
+  return kind !== 'set' && kind !== 'set transaction' && kind !== 'read' && node !== 'LockStmt';
 }
 
 /** Sequences that have moved on the lead while it ran a statement with hidden effects. */

@@ -260,7 +260,7 @@ class Classification {
       else walker.evaluated(query);
       const execute = nodeOf(query, 'ExecuteStmt');
       if (execute === undefined) return;
-      walker.facts.raise('writers', 'CREATE TABLE AS EXECUTE');
+      // A temporary one is the lead's alone, unless what it executes writes.
       walker.facts.executes = textOf(execute['name']);
     });
   }

@@ -112,7 +112,10 @@ for (const [what, make] of Object.entries(scenarios)) {
         test(`${direction === 'query' ? 'to' : 'from'} the ${server}, is everywhere or nowhere, and the client knows`, async (t) => {
           for (let n = 1; ; n++) {
             assert.ok(n < LIMIT, 'it passes untouched at last');
-            await until('the proxy serves again', async () => (await run(['DELETE FROM child WHERE id = -1'])) === 'committed');
+            await until(
+              'the proxy serves again',
+              async () => (await run(['DELETE FROM child WHERE id = -1'])) === 'committed',
+            );
             const id = ++next;
             relays[server].cut(direction, n);
             const told = await run(make(id));

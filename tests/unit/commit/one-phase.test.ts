@@ -67,7 +67,7 @@ async function run(
     followers,
     chain: false,
     leadCommit: 'certain',
-    leadAccess: 'read write',
+    writes: 'likely',
     deferred: 'none',
     position: undefined,
   } as const;
@@ -98,7 +98,7 @@ describe('a commit in one phase', () => {
       followers,
       chain: false,
       leadCommit: 'certain',
-      leadAccess: 'read write',
+      writes: 'likely',
       deferred: 'none',
       position: undefined,
     } as const;
@@ -244,7 +244,7 @@ describe('a commit in one phase', () => {
       followers: [],
       chain: false,
       leadCommit: 'certain',
-      leadAccess: 'read write',
+      writes: 'likely',
       deferred: 'none',
     } as const;
     const outcome = await new OnePhase(TIMEOUT_MS, silent).commit({
