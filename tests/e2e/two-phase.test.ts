@@ -336,8 +336,8 @@ describe('the table of decisions', () => {
     await held.query('BEGIN; INSERT INTO kept VALUES (82)');
     const young = randomUUID();
     await sql(w1, `INSERT INTO pprox.decision VALUES ('${young}', false)`);
-    const ids = async (): Promise<readonly unknown[]> =>
-      (await sql(w1, 'SELECT id FROM pprox.decision')).map((row) => row['id']).toSorted();
+    const ids = async (): Promise<readonly string[]> =>
+      (await sql(w1, 'SELECT id FROM pprox.decision')).map((row) => String(row['id'])).toSorted();
     await until('all others are gone', async () => (await ids()).length === 2);
     assert.deepEqual(await ids(), [id, young].toSorted());
     await held.query('ROLLBACK');
