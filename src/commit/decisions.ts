@@ -66,7 +66,7 @@ const DURABLE = `SELECT pg_catalog.set_config('synchronous_commit', 'local', tru
  * mask a fence.
  */
 export function decisionText(id: string): string {
-  return `SET LOCAL ROLE NONE; ${DURABLE}; INSERT INTO pprox.decision (id, committed) VALUES ('${id}', true)`;
+  return `SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL ROLE NONE; ${DURABLE}; INSERT INTO pprox.decision (id, committed) VALUES ('${id}', true)`;
 }
 
 /** NULL where the transaction has written nothing. A read-only one could not write a decision either. */

@@ -121,12 +121,19 @@ describe('a commit', () => {
   test('of a client in another role, or with synchronous_commit off, is decided by the login role, durably', async () => {
     const client = await proxy.connect();
     await client.query('CREATE ROLE plain; GRANT ALL ON kept TO plain');
+    await sql(w1, 'REVOKE ALL ON pprox.decision FROM PUBLIC');
     await client.query('SET ROLE plain; SET synchronous_commit = off');
     await client.query('INSERT INTO kept VALUES (20)');
     assert.equal(await value(client, 'SELECT current_user'), 'plain');
     assert.equal(await value(client, 'SHOW synchronous_commit'), 'off');
     await client.query('RESET ROLE');
-    assert.deepEqual([await rowsOf(w1, 20), await rowsOf(w2, 20)], [1, 1]);
+    await client.query('SET SESSION AUTHORIZATION plain');
+    await client.query('INSERT INTO kept VALUES (21)');
+    await client.query('BEGIN; SET LOCAL ROLE plain; INSERT INTO kept VALUES (22); COMMIT');
+    assert.equal(await value(client, 'SELECT session_user'), 'plain');
+    await client.query('RESET SESSION AUTHORIZATION');
+    assert.equal(await value(client, 'SELECT session_user'), 'postgres');
+    for (const row of [20, 21, 22]) assert.deepEqual([await rowsOf(w1, row), await rowsOf(w2, row)], [1, 1]);
   });
 });
 
@@ -173,6 +180,7 @@ describe('two processes on the same writers', () => {
     const client = await proxy.connect();
     await client.query('CREATE TABLE early (id int PRIMARY KEY, n int)');
     await client.query('CREATE TABLE late (id serial PRIMARY KEY, early int REFERENCES early)');
+    await client.query('CREATE TABLE deferred (early int REFERENCES early DEFERRABLE INITIALLY DEFERRED)');
     await client.query('INSERT INTO early SELECT -g, 0 FROM generate_series(1, 100) g');
   });
 
@@ -197,6 +205,10 @@ describe('two processes on the same writers', () => {
     'a predicate on a column that was just changed': (key) => [
       `UPDATE early SET n = ${-key} WHERE id = ${-key}`,
       `UPDATE early SET n = 0 WHERE n = ${-key}`,
+    ],
+    'a child whose foreign key is looked at in COMMIT': (key) => [
+      `INSERT INTO early VALUES (${key}, 1)`,
+      `INSERT INTO deferred VALUES (${key})`,
     ],
     'a table that was just made': (key) => [
       `CREATE TABLE fresh_${key} (id int)`,

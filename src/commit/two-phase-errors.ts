@@ -1,0 +1,66 @@
+/** What a client is told of a commit in two phases that has not come about, or is not known to have. */
+import { type FollowerFailure, followerError } from '../fanout/follower.ts';
+import { PproxError } from '../lib/errors.ts';
+import type { ErrorFields } from '../wire/error-fields.ts';
+import type { CommitLeg } from './coordinator.ts';
+import { UNIQUE_VIOLATION } from './decisions.ts';
+import type { Home } from './gid.ts';
+
+/**
+ * Classes of SQLSTATE (manual, "PostgreSQL Error Codes") that say something of the transaction or the server, and not of our
+ * table: rollback (a SERIALIZABLE transaction's failure), resources, limits, an operator's intervention, the system.
+ */
+export const OF_THE_TRANSACTION: ReadonlySet<string> = new Set(['40', '53', '54', '57', '58', 'XX']);
+
+/** Of PREPARE TRANSACTION: what a prepared transaction cannot hold (manual, "PREPARE TRANSACTION", Notes). */
+const FEATURE_NOT_SUPPORTED = '0A000';
+
+export function rowRefused({ node }: CommitLeg, error: ErrorFields | undefined): PproxError {
+  if (error?.code === UNIQUE_VIOLATION) {
+    return new PproxError('commit_fenced', {
+      message: 'the transaction took so long to commit that recovery has rolled it back',
+      hint: 'Nothing of this was applied on any writer. The transaction may be tried again.',
+    });
+  }
+  return new PproxError('decision_refused', {
+    message: `the decision to commit could not be recorded on ${node.label}: ${error?.message ?? 'no row was written'}`,
+    detail: error?.detail,
+    hint: 'Nothing of this was applied on any writer. "pprox check" says what is missing on the lead.',
+  });
+}
+
+/** Followers have not prepared. */
+export function followersRefused(failures: readonly FollowerFailure[], { node }: CommitLeg): PproxError {
+  const [unfit] = failures.filter((one) => one.kind === 'error' && one.fields.code === FEATURE_NOT_SUPPORTED);
+  const told = followerError(failures, [node.label], 'rolled back');
+  if (unfit === undefined) return told;
+  return new PproxError('follower_failed', {
+    sqlstate: told.sqlstate,
+    message: told.message,
+    detail: told.detail,
+    hint: `Nothing of this was applied on any writer. Disable there the trigger that does so (nobody listens on ${unfit.label}, and its temporary tables are nobody's), or set PPROX_COMMIT_MODE=one-phase.`,
+  });
+}
+
+/** The lead was lost in its COMMIT, and does not answer. `gids`: of the followers, in order. */
+export function inDoubt(lead: CommitLeg, followers: readonly CommitLeg[], gids: readonly string[]): PproxError {
+  const lines = followers.map(({ node }, index) => `${node.label}: prepared as ${gids[index]}`);
+  return new PproxError('commit_unknown', {
+    message: `the connection to ${lead.node.label} was lost while it committed, and it does not answer`,
+    detail: [`${lead.node.label}: unknown`, ...lines].join('\n'),
+    hint: `Every writer will do as the lead did once it answers. Ask for it by SELECT pprox.outcome('${gids[0]}').`,
+  });
+}
+
+/** An error where the lead does not tell who it is. */
+export function homeOf({ node, backend }: CommitLeg): Home | PproxError {
+  const systemIdentifier = node.identity?.systemIdentifier;
+  if (systemIdentifier === undefined || backend.databaseOid === '') {
+    return new PproxError('two_phase_unavailable', {
+      message: `${node.label} does not tell its system identifier`,
+      detail: 'The names of prepared transactions say whose they are.',
+      hint: 'GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system() TO the login role, or set PPROX_COMMIT_MODE=one-phase.',
+    });
+  }
+  return { systemIdentifier, databaseOid: backend.databaseOid };
+}
