@@ -55,6 +55,7 @@ export class CommitRun {
 
   #event(event: CommitEvent): void {
     this.#underWay -= 1;
+    this.#process.world.truth.told.add(`commit ${this.#state.kind}: ${event.from} ${event.what}`);
     this.#process.world.log(() => `${this.#process.name}: ${this.#id} ${this.#state.kind}, ${describe(event)}`);
     this.#perform(step(this.#state, event));
   }

@@ -48,6 +48,8 @@ export class Transaction {
 interface Prepared {
   readonly transaction: Transaction;
   readonly listed: Listed;
+  /** Who is ending it, unless that one has died over it. */
+  endedBy: { readonly alive: boolean } | undefined;
 }
 
 export class Database {
@@ -130,7 +132,7 @@ export class Database {
 
   prepare(transaction: Transaction, name: string, id: string | undefined, now: number): void {
     const xid = this.writeXid(transaction);
-    this.prepared.set(name, { transaction, listed: { id, xid, preparedAt: now } });
+    this.prepared.set(name, { transaction, listed: { id, xid, preparedAt: now }, endedBy: undefined });
     this.#open.delete(transaction);
   }
 

@@ -59,7 +59,7 @@ function* perform(process: Process, statement: Statement, reply: Reply): Run<str
     case 'prepare':
       return end(process, statement, reply);
     case 'finish':
-      return server.finish(statement.id, statement.decision);
+      return yield* finish(process, statement.id, statement.decision);
     case 'insert decision':
       return yield* insertDecision(process, statement.id, statement.committed);
     case 'list':
@@ -130,6 +130,20 @@ function end(process: Process, statement: Statement & { kind: 'commit' | 'rollba
   }
   reply.tag = 'done';
   return statement.kind === 'commit' ? server.commit(transaction) : server.prepare(transaction, statement.id);
+}
+
+/** COMMIT PREPARED and ROLLBACK PREPARED: one process at a time. */
+function* finish(process: Process, id: string, decision: 'commit' | 'abort'): Run<string | undefined> {
+  const { server } = process;
+  const prepared = server.database.prepared.get(id);
+  if (prepared === undefined) return '42704';
+  if (prepared.endedBy?.alive === true) return '55000';
+  prepared.endedBy = process;
+  if (process.struck('during finish') === 'stopped') yield { kind: 'go on' };
+  if (!process.alive) return undefined;
+  prepared.endedBy = undefined;
+  if (server.isRefusing('out of memory')) return '53200';
+  return server.finish(id, decision);
 }
 
 /** In the open transaction, or in one of its own. */

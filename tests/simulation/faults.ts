@@ -11,7 +11,9 @@ const BUSY_MS = 60;
 const MOMENTS: readonly string[] = [
   ...['insert decision', 'prepare', 'commit', 'finish'],
   ...['write row', 'join', 'decide', 'answer', 'leave', 'hand over', 'ask', 'roll back lead'],
-].flatMap((step) => [`before ${step}`, `after ${step}`]);
+]
+  .flatMap((step) => [`before ${step}`, `after ${step}`])
+  .concat('during finish');
 
 interface Strike {
   /** Undefined: any moment. */
@@ -153,7 +155,9 @@ export class Faults {
         return;
       }
       const server = random.pick(followers);
-      const ids = server.database.list().flatMap(({ id }) => id ?? []);
+      const free = [...server.database.prepared.values()].filter(({ endedBy }) => endedBy?.alive !== true);
+      const ids = free.flatMap(({ listed }) => listed.id ?? []);
+      if (ids.length === 0) return;
       const id = random.pick(ids);
       this.#world.log(() => `an operator rolls ${id} back on ${server.name}`);
       this.#world.truth.interfere(id, server);

@@ -157,6 +157,7 @@ class RecoveryRun {
 
   #event(event: RecoveryEvent): void {
     const { id } = this.#doubt;
+    this.#process.world.truth.told.add(`recovery ${this.#state.kind}: ${event.from} ${event.what}`);
     this.#process.world.log(() => `${this.#process.name}: recovery of ${id}: ${JSON.stringify(event)}`);
     const next = stepRecovery(this.#state, event);
     this.#state = next.state;

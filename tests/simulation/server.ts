@@ -57,7 +57,7 @@ export class Server implements Party {
   }
 
   /** What a server may refuse for reasons of its own. */
-  isRefusing(_reason: 'disk full' | 'serialization' | 'too many prepared'): boolean {
+  isRefusing(_reason: 'disk full' | 'serialization' | 'too many prepared' | 'out of memory'): boolean {
     return this.world.faulty && this.world.config.faults.strikes > 0 && this.world.random.chance(0.01);
   }
 

@@ -18,6 +18,8 @@ export interface Result {
   readonly violation: string | undefined;
   /** Events. */
   readonly steps: number;
+  /** Of the machines: what they were told in which state. */
+  readonly told: ReadonlySet<string>;
   readonly committed: number;
   readonly rolledBack: number;
 }
@@ -49,6 +51,7 @@ export function simulate(seed: number, { bugs = NO_BUGS, trace }: Options = {}):
     config,
     violation,
     steps: world.steps,
+    told: world.truth.told,
     committed: cases.filter(({ committedAt }) => committedAt !== undefined).length,
     rolledBack: cases.filter(({ committedAt }) => committedAt === undefined).length,
   };

@@ -11,6 +11,20 @@ import { simulate } from './simulate.ts';
 const RUNS = 3_000;
 /** Within how many seeds a planted mistake has to be found. */
 const FOUND_WITHIN = 10_000;
+/** Where the machines are led to, in which state and by what. */
+const EVERYWHERE: readonly string[] = Object.entries({
+  'commit checking': ['lead checked', 'lead refused', 'lead lost'],
+  'commit preparing': ['lead row written', 'lead row refused', 'lead lost'],
+  'commit preparing: follower': ['prepared', 'refused', 'lost'],
+  'commit deciding: lead': ['committed', 'refused', 'lost'],
+  'commit asking: fence': ['committed', 'aborted', 'unreachable'],
+  'commit finishing: follower': ['finished', 'missing', 'failed', 'lost', 'proved', 'disproved'],
+  'commit undoing: lead': ['row written', 'rolled back', 'lost'],
+  'commit undoing: follower': ['prepared', 'finished', 'missing', 'lost'],
+  'recovery fencing: fence': ['committed', 'aborted', 'unreachable'],
+  'recovery acting: follower': ['finished', 'missing', 'failed', 'lost', 'proved', 'disproved'],
+}).flatMap(([where, whats]) => whats.map((what) => `${where}${where.includes(':') ? '' : ':'} ${what}`));
+
 /** Of a violation's trace. */
 const SHOWN_LINES = 60;
 
@@ -37,14 +51,22 @@ if (asked !== undefined) {
   test('nothing is violated, whatever breaks', (t) => {
     let committed = 0;
     let events = 0;
+    const told = new Set<string>();
     for (let seed = 1; seed <= runs; seed += 1) {
       const result = simulate(seed);
       committed += result.committed;
       events += result.steps;
+      for (const what of result.told) told.add(what);
       if (result.violation !== undefined) assert.fail(explain(seed, NO_BUGS));
     }
     t.diagnostic(`${runs} seeds, ${committed} transactions committed, ${events} events`);
     assert.ok(committed > runs, 'transactions commit');
+    if (runs >= RUNS) {
+      assert.deepEqual(
+        EVERYWHERE.filter((what) => !told.has(what)),
+        [],
+      );
+    }
   });
 
   test('a seed makes the same world each time', () => {

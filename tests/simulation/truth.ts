@@ -26,6 +26,8 @@ interface Case {
 
 export class Truth {
   readonly cases = new Map<string, Case>();
+  /** What the machines were told in which state: whether the worlds lead everywhere. */
+  readonly told = new Set<string>();
   lead: Server | undefined;
   followers: readonly Server[] = [];
   /** Processes that have ended. */
