@@ -126,6 +126,7 @@ export class Backend implements Process, Party {
     if (lockTimeoutMs !== undefined) {
       this.#lockTimeout = world.after(lockTimeoutMs, () => {
         database.locks.giveUp(transaction);
+        world.truth.deadlinePassed(`${this.name} waits too long for ${need.key}`);
         this.#wake('timeout');
       });
     }

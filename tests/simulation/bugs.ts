@@ -10,6 +10,7 @@ export const BUGS = [
   'no barrier',
   'no replay for other processes',
   'legs leased after the first lock',
+  'ROLLBACK TO without a drain',
 ] as const;
 
 export type Bug = (typeof BUGS)[number];

@@ -142,7 +142,12 @@ export class Client {
   #script(): Operation[] {
     const { random, config } = this.#world;
     const length = random.chance(0.5) ? 1 : random.whole(2, 4);
-    const script = Array.from({ length }, () => this.#operation());
+    const script = Array.from({ length }, (): Operation => this.#operation());
+    if (length > 1 && random.chance(0.3)) {
+      const at = random.below(length);
+      script.splice(at, 0, { kind: 'savepoint' });
+      script.splice(random.whole(at + 1, length + 1), 0, { kind: 'rollback to savepoint' });
+    }
     if (config.deferred === 'possible' && random.chance(0.05)) script.push({ kind: 'violate at the end' });
     return script;
   }

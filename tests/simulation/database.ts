@@ -3,7 +3,7 @@
  * decisions. READ COMMITTED: each look sees what is committed at that moment.
  */
 import { type Held, Locks, type Wait } from './locks.ts';
-import type { Listed } from './operations.ts';
+import type { Listed, SavepointName } from './operations.ts';
 
 export interface Row {
   readonly live: boolean;
@@ -34,7 +34,8 @@ export class Transaction {
   readonly decisions: Decision[] = [];
   /** How to take drafts back, newest last. */
   readonly undo: { readonly key: string; readonly before: Row | undefined }[] = [];
-  savepoint: { readonly undo: number; readonly held: number } | undefined;
+  /** The innermost last. */
+  readonly savepoints: { readonly name: SavepointName; readonly undo: number; readonly held: number }[] = [];
 
   constructor(id: string) {
     this.id = id;
@@ -94,12 +95,17 @@ export class Database {
     return transaction.xid;
   }
 
-  savepoint(transaction: Transaction): void {
-    transaction.savepoint = { undo: transaction.undo.length, held: transaction.held.length };
+  /** One of that name that is the innermost is released first. */
+  savepoint({ savepoints, undo, held }: Transaction, name: SavepointName): void {
+    if (savepoints.at(-1)?.name === name) savepoints.pop();
+    savepoints.push({ name, undo: undo.length, held: held.length });
   }
 
-  rollbackToSavepoint(transaction: Transaction): void {
-    const { savepoint } = transaction;
+  /** Those inside of it are gone. */
+  rollbackToSavepoint(transaction: Transaction, name: SavepointName | undefined): void {
+    const { savepoints } = transaction;
+    while (savepoints.length > 0 && savepoints.at(-1)?.name !== name) savepoints.pop();
+    const savepoint = savepoints.at(-1);
     if (savepoint === undefined) return;
     while (transaction.undo.length > savepoint.undo) {
       const last = transaction.undo.pop();
@@ -113,10 +119,11 @@ export class Database {
 
   /** A statement has failed: what came after the savepoint is undone at once, or everything where there is none. */
   fail(transaction: Transaction): void {
-    if (transaction.savepoint === undefined) {
+    const innermost = transaction.savepoints.at(-1);
+    if (innermost === undefined) {
       transaction.drafts.clear();
       this.#end(transaction, 'aborted');
-    } else this.rollbackToSavepoint(transaction);
+    } else this.rollbackToSavepoint(transaction, innermost.name);
     transaction.failed = true;
   }
 

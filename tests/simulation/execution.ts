@@ -52,7 +52,7 @@ function* perform(process: Process, statement: Statement, reply: Reply): Run<str
       process.transaction = database.begin(statement.id);
       return undefined;
     case 'rollback to savepoint':
-      if (process.transaction !== undefined) database.rollbackToSavepoint(process.transaction);
+      if (process.transaction !== undefined) database.rollbackToSavepoint(process.transaction, statement.name);
       return undefined;
     case 'commit':
     case 'rollback':
@@ -105,7 +105,7 @@ function* withinTransaction(process: Process, statement: Within, reply: Reply): 
   if (transaction.failed) return '25P02';
   switch (statement.kind) {
     case 'savepoint':
-      database.savepoint(transaction);
+      database.savepoint(transaction, statement.name);
       return undefined;
     case 'check':
       return transaction.violates ? '23514' : undefined;
@@ -200,6 +200,12 @@ function* operate(
         database.look(transaction, key).history.length % operation.modulus === operation.rest;
       return yield* change(database, transaction, operation.keys.filter(matches), 'update', reply, matches);
     }
+    case 'savepoint':
+      database.savepoint(transaction, 'client');
+      return undefined;
+    case 'rollback to savepoint':
+      database.rollbackToSavepoint(transaction, 'client');
+      return undefined;
     case 'violate at the end':
       transaction.violates = true;
       return undefined;

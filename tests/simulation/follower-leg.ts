@@ -80,9 +80,12 @@ export class FollowerLeg {
     this.#state = 'works';
     const opening = this.begun ? [] : [{ kind: 'begin', id: this.#id } as const];
     this.begun = true;
-    this.connection.send(
-      [...opening, { kind: 'savepoint' }, { kind: 'operation', operation: work.operation }],
-      (reply) => this.#judge(work, reply, 'at first'),
+    const { operation } = work;
+    // A savepoint of one's own inside that of the client's would end with it.
+    const isOfSavepoints = operation.kind === 'savepoint' || operation.kind === 'rollback to savepoint';
+    const savepoint = isOfSavepoints ? [] : [{ kind: 'savepoint', name: 'replay' } as const];
+    this.connection.send([...opening, ...savepoint, { kind: 'operation', operation }], (reply) =>
+      this.#judge(work, reply, 'at first'),
     );
   }
 
@@ -112,7 +115,7 @@ export class FollowerLeg {
   /** Whatever the lead has shown is prepared here, if it is not committed: when all that is prepared now is gone, it shows. */
   #replay(work: Work): void {
     const deadline = this.#world.now + this.#world.config.deadlineMs;
-    this.connection.send([{ kind: 'rollback to savepoint' }, { kind: 'list' }], (reply) => {
+    this.connection.send([{ kind: 'rollback to savepoint', name: 'replay' }, { kind: 'list' }], (reply) => {
       if (this.#state === 'stopped') return;
       if (reply === 'lost') {
         this.#fail('a follower is lost');

@@ -11,6 +11,9 @@ export type Operation =
   | { readonly kind: 'update where'; readonly keys: readonly string[]; readonly modulus: number; readonly rest: number }
   /** Of followers: the rows that the lead has changed, by key and in the lead's order. */
   | { readonly kind: 'update rows'; readonly keys: readonly string[] }
+  /** The client's own. */
+  | { readonly kind: 'savepoint' }
+  | { readonly kind: 'rollback to savepoint' }
   /** A constraint that speaks only at the end. */
   | { readonly kind: 'violate at the end' };
 
@@ -21,6 +24,9 @@ export function replayOf(operation: Operation, changed: readonly string[]): Oper
       return changed.length === 0 ? undefined : { kind: 'update rows', keys: changed };
     case 'violate at the end':
       return undefined;
+    case 'savepoint':
+    case 'rollback to savepoint':
+      return operation;
     default:
       return changed.length === 0 ? undefined : operation;
   }
@@ -50,10 +56,13 @@ export interface Listed {
   readonly preparedAt: number;
 }
 
+/** A client's own, and the one in front of every statement of a follower. */
+export type SavepointName = 'client' | 'replay';
+
 export type Statement =
   | { readonly kind: 'begin'; readonly id: string }
-  | { readonly kind: 'savepoint' }
-  | { readonly kind: 'rollback to savepoint' }
+  | { readonly kind: 'savepoint'; readonly name: SavepointName }
+  | { readonly kind: 'rollback to savepoint'; readonly name: SavepointName }
   | { readonly kind: 'operation'; readonly operation: Operation }
   | { readonly kind: 'check' }
   | { readonly kind: 'commit' }

@@ -56,6 +56,7 @@ interface History {
   readonly joined: boolean;
   readonly left: boolean;
   readonly handedOver: boolean;
+  readonly reports: number;
   /** What each follower has, as far as the coordinator was told. */
   readonly on: readonly ('open' | 'perhaps prepared' | 'prepared' | 'committed' | 'rolled back' | 'proving')[];
 }
@@ -74,6 +75,7 @@ function explore(count: number, deferred: 'none' | 'possible', visit: (node: Nod
     joined: false,
     left: false,
     handedOver: false,
+    reports: 0,
     on: Array.from({ length: count }, () => 'open'),
   };
   const seen = new Set<string>();
@@ -174,7 +176,7 @@ function check(history: History, effect: CommitEffect): History {
     case 'report':
       assert.equal(history.decision, 'commit');
       assert.equal(on, 'rolled back');
-      return history;
+      return { ...history, reports: history.reports + 1 };
     case 'answer':
       assert.equal(history.answer, 'none');
       if (effect.outcome === 'committed') assert.equal(history.decision, 'commit');
@@ -207,6 +209,8 @@ function ends(state: CommitState, history: History): void {
       assert.ok(part === 'committed' || part === 'rolled back', `follower ${follower}: ${part}`);
     else assert.notEqual(part, 'open');
   });
+  const undone = history.decision === 'commit' ? history.on.filter((part) => part === 'rolled back').length : 0;
+  assert.equal(history.reports, undone, 'a follower that has not done as the lead is reported');
   if (history.joined) assert.ok(history.left || history.handedOver, 'nobody stays in the pending set');
 }
 
