@@ -57,6 +57,16 @@ export class Backend implements Process, Party {
     else this.#readOn();
   }
 
+  /** A cancel request: a statement that waits for a lock fails. */
+  cancel(): void {
+    const { transaction } = this;
+    if (!this.alive || transaction?.waiting === undefined) return;
+    this.server.world.log(() => `${this.name}: cancelled`);
+    this.server.world.cancel(this.#lockTimeout);
+    this.server.database.locks.giveUp(transaction);
+    this.#wake('cancelled');
+  }
+
   crash(downMs: number): void {
     this.server.crash(downMs);
   }

@@ -10,6 +10,8 @@ import type { Timer } from './world.ts';
 /** What the client of a statement is told. After a failure the transaction is rolled back everywhere. */
 export type Told = { readonly kind: 'done' } | { readonly kind: 'failed'; readonly why: string };
 
+const CANCEL_AGAIN_MS = 20;
+
 export class ClientTransaction {
   readonly id: string;
   readonly #process: ProxyProcess;
@@ -226,18 +228,35 @@ export class ClientTransaction {
     this.#undone = 'under way';
     for (const wait of this.#waits) this.#process.world.cancel(wait);
     for (const giveUp of this.#giveUp) giveUp();
+    // The lead may have given its locks to others already: whoever waits on a follower now could wait for them in a circle.
+    const busy = this.#legs.filter(({ isBusy }) => isBusy);
     for (const leg of this.#legs) leg.stop();
     const open = [
       ...(this.#lead !== undefined && this.#begun ? [this.#lead] : []),
       ...this.#legs.flatMap(({ begun, connection }) => (begun ? [connection] : [])),
     ];
-    let left = open.length;
+    let left = open.length + busy.length;
     const onReply = (): void => {
       left -= 1;
       if (left === 0) this.#over();
     };
-    for (const connection of open) connection.send([{ kind: 'rollback' }], onReply);
+    for (const connection of open) {
+      let answered = false;
+      connection.send([{ kind: 'rollback' }], () => {
+        answered = true;
+        onReply();
+      });
+      if (busy.some((leg) => leg.connection === connection)) this.#cancel(connection, () => answered, onReply);
+    }
     if (left === 0) this.#over();
+  }
+
+  /** Again and again: a request that comes before its statement does nothing. */
+  #cancel(connection: Connection, isAnswered: () => boolean, onOver: () => void): void {
+    connection.cancel(() => {
+      if (isAnswered()) onOver();
+      else this.#process.world.after(CANCEL_AGAIN_MS, () => this.#cancel(connection, isAnswered, onOver));
+    });
   }
 
   #over(): void {

@@ -28,6 +28,8 @@ export class Connection {
   readonly #holder: Holder;
   readonly #deadlineMs: number;
   readonly #expected: Expected[] = [];
+  /** Some ways are long. */
+  readonly #pace: number;
   #backend: Backend | undefined;
   #state: 'open' | 'closed' = 'open';
   #watch: Timer | undefined;
@@ -40,6 +42,7 @@ export class Connection {
     this.#holder = holder;
     this.server = server;
     this.#deadlineMs = deadlineMs;
+    this.#pace = world.random.chance(0.5) ? 1 : world.random.magnitude(0.3, 12);
   }
 
   get isOpen(): boolean {
@@ -62,12 +65,12 @@ export class Connection {
       if (result === 'lost') this.#state = 'closed';
       if (this.#holder.alive) onOpen(result);
     };
-    world.after(world.delay(), () => {
+    world.after(world.delay(this.#pace), () => {
       if (server.cutFrom.has(this.#holder.name)) world.after(this.#deadlineMs, () => over('lost'));
       else {
         this.#backend = server.accept(this);
         const result = this.#backend === undefined ? 'lost' : 'open';
-        world.after(world.delay(), () => over(result));
+        world.after(world.delay(this.#pace), () => over(result));
       }
     });
   }
@@ -87,6 +90,17 @@ export class Connection {
       if (this.#backend?.alive === true) this.#backend.receive(statements);
       // A server that has restarted answers with a reset.
       else this.#carryToClient(() => this.#lose('reset'));
+    });
+  }
+
+  /** By a connection of its own. Calls back once, later: when the request has done what it can, or is lost. */
+  cancel(onOver: () => void): void {
+    const world = this.#world;
+    world.after(world.delay(this.#pace), () => {
+      if (!this.isBroken && !this.server.cutFrom.has(this.#holder.name)) this.#backend?.cancel();
+      world.after(world.delay(this.#pace), () => {
+        if (this.#holder.alive) onOver();
+      });
     });
   }
 
@@ -125,7 +139,7 @@ export class Connection {
 
   #carry(direction: { last: number; readonly cut: number }, arrive: () => void): void {
     const world = this.#world;
-    const moment = Math.max(world.now + world.delay(), direction.last);
+    const moment = Math.max(world.now + world.delay(this.#pace), direction.last);
     direction.last = moment;
     world.at(moment, () => {
       if (world.now <= direction.cut) arrive();
@@ -162,7 +176,7 @@ export class Connection {
     this.#state = 'closed';
     this.#world.cancel(this.#watch);
     this.#world.log(() => `${this.#holder.name} ─ ${this.#backend?.name}: lost (${why})`);
-    if (!this.isBroken) this.#endServer(this.#world.delay());
+    if (!this.isBroken) this.#endServer(this.#world.delay(this.#pace));
     this.#toClient.cut = this.#world.now;
     for (const { onReply } of this.#expected.splice(0)) {
       this.#world.after(0, () => {

@@ -8,7 +8,7 @@ import type { Server } from './server.ts';
 /** What a statement waits for. */
 export type Need = { readonly kind: 'lock'; readonly key: string; readonly mode: Mode } | { readonly kind: 'go on' };
 
-export type Got = 'granted' | 'timeout' | 'deadlock';
+export type Got = 'granted' | 'timeout' | 'deadlock' | 'cancelled';
 
 /** Runs inside one server process. */
 export interface Process {
@@ -23,7 +23,11 @@ export interface Process {
 
 type Run<T> = Generator<Need, T, Got>;
 
-const LOCK_ERRORS: Readonly<Record<Exclude<Got, 'granted'>, string>> = { timeout: '55P03', deadlock: '40P01' };
+const LOCK_ERRORS: Readonly<Record<Exclude<Got, 'granted'>, string>> = {
+  timeout: '55P03',
+  deadlock: '40P01',
+  cancelled: '57014',
+};
 
 export function* execute(process: Process, statements: readonly Statement[]): Run<Reply> {
   const reply: Reply = { changed: [] };

@@ -60,6 +60,11 @@ export class FollowerLeg {
     this.#next();
   }
 
+  /** A statement is under way. */
+  get isBusy(): boolean {
+    return this.#state === 'works';
+  }
+
   /** What has not been sent is forgotten. What was sent still runs on the server. */
   stop(): void {
     this.#state = 'stopped';

@@ -109,12 +109,12 @@ export class World {
     this.#trace?.(`${this.now.toFixed(3).padStart(12)} ${text()}`);
   }
 
-  /** How long a message is under way. */
-  delay(): number {
+  /** How long a message is under way, on a connection that is so many times as slow as the fastest. */
+  delay(pace: number): number {
     const { random, config } = this;
     return this.faulty && random.chance(config.slowMessages)
       ? random.magnitude(1, config.slowestMs)
-      : random.between(0.05, 1);
+      : pace * random.between(0.05, 1);
   }
 
   #removeFirst(): void {
