@@ -245,6 +245,8 @@ suite('the normalised text is the same SQL', () => {
       fc.property(brokenText, (text) => {
         // A comment between two strings continues the first: libpg_query refuses it, PostgreSQL does not.
         fc.pre(!/'\s*(--[^\n]*\n\s*)+'/.test(text));
+        // Before UESCAPE, too, it does not see through a comment, and takes the word for a name; PostgreSQL refuses it.
+        fc.pre(!/(--[^\n]*\n|\*\/)\s*uescape/i.test(text));
         const bytes = Buffer.from(text);
         const own = outlineOf(bytes);
         const outcome = normaliser.normalise(bytes);
