@@ -70,7 +70,8 @@ export class Recovery {
   readonly #orphans = new Map<string, Orphan>();
   /** Being ended now. */
   readonly #active = new Set<string>();
-  readonly #alarmed = new Set<string>();
+  /** Since when one could not be ended, until the operator is told. */
+  readonly #failing = new Map<string, number | 'told'>();
   /** A look's connection to each follower. */
   readonly #eyes = new Map<CommitNode, Backend>();
   readonly #beat: NodeJS.Timeout;
@@ -231,7 +232,7 @@ export class Recovery {
         return;
       }
       this.#orphans.delete(orphan.id);
-      this.#alarmed.delete(orphan.id);
+      this.#failing.delete(orphan.id);
       this.#options.pending.leave(orphan.id);
       const fields = { id: orphan.id, decision: state.decision, ms: Date.now() - started };
       this.#options.log.info('transaction recovered', fields);
@@ -328,8 +329,10 @@ export class Recovery {
   }
 
   #alarm({ id, followers }: Orphan): void {
-    if (this.#alarmed.has(id) || this.#alarmed.size >= KNOWN_LIMIT) return;
-    this.#alarmed.add(id);
+    const since = this.#failing.get(id);
+    if (since === undefined && this.#failing.size < KNOWN_LIMIT) this.#failing.set(id, Date.now());
+    if (since === undefined || since === 'told' || Date.now() - since < this.#options.alarmMs) return;
+    this.#failing.set(id, 'told');
     const gids = followers.map(({ gid }) => gid).join(', ');
     this.#options.log.error('a prepared transaction cannot be ended yet: it holds its locks', { gids });
   }

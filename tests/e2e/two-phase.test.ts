@@ -10,7 +10,12 @@ import { copyData, copyDone, query } from '../support/frontend-messages.ts';
 import { clusterDsn, startTestProxy } from '../support/proxy.ts';
 import { assertWritersEqual, connectRaw, refusal, startScene, until, value } from './scene.ts';
 
-const settings = { commitMode: 'two-phase', recoveryIntervalMs: 50, recoveryGraceMs: 300 } as const;
+const settings = {
+  commitMode: 'two-phase',
+  recoveryIntervalMs: 50,
+  recoveryGraceMs: 300,
+  recoveryAlarmMs: 500,
+} as const;
 const scene = await startScene(settings, { reader: false });
 const { cluster, proxy } = scene;
 const { w1, w2 } = cluster;
@@ -309,6 +314,17 @@ describe('recovery', () => {
     await until('what is its own is recovered', async () => !(await gids(w2)).includes(own));
     assert.deepEqual(await gids(w2), strangers);
     for (const gid of strangers) await sql(w2, `ROLLBACK PREPARED '${gid}'`);
+  });
+
+  test('tells the operator, once, of what it cannot end', async () => {
+    const gid = formatGid({ home: { ...home, databaseOid: '4000000000' }, id: randomUUID(), follower: 0 });
+    await prepare(w2, gid, 51);
+    const told = () => proxy.lines.filter(({ fields }) => fields['gids'] === gid);
+    await until('it is told', () => told().length > 0);
+    await sql(w2, 'SELECT pg_sleep(0.5)');
+    assert.equal(told().length, 1);
+    assert.deepEqual(await gids(w2), [gid]);
+    await sql(w2, `ROLLBACK PREPARED '${gid}'`);
   });
 
   test('of another process does not touch what is younger than the time of grace', async () => {
