@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { runCheck } from './cli/check.ts';
 import { runDemo } from './cli/demo.ts';
 import { type InitOptions, runInit } from './cli/init.ts';
+import { type RecoverOptions, runRecover } from './cli/recover.ts';
 import { runProxy } from './cli/run.ts';
 import { addEnvFile } from './config/env-file.ts';
 import { loadConfig, type LoadResult } from './config/load.ts';
@@ -69,6 +70,18 @@ async function init(options: InitOptions): Promise<number> {
   return EXIT_CONFIG;
 }
 
+async function recover(options: RecoverOptions): Promise<number> {
+  const result = configuration();
+  if (result.kind === 'config') {
+    return runRecover(result.config, options, {
+      line: (text) => process.stdout.write(`${text}\n`),
+      problem: (text) => process.stderr.write(`pprox: ${text}\n`),
+    });
+  }
+  if (result.kind === 'demo') process.stderr.write('pprox: nothing to recover: PG_WRITERS_CSV is not set\n');
+  return EXIT_CONFIG;
+}
+
 function collect(value: string, before: readonly string[]): readonly string[] {
   return [...before, value];
 }
@@ -115,6 +128,14 @@ async function main(): Promise<number> {
         roles: given.grant,
         mode: given.dryRun === true ? 'dry run' : 'run',
       });
+    });
+  program
+    .command('recover')
+    .description('show every transaction that is prepared on a follower, and end those whose process is gone')
+    .option('--user <role>', 'log in as this role where the DSNs name none')
+    .option('--dry-run', 'show what would be done, change nothing')
+    .action((given: { readonly user?: string; readonly dryRun?: true }) => {
+      status = recover({ user: given.user, mode: given.dryRun === true ? 'dry run' : 'run' });
     });
   try {
     program.parse();

@@ -159,6 +159,8 @@ export class Recovery {
     const found = await Promise.all(followers.map((node, follower) => this.#lookAt(node, follower)));
     const known = [...this.#orphans.values()];
     const fresh = group(found.flat());
+    const present = new Set([...known, ...fresh].map(({ id }) => id));
+    for (const id of this.#failing.keys()) if (!present.has(id)) this.#failing.delete(id);
     await Promise.all([...known, ...fresh].map((orphan) => this.#recover(orphan)));
   }
 
