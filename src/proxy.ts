@@ -151,6 +151,12 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
   };
 }
 
+/** What a coordinator may wait for, one after the other: a decision has to stand until it has asked for it. */
+const COMMIT_STEPS = 6;
+
+/** Of no consequence where DSNs name their users, but for the database: every server has this one. */
+const ANYBODY = { user: 'postgres', database: 'postgres' };
+
 /** Two-phase commit comes with recovery, which looks at once for what an earlier process has left. */
 function committing(
   { settings }: Config,
@@ -167,6 +173,7 @@ function committing(
     lead: cluster.lead,
     followers: cluster.followers,
     decider,
+    account: cluster.writers.every(({ dsn }) => dsn.user !== undefined) ? ANYBODY : undefined,
     pending,
     owns: (id) => ids.owns(id),
     intervalMs: settings.recoveryIntervalMs,
@@ -178,7 +185,7 @@ function committing(
   const sweep = new Sweep({
     lead: cluster.lead,
     prepared: () => recovery.preparedAnywhere(),
-    retentionMs: settings.decisionRetentionMs,
+    retentionMs: Math.max(settings.decisionRetentionMs, COMMIT_STEPS * timeoutMs + settings.commitTimeoutMs),
     timeoutMs,
     log,
   });

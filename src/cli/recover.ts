@@ -35,6 +35,7 @@ export async function runRecover(config: Config, options: RecoverOptions, output
     lead,
     followers,
     decider: new Decider(timeoutMs),
+    account,
     pending: new PendingSet(),
     owns: () => false,
     intervalMs: NEVER_MS,
@@ -43,7 +44,6 @@ export async function runRecover(config: Config, options: RecoverOptions, output
     timeoutMs,
     log,
   });
-  recovery.noteAccount(account);
   const where: SurveyOptions = { lead, followers, account, graceMs, timeoutMs };
   try {
     // Whose transactions are meant, the lead says.

@@ -60,5 +60,5 @@ export interface Coordinator {
    * Resolves when what any process had prepared on the follower when this was called is over, or after as long as followers
    * may take. Undefined where there is no such thing.
    */
-  othersVisible(follower: CommitNode): Promise<void> | undefined;
+  othersVisible(follower: CommitLeg): Promise<void> | undefined;
 }

@@ -42,6 +42,8 @@ export interface RecoveryOptions {
   readonly lead: CommitNode;
   readonly followers: readonly CommitNode[];
   readonly decider: Decider;
+  /** Who looks where a DSN names nobody. Undefined: nobody, until a client has logged in. */
+  readonly account: Account | undefined;
   readonly pending: PendingSet;
   /** Whether this process made the id. */
   owns(id: string): boolean;
@@ -75,13 +77,14 @@ export class Recovery {
   /** A look's connection to each follower. */
   readonly #eyes = new Map<CommitNode, Backend>();
   readonly #beat: NodeJS.Timeout;
-  /** Who looks where a DSN names nobody: the last one who has committed. */
+  /** Who looks where a DSN names nobody. */
   #visitor: Account | undefined;
   #looking: Promise<void> | undefined;
   #closed: 'no' | 'yes' = 'no';
 
   constructor(options: RecoveryOptions) {
     this.#options = options;
+    this.#visitor = options.account;
     this.#beat = setInterval(() => void this.look(), options.intervalMs);
     this.#beat.unref();
   }
@@ -190,7 +193,8 @@ export class Recovery {
     try {
       let eye = this.#eyes.get(node);
       if (eye === undefined || !eye.open) {
-        eye = await connectForRecovery(node, this.#visitor ?? NOBODY);
+        if (this.#visitor === undefined) return undefined;
+        eye = await connectForRecovery(node, this.#visitor);
         if (this.#closed === 'yes') {
           eye.close('shutdown');
           return undefined;
@@ -339,9 +343,6 @@ export class Recovery {
     this.#options.log.error('a prepared transaction cannot be ended yet: it holds its locks', { gids });
   }
 }
-
-/** Where neither a DSN nor a client names one. */
-const NOBODY: Account = { user: 'postgres', database: 'postgres' };
 
 /** Parts of one transaction on several followers belong together. */
 function group(parts: readonly Orphan[]): readonly Orphan[] {

@@ -2,7 +2,7 @@
 import { guard } from '../backend/guard.ts';
 import { BackendLostError } from '../backend/receiver.ts';
 import { PproxError } from '../lib/errors.ts';
-import type { CommitNode, CommitOutcome, CommitRequest, Coordinator } from './coordinator.ts';
+import type { CommitLeg, CommitOutcome, CommitRequest, Coordinator } from './coordinator.ts';
 import { XID } from './decisions.ts';
 import type { TransactionIds } from './gid.ts';
 import { type OnePhase, rollback } from './one-phase.ts';
@@ -25,8 +25,9 @@ export class TwoPhase implements Coordinator {
     this.#options = options;
   }
 
-  othersVisible(follower: CommitNode): Promise<void> {
-    return this.#options.recovery.preparedOver(follower);
+  othersVisible({ node, backend: { user, database } }: CommitLeg): Promise<void> {
+    this.#options.recovery.noteAccount({ user, database });
+    return this.#options.recovery.preparedOver(node);
   }
 
   async commit(request: CommitRequest): Promise<CommitOutcome> {

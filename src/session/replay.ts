@@ -141,7 +141,7 @@ async function goBack(
 /** Resolves when what other processes have prepared on these followers is over, or has taken as long as followers may. */
 export async function othersVisible(session: SessionState, legs: readonly FollowerLeg[]): Promise<void> {
   const { coordinator } = session.services;
-  await Promise.all(legs.flatMap(({ node }) => coordinator.othersVisible(node) ?? []));
+  await Promise.all(legs.flatMap(({ node, lease: { backend } }) => coordinator.othersVisible({ node, backend }) ?? []));
 }
 
 /** A statement of our own on each of them. */

@@ -345,9 +345,11 @@ describe('recovery', () => {
 
 describe('the table of decisions', () => {
   test('loses what is older than its retention, but for what a follower has prepared', async () => {
+    // Decisions are kept for as long as a coordinator may wait for them, too.
+    const quick = { followerTimeoutMs: 500, commitTimeoutMs: 10 };
     const sweeping = await startTestProxy({
       writers: cluster.writers.map(clusterDsn),
-      settings: { ...settings, recoveryGraceMs: 3_600_000, decisionRetentionMs: 300 },
+      settings: { ...settings, recoveryGraceMs: 3_600_000, decisionRetentionMs: 300, ...quick },
     });
     const client = await sweeping.connect();
     const id = randomUUID();

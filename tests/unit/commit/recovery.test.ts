@@ -46,7 +46,16 @@ async function recover(answer: Answer, xid: string | undefined): Promise<Seen> {
   pending.join(id);
   const times = { intervalMs: TIMEOUT_MS, graceMs: 0, alarmMs: TIMEOUT_MS, timeoutMs: TIMEOUT_MS };
   const decider = new Decider(TIMEOUT_MS);
-  const recovery = new Recovery({ lead, followers: [follower], decider, pending, owns: () => true, ...times, log });
+  const recovery = new Recovery({
+    lead,
+    followers: [follower],
+    decider,
+    account,
+    pending,
+    owns: () => true,
+    ...times,
+    log,
+  });
   const gone = pending.gone();
   const part = { follower: 0, gid, account, xid };
   const orphan: Orphan = { home, id, account, decision: 'commit', followers: [part] };
