@@ -13,7 +13,7 @@ import type { Server } from '../src/embedded/server.ts';
 import { CopyClient, makeBlock, type Messages } from './copy-client.ts';
 import { cpuSeconds } from './cpu.ts';
 import { spread } from './report.ts';
-import { startSubject, type Subject } from './subjects.ts';
+import { leadSql, startSubject, type Subject } from './subjects.ts';
 
 const usage = `npm run bench -- copy [options]
 
@@ -63,7 +63,7 @@ export async function benchCopy(args: readonly string[]): Promise<number> {
   let cluster: Cluster | undefined;
   let pprox: Subject | undefined;
   try {
-    cluster = await startCluster({ writers: 2, reader: false, durability: 'none', onProgress: progress });
+    cluster = await startCluster({ writers: 2, reader: false, durability: 'none', leadSql, onProgress: progress });
     const [lead, follower] = cluster.writers;
     if (lead === undefined || follower === undefined) throw new Error('the cluster has two writers');
     pprox = await startSubject('pprox', { cluster, lead, follower, folder, clients: 1 });

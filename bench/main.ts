@@ -10,7 +10,7 @@ import { type BenchOptions, parseOptions, usage } from './options.ts';
 import { pgbench, runPgbench } from './pgbench.ts';
 import { findProgram } from './process.ts';
 import { facts, type Measurement, table } from './report.ts';
-import { type Site, startSubject, type Subject } from './subjects.ts';
+import { leadSql, type Site, startSubject, type Subject } from './subjects.ts';
 
 const progress = (line: string): void => void process.stderr.write(`${line}\n`);
 
@@ -42,7 +42,14 @@ export async function bench(args: readonly string[]): Promise<number> {
   const subjects: Subject[] = [];
   try {
     const { durability } = options;
-    cluster = await startCluster({ writers: 2, reader: true, durability, onProgress: progress, signal: abort.signal });
+    cluster = await startCluster({
+      writers: 2,
+      reader: true,
+      durability,
+      leadSql,
+      onProgress: progress,
+      signal: abort.signal,
+    });
     const [lead, follower] = cluster.writers;
     if (lead === undefined || follower === undefined) throw new Error('the cluster has two writers');
     const site = { cluster, lead, follower, folder, clients: Math.max(...options.clients) };

@@ -1,7 +1,7 @@
 /** What `npm run bench` is asked to do. */
 import { parseArgs } from 'node:util';
 
-export const subjectNames = ['direct', 'pprox', 'pgbouncer', 'pgpool'] as const;
+export const subjectNames = ['direct', 'pprox', 'pprox-one-phase', 'pgbouncer', 'pgpool'] as const;
 export type SubjectName = (typeof subjectNames)[number];
 
 export const workloads = ['select-only', 'simple-update'] as const;

@@ -15,6 +15,7 @@ export interface Measurement extends Run {
 const titles: Readonly<Record<SubjectName, string>> = {
   direct: 'the lead, direct',
   pprox: 'pprox, two writers and a reader',
+  'pprox-one-phase': 'the same, committing in one phase',
   pgbouncer: 'PgBouncer, one server',
   pgpool: 'Pgpool-II, native replication, two servers',
 };

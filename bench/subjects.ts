@@ -1,6 +1,7 @@
 /** What is measured: the lead itself, pprox, and other proxies, each a process of its own in front of the same servers. */
 import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { grants, SCHEMA } from '../src/commit/decisions.ts';
 import { serverAccount, spawnOptions } from '../src/embedded/account.ts';
 import type { Cluster } from '../src/embedded/cluster.ts';
 import { freePorts } from '../src/embedded/ports.ts';
@@ -31,7 +32,9 @@ export async function startSubject(name: SubjectName, site: Site): Promise<Subje
     case 'direct':
       return { name, port: site.lead.port, daemon: undefined };
     case 'pprox':
-      return startPprox(site);
+      return startPprox(name, 'two-phase', site);
+    case 'pprox-one-phase':
+      return startPprox(name, 'one-phase', site);
     case 'pgbouncer':
       return startPgBouncer(site);
     default:
@@ -39,9 +42,12 @@ export async function startSubject(name: SubjectName, site: Site): Promise<Subje
   }
 }
 
+/** What `pprox init` makes, in the databases that are made here. */
+export const leadSql: readonly string[] = [...SCHEMA, ...grants('PUBLIC')];
+
 const dsn = (server: Server): string => `postgresql://postgres@${server.host}:${server.port}`;
 
-async function startPprox(site: Site): Promise<Subject> {
+async function startPprox(name: SubjectName, mode: 'two-phase' | 'one-phase', site: Site): Promise<Subject> {
   const [port = 0] = await freePorts(1);
   const main = join(import.meta.dirname, '..', 'src', 'main.js');
   const { reader } = site.cluster;
@@ -52,10 +58,11 @@ async function startPprox(site: Site): Promise<Subject> {
       PROXY_ADDR: `127.0.0.1:${port}`,
       PG_WRITERS_CSV: `${dsn(site.lead)},${dsn(site.follower)}`,
       ...(reader === undefined ? {} : { PG_READER_DSN: dsn(reader) }),
+      PPROX_COMMIT_MODE: mode,
       PPROX_LOG_LEVEL: 'warn',
     },
   });
-  return { name: 'pprox', port, daemon };
+  return { name, port, daemon };
 }
 
 /** In front of the lead alone, pooling by transaction. */
