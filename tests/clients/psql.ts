@@ -1,7 +1,7 @@
 /** psql, through the proxy and straight at the lead, and the comparison of what it shows. */
 import assert from 'node:assert/strict';
 import { type Finished, type ProgramOptions, type Running, run, start } from './program.ts';
-import type { Address, Stage } from './stage.ts';
+import { type Address, caughtUp, type Stage } from './stage.ts';
 
 export interface PsqlOptions extends ProgramOptions {
   readonly database?: string;
@@ -71,6 +71,8 @@ export async function assertSame(
 ): Promise<Finished> {
   const { direct = 'postgres', through = 'postgres', mask = (text) => text, ...options } = comparison;
   const expected = await psql(stage.lead, args, { ...options, input, database: direct });
+  // Each psql is a session of its own: it may read from a replica that has not seen yet what the one before wrote.
+  await caughtUp(stage);
   const actual = await psql(stage.proxy, args, { ...options, input, database: through });
   assert.doesNotMatch(expected.stderr, /^psql: error: connection/, 'the lead is there');
   const [left, right] = [masked(expected, stage.lead.port, direct), masked(actual, stage.proxy.port, through)];
