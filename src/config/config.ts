@@ -74,6 +74,8 @@ export interface Settings {
   readonly sequenceBlock: number;
   /** SIGTERM: how long transactions in flight may take to end. */
   readonly drainMs: number;
+  /** Whether clients' own transactions wait for the followers at every statement. */
+  readonly followerPace: 'trailing' | 'lockstep';
   readonly commitMode: 'two-phase' | 'one-phase';
   readonly commitTimeoutMs: number;
   readonly recoveryIntervalMs: number;

@@ -130,6 +130,13 @@ export const settings = {
     doc: 'SIGTERM: how long transactions in flight may take to end before their connections are closed. Docker kills a container after 10 s: give it longer than this (--stop-timeout), or lower this.',
     reloadable: true,
   }),
+  followerPace: choice({
+    variable: 'PPROX_FOLLOWER_PACE',
+    default: 'trailing',
+    choices: ['trailing', 'lockstep'],
+    doc: 'Inside BEGIN … COMMIT: with `trailing` a client is answered when the lead has run a statement, the followers come behind, and what goes wrong there is told with the next statement or COMMIT; with `lockstep` each statement is answered when every writer has run it.',
+    reloadable: false,
+  }),
   commitMode: choice({
     variable: 'PPROX_COMMIT_MODE',
     default: 'two-phase',

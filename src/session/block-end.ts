@@ -11,6 +11,8 @@ import { commitSettings, loseSettings, settleCustom } from './setting-transfer.t
 import { settlePins } from './pins.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { StatementRelay } from './relay.ts';
+import { askLegs } from './replay.ts';
+import { callOffTrail, followersCaughtUp, Trail } from './trail.ts';
 
 /** Aborts a block on its server: any error does, and one of syntax is cheap and leaves no portal behind. */
 const POISON = 'ABORTED BY pprox';
@@ -49,6 +51,7 @@ export async function commitBlock(
   const { positionSource } = cluster;
   const lead = commitLeg(block.legs.lead);
   try {
+    await followersCaughtUp(session, block);
     await session.listening.join();
   } catch (error) {
     await rollbackBlock(session, block);
@@ -99,11 +102,19 @@ export function continueBlock(session: SessionState, block: WritersBlock): void 
   if (block.catalog === 'changed') session.services.catalog.forget();
   for (const leg of block.legs.leased) leg.block = 'leased';
   session.settings.rollback();
-  session.block = { ...block, status: TransactionStatus.InBlock, savepoints: [], catalog: 'unchanged', writes: 'none' };
+  session.block = {
+    ...block,
+    status: TransactionStatus.InBlock,
+    savepoints: [],
+    trail: new Trail(),
+    catalog: 'unchanged',
+    writes: 'none',
+  };
 }
 
 /** Rolls back everywhere, without a word to the client. */
 export async function rollbackBlock(session: SessionState, block: WritersBlock): Promise<void> {
+  await callOffTrail(session, block);
   await rollback(everyLeg(block.legs), session.services.settings.followerTimeoutMs);
   await leaveBlock(session, block);
 }
@@ -116,6 +127,7 @@ export async function rollbackByClient(
   chain: boolean,
 ): Promise<void> {
   const { backend } = block.legs.lead.lease;
+  await callOffTrail(session, block);
   if (!backend.open) {
     // Its server has rolled back by itself.
     session.link.send(Completion.rollback);
@@ -157,6 +169,24 @@ export async function abortBlock(
   }
 }
 
+/**
+ * The lead's transaction has failed and has let its locks go: so do the followers, back to the innermost savepoint or the
+ * beginning. Whoever has the lead's locks next need not wait for the client to say ROLLBACK.
+ */
+export async function settleFailed(session: SessionState): Promise<void> {
+  const { block } = session;
+  if (block.kind !== 'writers' || block.status !== TransactionStatus.Failed || block.trail.state === 'called off')
+    return;
+  await callOffTrail(session, block);
+  const innermost = block.savepoints.at(-1);
+  const { begun } = block.legs;
+  const text = innermost === undefined ? 'ROLLBACK' : `ROLLBACK TO SAVEPOINT ${innermost}`;
+  const failed = await askLegs(begun, session.services.settings.followerTimeoutMs, () => text);
+  // What could not be undone ends with the block, or with its connection.
+  const labels = new Set(failed.map(({ label }) => label));
+  if (innermost === undefined) for (const leg of begun) if (!labels.has(leg.node.label)) leg.block = 'leased';
+}
+
 async function poison(backend: Legs['lead']['lease']['backend'], text: string): Promise<number> {
   try {
     return (await backend.ask(text)).status;
@@ -181,6 +211,7 @@ export async function loseBlock(session: SessionState, error: BackendLostError):
     hint: 'The transaction was rolled back on every writer.',
   });
   if (block.kind === 'writers') {
+    await callOffTrail(session, block);
     await rollback(
       everyLeg(block.legs).filter(({ backend }) => backend.open),
       session.services.settings.followerTimeoutMs,
@@ -227,6 +258,7 @@ export async function abandon(session: SessionState): Promise<void> {
   session.listening.leave();
   session.settings.rollback();
   if (block.kind === 'writers') {
+    await callOffTrail(session, block);
     await rollback(everyLeg(block.legs), session.services.settings.followerTimeoutMs);
     for (const leg of block.legs.leased) leg.block = 'leased';
     await session.giveBack(block.legs);

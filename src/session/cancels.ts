@@ -24,14 +24,17 @@ export class Cancels {
 
   /** Asks every server that runs a statement for the session to stop. */
   cancel(): void {
-    for (const backend of this.#active) {
-      if (this.#sent.has(backend)) continue;
-      const sent = cancelBackend(backend, this.#timeoutMs);
-      this.#sent.set(
-        backend,
-        sent.finally(() => this.#sent.delete(backend)),
-      );
-    }
+    for (const backend of this.#active) this.request(backend);
+  }
+
+  /** Asks one server to stop what it runs for the session, unless a request is under way already. */
+  request(backend: Backend): void {
+    if (this.#sent.has(backend)) return;
+    const sent = cancelBackend(backend, this.#timeoutMs);
+    this.#sent.set(
+      backend,
+      sent.finally(() => this.#sent.delete(backend)),
+    );
   }
 
   /** A backend may not change hands while a request for it is under way; without one, while any is. */

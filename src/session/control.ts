@@ -13,6 +13,7 @@ import { SimpleRequest } from './simple-request.ts';
 import { Completion, failedBlock, NO_TRANSACTION } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { DONE, FAILED, type StatementEnd } from './statement-end.ts';
+import { callOffTrail, followersCaughtUp, Trail } from './trail.ts';
 import { openImplicit } from './write.ts';
 
 export async function control(
@@ -89,6 +90,7 @@ async function beginOnWriters(session: SessionState, text: Buffer, modes: Transa
     mode: 'explicit',
     status: result.status,
     savepoints: [],
+    trail: new Trail(),
     isolation: isolationOf(modes, session.defaultIsolation(legs)),
     access: accessOf(modes, session.defaultAccess(legs)),
     writes: 'none',
@@ -230,13 +232,18 @@ async function onLead(session: SessionState, block: WritersBlock, text: Buffer):
   return result.error === undefined ? DONE : FAILED;
 }
 
-/** On the lead, then on the followers that have begun; the others get the open savepoints when they begin. */
+/**
+ * On the lead, then on the followers that have begun; the others get the open savepoints when they begin. ROLLBACK TO frees
+ * locks on the lead: what followers still wait for would be another's there by then.
+ */
 async function savepoint(
   session: SessionState,
   block: WritersBlock,
   text: Buffer,
   command: TransactionAction & { name: string },
 ): Promise<StatementEnd> {
+  if (command.action === 'rollback to') await callOffTrail(session, block);
+  else if (block.status === TransactionStatus.InBlock) await followersCaughtUp(session, block);
   const end = await onLead(session, block, text);
   if (end.kind === 'failed') return end;
   trackSavepoint(session, command);
@@ -248,6 +255,7 @@ async function savepoint(
   );
   if (failed.length > 0)
     throw followerError(failed, [block.legs.lead.node.label], 'will be rolled back with the transaction');
+  if (command.action === 'rollback to') block.trail.restart();
   const { ledger } = session.listening;
   if (command.action === 'savepoint') ledger.savepoint(name);
   else if (command.action === 'release') ledger.release(name);

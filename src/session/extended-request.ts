@@ -402,8 +402,17 @@ export class ExtendedRequest implements Request {
   }
 
   prepareFollowers(targets: readonly { readonly node: Node; readonly backend: Backend }[]): Promise<void> | undefined {
-    const declared = (this.#executed?.statement.types ?? []).filter((type) => type >= FIRST_NORMAL_OID);
+    const declared = this.#declared;
     return declared.length === 0 ? undefined : this.#translate(targets, declared);
+  }
+
+  get followerTypes(): 'as on the lead' | 'to be asked' {
+    return this.#declared.length === 0 ? 'as on the lead' : 'to be asked';
+  }
+
+  /** Types of parameters that have another number on each server. */
+  get #declared(): readonly number[] {
+    return (this.#executed?.statement.types ?? []).filter((type) => type >= FIRST_NORMAL_OID);
   }
 
   async #translate(

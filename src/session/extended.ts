@@ -36,6 +36,7 @@ import {
 import { settlePins } from './pins.ts';
 import { answerFront, answerRefused, executeCursor, prepareSteps } from './preparation.ts';
 import { statementKey, unknownStatement } from './prepare.ts';
+import { settleFailed } from './block-end.ts';
 import { endImplicit, parseOnLead, report, runStatement, unreadable } from './query.ts';
 import { readAnywhere } from './read.ts';
 import { failedBlock, ServerError } from './reply.ts';
@@ -178,6 +179,7 @@ export class ExtendedProtocol {
         await report(this.#session, error);
       }
       this.#segment = 'begun';
+      await settleFailed(this.#session);
     }
     this.#names.clear();
   }

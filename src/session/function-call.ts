@@ -28,6 +28,7 @@ import { report } from './query.ts';
 import { failedBlock } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { beginFollowers, followerDeadline, othersVisible, throwFailures } from './replay.ts';
+import { followersCaughtUp } from './trail.ts';
 import { allFollowers, openImplicit } from './write.ts';
 
 /** Object identifiers in pg_proc.dat, the same in every version. */
@@ -128,6 +129,7 @@ async function onWriters(session: SessionState, body: Buffer, call: FunctionCall
   if (session.block.kind === 'reader') return onLead(session, body);
   const block = await openImplicit(session);
   allFollowers(block);
+  await followersCaughtUp(session, block);
   block.writes = 'possible';
   const started = performance.now();
   const message = frameFunctionCall(body);

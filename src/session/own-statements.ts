@@ -98,6 +98,11 @@ class NamingRequest implements Request {
     return this.#request.statements;
   }
 
+  /** A follower has to be told the names. */
+  get followerTypes(): 'to be asked' {
+    return 'to be asked';
+  }
+
   async prepare(backend: Backend, addition?: Addition): Promise<void> {
     await this.#name(backend);
     await this.#request.prepare(backend, addition);

@@ -14,7 +14,7 @@ import { encodeParseSync } from '../wire/frontend.ts';
 import { TransactionStatus } from '../wire/tags.ts';
 import { Collector } from '../backend/receiver.ts';
 import { analyse, readText } from './analysis.ts';
-import { abortBlock, commitBlock, loseBlock, rollbackBlock } from './block-end.ts';
+import { abortBlock, commitBlock, loseBlock, rollbackBlock, settleFailed } from './block-end.ts';
 import { copyIn } from './copy-in.ts';
 import { discard } from './discard.ts';
 import { execution } from './execute.ts';
@@ -27,7 +27,8 @@ import type { Execution, Request } from './request.ts';
 import { SimpleRequest } from './simple-request.ts';
 import { resolveRoute } from './route.ts';
 import type { StatementEnd } from './statement-end.ts';
-import type { SessionState } from './state.ts';
+import type { SessionState, WritersBlock } from './state.ts';
+import { followersCaughtUp } from './trail.ts';
 import { outsideBlock } from './outside-block.ts';
 import { openImplicit, writeStatement } from './write.ts';
 import { encodeError, type ErrorFields } from '../wire/error-fields.ts';
@@ -41,6 +42,7 @@ export async function runQuery(session: SessionState, text: Buffer): Promise<voi
   } finally {
     session.link.positions = samePositions;
   }
+  await settleFailed(session);
   if (!session.link.gone) session.ready();
 }
 
@@ -142,6 +144,7 @@ export async function runStatement(
   const told = asksForChannels(asked) ? await withOwnChannels(session, asked, by) : { statement: asked, request: by };
   const { statement, request } = withOwnStatements(session, told.statement, told.request);
   const { command } = statement;
+  if (session.block.kind === 'writers') await settleTrail(session, session.block, statement);
   if (command.kind === 'set transaction') noteModes(session, command.modes);
   const route = await resolveRoute(session, statement, hint);
   if (session.block.kind === 'pending' || session.block.kind === 'reader')
@@ -164,6 +167,13 @@ export async function runStatement(
     default:
       return unreachable(route);
   }
+}
+
+/** What has gone wrong behind the client's back is told now. All but reads and changes of rows wait for the followers. */
+async function settleTrail(session: SessionState, block: WritersBlock, { command }: Statement): Promise<void> {
+  block.trail.check();
+  if (block.trail.full || (command.kind !== 'read' && command.kind !== 'modify'))
+    await followersCaughtUp(session, block);
 }
 
 /** The channels of the session are told by what is run in the statement's place. */

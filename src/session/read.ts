@@ -12,6 +12,7 @@ import { learnSettings } from './setting-transfer.ts';
 import { notePins, settlePins } from './pins.ts';
 import type { SessionState } from './state.ts';
 import { DONE, FAILED, type StatementEnd } from './statement-end.ts';
+import { Trail } from './trail.ts';
 import { writeStatement } from './write.ts';
 
 /** Forwards one query's reply from `backend`; a cancel of the client reaches it. */
@@ -178,6 +179,7 @@ export async function openPending(session: SessionState, begin: Buffer): Promise
     mode: 'explicit',
     status: answer.status,
     savepoints: [],
+    trail: new Trail(),
     isolation: 'serializable or unknown',
     access: 'read only or unknown',
     writes: 'none',

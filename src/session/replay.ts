@@ -169,7 +169,17 @@ export async function askLegs(
   return found.flatMap((failure) => failure ?? []);
 }
 
-/** The statement itself, on every follower. */
+/** A statement that is ready for the followers. `bytes`: of the messages that it holds. */
+export interface Replay {
+  readonly bytes: number;
+  run(): Promise<readonly FollowerFailure[]>;
+}
+
+/**
+ * The statement itself, for every follower, behind what the lead shows now. `started`: on the lead, by performance.now().
+ * `trailing`: it may be run when the client's next message is in hand, and holds all that it needs; a cancel of the client
+ * is not for it.
+ */
 export async function replaySame(
   session: SessionState,
   block: WritersBlock,
@@ -177,19 +187,33 @@ export async function replaySame(
   statement: Statement,
   request: Request,
   effect: Effect,
-  elapsedMs: number,
-): Promise<readonly FollowerFailure[]> {
+  started: number,
+  pace: 'lockstep' | 'trailing',
+): Promise<Replay> {
+  const elapsedMs = performance.now() - started;
   const times = plan.kind === 'rows' ? [] : plan.times;
   const addition = additionOf(plan);
   const whole = withAddition(request.text, statement.span.end, addition);
+  const visible = session.services.coordinator.visibleEverywhere();
+  // Who runs it waits for that, and may come later.
+  visible?.catch(() => undefined);
   const own = times.length === 0 ? whole : substitute(whole, times, await transactionTime(block));
-  await session.services.coordinator.visibleEverywhere();
-  const marks = marksFor(session, block, plan);
-  const run = async (legs: readonly FollowerLeg[]): Promise<readonly FollowerFailure[]> => {
-    await request.prepareFollowers(legs.map(({ node, lease }) => ({ node, backend: lease.backend })));
-    return onFollowers(session, legs, (node) => request.encodeFor(node, own, addition), effect, elapsedMs);
+  const { followers } = block.legs;
+  const encode = (node: Node): Buffer => request.encodeFor(node, own, addition);
+  const messages = new Map(pace === 'trailing' ? followers.map(({ node }) => [node, encode(node)] as const) : []);
+  let bytes = 0;
+  for (const message of messages.values()) bytes += message.length;
+  const once = async (legs: readonly FollowerLeg[]): Promise<readonly FollowerFailure[]> => {
+    if (pace === 'lockstep')
+      await request.prepareFollowers(legs.map(({ node, lease }) => ({ node, backend: lease.backend })));
+    return onFollowers(session, legs, (node) => messages.get(node) ?? encode(node), effect, elapsedMs, pace);
   };
-  return onceMore(session, block, marks, await run(block.legs.followers), run);
+  const run = async (): Promise<readonly FollowerFailure[]> => {
+    await visible;
+    const marks = marksFor(session, block, plan);
+    return onceMore(session, block, marks, await once(followers), once);
+  };
+  return { bytes, run };
 }
 
 /** The same statement on every follower at once: `encode` says what each is sent. */
@@ -199,6 +223,7 @@ export async function onFollowers(
   encode: (node: Node) => Buffer,
   expected: Effect,
   elapsedMs: number,
+  pace: 'lockstep' | 'trailing' = 'lockstep',
 ): Promise<readonly FollowerFailure[]> {
   const watchdog = guard(
     legs.map(({ lease }) => lease.backend),
@@ -209,7 +234,8 @@ export async function onFollowers(
       legs.map(({ node, lease }) => {
         const receiver = new EffectReceiver();
         lease.backend.send(encode(node), receiver);
-        return session.cancellable(lease.backend, judge(node.label, receiver, expected));
+        const judged = judge(node.label, receiver, expected);
+        return pace === 'trailing' ? judged : session.cancellable(lease.backend, judged);
       }),
     );
     return found.flatMap((failure) => failure ?? []);

@@ -54,6 +54,8 @@ export interface Request {
   completed(held: Buffer | undefined): Buffer | undefined;
   /** For a follower, once the lead has run it: `text` in place of the statement's own, the same parameters. */
   encodeFor(node: Node, text: Buffer, addition?: Addition): Buffer;
+  /** Whether `prepareFollowers` has anything to ask. */
+  readonly followerTypes: 'as on the lead' | 'to be asked';
   /** What `encodeFor` has to know of the followers. */
   prepareFollowers(nodes: readonly { readonly node: Node; readonly backend: Backend }[]): Promise<void> | undefined;
   /** As seen with this execution's parameters, which may vary where the text does not. */

@@ -10,6 +10,7 @@ import type { SessionState } from './state.ts';
 
 export class SimpleRequest implements Request {
   readonly statements = 'one';
+  readonly followerTypes = 'as on the lead';
   readonly text: Buffer;
   readonly #session: SessionState;
   readonly #end: number;

@@ -34,6 +34,7 @@ import { type FollowerLeg, type LeadLeg, Legs } from './legs.ts';
 import { Listening } from './listening.ts';
 import { closeStatements } from '../backend/statement-closing.ts';
 import { bring, leaseWith } from './setting-lease.ts';
+import type { Trail } from './trail.ts';
 import { SessionSettings } from './settings.ts';
 
 /** What all sessions share. */
@@ -67,6 +68,8 @@ export interface WritersBlock {
   status: number;
   /** Open savepoints in order, quoted, for followers that begin late. */
   savepoints: string[];
+  /** What followers are behind the lead by. */
+  readonly trail: Trail;
   isolation: 'read committed' | 'serializable or unknown';
   access: 'read write' | 'read only or unknown';
   /** Whether something has gone to the followers that is known to write. */
@@ -422,6 +425,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
 
   async askFollowers(text: string): Promise<readonly Answer['rows'][]> {
     if (this.cluster.followers.length === 0) return [];
+    if (this.block.kind === 'writers') await this.block.trail.caughtUp();
     await this.services.coordinator.visibleEverywhere();
     const open = this.block.kind === 'writers' && this.block.legs.followers.length > 0 ? this.block.legs : undefined;
     const legs = open ?? (await this.leaseWriters());

@@ -28,6 +28,7 @@ import { notePins } from './pins.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { learnSettings } from './setting-transfer.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
+import { followersCaughtUp, paceOf, Trail } from './trail.ts';
 
 /** Begins a transaction that the client has not asked for; it ends with the query in hand. */
 export async function openImplicit(session: SessionState): Promise<WritersBlock> {
@@ -42,6 +43,7 @@ export async function openImplicit(session: SessionState): Promise<WritersBlock>
     mode: 'implicit',
     status: TransactionStatus.InBlock,
     savepoints: [],
+    trail: new Trail(),
     isolation: session.defaultIsolation(legs),
     access: session.defaultAccess(legs),
     writes: 'none',
@@ -63,17 +65,25 @@ export async function writeStatement(session: SessionState, asked: Statement, re
   const plan = await session.services.planner.plan(session, statement);
   const block = await openImplicit(session);
   allFollowers(block);
+  const pace = paceOf(session, block, statement, plan, request);
+  if (pace === 'lockstep') await followersCaughtUp(session, block);
   if (leavesSomething(statement)) block.writes = 'possible';
   const before = plan.effects === 'hidden' ? statesOf(await block.legs.lead.lease.backend.ask(LOOK)) : undefined;
   const started = performance.now();
   const { result, effect, replay, marks } = await onLead(session, block, plan, request);
   block.status = result.status;
   if (result.error !== undefined) return FAILED;
+  if (pace === 'trailing') {
+    const { bytes, run } = await replaySame(session, block, plan, statement, request, effect, started, 'trailing');
+    await keep(session, block, statement, undefined);
+    block.trail.push(bytes, async () => throwFailures(block, await run()));
+    return { kind: 'done', held: request.completed(result.held) };
+  }
   if (plan.effects === 'hidden') await othersVisible(session, block.legs.followers);
   const draws = before === undefined ? undefined : await align(session, block, before, replay);
   const failures =
     replay === undefined
-      ? await replaySame(session, block, plan, statement, request, effect, performance.now() - started)
+      ? await (await replaySame(session, block, plan, statement, request, effect, started, 'lockstep')).run()
       : await replayRows(session, block, replay, marks);
   throwFailures(block, failures);
   if (draws !== undefined) throwFailures(block, await compare(block, draws));

@@ -1,0 +1,135 @@
+/**
+ * Followers behind the lead in a transaction that the client has begun: it has the lead's answer, and its next statement runs
+ * on the lead while the one before is under way on the followers.
+ *
+ *   client   ─ s1 ─► ok ─ s2 ─► ok ─ COMMIT ───────────► ok
+ *   lead        s1          s2               ▲
+ *   followers        s1          s2 ─ caught up ─ the commit
+ *
+ * They run one statement at a time, in the lead's order, each behind what its own moment on the lead has shown. Locks stay in
+ * the lead's order, because the lead keeps its own until the followers have caught up: in front of COMMIT, SAVEPOINT and
+ * RELEASE the session waits for them. What is undone anyway (ROLLBACK, ROLLBACK TO, a failed block) it calls off first; what
+ * is under way belongs to the innermost savepoint then, and goes with it.
+ */
+import { unreachable } from '../lib/assert.ts';
+import type { ReplayPlan } from '../fanout/plan.ts';
+import type { Statement } from '../sql/statement.ts';
+import type { Request } from './request.ts';
+import type { SessionState, WritersBlock } from './state.ts';
+
+/** Statements that followers may be behind by: more would only be more to wait for at the end. */
+const STATEMENTS = 16;
+/** The same in bytes of their texts. */
+const BYTES = 1024 * 1024;
+
+/** How long what is called off may go on before its server is asked to stop it, and between two such requests, in ms. */
+const CANCEL_EVERY_MS = 50;
+
+type State =
+  | { readonly kind: 'following' }
+  /** Told to the client with its next statement. */
+  | { readonly kind: 'failed'; readonly error: unknown }
+  /** Nothing more is run. */
+  | { readonly kind: 'called off' };
+
+export class Trail {
+  #state: State = { kind: 'following' };
+  #tail: Promise<void> = Promise.resolve();
+  #statements = 0;
+  #bytes = 0;
+
+  get state(): State['kind'] {
+    return this.#state.kind;
+  }
+
+  get empty(): boolean {
+    return this.#statements === 0;
+  }
+
+  get full(): boolean {
+    return this.#statements >= STATEMENTS || this.#bytes >= BYTES;
+  }
+
+  /** `work`: a statement on the followers, whose rejection is told to the client later. `bytes`: of what it holds. */
+  push(bytes: number, work: () => Promise<void>): void {
+    this.#statements++;
+    this.#bytes += bytes;
+    this.#tail = this.#tail.then(async () => {
+      try {
+        if (this.#state.kind === 'following') await work();
+      } catch (error) {
+        if (this.#state.kind === 'following') this.#state = { kind: 'failed', error };
+      } finally {
+        this.#statements--;
+        this.#bytes -= bytes;
+      }
+    });
+  }
+
+  /** Throws what has gone wrong on a follower behind the client's back. */
+  check(): void {
+    if (this.#state.kind === 'failed') throw this.#state.error;
+  }
+
+  /** Resolves when the followers have done all that the lead has. Rejects with what has gone wrong there. */
+  async caughtUp(): Promise<void> {
+    await this.#tail;
+    this.check();
+  }
+
+  /** Nothing more is run; resolves when what is under way is over. `cancel`: asks servers to stop it. */
+  async callOff(cancel: () => void): Promise<void> {
+    this.#state = { kind: 'called off' };
+    if (this.empty) return;
+    const timer = setInterval(cancel, CANCEL_EVERY_MS);
+    await this.#tail;
+    clearInterval(timer);
+  }
+
+  /** What was called off has been rolled back on every writer. */
+  restart(): void {
+    this.#state = { kind: 'following' };
+  }
+}
+
+/** Whether the client is answered before the followers have run the statement. */
+export function paceOf(
+  { services: { settings } }: SessionState,
+  block: WritersBlock,
+  { command }: Statement,
+  plan: ReplayPlan,
+  request: Request,
+): 'trailing' | 'lockstep' {
+  if (settings.followerPace === 'lockstep' || block.mode === 'implicit') return 'lockstep';
+  if (command.kind !== 'modify' || request.followerTypes === 'to be asked') return 'lockstep';
+  if (request.text.length >= BYTES) return 'lockstep';
+  switch (plan.kind) {
+    case 'statement':
+    case 'verified':
+      return plan.effects === 'in the text' ? 'trailing' : 'lockstep';
+    case 'rows':
+      // Its rows are on their way to the followers while the lead runs it.
+      return 'lockstep';
+    default:
+      return unreachable(plan);
+  }
+}
+
+/** The followers have done all that the lead has. Rejects with what has gone wrong there; the client may cancel the wait. */
+export async function followersCaughtUp(session: SessionState, { trail, legs }: WritersBlock): Promise<void> {
+  if (trail.empty) {
+    trail.check();
+    return;
+  }
+  let caughtUp = trail.caughtUp();
+  for (const { lease } of legs.begun) caughtUp = session.cancellable(lease.backend, caughtUp);
+  await caughtUp;
+}
+
+/** What followers are behind by is to be rolled back: it ends, and its locks do not wait for others' any more. */
+export async function callOffTrail(session: SessionState, { trail, legs }: WritersBlock): Promise<void> {
+  await trail.callOff(() => {
+    for (const { lease } of legs.begun) if (!lease.backend.idle) session.cancels.request(lease.backend);
+  });
+  await session.cancels.settled();
+}
