@@ -176,12 +176,7 @@ describe('a server that hangs', () => {
     assert.deepEqual(await sql(w2, 'SELECT id FROM kept WHERE id < 0'), []);
   });
 
-  for (const text of [
-    'SAVEPOINT s',
-    'INSERT INTO kept VALUES (-4)',
-    'INSERT INTO numbered DEFAULT VALUES',
-    'UPDATE kept SET id = id WHERE id = -3 RETURNING id',
-  ]) {
+  for (const text of ['SAVEPOINT s', 'INSERT INTO kept VALUES (-4)', 'INSERT INTO numbered DEFAULT VALUES']) {
     test(`as a follower, before ${text}, fails the transaction within the deadline`, async () => {
       const client = await proxy.connect();
       await client.query('CREATE TABLE IF NOT EXISTS numbered (id serial)');
@@ -198,6 +193,22 @@ describe('a server that hangs', () => {
       for (const writer of [w1, w2]) assert.deepEqual(await sql(writer, 'SELECT id FROM kept WHERE id < 0'), []);
     });
   }
+
+  test('as a follower, in a statement that the client has the answer of, fails its COMMIT within the deadline', async () => {
+    const client = await proxy.connect();
+    await client.query('BEGIN');
+    await client.query('INSERT INTO kept VALUES (-3)');
+    freeze(w2);
+    assert.equal((await client.query('UPDATE kept SET id = id WHERE id = -3 RETURNING id')).rowCount, 1);
+    const error = await refusal(client.query('COMMIT'));
+    assert.equal(error.code, '08006', error.message);
+    assertNames(error, w2);
+    assert.deepEqual(await sql(w1, 'SELECT id FROM kept WHERE id < 0'), []);
+    thaw(w2);
+    await assertServes(client);
+    await assertNothingOpen();
+    for (const writer of [w1, w2]) assert.deepEqual(await sql(writer, 'SELECT id FROM kept WHERE id < 0'), []);
+  });
 
   test('as a follower, before ROLLBACK, does not keep the client', async () => {
     const client = await proxy.connect();
