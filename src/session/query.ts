@@ -169,11 +169,15 @@ export async function runStatement(
   }
 }
 
-/** What has gone wrong behind the client's back is told now. All but reads and changes of rows wait for the followers. */
-async function settleTrail(session: SessionState, block: WritersBlock, { command }: Statement): Promise<void> {
+/**
+ * What has gone wrong behind the client's back is told now. All but reads and changes of rows wait for the followers; so does a
+ * read that draws from a sequence, which goes to the followers when its client has the answer.
+ */
+async function settleTrail(session: SessionState, block: WritersBlock, statement: Statement): Promise<void> {
+  const { command, sequences } = statement;
   block.trail.check();
-  if (block.trail.full || (command.kind !== 'read' && command.kind !== 'modify'))
-    await followersCaughtUp(session, block);
+  const onLead = (command.kind === 'read' && sequences.calls === 'none') || command.kind === 'modify';
+  if (!onLead || block.trail.full) await followersCaughtUp(session, block);
 }
 
 /** The channels of the session are told by what is run in the statement's place. */
