@@ -29,17 +29,33 @@ export function rowRefused({ node }: CommitLeg, error: ErrorFields | undefined):
   });
 }
 
+/** Of PREPARE TRANSACTION: "maximum number of prepared transactions reached" (twophase.c). */
+const OUT_OF_MEMORY = '53200';
+
 /** Followers have not prepared. */
 export function followersRefused(failures: readonly FollowerFailure[], { node }: CommitLeg): PproxError {
-  const [unfit] = failures.filter((one) => one.kind === 'error' && one.fields.code === FEATURE_NOT_SUPPORTED);
   const told = followerError(failures, [node.label], 'rolled back');
-  if (unfit === undefined) return told;
+  const hint = failures.map(remedy).find((one) => one !== undefined);
+  if (hint === undefined) return told;
   return new PproxError('follower_failed', {
     sqlstate: told.sqlstate,
     message: told.message,
     detail: told.detail,
-    hint: `Nothing of this was applied on any writer. Disable there the trigger that does so (nobody listens on ${unfit.label}, and its temporary tables are nobody's), or set PPROX_COMMIT_MODE=one-phase.`,
+    hint: `Nothing of this was applied on any writer. ${hint}`,
   });
+}
+
+/** What helps where a follower cannot prepare. */
+function remedy(failure: FollowerFailure): string | undefined {
+  if (failure.kind !== 'error') return undefined;
+  switch (failure.fields.code) {
+    case FEATURE_NOT_SUPPORTED:
+      return `Disable there the trigger that does so (nobody listens on ${failure.label}, and its temporary tables are nobody's), or set PPROX_COMMIT_MODE=one-phase.`;
+    case OUT_OF_MEMORY:
+      return `Raise max_prepared_transactions of ${failure.label}, or end what is prepared there: "pprox recover" and pg_prepared_xacts show it.`;
+    default:
+      return undefined;
+  }
 }
 
 /** The lead was lost in its COMMIT, and does not answer. `gids`: of the followers, in order. */
