@@ -100,13 +100,14 @@ describe('a transaction with a follower that is behind', () => {
     const lock = await lockOnFollower(11);
     await client.query('BEGIN');
     await client.query('UPDATE kept SET n = 1 WHERE id = 11');
+    await client.query('UPDATE kept SET n = 1 WHERE id = 12');
     const marked = client.query('SAVEPOINT one');
     await followerWaits();
     await assertPending(marked);
     await lock.free();
     await marked;
     await client.query('ROLLBACK TO one; COMMIT');
-    for (const server of [w1, w2]) assert.equal(await rowOf(server, 11), 1);
+    for (const server of [w1, w2]) assert.deepEqual([await rowOf(server, 11), await rowOf(server, 12)], [1, 1]);
   });
 
   test('goes back to a savepoint while it waits there, and loses nothing from before', HANGS, async () => {
