@@ -12,7 +12,8 @@ import { settlePins } from './pins.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { StatementRelay } from './relay.ts';
 import { askLegs } from './replay.ts';
-import { callOffTrail, followersCaughtUp, Trail } from './trail.ts';
+import { Trail } from './trail.ts';
+import { callOffTrail, followersCaughtUp } from './trailing.ts';
 
 /** Aborts a block on its server: any error does, and one of syntax is cheap and leaves no portal behind. */
 const POISON = 'ABORTED BY pprox';

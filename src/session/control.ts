@@ -13,7 +13,8 @@ import { SimpleRequest } from './simple-request.ts';
 import { Completion, failedBlock, NO_TRANSACTION } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { DONE, FAILED, type StatementEnd } from './statement-end.ts';
-import { callOffTrail, followersCaughtUp, Trail } from './trail.ts';
+import { Trail } from './trail.ts';
+import { callOffTrail, followersCaughtUp } from './trailing.ts';
 import { openImplicit } from './write.ts';
 
 export async function control(

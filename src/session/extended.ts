@@ -15,6 +15,7 @@ import { EMPTY_QUERY_RESPONSE } from '../wire/backend.ts';
 import { encodeNotice } from '../wire/error-fields.ts';
 import type { FrontendMessage } from '../wire/frontend-reader.ts';
 import { TransactionStatus } from '../wire/tags.ts';
+import { settleFailed } from './block-end.ts';
 import type { Portal } from './client-statement.ts';
 import { executeAgain, executeRest } from './executed-portal.ts';
 import { ExtendedRequest } from './extended-request.ts';
@@ -36,7 +37,6 @@ import {
 import { settlePins } from './pins.ts';
 import { answerFront, answerRefused, executeCursor, prepareSteps } from './preparation.ts';
 import { statementKey, unknownStatement } from './prepare.ts';
-import { settleFailed } from './block-end.ts';
 import { endImplicit, parseOnLead, report, runStatement, unreadable } from './query.ts';
 import { readAnywhere } from './read.ts';
 import { failedBlock, ServerError } from './reply.ts';

@@ -28,7 +28,7 @@ import { report } from './query.ts';
 import { failedBlock } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { beginFollowers, followerDeadline, othersVisible, throwFailures } from './replay.ts';
-import { followersCaughtUp } from './trail.ts';
+import { followersCaughtUp } from './trailing.ts';
 import { allFollowers, openImplicit } from './write.ts';
 
 /** Object identifiers in pg_proc.dat, the same in every version. */

@@ -28,7 +28,7 @@ import { SimpleRequest } from './simple-request.ts';
 import { resolveRoute } from './route.ts';
 import type { StatementEnd } from './statement-end.ts';
 import type { SessionState, WritersBlock } from './state.ts';
-import { followersCaughtUp } from './trail.ts';
+import { followersCaughtUp } from './trailing.ts';
 import { outsideBlock } from './outside-block.ts';
 import { openImplicit, writeStatement } from './write.ts';
 import { encodeError, type ErrorFields } from '../wire/error-fields.ts';

@@ -11,16 +11,11 @@
  * RELEASE the session waits for them. What is undone anyway (ROLLBACK, ROLLBACK TO, a failed block) it calls off first; what
  * is under way belongs to the innermost savepoint then, and goes with it.
  */
-import { unreachable } from '../lib/assert.ts';
-import type { ReplayPlan } from '../fanout/plan.ts';
-import type { Statement } from '../sql/statement.ts';
-import type { Request } from './request.ts';
-import type { SessionState, WritersBlock } from './state.ts';
 
 /** Statements that followers may be behind by: more would only be more to wait for at the end. */
 const STATEMENTS = 16;
 /** The same in bytes of their texts. */
-const BYTES = 1024 * 1024;
+export const TRAIL_BYTES = 1024 * 1024;
 
 /** How long what is called off may go on before its server is asked to stop it, and between two such requests, in ms. */
 const CANCEL_EVERY_MS = 50;
@@ -47,7 +42,7 @@ export class Trail {
   }
 
   get full(): boolean {
-    return this.#statements >= STATEMENTS || this.#bytes >= BYTES;
+    return this.#statements >= STATEMENTS || this.#bytes >= TRAIL_BYTES;
   }
 
   /** `work`: a statement on the followers, whose rejection is told to the client later. `bytes`: of what it holds. */
@@ -90,46 +85,4 @@ export class Trail {
   restart(): void {
     this.#state = { kind: 'following' };
   }
-}
-
-/** Whether the client is answered before the followers have run the statement. */
-export function paceOf(
-  { services: { settings } }: SessionState,
-  block: WritersBlock,
-  { command }: Statement,
-  plan: ReplayPlan,
-  request: Request,
-): 'trailing' | 'lockstep' {
-  if (settings.followerPace === 'lockstep' || block.mode === 'implicit') return 'lockstep';
-  if (command.kind !== 'modify' || request.followerTypes === 'to be asked') return 'lockstep';
-  if (request.text.length >= BYTES) return 'lockstep';
-  switch (plan.kind) {
-    case 'statement':
-    case 'verified':
-      return plan.effects === 'in the text' ? 'trailing' : 'lockstep';
-    case 'rows':
-      // Its rows are on their way to the followers while the lead runs it.
-      return 'lockstep';
-    default:
-      return unreachable(plan);
-  }
-}
-
-/** The followers have done all that the lead has. Rejects with what has gone wrong there; the client may cancel the wait. */
-export async function followersCaughtUp(session: SessionState, { trail, legs }: WritersBlock): Promise<void> {
-  if (trail.empty) {
-    trail.check();
-    return;
-  }
-  let caughtUp = trail.caughtUp();
-  for (const { lease } of legs.begun) caughtUp = session.cancellable(lease.backend, caughtUp);
-  await caughtUp;
-}
-
-/** What followers are behind by is to be rolled back: it ends, and its locks do not wait for others' any more. */
-export async function callOffTrail(session: SessionState, { trail, legs }: WritersBlock): Promise<void> {
-  await trail.callOff(() => {
-    for (const { lease } of legs.begun) if (!lease.backend.idle) session.cancels.request(lease.backend);
-  });
-  await session.cancels.settled();
 }

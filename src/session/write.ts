@@ -28,7 +28,8 @@ import { notePins } from './pins.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { learnSettings } from './setting-transfer.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
-import { followersCaughtUp, paceOf, Trail } from './trail.ts';
+import { Trail } from './trail.ts';
+import { followersCaughtUp, paceOf } from './trailing.ts';
 
 /** Begins a transaction that the client has not asked for; it ends with the query in hand. */
 export async function openImplicit(session: SessionState): Promise<WritersBlock> {

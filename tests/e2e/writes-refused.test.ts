@@ -110,8 +110,8 @@ describe('a follower on which something else would happen', () => {
       assert.ok(error.message.includes(String(w2.port)), error.message);
       await client.query('BEGIN');
       await client.query('INSERT INTO held VALUES (2, 2)');
-      assert.equal((await refusal(client.query('UPDATE held SET x = 1 WHERE id = 1'))).code, '40001');
-      assert.equal((await client.query('COMMIT')).command, 'ROLLBACK');
+      await client.query('UPDATE held SET x = 1 WHERE id = 1');
+      assert.equal((await refusal(client.query('COMMIT'))).code, '40001');
       await direct.query('ROLLBACK');
     });
     for (const writer of [w1, w2]) assert.deepEqual(await sql(writer, 'SELECT * FROM held'), [{ id: 1, x: 0 }]);
