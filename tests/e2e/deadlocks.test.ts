@@ -8,7 +8,7 @@ import { clusterDsn } from '../support/proxy.ts';
 import { assertWritersEqual, refusal, startScene, until } from './scene.ts';
 
 const POOL = 2;
-const LOCK_TIMEOUT_MS = 1500;
+const LOCK_TIMEOUT_MS = 5000;
 const { cluster, proxy } = await startScene(
   { poolSize: POOL, followerLockTimeoutMs: LOCK_TIMEOUT_MS, followerTimeoutMs: 60_000 },
   { reader: false },

@@ -10,8 +10,8 @@ const scene = await startScene(
     recoveryIntervalMs: 100,
     recoveryGraceMs: 300,
     commitTimeoutMs: 1000,
-    followerLockTimeoutMs: 500,
-    followerTimeoutMs: 1500,
+    followerLockTimeoutMs: 2000,
+    followerTimeoutMs: 4000,
   },
   { reader: false, overrides: { w2: { settings: { max_prepared_transactions: String(ROOM) } } } },
 );
