@@ -13,6 +13,7 @@ import { Recovery } from './commit/recovery.ts';
 import { Sweep } from './commit/sweep.ts';
 import { TwoPhase } from './commit/two-phase.ts';
 import type { Config, ListenAddress } from './config/config.ts';
+import { DeadlockDetector, type OpenTransaction } from './deadlock/detector.ts';
 import { Planner } from './fanout/plan.ts';
 import { SequenceKeeper } from './fanout/sequences.ts';
 import { PproxError } from './lib/errors.ts';
@@ -109,6 +110,15 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
     log.info('client closed', { client, reason });
   }
 
+  const detector = new DeadlockDetector({
+    writers: cluster.writers,
+    transactions: function* (): Iterable<OpenTransaction> {
+      for (const { transaction } of sessions) if (transaction !== undefined) yield transaction;
+    },
+    waitMs: config.settings.deadlockTimeoutMs,
+    timeoutMs: config.settings.connectTimeoutMs,
+    log,
+  });
   const listener = await listen([config.listen], (socket) => {
     // Start-ups hold a place each: as many as clients may, and no more.
     if (sockets.size >= 2 * config.settings.maxClients) {
@@ -146,6 +156,7 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
       services.notifications.close();
       services.processIds.close();
       commit.close();
+      detector.close();
       cluster.close();
     },
   };

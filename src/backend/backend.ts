@@ -33,6 +33,13 @@ export interface BackendOptions {
   readonly tls?: Tls | undefined;
 }
 
+/** Why a cancel request was sent: the ErrorResponse that takes the place of the server's. */
+interface Explanation {
+  readonly frame: Buffer;
+  /** Once it is delivered, a statement that begins later cannot be hit. */
+  request: 'under way' | 'delivered';
+}
+
 type State = 'connected' | 'starting' | 'open' | 'closed';
 
 const EDGES = {
@@ -91,6 +98,7 @@ export class Backend {
   readonly #scanner = new FrameScanner();
   readonly #ledger: Receiver[] = [];
   readonly #idle: FrameSink;
+  #explanation: Explanation | undefined;
   #fatal: ErrorFields | undefined;
   #fatalFrame: Buffer | undefined;
   #lost: Lost | undefined;
@@ -166,6 +174,21 @@ export class Backend {
     const collector = new Collector();
     this.query(text, collector);
     return collector.reply;
+  }
+
+  /**
+   * A cancel request is on its way for a reason that the server does not know: its 57014 is told as `frame`. `delivered` is
+   * to be called when the request is over.
+   */
+  explainCancel(frame: Buffer): { delivered(): void } {
+    const explanation: Explanation = { frame, request: 'under way' };
+    this.#explanation = explanation;
+    return {
+      delivered: () => {
+        explanation.request = 'delivered';
+        if (this.#ledger.length === 0 && this.#explanation === explanation) this.#explanation = undefined;
+      },
+    };
   }
 
   /** COPY data, CopyDone or CopyFail for the query in hand. */
@@ -252,6 +275,7 @@ export class Backend {
       case BackendTag.ReadyForQuery:
         this.status = decodeReadyForQuery(chunk, start, end);
         this.#ledger.shift();
+        if (this.#explanation?.request === 'delivered') this.#explanation = undefined;
         receiver.ready(this.status);
         return;
       case BackendTag.ParameterStatus:
@@ -260,11 +284,21 @@ export class Backend {
         return;
       case BackendTag.ErrorResponse:
         if (this.#noteFatal(chunk, start, end) && this.#state === 'open') return; // the loss will carry it
-        receiver.take(tag, chunk, start, end);
+        this.#refuse(receiver, chunk, start, end);
         return;
       default:
         receiver.take(tag, chunk, start, end);
     }
+  }
+
+  #refuse(receiver: Receiver, chunk: Buffer, start: number, end: number): void {
+    const frame = this.#explanation?.frame;
+    if (frame === undefined || decodeErrorFields(chunk, start, end).code !== QUERY_CANCELED) {
+      receiver.take(BackendTag.ErrorResponse, chunk, start, end);
+      return;
+    }
+    this.#explanation = undefined;
+    receiver.take(BackendTag.ErrorResponse, frame, 0, frame.length);
   }
 
   #asyncFrame(tag: number, chunk: Buffer, start: number, end: number): void {
@@ -323,6 +357,8 @@ export class Backend {
     this.onClosed?.(lost);
   }
 }
+
+const QUERY_CANCELED = '57014';
 
 /** A closing backend has this long to take our Terminate. */
 const CLOSE_LINGER_MS = 1000;

@@ -64,6 +64,7 @@ export interface Settings {
   readonly startupTimeoutMs: number;
   /** lock_timeout of followers: a wait for a lock there that the lead did not have. */
   readonly followerLockTimeoutMs: number;
+  readonly deadlockTimeoutMs: number;
   /** A follower or commit step that says nothing for this long is taken for dead. */
   readonly followerTimeoutMs: number;
   /** How often each server is looked at (role, timeline, replay position). */

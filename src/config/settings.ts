@@ -88,8 +88,16 @@ export const settings = {
     default: 5 * second,
     min: 1,
     max: hour,
-    doc: 'lock_timeout on followers: a wait for a lock there that the lead did not have. The lead has ordered conflicting transactions already, so a longer wait is a deadlock between servers and is ended with 40001.',
+    doc: 'lock_timeout on followers: a wait for a lock there that the lead did not have. The lead has ordered conflicting transactions already, so a longer wait is for what the lead does not know of, and is ended with 40001.',
     reloadable: true,
+  }),
+  deadlockTimeoutMs: duration({
+    variable: 'PPROX_DEADLOCK_TIMEOUT',
+    default: second,
+    min: 10,
+    max: hour,
+    doc: 'A statement that a writer has not answered for this long may be in a deadlock with others on another writer: every writer is asked who waits for whom, each time as long again, and a circle is ended with 40P01. As long as PostgreSQL waits with its own deadlock_timeout.',
+    reloadable: false,
   }),
   followerTimeoutMs: duration({
     variable: 'PPROX_FOLLOWER_TIMEOUT',

@@ -98,6 +98,7 @@ export function beginText(lockTimeoutMs: number, savepoints: readonly string[]):
 }
 
 const LOCK_NOT_AVAILABLE = '55P03';
+const DEADLOCK_DETECTED = '40P01';
 
 /** One error for the client out of what happened on each follower. `others`: writers where nothing went wrong. */
 export function followerError(
@@ -121,7 +122,7 @@ export function followerError(
         sqlstate: first.fields.code,
         message: first.fields.message,
         detail,
-        hint,
+        hint: first.fields.code === DEADLOCK_DETECTED ? `${hint} The transaction may be tried again.` : hint,
       });
     case 'sequence':
       return new PproxError('sequence_contended', {

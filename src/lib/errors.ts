@@ -49,6 +49,7 @@ export const CONDITIONS = {
   catalog_unreadable: { sqlstate: '58000', outcome: 'not_sent' },
   not_replayable: { sqlstate: '0A000', outcome: 'not_sent' },
   follower_lock_timeout: { sqlstate: '40001', outcome: 'rolled_back' },
+  deadlock_between_servers: { sqlstate: '40P01', outcome: 'rolled_back' },
   sequence_contended: { sqlstate: '40001', outcome: 'rolled_back' },
   follower_failed: { sqlstate: '40000', outcome: 'rolled_back' },
   follower_lost: { sqlstate: '08006', outcome: 'rolled_back' },

@@ -11,9 +11,8 @@ import { commitSettings, loseSettings, settleCustom } from './setting-transfer.t
 import { settlePins } from './pins.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { StatementRelay } from './relay.ts';
-import { askLegs } from './replay.ts';
 import { Trail } from './trail.ts';
-import { callOffTrail, followersCaughtUp } from './trailing.ts';
+import { callOffTrail, followersCaughtUp, undoOnFollowers } from './trailing.ts';
 
 /** Aborts a block on its server: any error does, and one of syntax is cheap and leaves no portal behind. */
 const POISON = 'ABORTED BY pprox';
@@ -59,6 +58,7 @@ export async function commitBlock(
     throw error;
   }
   // A cancel request that comes late would end the COMMIT of one server, and not of another.
+  block.stage = 'ending';
   await session.cancels.settled();
   const source = positionSource.kind === 'follower' ? block.legs.leased[positionSource.follower] : block.legs.lead;
   const outcome = await services.coordinator.commit({
@@ -108,6 +108,7 @@ export function continueBlock(session: SessionState, block: WritersBlock): void 
     status: TransactionStatus.InBlock,
     savepoints: [],
     trail: new Trail(),
+    stage: 'open',
     catalog: 'unchanged',
     writes: 'none',
   };
@@ -115,6 +116,7 @@ export function continueBlock(session: SessionState, block: WritersBlock): void 
 
 /** Rolls back everywhere, without a word to the client. */
 export async function rollbackBlock(session: SessionState, block: WritersBlock): Promise<void> {
+  block.stage = 'ending';
   await callOffTrail(session, block);
   await rollback(everyLeg(block.legs), session.services.settings.followerTimeoutMs);
   await leaveBlock(session, block);
@@ -128,6 +130,7 @@ export async function rollbackByClient(
   chain: boolean,
 ): Promise<void> {
   const { backend } = block.legs.lead.lease;
+  block.stage = 'ending';
   await callOffTrail(session, block);
   if (!backend.open) {
     // Its server has rolled back by itself.
@@ -144,6 +147,7 @@ export async function rollbackByClient(
   block.status = result.status;
   if (result.status === TransactionStatus.Idle) await leaveBlock(session, block);
   else if (chain && result.status === TransactionStatus.InBlock) continueBlock(session, block);
+  else block.stage = 'open';
   return undefined;
 }
 
@@ -179,13 +183,7 @@ export async function settleFailed(session: SessionState): Promise<void> {
   if (block.kind !== 'writers' || block.status !== TransactionStatus.Failed || block.trail.state === 'called off')
     return;
   await callOffTrail(session, block);
-  const innermost = block.savepoints.at(-1);
-  const { begun } = block.legs;
-  const text = innermost === undefined ? 'ROLLBACK' : `ROLLBACK TO SAVEPOINT ${innermost}`;
-  const failed = await askLegs(begun, session.services.settings.followerTimeoutMs, () => text);
-  // What could not be undone ends with the block, or with its connection.
-  const labels = new Set(failed.map(({ label }) => label));
-  if (innermost === undefined) for (const leg of begun) if (!labels.has(leg.node.label)) leg.block = 'leased';
+  await undoOnFollowers(session, block);
 }
 
 async function poison(backend: Legs['lead']['lease']['backend'], text: string): Promise<number> {

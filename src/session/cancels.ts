@@ -27,13 +27,20 @@ export class Cancels {
     for (const backend of this.#active) this.request(backend);
   }
 
-  /** Asks one server to stop what it runs for the session, unless a request is under way already. */
-  request(backend: Backend): void {
+  /**
+   * Asks one server to stop what it runs for the session, unless a request is under way already. `told`: an ErrorResponse that
+   * says why, in place of the server's.
+   */
+  request(backend: Backend, told?: Buffer): void {
     if (this.#sent.has(backend)) return;
+    const explanation = told && backend.explainCancel(told);
     const sent = cancelBackend(backend, this.#timeoutMs);
     this.#sent.set(
       backend,
-      sent.finally(() => this.#sent.delete(backend)),
+      sent.finally(() => {
+        this.#sent.delete(backend);
+        explanation?.delivered();
+      }),
     );
   }
 

@@ -94,6 +94,7 @@ async function beginOnWriters(session: SessionState, text: Buffer, modes: Transa
     trail: new Trail(),
     isolation: isolationOf(modes, session.defaultIsolation(legs)),
     access: accessOf(modes, session.defaultAccess(legs)),
+    stage: 'open',
     writes: 'none',
     catalog: 'unchanged',
   };
@@ -234,8 +235,8 @@ async function onLead(session: SessionState, block: WritersBlock, text: Buffer):
 }
 
 /**
- * On the lead, then on the followers that have begun; the others get the open savepoints when they begin. ROLLBACK TO frees
- * locks on the lead: what followers still wait for would be another's there by then.
+ * On the lead and on the followers that have begun; the others get the open savepoints when they begin. ROLLBACK TO frees locks,
+ * on the lead last: who gets them there would wait on a follower that has them still, until this transaction ends.
  */
 async function savepoint(
   session: SessionState,
@@ -243,20 +244,16 @@ async function savepoint(
   text: Buffer,
   command: TransactionAction & { name: string },
 ): Promise<StatementEnd> {
-  if (command.action === 'rollback to') await callOffTrail(session, block);
-  else if (block.status === TransactionStatus.InBlock) await followersCaughtUp(session, block);
+  const name = quoteIdentifier(command.name);
+  if (command.action === 'rollback to') {
+    await callOffTrail(session, block);
+    if (block.savepoints.includes(name)) await savepointOnFollowers(session, block, command.action, name);
+  } else if (block.status === TransactionStatus.InBlock) await followersCaughtUp(session, block);
   const end = await onLead(session, block, text);
   if (end.kind === 'failed') return end;
   trackSavepoint(session, command);
-  const name = quoteIdentifier(command.name);
-  const failed = await askLegs(
-    block.legs.begun,
-    session.services.settings.followerTimeoutMs,
-    () => `${command.action.toUpperCase()} ${name}`,
-  );
-  if (failed.length > 0)
-    throw followerError(failed, [block.legs.lead.node.label], 'will be rolled back with the transaction');
   if (command.action === 'rollback to') block.trail.restart();
+  else await savepointOnFollowers(session, block, command.action, name);
   const { ledger } = session.listening;
   if (command.action === 'savepoint') ledger.savepoint(name);
   else if (command.action === 'release') ledger.release(name);
@@ -267,6 +264,18 @@ async function savepoint(
   else if (command.action === 'release') savepoints.length = Math.max(at, 0);
   else savepoints.length = at + 1;
   return DONE;
+}
+
+async function savepointOnFollowers(
+  session: SessionState,
+  { legs }: WritersBlock,
+  action: string,
+  name: string,
+): Promise<void> {
+  const text = `${action.toUpperCase()} ${name}`;
+  const failed = await askLegs(legs.begun, session.services.settings.followerTimeoutMs, () => text);
+  if (failed.length > 0)
+    throw followerError(failed, [legs.lead.node.label], 'will be rolled back with the transaction');
 }
 
 /** COMMIT or ROLLBACK as one of several statements, with nothing before it: a warning, then the completion. */

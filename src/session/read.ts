@@ -182,6 +182,7 @@ export async function openPending(session: SessionState, begin: Buffer): Promise
     trail: new Trail(),
     isolation: 'serializable or unknown',
     access: 'read only or unknown',
+    stage: 'open',
     writes: 'none',
     catalog: 'unchanged',
   };

@@ -7,6 +7,7 @@
  */
 import type { Socket } from 'node:net';
 import { ServerRefusedError } from '../cluster/node.ts';
+import type { OpenTransaction } from '../deadlock/detector.ts';
 import type { CloseReason } from '../lib/close-reason.ts';
 import { AssertionError } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
@@ -20,6 +21,7 @@ import { abandon, endWithServer } from './block-end.ts';
 import { ClientLink } from './client-link.ts';
 import { ExtendedProtocol } from './extended.ts';
 import { runFunctionCall } from './function-call.ts';
+import { openTransaction } from './open-transaction.ts';
 import { report, runQuery } from './query.ts';
 import type { CancelKey, CancelRegistry } from './registry.ts';
 import { errorFrame } from './reply.ts';
@@ -106,6 +108,11 @@ export class Session {
       this.#state.dropPinned('internal error');
     }
     return this.#reason;
+  }
+
+  /** Its transaction, where it may wait for others on several writers. */
+  get transaction(): OpenTransaction | undefined {
+    return openTransaction(this.#state);
   }
 
   /** The proxy is stopping: an idle session ends now, another with its transaction. */

@@ -72,6 +72,8 @@ export interface WritersBlock {
   readonly trail: Trail;
   isolation: 'read committed' | 'serializable or unknown';
   access: 'read write' | 'read only or unknown';
+  /** `ending`: its COMMIT or ROLLBACK is under way, which no cancel request may hit. */
+  stage: 'open' | 'ending';
   /** Whether something has gone to the followers that is known to write. */
   writes: 'none' | 'possible';
   /**

@@ -3,6 +3,7 @@ import type { ReplayPlan } from '../fanout/plan.ts';
 import { unreachable } from '../lib/assert.ts';
 import type { Statement } from '../sql/statement.ts';
 import type { Request } from './request.ts';
+import { askLegs, type Replay, throwFailures } from './replay.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { TRAIL_BYTES } from './trail.ts';
 
@@ -27,6 +28,30 @@ export function paceOf(
     default:
       return unreachable(plan);
   }
+}
+
+/** The client has its answer; the followers come behind. */
+export function letTrail(session: SessionState, block: WritersBlock, { bytes, run }: Replay): void {
+  block.trail.push(bytes, async () => {
+    try {
+      throwFailures(block, await run());
+    } catch (error) {
+      // Its client may take long to hear of it: others need not wait for its locks there.
+      await undoOnFollowers(session, block);
+      throw error;
+    }
+  });
+}
+
+/** A transaction that has failed lets its locks on the followers go: back to the innermost savepoint, or to the beginning. */
+export async function undoOnFollowers(session: SessionState, { savepoints, legs }: WritersBlock): Promise<void> {
+  const innermost = savepoints.at(-1);
+  const { begun } = legs;
+  const text = innermost === undefined ? 'ROLLBACK' : `ROLLBACK TO SAVEPOINT ${innermost}`;
+  const failed = await askLegs(begun, session.services.settings.followerTimeoutMs, () => text);
+  // What could not be undone ends with the block, or with its connection.
+  const labels = new Set(failed.map(({ label }) => label));
+  if (innermost === undefined) for (const leg of begun) if (!labels.has(leg.node.label)) leg.block = 'leased';
 }
 
 /** The followers have done all that the lead has. Rejects with what has gone wrong there; the client may cancel the wait. */

@@ -29,7 +29,7 @@ import type { SessionState, WritersBlock } from './state.ts';
 import { learnSettings } from './setting-transfer.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
 import { Trail } from './trail.ts';
-import { followersCaughtUp, paceOf } from './trailing.ts';
+import { followersCaughtUp, letTrail, paceOf } from './trailing.ts';
 
 /** Begins a transaction that the client has not asked for; it ends with the query in hand. */
 export async function openImplicit(session: SessionState): Promise<WritersBlock> {
@@ -47,6 +47,7 @@ export async function openImplicit(session: SessionState): Promise<WritersBlock>
     trail: new Trail(),
     isolation: session.defaultIsolation(legs),
     access: session.defaultAccess(legs),
+    stage: 'open',
     writes: 'none',
     catalog: 'unchanged',
   };
@@ -75,9 +76,9 @@ export async function writeStatement(session: SessionState, asked: Statement, re
   block.status = result.status;
   if (result.error !== undefined) return FAILED;
   if (pace === 'trailing') {
-    const { bytes, run } = await replaySame(session, block, plan, statement, request, effect, started, 'trailing');
+    const behind = await replaySame(session, block, plan, statement, request, effect, started, 'trailing');
     await keep(session, block, statement, undefined);
-    block.trail.push(bytes, async () => throwFailures(block, await run()));
+    letTrail(session, block, behind);
     return { kind: 'done', held: request.completed(result.held) };
   }
   if (plan.effects === 'hidden') await othersVisible(session, block.legs.followers);

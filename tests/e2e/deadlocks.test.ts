@@ -10,7 +10,7 @@ import { assertWritersEqual, refusal, startScene, until } from './scene.ts';
 const POOL = 2;
 const LOCK_TIMEOUT_MS = 5000;
 const { cluster, proxy } = await startScene(
-  { poolSize: POOL, followerLockTimeoutMs: LOCK_TIMEOUT_MS, followerTimeoutMs: 60_000 },
+  { poolSize: POOL, followerLockTimeoutMs: LOCK_TIMEOUT_MS, followerTimeoutMs: 60_000, deadlockTimeoutMs: 60_000 },
   { reader: false },
 );
 const { w1, w2 } = cluster;
@@ -84,6 +84,34 @@ describe('a circle that is prevented', () => {
     await two.query('COMMIT');
     for (const server of [w1, w2]) assert.deepEqual(await rowsOf(server, 3, 4), [2, 2]);
     for (const client of [one, two, holder]) await client.end();
+  });
+
+  test('of what goes back to a savepoint slowly on the follower, and who is next on the lead', HANGS, async () => {
+    const [one, two] = [await proxy.connect(), await proxy.connect()];
+    await one.query('BEGIN');
+    await one.query('UPDATE kept SET n = 1 WHERE id = 7');
+    await one.query('SAVEPOINT s');
+    await one.query('UPDATE kept SET n = 1 WHERE id = 8');
+    await one.query('SAVEPOINT t'); // the follower has it too
+    const [session] = await sql(w2, `SELECT pid FROM pg_stat_activity WHERE state = 'idle in transaction'`);
+    const pid = Number(session?.['pid']);
+    process.kill(pid, 'SIGSTOP');
+    let back: Promise<unknown>;
+    try {
+      back = one.query('ROLLBACK TO s');
+      await two.query('BEGIN');
+      const second = two.query('UPDATE kept SET n = 2 WHERE id = 8').then(() => two.query('COMMIT'));
+      // The follower's session has not heard of it: until it has, the row stays the first's on the lead as well.
+      await waitsOn(w1, 1);
+      process.kill(pid, 'SIGCONT');
+      await back;
+      await second;
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    await one.query('COMMIT');
+    for (const server of [w1, w2]) assert.deepEqual(await rowsOf(server, 7, 8), [1, 2]);
+    for (const client of [one, two]) await client.end();
   });
 });
 

@@ -14,6 +14,7 @@ const ranks: Readonly<Record<string, number>> = {
   backend: 3,
   cluster: 4,
   fanout: 5,
+  deadlock: 5,
   commit: 6,
   session: 7,
   ops: 8,
