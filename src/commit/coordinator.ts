@@ -57,8 +57,8 @@ export interface Coordinator {
   /** Whether the lead may show what a follower does not show yet. */
   readonly leadAhead: 'never' | 'for a moment';
   /**
-   * Resolves when what any process had prepared on the follower when this was called is over, or after as long as followers
-   * may take. Undefined where there is no such thing.
+   * Resolves when what any process had prepared on the follower when this was called is over. Undefined where there is no such
+   * thing. Rejects with PproxError where it takes longer than followers may, or cannot be found out.
    */
   othersVisible(follower: CommitLeg): Promise<void> | undefined;
 }

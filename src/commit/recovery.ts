@@ -14,6 +14,7 @@ import { type Account, connectForRecovery, type Decider } from './decider.ts';
 import { finishText, PREPARED, proofText, UNDEFINED_OBJECT } from './decisions.ts';
 import { type Home, parseGid } from './gid.ts';
 import type { PendingSet } from './pending.ts';
+import { notYetVisible } from './two-phase-errors.ts';
 import { beginRecovery, type RecoveryEffect, type RecoveryEvent, stepRecovery } from './recovery-machine.ts';
 import type { Decision } from './two-phase-machine.ts';
 
@@ -123,15 +124,24 @@ export class Recovery {
     return this.#looking;
   }
 
-  /** Resolves when what is prepared on the follower now is over, or after as long as a server may take. */
+  /**
+   * Resolves when what is prepared on the follower now is over. Rejects with PproxError where that takes longer than a server
+   * may, or where the follower does not say: what is not known to be visible may be missed.
+   */
   async preparedOver(node: CommitNode): Promise<void> {
     const deadline = Date.now() + this.#options.timeoutMs;
-    let left: ReadonlySet<string | null | undefined> | undefined;
+    const home = this.#options.lead.identity?.systemIdentifier;
+    let left: ReadonlySet<string> | undefined;
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
-      // One that does not answer has a statement to fail by itself.
-      const now = new Set(((await this.#prepared(node)) ?? []).map(([gid]) => gid));
-      left = left === undefined ? now : new Set([...left].filter((gid) => now.has(gid)));
-      if (left.size === 0 || Date.now() > deadline || this.#closed === 'yes') return;
+      const rows = await this.#prepared(node);
+      if (rows !== undefined) {
+        // What other clusters have prepared there is none of the lead's.
+        const gids = rows.flatMap(([gid]) => gid ?? []);
+        const now = new Set(gids.filter((gid) => parseGid(gid)?.home.systemIdentifier === home));
+        left = left === undefined ? now : new Set([...left].filter((gid) => now.has(gid)));
+        if (left.size === 0) return;
+      }
+      if (Date.now() > deadline || this.#closed === 'yes') throw notYetVisible(pendingText(node, left));
       await new Promise((resolve) => setTimeout(resolve, pause));
     }
   }
@@ -343,6 +353,14 @@ export class Recovery {
     this.#options.log.error('a prepared transaction cannot be ended yet: it holds its locks', { gids });
   }
 }
+
+function pendingText({ label }: CommitNode, left: ReadonlySet<string> | undefined): string {
+  if (left === undefined) return `${label} did not say what is prepared there.`;
+  return `Prepared on ${label}: ${[...left].slice(0, TOLD_GIDS).join(', ')}${left.size > TOLD_GIDS ? ', …' : ''}.`;
+}
+
+/** In one error. */
+const TOLD_GIDS = 5;
 
 /** Parts of one transaction on several followers belong together. */
 function group(parts: readonly Orphan[]): readonly Orphan[] {

@@ -29,6 +29,15 @@ export function rowRefused({ node }: CommitLeg, error: ErrorFields | undefined):
   });
 }
 
+/** What the lead shows, and a follower does not: nothing may run there that could miss it. */
+export function notYetVisible(detail: string): PproxError {
+  return new PproxError('not_yet_visible', {
+    message: 'could not serialize: a transaction that the lead has committed is not yet visible on a follower',
+    detail,
+    hint: 'Nothing of this was applied on any writer. The transaction may be tried again.',
+  });
+}
+
 /** Of PREPARE TRANSACTION: "maximum number of prepared transactions reached" (twophase.c). */
 const OUT_OF_MEMORY = '53200';
 

@@ -7,6 +7,7 @@ import { type Answer, BackendLostError, Collector } from '../backend/receiver.ts
 import { type Lsn, parseLsn } from '../cluster/lsn.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
 import { assert, unreachable } from '../lib/assert.ts';
+import { PproxError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
 import { encodeCommandComplete } from '../wire/backend.ts';
@@ -190,7 +191,10 @@ export class TwoPhaseRun {
     } finally {
       watchdog.clear();
     }
-    await this.#options.recovery.preparedOver(node);
+    await this.#options.recovery.preparedOver(node).catch((error: unknown) => {
+      // What it misses still, its PREPARE says.
+      if (!(error instanceof PproxError)) throw error;
+    });
   }
 
   #follower(index: number): CommitLeg {

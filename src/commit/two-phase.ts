@@ -7,7 +7,7 @@ import { XID } from './decisions.ts';
 import type { TransactionIds } from './gid.ts';
 import { type OnePhase, rollback } from './one-phase.ts';
 import type { Sweep } from './sweep.ts';
-import { homeOf } from './two-phase-errors.ts';
+import { homeOf, notYetVisible } from './two-phase-errors.ts';
 import { type RunOptions, TwoPhaseRun } from './two-phase-run.ts';
 
 export interface TwoPhaseOptions extends RunOptions {
@@ -76,13 +76,7 @@ export class TwoPhase implements Coordinator {
       });
       const timer = setTimeout(() => {
         done?.();
-        reject(
-          new PproxError('not_yet_visible', {
-            message: 'could not serialize: a transaction that the lead has committed is not yet visible on a follower',
-            detail: `${pending.size} transactions wait for a follower to commit them.`,
-            hint: 'Nothing of this was applied on any writer. The transaction may be tried again.',
-          }),
-        );
+        reject(notYetVisible(`${pending.size} transactions wait for a follower to commit them.`));
       }, timeoutMs);
     });
   }

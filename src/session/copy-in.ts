@@ -23,7 +23,7 @@ import type { FollowerLeg } from './legs.ts';
 import type { Request } from './request.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
-import { beginFollowers, followerDeadline, othersVisible, throwFailures } from './replay.ts';
+import { allVisible, beginFollowers, followerDeadline, throwFailures } from './replay.ts';
 import { keep, openImplicit } from './write.ts';
 
 /** How the client's data ended. `cut`: a server ended the COPY before the client did. */
@@ -82,8 +82,13 @@ async function copyTo(
     return FAILED;
   }
   if (block !== undefined && legs.length > 0) {
-    await session.services.coordinator.visibleEverywhere();
-    await othersVisible(session, legs);
+    try {
+      await allVisible(session, legs);
+    } catch (error) {
+      // The lead waits for data: nothing else can be said to it before that has ended.
+      await abort(session, block, relay, lead, [], { kind: 'cut' });
+      throw error;
+    }
     beginFollowers(session, block);
   }
   const copiers = legs.map(({ node, lease }): Copier => {
@@ -111,13 +116,17 @@ async function copyTo(
     return FAILED;
   }
   const tag = result.held === undefined ? '' : decodeCommandTag(result.held, 0, result.held.length);
+  // At its end a COPY looks for the rows that its foreign keys name.
+  try {
+    await allVisible(session, legs);
+  } catch (error) {
+    await failCopiers(session, copiers);
+    throw error;
+  }
   const patience = guard(
     copiers.map(({ backend }) => backend),
     followerDeadline(session, performance.now() - started),
   );
-  // At its end a COPY looks for the rows that its foreign keys name.
-  await session.services.coordinator.visibleEverywhere();
-  await othersVisible(session, legs);
   for (const { backend } of copiers) backend.sendCopy(COPY_DONE);
   const found = await Promise.all(
     copiers.map(({ node, backend, receiver }) =>

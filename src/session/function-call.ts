@@ -27,7 +27,7 @@ import { openPending } from './read.ts';
 import { report } from './query.ts';
 import { failedBlock } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
-import { beginFollowers, followerDeadline, othersVisible, throwFailures } from './replay.ts';
+import { beginFollowers, followerDeadline, allVisible, throwFailures } from './replay.ts';
 import { followersCaughtUp } from './trailing.ts';
 import { allFollowers, openImplicit } from './write.ts';
 
@@ -140,8 +140,7 @@ async function onWriters(session: SessionState, body: Buffer, call: FunctionCall
     if (block.mode === 'implicit') await rollbackBlock(session, block);
     return;
   }
-  await session.services.coordinator.visibleEverywhere();
-  if (!WRITING.has(call.oid)) await othersVisible(session, block.legs.followers);
+  await allVisible(session, WRITING.has(call.oid) ? [] : block.legs.followers);
   beginFollowers(session, block);
   throwFailures(block, await onFollowers(session, block, message, call, reply, performance.now() - started));
   noteDescriptor(block, call, reply);

@@ -10,7 +10,7 @@ import type { Request } from './request.ts';
 import { notePins } from './pins.ts';
 import type { SessionState } from './state.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
-import { onFollowers, othersVisible } from './replay.ts';
+import { allVisible, onFollowers } from './replay.ts';
 
 /**
  * What PostgreSQL does not allow in a transaction block runs on the lead, then on each follower. It cannot be undone:
@@ -39,8 +39,9 @@ export async function outsideBlock(
     session.services.catalog.forget();
     session.services.sequences.forget();
     const tag = result.held === undefined ? '' : decodeCommandTag(result.held, 0, result.held.length);
-    await session.services.coordinator.visibleEverywhere();
-    await othersVisible(session, legs.followers);
+    await allVisible(session, legs.followers).catch((error: unknown) => {
+      throw error instanceof PproxError ? leadAlone(legs.lead.node.label, legs.followers, error) : error;
+    });
     const failures = await onFollowers(
       session,
       legs.followers,
@@ -75,8 +76,17 @@ function partly(lead: string, followers: readonly FollowerLeg[], failures: reado
     return failure.kind === 'error' ? `${node.label}: not done (${failure.fields.message})` : `${node.label}: unknown`;
   });
   const [first] = failures;
+  return doneOn(lead, lines, first?.kind === 'error' ? first.fields.code : undefined);
+}
+
+function leadAlone(lead: string, followers: readonly FollowerLeg[], why: PproxError): PproxError {
+  const lines = followers.map(({ node }) => `${node.label}: not run`);
+  return doneOn(lead, [...lines, ...(why.detail === undefined ? [] : [why.detail])], undefined);
+}
+
+function doneOn(lead: string, lines: readonly string[], sqlstate: string | undefined): PproxError {
   return new PproxError('partly_executed', {
-    sqlstate: first?.kind === 'error' ? first.fields.code : undefined,
+    sqlstate,
     message: `the statement was executed on ${lead}, but not on every writer`,
     detail: [`${lead}: done`, ...lines].join('\n'),
     hint: 'PostgreSQL does not allow this statement in a transaction, so it cannot be undone. Run it on the other writers when they can.',

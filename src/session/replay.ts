@@ -138,7 +138,13 @@ async function goBack(
   );
 }
 
-/** Resolves when what other processes have prepared on these followers is over, or has taken as long as followers may. */
+/** Resolves when these followers show what the lead shows now, whoever has committed it. Rejects with PproxError. */
+export async function allVisible(session: SessionState, legs: readonly FollowerLeg[]): Promise<void> {
+  await session.services.coordinator.visibleEverywhere();
+  await othersVisible(session, legs);
+}
+
+/** Resolves when what other processes have prepared on these followers is over. Rejects with PproxError. */
 export async function othersVisible(session: SessionState, legs: readonly FollowerLeg[]): Promise<void> {
   const { coordinator } = session.services;
   await Promise.all(legs.flatMap(({ node, lease: { backend } }) => coordinator.othersVisible({ node, backend }) ?? []));
