@@ -98,6 +98,7 @@ export class Backend {
   readonly #scanner = new FrameScanner();
   readonly #ledger: Receiver[] = [];
   readonly #idle: FrameSink;
+  #asides = 0;
   #explanation: Explanation | undefined;
   #fatal: ErrorFields | undefined;
   #fatalFrame: Buffer | undefined;
@@ -132,8 +133,9 @@ export class Backend {
     return this.#state === 'open';
   }
 
+  /** Nothing is under way for its holder. */
   get idle(): boolean {
-    return this.#state === 'open' && this.#ledger.length === 0;
+    return this.#state === 'open' && this.#ledger.length <= this.#asides;
   }
 
   /** How long a reply has been owed without a byte of it, in ms; 0 where none is owed, or we are the ones who do not read. */
@@ -189,6 +191,16 @@ export class Backend {
         if (this.#ledger.length === 0 && this.#explanation === explanation) this.#explanation = undefined;
       },
     };
+  }
+
+  /** As `ask`, while nobody holds it: whoever comes meanwhile is served behind it, and need not know. */
+  async aside(text: string): Promise<Answer> {
+    this.#asides++;
+    try {
+      return await this.ask(text);
+    } finally {
+      this.#asides--;
+    }
   }
 
   /** COPY data, CopyDone or CopyFail for the query in hand. */

@@ -82,6 +82,12 @@ export class Pool {
     return count;
   }
 
+  /** One that nobody uses; a question of our own on it comes in front of whoever leases it meanwhile. */
+  get idle(): Backend | undefined {
+    for (const list of this.#idle.values()) for (const { backend } of list) return backend;
+    return undefined;
+  }
+
   get waiting(): number {
     return this.#waiters.length;
   }

@@ -1,5 +1,6 @@
 /** Which server a connection has reached: asked of every new connection, since an address can change hands. */
 import type { Backend } from '../backend/backend.ts';
+import { formatLsn, type Lsn, parseLsn } from './lsn.ts';
 
 export interface Identity {
   /** Same for a primary and its physical standbys; undefined where the role may not know. */
@@ -7,6 +8,8 @@ export interface Identity {
   readonly recovery: 'primary' | 'standby';
   /** That a primary writes; a standby's of its last restart point. */
   readonly timeline: number | undefined;
+  /** Log that a primary has on its disk: no restart of it, however hard, loses that. */
+  readonly flushed: Lsn | undefined;
   /** When this instance started: a copy of a server, on its timeline still, is told from it by that. */
   readonly startedAt: string | undefined;
   /** server_version_num: 180004. */
@@ -19,25 +22,70 @@ const BASE = `pg_is_in_recovery(), current_setting('server_version_num'),
   (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`;
 const FULL = `SELECT ${BASE}, (SELECT system_identifier FROM pg_control_system()),
   CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())
-    ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END`;
+    ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END,
+  CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_flush_lsn() END`;
 /** pg_control_* can be revoked from the login role. */
-const REDUCED = `SELECT ${BASE}, NULL, NULL`;
+const REDUCED = `SELECT ${BASE}, NULL, NULL, NULL`;
 
 /** Notes on `backend` its database, and the isolation that its transactions begin with. Rejects with BackendLostError. */
 export async function identify(backend: Backend): Promise<Identity> {
   let answer = await backend.ask(FULL);
   if (answer.error !== undefined) answer = await backend.ask(REDUCED);
-  const [recovery, version, segment, isolation, startedAt, database, system, timeline] = answer.rows[0] ?? [];
+  const [recovery, version, segment, isolation, startedAt, database, system, timeline, flushed] = answer.rows[0] ?? [];
   backend.databaseOid = database ?? '';
   backend.isolation = isolation === 'serializable' ? 'serializable' : 'weaker';
   return {
     systemIdentifier: system ?? undefined,
     recovery: recovery === 't' ? 'standby' : 'primary',
     timeline: timeline === null || timeline === undefined ? undefined : Number(timeline),
+    flushed: flushed === null || flushed === undefined ? undefined : parseLsn(flushed),
     startedAt: startedAt ?? undefined,
     version: Number(version ?? 0),
     walSegmentBytes: BigInt(segment ?? 16 * 1024 * 1024),
   };
+}
+
+/**
+ * What makes a server at the same address another one, for whoever has written to it: undefined where nothing does. `before`: as
+ * it was known when `now` was asked for. Whatever is not known does not differ.
+ */
+export function changeOf(before: Identity, now: Identity): Change | undefined {
+  const differ = <T>(one: T | undefined, other: T | undefined): boolean =>
+    one !== undefined && other !== undefined && one !== other;
+  if (differ(before.systemIdentifier, now.systemIdentifier)) {
+    return {
+      what: 'is another server than before',
+      detail: `Its system identifier is ${now.systemIdentifier}, and was ${before.systemIdentifier}.`,
+    };
+  }
+  if (differ(before.timeline, now.timeline)) {
+    return {
+      what: 'has failed over',
+      detail: `It is on timeline ${now.timeline}, and was on ${before.timeline}: what was written last may be missing there.`,
+    };
+  }
+  if (before.flushed !== undefined && now.flushed !== undefined && now.flushed < before.flushed) {
+    return {
+      what: 'was restored to an older state',
+      detail: `Its log ends at ${formatLsn(now.flushed)}, and had been flushed up to ${formatLsn(before.flushed)}.`,
+    };
+  }
+  return undefined;
+}
+
+/** What one login may not ask, another has found out. */
+export function complete(before: Identity, now: Identity): Identity {
+  return {
+    ...now,
+    systemIdentifier: now.systemIdentifier ?? before.systemIdentifier,
+    timeline: now.timeline ?? before.timeline,
+    flushed: now.flushed ?? before.flushed,
+  };
+}
+
+export interface Change {
+  readonly what: string;
+  readonly detail: string;
 }
 
 /** How a reader stands to the writers; found out, not configured. */

@@ -12,7 +12,8 @@ import { PproxError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { encodeStartup, ProtocolVersion } from '../wire/frontend.ts';
 import { MAX_STARTUP_BYTES } from '../wire/startup.ts';
-import { type Identity, identify } from './identity.ts';
+import { parseLsn } from './lsn.ts';
+import { changeOf, complete, type Identity, identify } from './identity.ts';
 
 export type NodeRole = 'lead' | 'follower' | 'reader';
 
@@ -118,6 +119,7 @@ export class Node {
    */
   async #look(): Promise<void> {
     for (const backend of this.#backends) if (!backend.open) this.#backends.delete(backend);
+    if (this.role !== 'reader') this.#noteFlushed();
     const limitMs = this.#settings.connectTimeoutMs;
     const silent = [...this.#backends].filter((backend) => backend.silentMs(Date.now()) > limitMs);
     if (silent.length === 0 || this.#probe === 'under way') return;
@@ -127,6 +129,18 @@ export class Node {
     if (alive) return;
     this.#log.error('server does not answer', { server: this.label, connections: silent.length });
     for (const backend of silent) if (backend.silentMs(Date.now()) > limitMs) backend.close('server too slow');
+  }
+
+  /** The later it is known how far the server's log goes, the more surely an older copy of the server is told from it. */
+  #noteFlushed(): void {
+    const asked = this.pool.idle?.aside('SELECT pg_catalog.pg_current_wal_flush_lsn()');
+    const note = (lsn: string | null | undefined): void => {
+      if (lsn === null || lsn === undefined || this.#identity === undefined) return;
+      const flushed = parseLsn(lsn);
+      if (flushed > (this.#identity.flushed ?? 0n)) this.#identity = { ...this.#identity, flushed };
+    };
+    // Its loss is met by who uses it next.
+    asked?.then(({ rows }) => note(rows[0]?.[0])).catch(() => undefined);
   }
 
   async #connect(login: Login): Promise<Backend> {
@@ -146,7 +160,8 @@ export class Node {
       const backend = await connectBackend(options, timeoutMs);
       const watchdog = guard([backend], timeoutMs);
       try {
-        this.#found(await identify(backend), backend);
+        const before = this.#identity;
+        this.#found(await identify(backend), backend, before);
       } finally {
         watchdog.clear();
       }
@@ -158,7 +173,8 @@ export class Node {
     }
   }
 
-  #found(identity: Identity, backend: Backend): void {
+  /** `asked`: what was known when the server was asked. */
+  #found(identity: Identity, backend: Backend, asked: Identity | undefined): void {
     const before = this.#identity;
     const writer = this.role !== 'reader';
     if (writer && identity.recovery === 'standby') {
@@ -168,16 +184,17 @@ export class Node {
         hint: 'Name the primary server in PG_WRITERS_CSV.',
       });
     }
-    if (writer && before?.systemIdentifier !== undefined && before.systemIdentifier !== identity.systemIdentifier) {
+    const change = writer && asked !== undefined ? changeOf(asked, identity) : undefined;
+    if (change !== undefined) {
       backend.close('server start-up failed');
       throw new PproxError('server_refused', {
-        message: `${this.label} is another server than before`,
-        detail: `Its system identifier is ${identity.systemIdentifier}, and was ${before.systemIdentifier}.`,
+        message: `${this.label} ${change.what}`,
+        detail: change.detail,
         hint: 'Compare the writers, then restart the proxy.',
       });
     }
-    this.#identity = identity;
-    if (before?.systemIdentifier !== identity.systemIdentifier || before?.recovery !== identity.recovery)
+    this.#identity = writer && before !== undefined ? complete(before, identity) : identity;
+    if (before?.systemIdentifier !== this.#identity.systemIdentifier || before?.recovery !== identity.recovery)
       this.onIdentity?.();
   }
 

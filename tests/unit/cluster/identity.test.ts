@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type Identity, relate } from '../../../src/cluster/identity.ts';
+import { changeOf, complete, type Identity, relate } from '../../../src/cluster/identity.ts';
 
 function server(
   systemIdentifier: string | undefined,
@@ -8,7 +8,8 @@ function server(
   timeline = 1,
   startedAt = '2026-01-01 00:00:00+00',
 ): Identity {
-  return { systemIdentifier, recovery, timeline, startedAt, version: 180_000, walSegmentBytes: 16n * 1024n * 1024n };
+  const walSegmentBytes = 16n * 1024n * 1024n;
+  return { systemIdentifier, recovery, timeline, flushed: 0x1000n, startedAt, version: 180_000, walSegmentBytes };
 }
 
 describe('a reader', () => {
@@ -54,5 +55,29 @@ describe('a reader', () => {
   test('is not judged before both it and the lead are known', () => {
     assert.deepEqual(relate(undefined, server('a'), []), { kind: 'unknown' });
     assert.deepEqual(relate(server('a', 'standby'), undefined, []), { kind: 'unknown' });
+  });
+});
+
+describe('a writer', () => {
+  const before = server('a');
+
+  test('that was restarted is the same', () => {
+    assert.equal(changeOf(before, { ...before, flushed: 0x1000n, startedAt: '2026-01-02 00:00:00+00' }), undefined);
+    assert.equal(changeOf(before, { ...before, flushed: 0x1001n }), undefined);
+  });
+
+  test('is another where its system, its timeline or its log says so', () => {
+    assert.match(changeOf(before, server('b'))?.what ?? '', /another server/);
+    assert.match(changeOf(before, server('a', 'primary', 2))?.what ?? '', /failed over/);
+    const older = changeOf(before, { ...before, flushed: 0xfffn });
+    assert.match(older?.what ?? '', /older state/);
+    assert.equal(older?.detail, 'Its log ends at 0/FFF, and had been flushed up to 0/1000.');
+  });
+
+  test('that a login may not look at keeps what another login has found out', () => {
+    const unknown = { ...before, systemIdentifier: undefined, timeline: undefined, flushed: undefined };
+    assert.equal(changeOf(before, unknown), undefined);
+    assert.equal(changeOf(unknown, before), undefined);
+    assert.deepEqual(complete(before, unknown), before);
   });
 });
