@@ -66,7 +66,10 @@ export async function benchCopy(args: readonly string[]): Promise<number> {
     cluster = await startCluster({ writers: 2, reader: false, durability: 'none', leadSql, onProgress: progress });
     const [lead, follower] = cluster.writers;
     if (lead === undefined || follower === undefined) throw new Error('the cluster has two writers');
-    pprox = await startSubject('pprox', { cluster, lead, follower, folder, clients: 1 });
+    pprox = await startSubject('pprox', {
+      servers: { lead, follower },
+      ...{ lead, follower, reader: undefined, folder, clients: 1, scale: 1, suffix: '' },
+    });
     if (pprox === undefined) throw new Error('pprox did not start');
     const head = facts(megabytes, rounds, lead);
     const measurements = await measure({ lead, follower, pprox }, megabytes, rounds);

@@ -5,12 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { type Cluster, startCluster } from '../src/embedded/cluster.ts';
+import type { Server } from '../src/embedded/server.ts';
 import { cpuSeconds } from './cpu.ts';
 import { type BenchOptions, parseOptions, usage } from './options.ts';
-import { pgbench, runPgbench } from './pgbench.ts';
+import { count, countsTable } from './counts.ts';
+import { pgbench } from './pgbench.ts';
 import { findProgram } from './process.ts';
-import { facts, type Measurement, table } from './report.ts';
-import { leadSql, type Site, startSubject, type Subject } from './subjects.ts';
+import { facts, type Measurement, table, titles } from './report.ts';
+import { databaseOf, leadSql, run, type Site, startSubject, type Subject } from './subjects.ts';
 
 const progress = (line: string): void => void process.stderr.write(`${line}\n`);
 
@@ -52,18 +54,30 @@ export async function bench(args: readonly string[]): Promise<number> {
     });
     const [lead, follower] = cluster.writers;
     if (lead === undefined || follower === undefined) throw new Error('the cluster has two writers');
-    const site = { cluster, lead, follower, folder, clients: Math.max(...options.clients) };
+    const clients = Math.max(...options.clients);
+    const { scale } = options;
+    const site: Site = {
+      servers: { lead, follower },
+      ...{ lead, follower, reader: cluster.reader, folder, clients, scale, suffix: '' },
+    };
+    // Nobody may be connected to what is copied.
+    await fill(program, site, options);
     for (const name of options.subjects) {
       abort.signal.throwIfAborted();
       const subject = await startSubject(name, site);
       if (subject === undefined) progress(`${name} is not installed, and left out`);
       else subjects.push(subject);
     }
-    const head = facts(options, versions(program, site, subjects));
-    await fill(program, site, subjects, options);
+    const head = facts(options, versions(program, lead, subjects));
     await warmUp(program, subjects, options, abort.signal);
     const measurements = await measure(program, subjects, options, abort.signal);
     console.log(`${head}\n\n${table(measurements, options)}`);
+    if (options.counts === 'yes') {
+      progress('counting');
+      const names = subjects.map(({ name }) => name);
+      const writing = options.workloads.filter((workload) => workload !== 'select-only');
+      console.log(countsTable(await count(program, site, names, writing), titles, options));
+    }
     return 0;
   } catch (error) {
     progress(abort.signal.aborted ? 'interrupted' : String(error instanceof Error ? error.message : error));
@@ -77,16 +91,16 @@ export async function bench(args: readonly string[]): Promise<number> {
   }
 }
 
-const databaseOf = ({ name }: Subject): string => `bench_${name}`;
-
 /** A database for each subject, on both writers: what one of them leaves behind is not the next one's load. */
-async function fill(program: string, site: Site, subjects: readonly Subject[], options: BenchOptions): Promise<void> {
-  progress(`filling ${subjects.length} databases of ${(options.scale * 100_000).toLocaleString('en-US')} accounts`);
-  for (const { port, host } of [site.lead, site.follower]) {
+async function fill(program: string, site: Site, options: BenchOptions): Promise<void> {
+  progress(
+    `filling ${options.subjects.length} databases of ${(options.scale * 100_000).toLocaleString('en-US')} accounts`,
+  );
+  for (const { port, host } of [site.servers.lead, site.servers.follower]) {
     await pgbench(program, { port, database: 'postgres' }, ['-i', '-q', '-s', String(options.scale)]);
     const client = new pg.Client({ host, port, user: 'postgres', database: 'template1' });
     await client.connect();
-    for (const subject of subjects) await client.query(`CREATE DATABASE ${databaseOf(subject)} TEMPLATE postgres`);
+    for (const name of options.subjects) await client.query(`CREATE DATABASE ${databaseOf(name)} TEMPLATE postgres`);
     await client.query('CHECKPOINT');
     await client.end();
   }
@@ -100,11 +114,11 @@ async function warmUp(
   signal: AbortSignal,
 ): Promise<void> {
   progress('warming up');
-  const load = { clients: Math.max(...options.clients), seconds: 1 };
+  const load = { clients: Math.max(...options.clients), until: { seconds: 1 } };
   for (const subject of subjects) {
     for (const workload of options.workloads) {
       signal.throwIfAborted();
-      await runPgbench(program, { port: subject.port, database: databaseOf(subject) }, workload, load);
+      if (subject.workloads.includes(workload)) await run(program, subject, databaseOf(subject.name), workload, load);
     }
   }
 }
@@ -125,15 +139,16 @@ async function measure(
           ...subjects.slice(0, round % subjects.length),
         ]) {
           signal.throwIfAborted();
-          const target = { port: subject.port, database: databaseOf(subject) };
+          if (!subject.workloads.includes(workload)) continue;
           const pid = subject.daemon?.pid;
           const before = pid === undefined ? 0 : cpuSeconds(pid);
-          const run = await runPgbench(program, target, workload, { clients, seconds: options.seconds });
+          const load = { clients, until: { seconds: options.seconds } };
+          const done = await run(program, subject, databaseOf(subject.name), workload, load);
           const used = pid === undefined ? undefined : cpuSeconds(pid) - before;
-          const cpuMicros = used === undefined ? undefined : (used * 1e6) / run.transactions;
-          measurements.push({ ...run, workload, clients, round, subject: subject.name, cpuMicros });
+          const cpuMicros = used === undefined ? undefined : (used * 1e6) / done.transactions;
+          measurements.push({ ...done, workload, clients, round, subject: subject.name, cpuMicros });
           const cpu = cpuMicros === undefined ? '' : `, ${cpuMicros.toFixed(0)} µs of the proxy's CPU each`;
-          progress(`round ${round}: ${workload}, ${clients} clients, ${subject.name}: ${run.tps.toFixed(0)}/s${cpu}`);
+          progress(`round ${round}: ${workload}, ${clients} clients, ${subject.name}: ${done.tps.toFixed(0)}/s${cpu}`);
         }
       }
     }
@@ -141,8 +156,8 @@ async function measure(
   return measurements;
 }
 
-function versions(program: string, site: Site, subjects: readonly Subject[]): readonly string[] {
-  const found = [`PostgreSQL ${site.lead.major}`, firstLine(program)];
+function versions(program: string, lead: Server, subjects: readonly Subject[]): readonly string[] {
+  const found = [`PostgreSQL ${lead.major}`, firstLine(program)];
   for (const { name } of subjects) {
     const file = name === 'pgbouncer' || name === 'pgpool' ? findProgram(name) : undefined;
     if (file !== undefined) found.push(firstLine(file));

@@ -1,10 +1,18 @@
 /** What `npm run bench` is asked to do. */
 import { parseArgs } from 'node:util';
 
-export const subjectNames = ['direct', 'pprox', 'pprox-one-phase', 'pgbouncer', 'pgpool'] as const;
+export const subjectNames = [
+  'direct',
+  'both-direct',
+  'by-hand',
+  'pprox',
+  'pprox-one-phase',
+  'pgbouncer',
+  'pgpool',
+] as const;
 export type SubjectName = (typeof subjectNames)[number];
 
-export const workloads = ['select-only', 'simple-update'] as const;
+export const workloads = ['select-only', 'simple-update', 'autocommit-update', 'five-updates'] as const;
 export type Workload = (typeof workloads)[number];
 
 export interface BenchOptions {
@@ -20,6 +28,8 @@ export interface BenchOptions {
   readonly workloads: readonly Workload[];
   /** `full`: the servers flush to disk at each commit. */
   readonly durability: 'full' | 'none';
+  /** Whether round trips and flushes are counted as well. */
+  readonly counts: 'no' | 'yes';
 }
 
 export const usage = `npm run bench -- [options]
@@ -29,10 +39,11 @@ export const usage = `npm run bench -- [options]
   --clients N,N       numbers of clients (1,16)
   --scale N           pgbench's scale, 100,000 accounts each (5)
   --subjects A,B      of ${subjectNames.join(', ')} (all that are installed)
-  --workloads A,B     of ${workloads.join(', ')} (both)
+  --workloads A,B     of ${workloads.join(', ')} (all)
   --durability D      full or none: whether the servers flush to disk (none)
+  --counts            also count round trips and flushes of the log
 
-npm run bench -- copy --help tells of COPY.`;
+npm run bench -- copy --help tells of COPY, npm run bench -- decisions --help of the table of decisions.`;
 
 /** Throws an Error with a message for the user. */
 export function parseOptions(args: readonly string[]): BenchOptions | 'help' {
@@ -46,6 +57,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | 'help' {
       subjects: { type: 'string', default: subjectNames.join(',') },
       workloads: { type: 'string', default: workloads.join(',') },
       durability: { type: 'string', default: 'none' },
+      counts: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
@@ -57,6 +69,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | 'help' {
     scale: count('scale', values.scale, 1000),
     subjects: chosen('subjects', values.subjects, subjectNames),
     workloads: chosen('workloads', values.workloads, workloads),
+    counts: values.counts ? 'yes' : 'no',
     durability: chosen('durability', values.durability, ['full', 'none'] as const)[0] ?? 'none',
   };
 }

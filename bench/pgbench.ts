@@ -1,7 +1,10 @@
 /** Runs of pgbench, and what they say. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Workload } from './options.ts';
+import type { Load } from './by-hand.ts';
 
 export interface Run {
   readonly transactions: number;
@@ -10,7 +13,36 @@ export interface Run {
   readonly latencyMs: number;
 }
 
-const flags = { 'select-only': '-S', 'simple-update': '-N' } as const satisfies Record<Workload, string>;
+const BUILT_IN = { 'select-only': 'select-only', 'simple-update': 'simple-update' } as const satisfies Partial<
+  Record<Workload, string>
+>;
+
+/** Rows of pgbench_accounts for each unit of its scale. */
+const ACCOUNTS = 100_000;
+
+/** In place of a number: rows at random are changed, by their keys. */
+const update = (aid: string): string => `UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = ${aid}`;
+
+const UPDATES = { 'autocommit-update': 1, 'five-updates': 5 } as const satisfies Partial<Record<Workload, number>>;
+
+/** The updates of a transaction, for who sends them itself. Undefined: pgbench's own script. */
+export function updatesOf(workload: Workload, scale: number): (() => readonly string[]) | undefined {
+  if (!(workload in UPDATES)) return undefined;
+  const count = UPDATES[workload as keyof typeof UPDATES];
+  const aid = (): string => String(1 + Math.floor(Math.random() * ACCOUNTS * scale));
+  return () => Array.from({ length: count }, () => update(aid()));
+}
+
+/** The same for pgbench (manual, "pgbench", Custom Scripts). */
+function scriptOf(workload: Workload): string | undefined {
+  if (!(workload in UPDATES)) return undefined;
+  const lines = Array.from({ length: UPDATES[workload as keyof typeof UPDATES] }, (_, index) => [
+    `\\set aid${index} random(1, ${ACCOUNTS} * :scale)`,
+    `${update(`:aid${index}`)};`,
+  ]);
+  const [sets, updates] = [lines.map(([set]) => set), lines.map(([, text]) => text)];
+  return [...sets, ...(updates.length > 1 ? ['BEGIN;', ...updates, 'END;'] : updates), ''].join('\n');
+}
 
 export interface Target {
   readonly port: number;
@@ -22,12 +54,19 @@ export async function runPgbench(
   program: string,
   target: Target,
   workload: Workload,
-  load: { readonly clients: number; readonly seconds: number },
+  { scale, folder }: { readonly scale: number; readonly folder: string },
+  load: Load,
 ): Promise<Run> {
+  const own = scriptOf(workload);
+  const file = join(folder, `${workload}.sql`);
+  if (own !== undefined) writeFileSync(file, own);
+  const script = own === undefined ? ['-b', BUILT_IN[workload as keyof typeof BUILT_IN]] : ['-f', file];
+  const { until } = load;
+  const length = 'seconds' in until ? ['-T', String(until.seconds)] : ['-t', String(until.transactions / load.clients)];
   const threads = Math.min(2, load.clients);
   const output = await pgbench(program, target, [
-    ...['-M', 'simple', '-n', flags[workload]],
-    ...['-c', String(load.clients), '-j', String(threads), '-T', String(load.seconds)],
+    ...['-M', 'simple', '-n', '-D', `scale=${scale}`, ...script],
+    ...['-c', String(load.clients), '-j', String(threads), ...length],
   ]);
   const number = (pattern: RegExp): number => {
     const text = pattern.exec(output)?.[1];

@@ -12,8 +12,10 @@ export interface Measurement extends Run {
   readonly cpuMicros: number | undefined;
 }
 
-const titles: Readonly<Record<SubjectName, string>> = {
+export const titles: Readonly<Record<SubjectName, string>> = {
   direct: 'the lead, direct',
+  'both-direct': 'both writers at once, direct',
+  'by-hand': 'two phases by hand, no proxy, two writers',
   pprox: 'pprox, two writers and a reader',
   'pprox-one-phase': 'the same, committing in one phase',
   pgbouncer: 'PgBouncer, one server',

@@ -3,34 +3,85 @@ import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { grants, SCHEMA } from '../src/commit/decisions.ts';
 import { serverAccount, spawnOptions } from '../src/embedded/account.ts';
-import type { Cluster } from '../src/embedded/cluster.ts';
 import { freePorts } from '../src/embedded/ports.ts';
 import type { Server } from '../src/embedded/server.ts';
-import type { SubjectName } from './options.ts';
+import { type Load, runByHand } from './by-hand.ts';
+import { type SubjectName, type Workload, workloads } from './options.ts';
+import { type Run, runPgbench, updatesOf } from './pgbench.ts';
 import { type Daemon, findProgram, startDaemon } from './process.ts';
+
+export interface Place {
+  readonly host: string;
+  readonly port: number;
+}
 
 export interface Subject {
   readonly name: SubjectName;
+  readonly workloads: readonly Workload[];
+  /** For clients; the lead's where there is no proxy. */
   readonly port: number;
+  readonly site: Site;
   /** Of the proxy; undefined where there is none. */
   readonly daemon: Daemon | undefined;
 }
 
 export interface Site {
-  readonly cluster: Cluster;
-  readonly lead: Server;
-  readonly follower: Server;
+  readonly servers: { readonly lead: Server; readonly follower: Server };
+  /** Where they are reached. */
+  readonly lead: Place;
+  readonly follower: Place;
+  /** Undefined: the lead reads. */
+  readonly reader: Place | undefined;
   /** For configuration files; other accounts may enter it. */
   readonly folder: string;
   /** Most clients at once. */
   readonly clients: number;
+  readonly scale: number;
+  /** Of folders. */
+  readonly suffix: string;
+}
+
+export function databaseOf(name: SubjectName): string {
+  return `bench_${name.replaceAll('-', '_')}`;
+}
+
+/** One run of a workload. Rejects where a transaction fails. */
+export async function run(
+  program: string,
+  subject: Subject,
+  database: string,
+  workload: Workload,
+  load: Load,
+): Promise<Run> {
+  const { site } = subject;
+  const at = (port: number): Promise<Run> => runPgbench(program, { port, database }, workload, site, load);
+  switch (subject.name) {
+    case 'both-direct': {
+      // What the slower of the two takes.
+      const [one, other] = await Promise.all([at(site.lead.port), at(site.follower.port)]);
+      return one.tps < other.tps ? one : other;
+    }
+    case 'by-hand': {
+      const statements = updatesOf(workload, site.scale);
+      if (statements === undefined) throw new Error(`${workload} is not done by hand`);
+      return runByHand(site, database, { statements }, load);
+    }
+    default:
+      return at(subject.port);
+  }
 }
 
 /** Undefined where its program is not installed. Throws where it does not start. */
 export async function startSubject(name: SubjectName, site: Site): Promise<Subject | undefined> {
   switch (name) {
     case 'direct':
-      return { name, port: site.lead.port, daemon: undefined };
+      return { name, workloads, port: site.lead.port, site, daemon: undefined };
+    case 'both-direct':
+      return { name, workloads: WRITES, port: site.lead.port, site, daemon: undefined };
+    case 'by-hand': {
+      const own = WRITES.filter((workload) => updatesOf(workload, site.scale) !== undefined);
+      return { name, workloads: own, port: site.lead.port, site, daemon: undefined };
+    }
     case 'pprox':
       return startPprox(name, 'two-phase', site);
     case 'pprox-one-phase':
@@ -45,12 +96,14 @@ export async function startSubject(name: SubjectName, site: Site): Promise<Subje
 /** What `pprox init` makes, in the databases that are made here. */
 export const leadSql: readonly string[] = [...SCHEMA, ...grants('PUBLIC')];
 
-const dsn = (server: Server): string => `postgresql://postgres@${server.host}:${server.port}`;
+const WRITES = workloads.filter((workload) => workload !== 'select-only');
+
+const dsn = (server: Place): string => `postgresql://postgres@${server.host}:${server.port}`;
 
 async function startPprox(name: SubjectName, mode: 'two-phase' | 'one-phase', site: Site): Promise<Subject> {
   const [port = 0] = await freePorts(1);
   const main = join(import.meta.dirname, '..', 'src', 'main.js');
-  const { reader } = site.cluster;
+  const { reader } = site;
   const daemon = await startDaemon(process.execPath, [main], port, {
     cwd: site.folder,
     env: {
@@ -62,7 +115,7 @@ async function startPprox(name: SubjectName, mode: 'two-phase' | 'one-phase', si
       PPROX_LOG_LEVEL: 'warn',
     },
   });
-  return { name, port, daemon };
+  return { name, workloads, port, site, daemon };
 }
 
 /** In front of the lead alone, pooling by transaction. */
@@ -92,7 +145,13 @@ log_disconnections = 0
 `,
   );
   const options = { ...spawnOptions(serverAccount()), detached: false, cwd: folder };
-  return { name: 'pgbouncer', port, daemon: await startDaemon(program, ['pgbouncer.ini'], port, options) };
+  return {
+    name: 'pgbouncer',
+    workloads,
+    port,
+    site,
+    daemon: await startDaemon(program, ['pgbouncer.ini'], port, options),
+  };
 }
 
 /** In front of both writers, native replication: it sends every write to both, and reads to one. */
@@ -131,12 +190,12 @@ log_min_messages = warning
   writeFileSync(join(folder, 'pcp.conf'), '');
   const options = { ...spawnOptions(serverAccount()), detached: false, cwd: folder };
   const args = ['-n', '-f', join(folder, 'pgpool.conf'), '-F', join(folder, 'pcp.conf')];
-  return { name: 'pgpool', port, daemon: await startDaemon(program, args, port, options) };
+  return { name: 'pgpool', workloads, port, site, daemon: await startDaemon(program, args, port, options) };
 }
 
 /** A folder that belongs to the account that the servers run under: these proxies refuse to run as root, too. */
 function ownFolder(site: Site, name: string): string {
-  const folder = join(site.folder, name);
+  const folder = join(site.folder, `${name}${site.suffix}`);
   mkdirSync(folder);
   chmodSync(folder, 0o755);
   const account = serverAccount();
