@@ -57,16 +57,21 @@ export function grants(role: string): readonly string[] {
   ];
 }
 
-/** With synchronous_commit off, a crash of the lead would take a decision back that followers have acted on. */
-const DURABLE = `SELECT pg_catalog.set_config('synchronous_commit', 'local', true)
-  WHERE pg_catalog.current_setting('synchronous_commit') = 'off'`;
-
 /**
- * The decision, at the end of the transaction that it decides: what a client has set there ends with it. ON CONFLICT would
- * mask a fence.
+ * With synchronous_commit off, a crash of the lead would take a decision back that followers have acted on; any other setting
+ * stays. Always true: it is a condition, so that the row and its durability are one statement.
  */
+const DURABLE = `CASE WHEN pg_catalog.current_setting('synchronous_commit') = 'off'
+  THEN pg_catalog.set_config('synchronous_commit', 'local', true) IS NOT NULL ELSE true END`;
+
+/** ON CONFLICT would mask a fence. */
+function insertText(id: string, committed: boolean): string {
+  return `INSERT INTO pprox.decision (id, committed) SELECT '${id}'::uuid, ${committed} WHERE ${DURABLE}`;
+}
+
+/** The decision, at the end of the transaction that it decides: what a client has set there ends with it. */
 export function decisionText(id: string): string {
-  return `SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL ROLE NONE; ${DURABLE}; INSERT INTO pprox.decision (id, committed) VALUES ('${id}', true)`;
+  return `SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL ROLE NONE; ${insertText(id, true)}`;
 }
 
 /** NULL where the transaction has written nothing. A read-only one could not write a decision either. */
@@ -74,7 +79,7 @@ export const XID = 'SELECT pg_catalog.pg_current_xact_id_if_assigned()';
 
 /** Outside a transaction. Waits for the one that is writing its decision; 23505 where one stands. */
 export function fenceText(id: string): string {
-  return `${DURABLE}; INSERT INTO pprox.decision (id, committed) VALUES ('${id}', false)`;
+  return insertText(id, false);
 }
 
 /** Tag of a row that was written. */

@@ -8,7 +8,7 @@ import { TransactionStatus } from '../wire/tags.ts';
 import { commitBlock, rollbackBlock, rollbackByClient } from './block-end.ts';
 import { openPending, readOnLead } from './read.ts';
 import { StatementRelay } from './relay.ts';
-import { askLegs } from './replay.ts';
+import { askLegs, unmarkText } from './replay.ts';
 import { SimpleRequest } from './simple-request.ts';
 import { Completion, failedBlock, NO_TRANSACTION } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
@@ -273,7 +273,11 @@ async function savepointOnFollowers(
   name: string,
 ): Promise<void> {
   const text = `${action.toUpperCase()} ${name}`;
-  const failed = await askLegs(legs.begun, session.services.settings.followerTimeoutMs, () => text);
+  const failed = await askLegs(
+    legs.begun,
+    session.services.settings.followerTimeoutMs,
+    (leg) => unmarkText(leg) + text,
+  );
   if (failed.length > 0)
     throw followerError(failed, [legs.lead.node.label], 'will be rolled back with the transaction');
 }

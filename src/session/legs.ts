@@ -8,11 +8,11 @@ import type { CloseReason } from '../lib/close-reason.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Node } from '../cluster/node.ts';
 
-/** A follower's part: `leased` has no transaction yet, `begun` has. */
+/** A follower's part: `leased` has no transaction yet, `begun` has; `marked` has the savepoint of its last statement as well. */
 export interface FollowerLeg {
   readonly node: Node;
   readonly lease: Lease;
-  block: 'leased' | 'begun';
+  block: 'leased' | 'begun' | 'marked';
 }
 
 export interface LeadLeg {
@@ -46,7 +46,7 @@ export class Legs {
   }
 
   get begun(): readonly FollowerLeg[] {
-    return this.#leased.filter((leg) => leg.block === 'begun');
+    return this.#leased.filter((leg) => leg.block !== 'leased');
   }
 
   /**

@@ -29,7 +29,7 @@ import type { SessionState, WritersBlock } from './state.ts';
 export function beginFollowers(session: SessionState, block: WritersBlock): void {
   const text = beginText(session.services.settings.followerLockTimeoutMs, block.savepoints);
   for (const leg of block.legs.followers) {
-    if (leg.block === 'begun') continue;
+    if (leg.block !== 'leased') continue;
     leg.block = 'begun';
     void leg.lease.backend.ask(text).catch(() => undefined);
   }
@@ -45,7 +45,10 @@ export type Marks = ReadonlyMap<FollowerLeg, 'begin anew' | 'savepoint'>;
 
 export const NO_MARKS: Marks = new Map();
 
-/** Beside the client's own savepoints, and gone before the next of them. */
+/**
+ * Beside the client's own savepoints, and gone before the next of them. It stands until the next statement, so that one message
+ * ends the old one and makes the new one.
+ */
 const MARK = '"pprox: statement"';
 
 /** Starts the followers' transactions where they have not begun, and marks where each stands. Nobody has to wait for it. */
@@ -55,7 +58,9 @@ function markFollowers(session: SessionState, block: WritersBlock): Marks {
   for (const leg of block.legs.followers) {
     if (!needed) continue;
     marks.set(leg, leg.block === 'leased' ? 'begin anew' : 'savepoint');
-    if (leg.block === 'begun') void leg.lease.backend.ask(`SAVEPOINT ${MARK}`).catch(() => undefined);
+    if (leg.block === 'leased') continue;
+    void leg.lease.backend.ask(`${unmarkText(leg)}SAVEPOINT ${MARK}`).catch(() => undefined);
+    leg.block = 'marked';
   }
   beginFollowers(session, block);
   return marks;
@@ -79,15 +84,11 @@ async function onceMore(
   const labels = new Set(failures.map(({ label }) => label));
   const again = [...marks.keys()].filter(({ node }) => labels.has(node.label));
   const hopeless = !failures.every(mayBeOfOthers) || again.length < labels.size;
-  if (failures.length === 0 || hopeless) {
-    release(marks);
-    return failures;
-  }
+  if (failures.length === 0 || hopeless) return failures;
   const lost = await goBack(session, block, marks, again);
   if (lost.length > 0) return lost;
   await othersVisible(session, again);
   const remaining = await run(again);
-  release(marks);
   session.log.debug('statement replayed', { remaining: remaining.length });
   return remaining;
 }
@@ -119,10 +120,11 @@ export async function replayRows(
   );
 }
 
-function release(marks: Marks): void {
-  for (const [{ lease }, mark] of marks) {
-    if (mark === 'savepoint') void lease.backend.ask(`RELEASE SAVEPOINT ${MARK}`).catch(() => undefined);
-  }
+/** In front of a savepoint of the client's, or of the next of ours: none may be inside the last. */
+export function unmarkText(leg: FollowerLeg): string {
+  if (leg.block !== 'marked') return '';
+  leg.block = 'begun';
+  return `RELEASE SAVEPOINT ${MARK}; `;
 }
 
 async function goBack(

@@ -49,6 +49,7 @@ export async function undoOnFollowers(session: SessionState, { savepoints, legs 
   const { begun } = legs;
   const text = innermost === undefined ? 'ROLLBACK' : `ROLLBACK TO SAVEPOINT ${innermost}`;
   const failed = await askLegs(begun, session.services.settings.followerTimeoutMs, () => text);
+  for (const leg of begun) leg.block = 'begun'; // our savepoint was inside that one
   // What could not be undone ends with the block, or with its connection.
   const labels = new Set(failed.map(({ label }) => label));
   if (innermost === undefined) for (const leg of begun) if (!labels.has(leg.node.label)) leg.block = 'leased';

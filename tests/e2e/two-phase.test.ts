@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import pg from 'pg';
+import { decisionText, fenceText } from '../../src/commit/decisions.ts';
 import { formatGid, type Home } from '../../src/commit/gid.ts';
 import type { Server } from '../../src/embedded/server.ts';
 import { sql } from '../support/cluster.ts';
@@ -140,6 +141,25 @@ describe('a commit', () => {
     assert.equal(await value(client, 'SELECT session_user'), 'postgres');
     for (const row of [20, 21, 22]) assert.deepEqual([await rowsOf(w1, row), await rowsOf(w2, row)], [1, 1]);
   });
+});
+
+test('whoever writes a decision has it flushed, and leaves any other setting as it is', async () => {
+  const client = new pg.Client({ connectionString: clusterDsn(w1) });
+  await client.connect();
+  for (const [asked, found] of [
+    ['off', 'local'],
+    ['on', 'on'],
+    ['remote_apply', 'remote_apply'],
+  ] as const) {
+    for (const text of [decisionText(randomUUID()), fenceText(randomUUID())]) {
+      await client.query(`SET synchronous_commit = ${asked}; BEGIN`);
+      await client.query(text);
+      assert.equal(await value(client, 'SHOW synchronous_commit'), found);
+      await client.query('ROLLBACK');
+      assert.equal(await value(client, 'SHOW synchronous_commit'), asked);
+    }
+  }
+  await client.end();
 });
 
 describe('two processes on the same writers', () => {
