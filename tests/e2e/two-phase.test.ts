@@ -152,7 +152,8 @@ test('whoever writes a decision has it flushed, and leaves any other setting as 
     ['remote_apply', 'remote_apply'],
   ] as const) {
     for (const text of [decisionText(randomUUID()), fenceText(randomUUID())]) {
-      await client.query(`SET synchronous_commit = ${asked}; BEGIN`);
+      await client.query(`SET synchronous_commit = ${asked}`);
+      await client.query('BEGIN');
       await client.query(text);
       assert.equal(await value(client, 'SHOW synchronous_commit'), found);
       await client.query('ROLLBACK');
