@@ -141,7 +141,8 @@ export class Recovery {
         left = left === undefined ? now : new Set([...left].filter((gid) => now.has(gid)));
         if (left.size === 0) return;
       }
-      if (Date.now() > deadline || this.#closed === 'yes') throw notYetVisible(pendingText(node, left));
+      if (Date.now() > deadline || this.#closed === 'yes')
+        throw left === undefined ? unanswered(node) : notYetVisible(preparedText(node, left));
       await new Promise((resolve) => setTimeout(resolve, pause));
     }
   }
@@ -354,8 +355,15 @@ export class Recovery {
   }
 }
 
-function pendingText({ label }: CommitNode, left: ReadonlySet<string> | undefined): string {
-  if (left === undefined) return `${label} did not say what is prepared there.`;
+function unanswered({ label }: CommitNode): PproxError {
+  return new PproxError('follower_lost', {
+    message: `${label} does not answer`,
+    detail: 'What is prepared there is not known: a statement could miss it.',
+    hint: 'Nothing of this was applied on any writer.',
+  });
+}
+
+function preparedText({ label }: CommitNode, left: ReadonlySet<string>): string {
   return `Prepared on ${label}: ${[...left].slice(0, TOLD_GIDS).join(', ')}${left.size > TOLD_GIDS ? ', …' : ''}.`;
 }
 

@@ -25,14 +25,25 @@ import type { FollowerLeg } from './legs.ts';
 import { type Addition, type Request, withAddition } from './request.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 
-/** Starts the followers' transactions; the answers come in front of the next statement's. */
+/**
+ * Starts the followers' transactions, or ends the savepoint of the statement before; the answers come in front of the next
+ * statement's.
+ */
 export function beginFollowers(session: SessionState, block: WritersBlock): void {
-  const text = beginText(session.services.settings.followerLockTimeoutMs, block.savepoints);
   for (const leg of block.legs.followers) {
-    if (leg.block !== 'leased') continue;
+    const text = leg.block === 'leased' ? openText(session, block) : unmarkText(leg);
     leg.block = 'begun';
-    void leg.lease.backend.ask(text).catch(() => undefined);
+    if (text !== '') tell(leg, text);
   }
+}
+
+function openText(session: SessionState, { savepoints }: WritersBlock): string {
+  return beginText(session.services.settings.followerLockTimeoutMs, savepoints);
+}
+
+/** What goes wrong is told by the next statement. */
+function tell({ lease: { backend } }: FollowerLeg, text: string): void {
+  void backend.ask(text).catch(() => undefined);
 }
 
 /** How long followers may take for what took the lead `elapsedMs`: the least deadline, and a slower server's due. */
@@ -54,15 +65,16 @@ const MARK = '"pprox: statement"';
 /** Starts the followers' transactions where they have not begun, and marks where each stands. Nobody has to wait for it. */
 function markFollowers(session: SessionState, block: WritersBlock): Marks {
   const marks = new Map<FollowerLeg, 'begin anew' | 'savepoint'>();
-  const needed = session.services.coordinator.leadAhead === 'for a moment';
-  for (const leg of block.legs.followers) {
-    if (!needed) continue;
-    marks.set(leg, leg.block === 'leased' ? 'begin anew' : 'savepoint');
-    if (leg.block === 'leased') continue;
-    void leg.lease.backend.ask(`${unmarkText(leg)}SAVEPOINT ${MARK}`).catch(() => undefined);
-    leg.block = 'marked';
+  if (session.services.coordinator.leadAhead === 'never') {
+    beginFollowers(session, block);
+    return marks;
   }
-  beginFollowers(session, block);
+  for (const leg of block.legs.followers) {
+    const anew = leg.block === 'leased';
+    marks.set(leg, anew ? 'begin anew' : 'savepoint');
+    tell(leg, anew ? openText(session, block) : `${unmarkText(leg)}SAVEPOINT ${MARK}`);
+    leg.block = anew ? 'begun' : 'marked';
+  }
   return marks;
 }
 
@@ -120,7 +132,10 @@ export async function replayRows(
   );
 }
 
-/** In front of a savepoint of the client's, or of the next of ours: none may be inside the last. */
+/**
+ * In front of a savepoint of the client's, of the next of ours, and of what needs none: nothing may be inside the last, where a
+ * COPY FREEZE would not find itself in the transaction that has made its table.
+ */
 export function unmarkText(leg: FollowerLeg): string {
   if (leg.block !== 'marked') return '';
   leg.block = 'begun';
