@@ -9,9 +9,11 @@
  */
 import { connectBackend } from '../src/backend/connect.ts';
 import type { Backend } from '../src/backend/backend.ts';
-import type { Answer } from '../src/backend/receiver.ts';
-import { decisionText, finishText, prepareText } from '../src/commit/decisions.ts';
+import { type Answer, Collector } from '../src/backend/receiver.ts';
+import { CommitReceiver } from '../src/commit/commit-receiver.ts';
+import { finishText } from '../src/commit/decisions.ts';
 import { formatGid, TransactionIds } from '../src/commit/gid.ts';
+import { encodeDecision, encodePrepare } from '../src/commit/own-messages.ts';
 import type { Place } from './subjects.ts';
 import type { Run } from './pgbench.ts';
 
@@ -73,8 +75,13 @@ async function transaction(lead: Backend, follower: Backend, statements: readonl
   }
   await good(begun);
   await Promise.all(behind);
-  await Promise.all([good(lead.ask(decisionText(id))), good(follower.ask(prepareText(gid)))]);
-  await good(lead.ask('COMMIT'));
+  const prepared = new Collector();
+  follower.send(encodePrepare(follower.prepared, gid, 'none'), prepared);
+  await good(prepared.reply);
+  const decided = new CommitReceiver();
+  lead.send(encodeDecision(lead.prepared, { id, end: 'commit', position: 'not asked for' }), decided);
+  const { tag } = await decided.reply;
+  if (tag !== 'COMMIT') throw new Error('the lead has not committed');
   await good(follower.ask(finishText(gid, 'commit')));
 }
 

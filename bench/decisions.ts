@@ -7,9 +7,12 @@ import { parseArgs } from 'node:util';
 import type { Backend } from '../src/backend/backend.ts';
 import { connectBackend } from '../src/backend/connect.ts';
 import { parseLsn } from '../src/cluster/lsn.ts';
-import { decisionText, deleteText, oldText, SWEPT_AT_ONCE } from '../src/commit/decisions.ts';
+import { CommitReceiver } from '../src/commit/commit-receiver.ts';
+import { deleteText, oldText, SWEPT_AT_ONCE } from '../src/commit/decisions.ts';
 import { TransactionIds } from '../src/commit/gid.ts';
+import { encodeDecision } from '../src/commit/own-messages.ts';
 import { type Cluster, startCluster } from '../src/embedded/cluster.ts';
+import { encodeQuery } from '../src/wire/frontend.ts';
 import { leadSql } from './subjects.ts';
 
 const usage = `npm run bench -- decisions [options]
@@ -68,13 +71,14 @@ async function measure(backends: readonly Backend[], perSlice: number, major: nu
   await first.ask(`INSERT INTO changed SELECT id, 0 FROM generate_series(1, ${ROWS}) id`);
   const ids = new TransactionIds();
   const update = (): string => `UPDATE changed SET n = n + 1 WHERE id = ${1 + Math.floor(Math.random() * ROWS)}`;
-  const without = (): string => `BEGIN; ${update()}; COMMIT`;
-  const decided = (): string => `BEGIN; ${update()}; ${decisionText(ids.next())}; COMMIT`;
-  await slice(backends, COMPARED, decided);
+  const without = (): Buffer => encodeQuery('COMMIT');
+  const decided = ({ prepared }: Backend): Buffer =>
+    encodeDecision(prepared, { id: ids.next(), end: 'commit', position: 'not asked for' });
+  await slice(backends, COMPARED, update, decided);
   const lines: string[] = [];
   for (let round = 0; round < SLICES; round++) {
-    const plain = await slice(backends, COMPARED, without);
-    const own = await slice(backends, COMPARED, decided);
+    const plain = await slice(backends, COMPARED, update, without);
+    const own = await slice(backends, COMPARED, update, decided);
     const line = [
       (round * perSlice).toLocaleString('en-US'),
       plain.tps.toFixed(0),
@@ -85,7 +89,7 @@ async function measure(backends: readonly Backend[], perSlice: number, major: nu
     ];
     lines.push(`| ${line.join(' | ')} |`);
     progress(lines.at(-1) ?? '');
-    await slice(backends, perSlice - COMPARED, decided);
+    await slice(backends, perSlice - COMPARED, update, decided);
   }
   const sizes = `SELECT count(*), pg_table_size('pprox.decision'), pg_indexes_size('pprox.decision') FROM pprox.decision`;
   const [count, table, index] = ((await first.ask(sizes)).rows[0] ?? []).map(Number);
@@ -101,7 +105,7 @@ async function measure(backends: readonly Backend[], perSlice: number, major: nu
   const [cpu] = cpus();
   return `- ${cpus().length} × ${cpu?.model ?? 'unknown CPU'}, load average ${loadavg()[0]?.toFixed(1) ?? '?'} at the end
 - ${process.platform} ${release()}, Node.js ${process.version}, PostgreSQL ${major}; fsync is off
-- ${backends.length} clients; an UPDATE by key in a transaction of its own, in one message, with and without a decision
+- ${backends.length} clients; an UPDATE by key in a transaction of its own, sent together with its COMMIT, with and without a decision
 
 | decisions in the table | tx/s without one | with | ratio | bytes of log without | with |
 | --- | --- | --- | --- | --- | --- |
@@ -111,7 +115,12 @@ ${lines.join('\n')}
 - swept in ${seconds.toFixed(1)} s by one connection, ${((seconds * 1e6) / swept).toFixed(0)} µs each`;
 }
 
-async function slice(backends: readonly Backend[], transactions: number, text: () => string): Promise<Slice> {
+async function slice(
+  backends: readonly Backend[],
+  transactions: number,
+  update: () => string,
+  commit: (backend: Backend) => Buffer,
+): Promise<Slice> {
   const [first] = backends;
   if (first === undefined) throw new Error('there is a client');
   const position = async (): Promise<bigint> =>
@@ -121,8 +130,11 @@ async function slice(backends: readonly Backend[], transactions: number, text: (
   await Promise.all(
     backends.map(async (backend) => {
       while (left-- > 0) {
-        const { error } = await backend.ask(text());
-        if (error !== undefined) throw new Error(`${error.code}: ${error.message}`);
+        const receiver = new CommitReceiver();
+        const updated = backend.ask(`BEGIN; ${update()}`);
+        backend.send(commit(backend), receiver);
+        const [{ error }, { tag }] = await Promise.all([updated, receiver.reply]);
+        if (error !== undefined || tag !== 'COMMIT') throw new Error(error?.message ?? 'not committed');
       }
     }),
   );

@@ -9,6 +9,8 @@ export class PreparedNames {
   readonly #names = new Set<string>();
   /** Names of one client's, which the next one must not find. */
   readonly #lent = new Set<string>();
+  /** Names of the proxy's own, which stand for the same text always. */
+  readonly #own = new Set<string>();
 
   has(name: string): boolean {
     return this.#names.has(name);
@@ -51,10 +53,23 @@ export class PreparedNames {
     return names;
   }
 
+  /** Whether it has to be prepared before its use; from then on it counts as there. */
+  addOwn(name: string): boolean {
+    if (this.#own.has(name)) return false;
+    this.#own.add(name);
+    return true;
+  }
+
+  /** Something went wrong, and nobody can say which of them are there. */
+  forgetOwn(): void {
+    this.#own.clear();
+  }
+
   /** The server session has lost them all (DISCARD ALL, DEALLOCATE ALL). */
   clear(): void {
     this.#names.clear();
     this.#lent.clear();
+    this.#own.clear();
     this.unnamed = undefined;
   }
 }

@@ -1,4 +1,4 @@
-/** The lead's reply to COMMIT, with the log position asked for behind it. */
+/** A server's reply to COMMIT, with what stands in front of it, and the log position asked for behind it. */
 import { KeptReply } from '../backend/receiver.ts';
 import { type Lsn, parseLsn } from '../cluster/lsn.ts';
 import { decodeCommandTag, decodeDataRow } from '../wire/backend.ts';
@@ -6,8 +6,10 @@ import { Watch, type WatchTable } from '../wire/frame-scan.ts';
 import { BackendTag } from '../wire/tags.ts';
 
 export interface CommitReply {
-  /** COMMIT, or ROLLBACK where the transaction had failed; empty where COMMIT itself failed. */
+  /** COMMIT, or ROLLBACK where the transaction had failed; empty where COMMIT itself failed, or was not reached. */
   readonly tag: string;
+  /** Of what stands in front of COMMIT, in order. */
+  readonly tagsBefore: readonly string[];
   readonly completion: Buffer | undefined;
   /** ErrorResponse as it came. */
   readonly error: Buffer | undefined;
@@ -20,8 +22,11 @@ const TAKE_ALL: WatchTable = new Uint8Array(256).fill(Watch.take);
 
 export const COMMIT_WITH_POSITION = 'COMMIT; SELECT pg_current_wal_insert_lsn()';
 
+const ENDS: ReadonlySet<string> = new Set(['COMMIT', 'ROLLBACK']);
+
 export class CommitReceiver extends KeptReply<CommitReply> {
   readonly watch = TAKE_ALL;
+  readonly #before: string[] = [];
   #tag = '';
   #completion: Buffer | undefined;
   #error: Buffer | undefined;
@@ -32,10 +37,8 @@ export class CommitReceiver extends KeptReply<CommitReply> {
     const frame = (): Buffer => Buffer.from(chunk.subarray(start, end));
     switch (tag) {
       case BackendTag.CommandComplete:
-        if (this.#completion !== undefined) return; // the position's
-        this.#tag = decodeCommandTag(chunk, start, end);
-        this.#completion = frame();
-        return;
+        if (this.#completion === undefined) this.#completed(decodeCommandTag(chunk, start, end), frame);
+        return; // else the position's
       case BackendTag.DataRow: {
         const text = decodeDataRow(chunk, start, end)[0];
         if (text !== null && text !== undefined) this.#position = parseLsn(text.toString('latin1'));
@@ -54,9 +57,19 @@ export class CommitReceiver extends KeptReply<CommitReply> {
     }
   }
 
+  #completed(tag: string, frame: () => Buffer): void {
+    if (!ENDS.has(tag)) {
+      this.#before.push(tag);
+      return;
+    }
+    this.#tag = tag;
+    this.#completion = frame();
+  }
+
   protected outcome(): CommitReply {
     return {
       tag: this.#tag,
+      tagsBefore: this.#before,
       completion: this.#completion,
       error: this.#error,
       frames: this.#frames,

@@ -64,22 +64,29 @@ export function grants(role: string): readonly string[] {
 const DURABLE = `CASE WHEN pg_catalog.current_setting('synchronous_commit') = 'off'
   THEN pg_catalog.set_config('synchronous_commit', 'local', true) IS NOT NULL ELSE true END`;
 
-/** ON CONFLICT would mask a fence. */
-function insertText(id: string, committed: boolean): string {
-  return `INSERT INTO pprox.decision (id, committed) SELECT '${id}'::uuid, ${committed} WHERE ${DURABLE}`;
+/** `id`: an SQL expression. ON CONFLICT would mask a fence. */
+function rowText(id: string, committed: boolean): string {
+  return `INSERT INTO pprox.decision (id, committed) SELECT ${id}::uuid, ${committed} WHERE ${DURABLE}`;
 }
 
-/** The decision, at the end of the transaction that it decides: what a client has set there ends with it. */
-export function decisionText(id: string): string {
-  return `SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL ROLE NONE; ${insertText(id, true)}`;
-}
+/**
+ * The decision of a transaction, with COMMIT right behind it: so it fails where no row is written, be it by somebody's trigger.
+ * As the login role, whatever the client has set in its transaction; all of that ends with it. `$1`: the id.
+ */
+export const DECISION = {
+  authorization: 'SET LOCAL SESSION AUTHORIZATION DEFAULT',
+  row: `WITH written AS (${rowText('$1', true)} RETURNING 1) SELECT 1 / pg_catalog.count(*) FROM written`,
+} as const;
+
+/** Tag of DECISION.row. */
+export const DECIDED = 'SELECT 1';
 
 /** NULL where the transaction has written nothing. A read-only one could not write a decision either. */
-export const XID = 'SELECT pg_catalog.pg_current_xact_id_if_assigned()';
+export const WRITTEN_ANYTHING = 'SELECT pg_catalog.pg_current_xact_id_if_assigned()';
 
 /** Outside a transaction. Waits for the one that is writing its decision; 23505 where one stands. */
 export function fenceText(id: string): string {
-  return insertText(id, false);
+  return rowText(`'${id}'`, false);
 }
 
 /** Tag of a row that was written. */
@@ -90,12 +97,20 @@ export function readText(id: string): string {
   return `SELECT committed FROM pprox.decision WHERE id = '${id}'`;
 }
 
-/** On a follower: its transaction's xid, by which it can be asked for later, and PREPARE, as the login role. */
+/** On a follower. */
 export function prepareText(gid: string): string {
-  return `SET CONSTRAINTS ALL IMMEDIATE; SET LOCAL ROLE NONE; SELECT pg_catalog.pg_current_xact_id(); PREPARE TRANSACTION '${gid}'`;
+  return `PREPARE TRANSACTION '${gid}'`;
 }
 
-/** The role that the session is left with: whoever has one set may not end what its login role has prepared. */
+/** Constraints that wait for the end of the transaction speak now. */
+export const CHECK = 'SET CONSTRAINTS ALL IMMEDIATE';
+
+/** Assigned where it is not yet; whole, with the epoch. */
+export const XID = 'SELECT pg_catalog.pg_current_xact_id()';
+
+export const ROLE_NONE = 'SET LOCAL ROLE NONE';
+
+/** The role of the session: whoever has one set may not end what its login role has prepared. */
 export const ROLE = 'SHOW role';
 
 /** Cannot run with another statement in one Query. */
@@ -122,6 +137,7 @@ export const PREPARED = `SELECT gid, owner, database,
 /** What SQLSTATEs say here. */
 export const UNIQUE_VIOLATION = '23505';
 export const UNDEFINED_OBJECT = '42704';
+export const INSUFFICIENT_PRIVILEGE = '42501';
 
 /** Decisions that are looked at in one go: a few hundred kilobytes of text. */
 export const SWEPT_AT_ONCE = 5_000;

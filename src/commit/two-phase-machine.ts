@@ -9,7 +9,8 @@
  *      undoing ◄────┴──────────┴──────┘   in doubt ─► over
  *
  * The lead never prepares. Its COMMIT, of the client's changes together with a row that bears the transaction's id, is the
- * decision: what is on disk there decides for every follower, whoever asks (docs/adr/0014-two-phase-commit.md).
+ * decision: what is on disk there decides for every follower, whoever asks (docs/adr/0014-two-phase-commit.md). Row and COMMIT
+ * are sent together, when every follower has prepared.
  */
 import { assert, unreachable } from '../lib/assert.ts';
 
@@ -35,15 +36,11 @@ export type CommitState =
   /** Deferred constraints speak on the lead. After a crash here: every server rolls back. */
   | { readonly kind: 'checking'; readonly followers: readonly FollowerPart[] }
   /**
-   * The decision row is written and the followers prepare, all at once. After a crash here: the lead rolls back, some
-   * followers are prepared; recovery finds no decision and rolls them back.
+   * The followers prepare, all at once. After a crash here: the lead rolls back, some followers are prepared; recovery finds
+   * no decision and rolls them back.
    */
-  | {
-      readonly kind: 'preparing';
-      readonly row: 'under way' | 'written';
-      readonly followers: readonly FollowerPart[];
-    }
-  /** The lead's COMMIT is under way. After a crash here: every follower is prepared; recovery does as the lead did. */
+  | { readonly kind: 'preparing'; readonly followers: readonly FollowerPart[] }
+  /** The lead's decision row and COMMIT are under way. After a crash here: every follower is prepared; recovery does as the lead did. */
   | { readonly kind: 'deciding'; readonly followers: readonly FollowerPart[] }
   /** The lead was lost in its COMMIT; it is asked on another connection. After a crash here: as in `deciding`. */
   | { readonly kind: 'asking'; readonly followers: readonly FollowerPart[] }
@@ -68,9 +65,12 @@ export type Cause =
   | { readonly by: 'follower'; readonly follower: number };
 
 export type CommitEvent =
-  /** Of the lead. `refused`: an error, or COMMIT answered ROLLBACK. */
-  | { readonly from: 'lead'; readonly what: 'checked' | 'row written' | 'row refused' | 'committed' | 'refused' }
-  | { readonly from: 'lead'; readonly what: 'rolled back' | 'lost' }
+  /**
+   * Of the lead. `row refused`: COMMIT was not reached. `refused`: an error, or COMMIT answered ROLLBACK. `lost`: while it
+   * was asked; `gone`: before it was asked to commit.
+   */
+  | { readonly from: 'lead'; readonly what: 'checked' | 'row refused' | 'committed' | 'refused' }
+  | { readonly from: 'lead'; readonly what: 'rolled back' | 'lost' | 'gone' }
   /** `finished`: COMMIT or ROLLBACK PREPARED done, or the plain ROLLBACK. `missing`: there is nothing of that name. */
   | {
       readonly from: 'follower';
@@ -85,12 +85,10 @@ export type CommitEvent =
 export type CommitEffect =
   /** Lead: SET CONSTRAINTS ALL IMMEDIATE. */
   | { readonly kind: 'check' }
-  /** Lead: the decision row. */
-  | { readonly kind: 'write row' }
   | { readonly kind: 'prepare'; readonly follower: number }
   /** From here on the lead may show what a follower does not: join the pending set. */
   | { readonly kind: 'join' }
-  /** Lead: COMMIT. */
+  /** Lead: the decision row, and COMMIT behind it. */
   | { readonly kind: 'decide' }
   /** Another connection to the lead: fence, and tell what was decided. */
   | { readonly kind: 'ask' }
@@ -153,8 +151,8 @@ function stay(state: CommitState): Step {
 
 function prepareAll(followers: readonly FollowerPart[]): Step {
   return {
-    state: { kind: 'preparing', row: 'under way', followers: followers.map(() => 'preparing') },
-    effects: [{ kind: 'write row' }, ...followers.map((_, follower) => ({ kind: 'prepare' as const, follower }))],
+    state: { kind: 'preparing', followers: followers.map(() => 'preparing') },
+    effects: followers.map((_, follower) => ({ kind: 'prepare', follower })),
   };
 }
 
@@ -167,34 +165,38 @@ function checking(state: In<'checking'>, event: CommitEvent): Step {
 }
 
 function preparing(state: In<'preparing'>, event: CommitEvent): Step {
-  if (event.from === 'lead') {
-    if (event.what === 'row written') return decideIfReady({ ...state, row: 'written' });
-    if (event.what === 'row refused') return undo(state.followers, { by: 'row' }, 'rolling back');
-    return undoByLead(state.followers, event.what);
-  }
   if (event.from !== 'follower') return stay(state);
   const { follower } = event;
-  if (event.what === 'prepared')
-    return decideIfReady({ ...state, followers: set(state.followers, follower, 'prepared') });
+  if (event.what === 'prepared') return decideIfReady(set(state.followers, follower, 'prepared'));
   const part: FollowerPart = event.what === 'lost' ? 'left' : 'open';
   return undo(set(state.followers, follower, part), { by: 'follower', follower }, 'rolling back');
 }
 
-function decideIfReady(state: In<'preparing'>): Step {
-  const { followers } = state;
-  if (state.row !== 'written' || followers.some((part) => part !== 'prepared')) return stay(state);
+function decideIfReady(followers: readonly FollowerPart[]): Step {
+  if (followers.some((part) => part !== 'prepared')) return stay({ kind: 'preparing', followers });
   return { state: { kind: 'deciding', followers }, effects: [{ kind: 'join' }, { kind: 'decide' }] };
 }
 
 function deciding(state: In<'deciding'>, event: CommitEvent): Step {
+  if (event.from !== 'lead') return stay(state);
   const { followers } = state;
-  if (event.from === 'lead') {
-    if (event.what === 'committed') return finishAll(followers);
-    if (event.what === 'lost') return { state: { kind: 'asking', followers }, effects: [{ kind: 'ask' }] };
-    const { state: next, effects } = undo(followers, { by: 'lead', how: 'refused' }, 'over');
-    return { state: next, effects: [{ kind: 'leave' }, ...effects] };
+  switch (event.what) {
+    case 'committed':
+      return finishAll(followers);
+    case 'lost':
+      return { state: { kind: 'asking', followers }, effects: [{ kind: 'ask' }] };
+    case 'row refused':
+      return leaveUndone(undo(followers, { by: 'row' }, 'rolling back'));
+    case 'gone':
+      return leaveUndone(undo(followers, { by: 'lead', how: 'lost' }, 'over'));
+    default:
+      return leaveUndone(undo(followers, { by: 'lead', how: 'refused' }, 'over'));
   }
-  return stay(state);
+}
+
+/** Nobody has to wait for it: the lead never shows it. */
+function leaveUndone({ state, effects }: Step): Step {
+  return { state, effects: [{ kind: 'leave' }, ...effects] };
 }
 
 function asking(state: In<'asking'>, event: CommitEvent): Step {
@@ -203,10 +205,8 @@ function asking(state: In<'asking'>, event: CommitEvent): Step {
   switch (event.what) {
     case 'committed':
       return finishAll(followers);
-    case 'aborted': {
-      const { state: next, effects } = undo(followers, { by: 'lead', how: 'found aborted' }, 'over');
-      return { state: next, effects: [{ kind: 'leave' }, ...effects] };
-    }
+    case 'aborted':
+      return leaveUndone(undo(followers, { by: 'lead', how: 'found aborted' }, 'over'));
     default:
       return {
         state: { kind: 'over', followers: followers.map(() => 'left') },

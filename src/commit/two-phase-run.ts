@@ -11,13 +11,15 @@ import { PproxError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
 import { encodeCommandComplete } from '../wire/backend.ts';
-import type { ErrorFields } from '../wire/error-fields.ts';
-import { COMMIT_WITH_POSITION, CommitReceiver } from './commit-receiver.ts';
+import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts';
+import { encodeQuery } from '../wire/frontend.ts';
+import { type CommitReply, CommitReceiver } from './commit-receiver.ts';
 import type { CommitLeg, CommitOutcome, CommitRequest } from './coordinator.ts';
 import type { Decider } from './decider.ts';
-import { decisionText, finishText, prepareText, proofText, ROLE, UNDEFINED_OBJECT, WRITTEN } from './decisions.ts';
+import { CHECK, DECIDED, finishText, INSUFFICIENT_PRIVILEGE, proofText, ROLE, UNDEFINED_OBJECT } from './decisions.ts';
 import { formatGid, type Home } from './gid.ts';
 import { leadLost } from './one-phase.ts';
+import { encodeDecision, encodePrepare } from './own-messages.ts';
 import type { PendingSet } from './pending.ts';
 import type { Recovery } from './recovery.ts';
 import { followersRefused, inDoubt, OF_THE_TRANSACTION, rowRefused } from './two-phase-errors.ts';
@@ -42,11 +44,12 @@ export interface RunOptions {
   readonly log: Log;
 }
 
-const CHECK = 'SET CONSTRAINTS ALL IMMEDIATE';
 const CHECK_FOLLOWER = `SAVEPOINT "pprox: check"; ${CHECK}; RELEASE SAVEPOINT "pprox: check"`;
 const GO_BACK = 'ROLLBACK TO SAVEPOINT "pprox: check"';
 
 const PREPARED_TAG = 'PREPARE TRANSACTION';
+
+const ROLLBACK = encodeQuery('ROLLBACK');
 
 /** One transaction's commit. `run` once. */
 export class TwoPhaseRun {
@@ -56,8 +59,6 @@ export class TwoPhaseRun {
   readonly #id: string;
   readonly #gids: readonly string[];
   readonly #xids: (string | undefined)[];
-  /** As each follower's session has it set outside the transaction; `none` where it has not. */
-  readonly #roles: (string | undefined)[];
   readonly #failures: FollowerFailure[] = [];
   readonly #events: CommitEvent[] = [];
   #state: CommitState;
@@ -79,7 +80,6 @@ export class TwoPhaseRun {
     this.#id = id;
     this.#gids = request.followers.map((_, follower) => formatGid({ home, id, follower }));
     this.#xids = request.followers.map(() => undefined);
-    this.#roles = [...this.#xids];
     const { state, effects } = begin(request.followers.length, request.deferred);
     this.#state = state;
     this.#effects = effects;
@@ -119,12 +119,9 @@ export class TwoPhaseRun {
   }
 
   #perform(effect: CommitEffect): Promise<CommitEvent | undefined> | undefined {
-    const { lead, position } = this.#request;
     switch (effect.kind) {
       case 'check':
         return this.#check();
-      case 'write row':
-        return this.#writeRow();
       case 'prepare':
         return this.#prepare(effect.follower);
       case 'join':
@@ -133,17 +130,14 @@ export class TwoPhaseRun {
       case 'leave':
         this.#options.pending.leave(this.#id);
         return undefined;
-      case 'decide': {
-        const withPosition = position === lead.backend && !this.#request.chain;
-        const text = this.#request.chain ? 'COMMIT AND CHAIN' : withPosition ? COMMIT_WITH_POSITION : 'COMMIT';
-        return this.#onLead(text, ({ tag }) => (tag === 'COMMIT' ? 'committed' : 'refused'));
-      }
+      case 'decide':
+        return this.#decide();
       case 'ask':
         return this.#ask();
       case 'roll back lead':
         return this.#rollBackLead();
       case 'roll back':
-        return this.#onFollower(effect.follower, 'ROLLBACK', () => 'finished');
+        return this.#onFollower(effect.follower, ROLLBACK, () => 'finished');
       case 'finish':
         return this.#finish(effect.follower, effect.decision);
       case 'prove':
@@ -168,7 +162,7 @@ export class TwoPhaseRun {
   /** Everywhere at once: nothing of this transaction is prepared yet, so that nobody waits for it meanwhile. */
   async #check(): Promise<CommitEvent> {
     const [event] = await Promise.all([
-      this.#onLead(CHECK, (reply) => (reply.error === undefined ? 'checked' : 'refused')),
+      this.#onLead(encodeQuery(CHECK), (reply) => (reply.error === undefined ? 'checked' : 'refused')),
       ...this.#request.followers.map((leg) => this.#checkFollower(leg)),
     ]);
     return event;
@@ -208,13 +202,13 @@ export class TwoPhaseRun {
   }
 
   async #onLead(
-    text: string,
-    judge: (reply: { tag: string; error: Buffer | undefined }) => 'checked' | 'committed' | 'refused',
+    message: Buffer,
+    judge: (reply: CommitReply) => 'checked' | 'row refused' | 'committed' | 'refused',
   ): Promise<CommitEvent> {
     const { backend } = this.#request.lead;
     const receiver = new CommitReceiver();
     const watchdog = guard([backend], this.#options.timeoutMs);
-    backend.query(text, receiver);
+    backend.send(message, receiver);
     try {
       const reply = await receiver.reply;
       this.#frames.push(...reply.frames);
@@ -228,33 +222,37 @@ export class TwoPhaseRun {
       }
       return { from: 'lead', what };
     } catch (error) {
-      return this.#lostLead(error);
+      if (!(error instanceof BackendLostError)) throw error;
+      this.#leadLost = error;
+      return { from: 'lead', what: 'lost' };
     } finally {
       watchdog.clear();
     }
   }
 
-  #lostLead(error: unknown): CommitEvent {
-    if (!(error instanceof BackendLostError)) throw error;
-    this.#leadLost = error;
-    return { from: 'lead', what: 'lost' };
+  async #decide(): Promise<CommitEvent> {
+    const { lead, position, chain } = this.#request;
+    const { backend } = lead;
+    const gone = !backend.open;
+    const message = encodeDecision(backend.prepared, {
+      id: this.#id,
+      end: chain ? 'commit and chain' : 'commit',
+      position: position === backend && !chain ? 'asked for' : 'not asked for',
+    });
+    const event = await this.#onLead(message, (reply) => this.#judgeDecision(reply));
+    // What was lost before it was asked to commit has not.
+    return gone ? { from: 'lead', what: 'gone' } : event;
   }
 
-  async #writeRow(): Promise<CommitEvent> {
-    const { backend } = this.#request.lead;
-    const watchdog = guard([backend], this.#options.timeoutMs);
-    const collector = new Collector();
-    backend.query(decisionText(this.#id), collector);
-    try {
-      const { error, tags } = await collector.reply;
-      const { errorFrame } = collector;
-      if (error !== undefined && errorFrame !== undefined) this.#rowRefusal = { fields: error, frame: errorFrame };
-      return { from: 'lead', what: error === undefined && tags.at(-1) === WRITTEN ? 'row written' : 'row refused' };
-    } catch (error) {
-      return this.#lostLead(error);
-    } finally {
-      watchdog.clear();
+  #judgeDecision({ tag, tagsBefore, error }: CommitReply): 'row refused' | 'committed' | 'refused' {
+    const written = tagsBefore.at(-1) === DECIDED;
+    assert(written || tag !== 'COMMIT', 'what is committed has its decision');
+    if (error !== undefined) {
+      this.#request.lead.backend.prepared.forgetOwn();
+      if (!written) this.#rowRefusal = { fields: decodeErrorFields(error, 0, error.length), frame: error };
     }
+    if (!written) return 'row refused';
+    return tag === 'COMMIT' ? 'committed' : 'refused';
   }
 
   async #rollBackLead(): Promise<CommitEvent> {
@@ -271,11 +269,13 @@ export class TwoPhaseRun {
     }
   }
 
-  async #prepare(index: number): Promise<CommitEvent> {
-    const leg = this.#follower(index);
-    const asked = this.#onFollower(index, prepareText(this.#gid(index)), ({ error, tags, rows }) => {
+  #prepare(index: number): Promise<CommitEvent> {
+    const { node, backend } = this.#follower(index);
+    const message = encodePrepare(backend.prepared, this.#gid(index), this.#request.deferred);
+    return this.#onFollower(index, message, ({ error, tags, rows }) => {
       if (error !== undefined) {
-        this.#failures.push({ kind: 'error', label: leg.node.label, fields: error });
+        backend.prepared.forgetOwn();
+        this.#failures.push({ kind: 'error', label: node.label, fields: error });
         return 'refused';
       }
       const tag = tags.at(-1) ?? '';
@@ -283,7 +283,7 @@ export class TwoPhaseRun {
         const effect = (what: string) => ({ tag: what, rows: undefined });
         this.#failures.push({
           kind: 'different',
-          label: leg.node.label,
+          label: node.label,
           expected: effect(PREPARED_TAG),
           found: effect(tag),
         });
@@ -292,34 +292,41 @@ export class TwoPhaseRun {
       this.#xids[index] = rows[0]?.[0] ?? undefined;
       return 'prepared';
     });
-    const [event, role] = await Promise.all([asked, leg.backend.ask(ROLE).catch(lossIsToldElsewhere)]);
-    this.#roles[index] = role?.rows[0]?.[0] ?? undefined;
-    return event;
   }
 
   async #finish(index: number, decision: 'commit' | 'abort'): Promise<CommitEvent> {
     const leg = this.#follower(index);
-    const role = this.#roles[index] ?? 'none';
-    if (role !== 'none') void leg.backend.ask('SET ROLE NONE').catch(lossIsToldElsewhere);
-    const asked = this.#onFollower(index, finishText(this.#gid(index), decision), ({ error }) => {
+    const text = encodeQuery(finishText(this.#gid(index), decision));
+    let denied: 'no' | 'yes' = 'no';
+    const judge = ({ error }: Answer): (CommitEvent & { from: 'follower' })['what'] => {
       if (error === undefined) return 'finished';
       if (error.code === UNDEFINED_OBJECT) return 'missing';
-      this.#options.log.warn('a prepared transaction could not be ended at once', {
-        gid: this.#gid(index),
-        sqlstate: error.code,
-      });
+      if (error.code === INSUFFICIENT_PRIVILEGE && denied === 'no') denied = 'yes';
+      else
+        this.#options.log.warn('a prepared transaction could not be ended at once', {
+          gid: this.#gid(index),
+          sqlstate: error.code,
+        });
       return 'failed';
-    });
-    if (role !== 'none') void this.#setRole(leg, role);
+    };
+    const first = this.#onFollower(index, text, judge);
     // Behind COMMIT PREPARED, which takes no company in its Query.
     if (decision === 'commit' && this.#request.position === leg.backend) await this.#readPosition(leg);
-    return asked;
+    const event = await first;
+    if (denied === 'no') return event;
+    return this.#asLoginRole(leg, () => this.#onFollower(index, text, judge));
   }
 
-  /** The session's own role again. Without it the server session is nobody's. */
-  async #setRole({ backend }: CommitLeg, role: string): Promise<void> {
+  /** The client has set a role for its session, who may not end what the login role has prepared. */
+  async #asLoginRole({ backend }: CommitLeg, work: () => Promise<CommitEvent>): Promise<CommitEvent> {
+    const role = (await backend.ask(ROLE).catch(lossIsToldElsewhere))?.rows[0]?.[0] ?? 'none';
+    void backend.ask('SET ROLE NONE').catch(lossIsToldElsewhere);
+    const event = await work();
+    if (role === 'none') return event;
     const answer = await backend.ask(`SET ROLE ${quoteIdentifier(role)}`).catch(lossIsToldElsewhere);
+    // Without it the server session is nobody's.
     if (answer?.error !== undefined) backend.close('session state not movable');
+    return event;
   }
 
   async #readPosition({ backend }: CommitLeg): Promise<void> {
@@ -338,7 +345,7 @@ export class TwoPhaseRun {
   #prove(index: number): Promise<CommitEvent> {
     const xid = this.#xids[index];
     if (xid === undefined) return Promise.resolve({ from: 'follower', follower: index, what: 'unproved' });
-    return this.#onFollower(index, proofText(xid), ({ rows }) => {
+    return this.#onFollower(index, encodeQuery(proofText(xid)), ({ rows }) => {
       const status = rows[0]?.[0];
       return status === 'committed' ? 'proved' : status === 'aborted' ? 'disproved' : 'unproved';
     });
@@ -346,13 +353,15 @@ export class TwoPhaseRun {
 
   async #onFollower(
     index: number,
-    text: string,
+    message: Buffer,
     judge: (answer: Answer) => (CommitEvent & { from: 'follower' })['what'],
   ): Promise<CommitEvent> {
     const { backend, node } = this.#follower(index);
     const watchdog = guard([backend], this.#options.timeoutMs);
+    const collector = new Collector();
+    backend.send(message, collector);
     try {
-      return { from: 'follower', follower: index, what: judge(await backend.ask(text)) };
+      return { from: 'follower', follower: index, what: judge(await collector.reply) };
     } catch (error) {
       if (!(error instanceof BackendLostError)) throw error;
       this.#failures.push({ kind: 'lost', label: node.label, lost: error.lost });

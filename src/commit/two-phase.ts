@@ -3,7 +3,7 @@ import { guard } from '../backend/guard.ts';
 import { BackendLostError } from '../backend/receiver.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { CommitLeg, CommitOutcome, CommitRequest, Coordinator } from './coordinator.ts';
-import { XID } from './decisions.ts';
+import { WRITTEN_ANYTHING } from './decisions.ts';
 import type { TransactionIds } from './gid.ts';
 import { type OnePhase, rollback } from './one-phase.ts';
 import type { Sweep } from './sweep.ts';
@@ -55,7 +55,7 @@ export class TwoPhase implements Coordinator {
     if (writes === 'likely') return false;
     const watchdog = guard([backend], this.#options.timeoutMs);
     try {
-      const { rows } = await backend.ask(XID);
+      const { rows } = await backend.ask(WRITTEN_ANYTHING);
       return rows[0]?.[0] === null;
     } catch (error) {
       // Its loss is met, and told, in the commit itself.

@@ -99,7 +99,10 @@ const VICTIMS: readonly Victim[] = [
 ];
 
 const STEPS: readonly { readonly relay: StepRelay; readonly step: Step }[] = MOMENTS.flatMap((moment) => [
-  { relay: lead, step: { query: 'decision row', moment } },
+  // No reply comes to the row alone.
+  ...(moment === 'before the query' || moment === 'after the query'
+    ? [{ relay: lead, step: { query: 'decision row', moment } } as const]
+    : []),
   { relay: follower, step: { query: 'PREPARE', moment } },
   { relay: lead, step: { query: 'COMMIT', moment } },
   { relay: follower, step: { query: 'COMMIT PREPARED', moment } },

@@ -3,6 +3,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { after } from 'node:test';
 import type { Server } from '../../src/embedded/server.ts';
+import { HEADER_BYTES } from '../../src/wire/tags.ts';
 
 /** A query of pprox's own, as it is on the wire. */
 export type StepQuery = 'decision row' | 'PREPARE' | 'COMMIT' | 'COMMIT PREPARED';
@@ -22,10 +23,9 @@ export const MOMENTS: readonly Moment[] = [
   'after the reply',
 ];
 
-const PATTERNS: Readonly<Record<StepQuery, RegExp>> = {
-  'decision row': /INSERT INTO pprox\.decision/,
+const PATTERNS: Readonly<Record<Exclude<StepQuery, 'decision row'>, RegExp>> = {
   PREPARE: /PREPARE TRANSACTION/,
-  COMMIT: /COMMIT(\0|;)/,
+  COMMIT: /pprox: commit/,
   'COMMIT PREPARED': /COMMIT PREPARED/,
 };
 
@@ -63,8 +63,18 @@ export async function startStepRelay(server: Server): Promise<StepRelay> {
     client.on('data', (chunk: Buffer) => {
       const found = queryIn(chunk);
       asked = found ?? asked;
-      strike(found, 'before the query');
-      upstream.write(chunk);
+      if (found === 'COMMIT') {
+        // Row and COMMIT come in one message: this is the moment between them.
+        const commit = chunk.lastIndexOf(BIND_COMMIT) - HEADER_BYTES;
+        strike('decision row', 'before the query');
+        upstream.write(chunk.subarray(0, commit));
+        strike('decision row', 'after the query');
+        strike(found, 'before the query');
+        upstream.write(chunk.subarray(commit));
+      } else {
+        strike(found, 'before the query');
+        upstream.write(chunk);
+      }
       strike(found, 'after the query');
     });
     upstream.on('data', (chunk: Buffer) => {
@@ -100,11 +110,13 @@ export async function startStepRelay(server: Server): Promise<StepRelay> {
   };
 }
 
+/** The Bind of the unnamed portal to COMMIT, behind its tag and length (manual, "Message Formats"). */
+const BIND_COMMIT = Buffer.from('\0pprox: commit\0');
+
 /** The last one of them, as the order of a commit has it. */
 function queryIn(chunk: Buffer): StepQuery | undefined {
   const text = chunk.toString('latin1');
   if (PATTERNS['COMMIT PREPARED'].test(text)) return 'COMMIT PREPARED';
-  if (PATTERNS['decision row'].test(text)) return 'decision row';
   if (PATTERNS.PREPARE.test(text)) return 'PREPARE';
   return PATTERNS.COMMIT.test(text) ? 'COMMIT' : undefined;
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import pg from 'pg';
-import { decisionText, fenceText } from '../../src/commit/decisions.ts';
+import { DECISION, fenceText } from '../../src/commit/decisions.ts';
 import { formatGid, type Home } from '../../src/commit/gid.ts';
 import type { Server } from '../../src/embedded/server.ts';
 import { sql } from '../support/cluster.ts';
@@ -151,7 +151,7 @@ test('whoever writes a decision has it flushed, and leaves any other setting as 
     ['on', 'on'],
     ['remote_apply', 'remote_apply'],
   ] as const) {
-    for (const text of [decisionText(randomUUID()), fenceText(randomUUID())]) {
+    for (const text of [DECISION.row.replace('$1', `'${randomUUID()}'`), fenceText(randomUUID())]) {
       await client.query(`SET synchronous_commit = ${asked}`);
       await client.query('BEGIN');
       await client.query(text);

@@ -82,11 +82,6 @@ export class CommitRun {
       case 'check':
         this.#askLead([{ kind: 'check' }], (reply) => this.#lead(reply, 'checked', 'refused'));
         break;
-      case 'write row':
-        this.#askLead([{ kind: 'insert decision', id, committed: true }], (reply) =>
-          this.#lead(reply, 'row written', 'row refused'),
-        );
-        break;
       case 'prepare':
         this.#askFollower(effect.follower, [{ kind: 'xid' }, { kind: 'prepare', id }], (reply) => {
           if (reply !== 'lost') this.#xids[effect.follower] = reply.xid;
@@ -142,7 +137,22 @@ export class CommitRun {
         leg.connection.send([{ kind: 'finish', id: this.#id, decision: 'commit' }], () => {});
       }
     }
-    this.#askLead([{ kind: 'commit' }], (reply) => this.#lead(reply, 'committed', 'refused'));
+    const { lead } = this.#legs;
+    if (!lead.isOpen) {
+      this.#underWay += 1;
+      this.#process.world.after(0, () => {
+        if (this.#process.alive) this.#event({ from: 'lead', what: 'gone' });
+      });
+      return;
+    }
+    const id = this.#id;
+    this.#askLead([{ kind: 'insert decision', id, committed: true }, { kind: 'commit' }], (reply) =>
+      this.#lead(
+        reply,
+        'committed',
+        reply !== 'lost' && reply.failed === 'insert decision' ? 'row refused' : 'refused',
+      ),
+    );
   }
 
   #finish(follower: number, decision: 'commit' | 'abort'): void {
@@ -189,7 +199,7 @@ export class CommitRun {
 
   #lead(
     reply: Reply | 'lost',
-    good: 'checked' | 'row written' | 'committed' | 'rolled back',
+    good: 'checked' | 'committed' | 'rolled back',
     bad: 'refused' | 'row refused' | 'rolled back',
   ): void {
     this.#event({

@@ -39,6 +39,7 @@ export function* execute(process: Process, statements: readonly Statement[]): Ru
     if (!process.alive) break;
     if (error !== undefined) {
       reply.error = error;
+      reply.failed = statement.kind;
       if (process.transaction !== undefined) process.server.database.fail(process.transaction);
       break;
     }

@@ -10,7 +10,7 @@ const BUSY_MS = 60;
 /** Of a server's statements and of a coordinator's effects. */
 const MOMENTS: readonly string[] = [
   ...['insert decision', 'prepare', 'commit', 'finish'],
-  ...['write row', 'join', 'decide', 'answer', 'leave', 'hand over', 'ask', 'roll back lead'],
+  ...['join', 'decide', 'answer', 'leave', 'hand over', 'ask', 'roll back lead'],
 ]
   .flatMap((step) => [`before ${step}`, `after ${step}`])
   .concat('during finish');

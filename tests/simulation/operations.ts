@@ -36,6 +36,8 @@ export function replayOf(operation: Operation, changed: readonly string[]): Oper
 export interface Reply {
   /** Of the first statement that failed; what came after it did not run. */
   error?: string;
+  /** Which of them that was. */
+  failed?: Statement['kind'];
   /** Keys that the last operation has changed. */
   changed: readonly string[];
   /** Of COMMIT and PREPARE TRANSACTION. */

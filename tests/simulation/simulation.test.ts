@@ -14,12 +14,11 @@ const FOUND_WITHIN = 10_000;
 /** Where the machines are led to, in which state and by what. */
 const EVERYWHERE: readonly string[] = Object.entries({
   'commit checking': ['lead checked', 'lead refused', 'lead lost'],
-  'commit preparing': ['lead row written', 'lead row refused', 'lead lost'],
   'commit preparing: follower': ['prepared', 'refused', 'lost'],
-  'commit deciding: lead': ['committed', 'refused', 'lost'],
+  'commit deciding: lead': ['committed', 'row refused', 'refused', 'lost', 'gone'],
   'commit asking: fence': ['committed', 'aborted', 'unreachable'],
   'commit finishing: follower': ['finished', 'missing', 'failed', 'lost', 'proved', 'disproved'],
-  'commit undoing: lead': ['row written', 'rolled back', 'lost'],
+  'commit undoing: lead': ['rolled back', 'lost'],
   'commit undoing: follower': ['prepared', 'finished', 'missing', 'lost'],
   'recovery fencing: fence': ['committed', 'aborted', 'unreachable'],
   'recovery acting: follower': ['finished', 'missing', 'failed', 'lost', 'proved', 'disproved'],

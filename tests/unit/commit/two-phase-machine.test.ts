@@ -16,10 +16,8 @@ function answersTo(effect: CommitEffect): readonly CommitEvent[] {
   switch (effect.kind) {
     case 'check':
       return lead('checked', 'refused', 'lost');
-    case 'write row':
-      return lead('row written', 'row refused', 'lost');
     case 'decide':
-      return lead('committed', 'refused', 'lost');
+      return lead('committed', 'row refused', 'refused', 'lost', 'gone');
     case 'roll back lead':
       return lead('rolled back', 'lost');
     case 'ask':
@@ -50,7 +48,6 @@ function followers(follower: number, ...whats: FollowerEvent['what'][]): readonl
 
 /** What has happened so far, as far as it matters for what may happen next. */
 interface History {
-  readonly row: 'none' | 'written';
   readonly decision: 'none' | 'asked for' | 'commit' | 'abort';
   readonly answer: string;
   readonly joined: boolean;
@@ -69,7 +66,6 @@ interface Node {
 
 function explore(count: number, deferred: 'none' | 'possible', visit: (node: Node) => void): number {
   const start: History = {
-    row: 'none',
     decision: 'none',
     answer: 'none',
     joined: false,
@@ -99,7 +95,6 @@ function explore(count: number, deferred: 'none' | 'possible', visit: (node: Nod
 /** What an answer tells. */
 function note(history: History, effect: CommitEffect, event: CommitEvent): History {
   if (event.from === 'lead') {
-    if (event.what === 'row written') return { ...history, row: 'written' };
     if (effect.kind !== 'decide' || event.what === 'lost') return history;
     return { ...history, decision: event.what === 'committed' ? 'commit' : 'abort' };
   }
@@ -145,14 +140,12 @@ function check(history: History, effect: CommitEffect): History {
   const on = 'follower' in effect ? history.on[effect.follower] : undefined;
   switch (effect.kind) {
     case 'prepare':
-    case 'write row':
       assert.equal(history.decision, 'none');
       return history;
     case 'join':
       assert.equal(history.joined, false);
       return { ...history, joined: true };
     case 'decide':
-      assert.equal(history.row, 'written');
       assert.ok(history.joined, 'in the pending set before the lead can show it');
       assert.ok(history.on.every((part) => part === 'prepared'));
       return { ...history, decision: 'asked for' };
@@ -160,7 +153,7 @@ function check(history: History, effect: CommitEffect): History {
       assert.equal(history.decision, 'asked for');
       return history;
     case 'roll back lead':
-      assert.equal(history.decision, 'none');
+      assert.ok(history.decision === 'none' || history.decision === 'abort');
       return history;
     case 'roll back':
       assert.equal(on, 'open');
@@ -225,7 +218,7 @@ for (const deferred of ['none', 'possible'] as const) {
           endings += 1;
         });
         t.diagnostic(`${nodes} situations, ${endings} endings`);
-        assert.ok(endings > 10);
+        assert.ok(endings > 5);
       });
     });
   }
@@ -242,13 +235,13 @@ test('every state is reached, and every effect', () => {
     ...['asking', 'checking', 'deciding', 'finishing', 'over', 'preparing', 'undoing'],
   ]);
   assert.deepEqual([...effects].toSorted(), [
-    ...['ask', 'check', 'decide', 'finish', 'prepare', 'prove', 'roll back', 'roll back lead', 'write row'],
+    ...['ask', 'check', 'decide', 'finish', 'prepare', 'prove', 'roll back', 'roll back lead'],
   ]);
 });
 
 test('what nobody was asked for commits nothing', () => {
   const strays: readonly CommitEvent[] = [
-    ...lead('checked', 'row written', 'committed', 'rolled back'),
+    ...lead('checked', 'committed', 'rolled back'),
     ...followers(0, 'prepared', 'finished', 'proved', 'lost'),
     { from: 'fence', what: 'committed' },
     { from: 'fence', what: 'aborted' },
