@@ -88,6 +88,11 @@ export class Pool {
     return undefined;
   }
 
+  /** In use, or connecting. */
+  get leased(): number {
+    return this.#size - this.idleCount;
+  }
+
   get waiting(): number {
     return this.#waiters.length;
   }

@@ -4,6 +4,7 @@
  */
 import type { Backend } from '../backend/backend.ts';
 import type { Lsn } from '../cluster/lsn.ts';
+import type { FollowerFailure } from '../fanout/follower.ts';
 import type { Node } from '../cluster/node.ts';
 import type { PproxError } from '../lib/errors.ts';
 
@@ -15,10 +16,28 @@ export interface CommitLeg {
   readonly backend: Backend;
 }
 
+/** A follower with a transaction of its own. */
+export interface FollowerCommitLeg extends CommitLeg {
+  /** What it is still to do in it before it can prepare; undefined where it has done all. */
+  readonly behind?: Behind | undefined;
+}
+
+/** Statements of a transaction that a follower has not been sent: they go to it in one write with PREPARE. */
+export interface Behind {
+  /** Undefined, or resolves, when the follower shows what they have seen on the lead. Rejects with PproxError. */
+  ready(): Promise<void> | undefined;
+  /** Sends them. Resolves when they are answered, with what is wrong with the first that did not do what the lead did. */
+  send(): Promise<FollowerFailure | undefined>;
+  /** The same for the whole transaction, once it is rolled back there; undefined where that is not possible. */
+  readonly again: (() => Promise<FollowerFailure | undefined>) | undefined;
+}
+
+/** A point in the order of this process's commits. */
+export type Moment = number;
+
 export interface CommitRequest {
   readonly lead: CommitLeg;
-  /** Followers with a transaction of their own. */
-  readonly followers: readonly CommitLeg[];
+  readonly followers: readonly FollowerCommitLeg[];
   /** COMMIT AND CHAIN: the lead's next transaction begins with the same characteristics. */
   readonly chain: boolean;
   /** Whether the lead's COMMIT itself can still fail by the client's own doing (SERIALIZABLE). */
@@ -49,12 +68,13 @@ export type CommitOutcome =
 export interface Coordinator {
   commit(request: CommitRequest): Promise<CommitOutcome>;
   /**
-   * Resolves when every follower shows what the lead shows now: a statement must not run on a follower before, or it misses
-   * rows there that it has seen on the lead. Undefined where that is so already. Rejects with PproxError where it takes
-   * longer than followers may.
+   * Resolves when every follower shows what the lead showed then, now by default: a statement must not run on a follower before,
+   * or it misses rows there that it has seen on the lead. Undefined where that is so already. Rejects with PproxError where it
+   * takes longer than followers may.
    */
-  visibleEverywhere(): Promise<void> | undefined;
-  /** Whether the lead may show what a follower does not show yet. */
+  visibleEverywhere(then?: Moment): Promise<void> | undefined;
+  readonly moment: Moment;
+  /** Whether the lead may show what a follower does not show yet. Only then may a follower be `behind` at its commit. */
   readonly leadAhead: 'never' | 'for a moment';
   /**
    * Resolves when what any process had prepared on the follower when this was called is over. Undefined where there is no such

@@ -60,6 +60,8 @@ export class OnePhase implements Coordinator {
     }
   }
 
+  readonly moment = 0;
+
   visibleEverywhere(): undefined {
     return undefined;
   }

@@ -8,6 +8,12 @@
  */
 import { assert } from '../lib/assert.ts';
 
+interface Member {
+  /** Counts up, so that who joined later has more. */
+  readonly joined: number;
+  readonly waits: Wait[];
+}
+
 interface Wait {
   /** Members that it still waits for. */
   left: number;
@@ -16,25 +22,31 @@ interface Wait {
 }
 
 export class PendingSet {
-  /** By id: who waits for it. */
-  readonly #members = new Map<string, Wait[]>();
+  /** By id, in the order in which they joined. */
+  readonly #members = new Map<string, Member>();
+  #joined = 0;
 
   get size(): number {
     return this.#members.size;
   }
 
+  /** Now, as `until` of what waits for today's members later. */
+  get moment(): number {
+    return this.#joined;
+  }
+
   /** Before the lead's COMMIT is sent. An id joins once. */
   join(id: string): void {
     assert(!this.#members.has(id), 'a transaction joins the pending set once');
-    this.#members.set(id, []);
+    this.#members.set(id, { joined: ++this.#joined, waits: [] });
   }
 
   /** Every follower shows it, or nobody ever will. Calls who has waited for it last. Nothing where it is no member. */
   leave(id: string): void {
-    const waits = this.#members.get(id);
-    if (waits === undefined) return;
+    const member = this.#members.get(id);
+    if (member === undefined) return;
     this.#members.delete(id);
-    for (const wait of waits) {
+    for (const wait of member.waits) {
       wait.left -= 1;
       if (wait.left === 0) wait.callback?.();
     }
@@ -44,10 +56,12 @@ export class PendingSet {
    * Calls back, within `leave`, when all who are members now are gone; never where nobody is to be waited for, and then
    * returns undefined. Otherwise returns how to give up, which may be called at any time.
    * @param except one who is not waited for
+   * @param until a moment: who has joined after it is not waited for
    */
-  whenGone(callback: () => void, except?: string): (() => void) | undefined {
+  whenGone(callback: () => void, except?: string, until = this.#joined): (() => void) | undefined {
     const wait: Wait = { left: 0, callback };
-    for (const [id, waits] of this.#members) {
+    for (const [id, { joined, waits }] of this.#members) {
+      if (joined > until) break;
       if (id === except) continue;
       waits.push(wait);
       wait.left += 1;

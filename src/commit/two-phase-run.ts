@@ -2,10 +2,11 @@
  * One transaction's commit in two phases on real servers: performs the effects of `two-phase-machine.ts`, and feeds it what
  * comes of them.
  */
+import type { Backend } from '../backend/backend.ts';
 import { guard } from '../backend/guard.ts';
 import { type Answer, BackendLostError, Collector } from '../backend/receiver.ts';
 import { type Lsn, parseLsn } from '../cluster/lsn.ts';
-import type { FollowerFailure } from '../fanout/follower.ts';
+import { type FollowerFailure, mayBeOfOthers } from '../fanout/follower.ts';
 import { assert, unreachable } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
@@ -14,7 +15,7 @@ import { encodeCommandComplete } from '../wire/backend.ts';
 import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts';
 import { encodeQuery } from '../wire/frontend.ts';
 import { type CommitReply, CommitReceiver } from './commit-receiver.ts';
-import type { CommitLeg, CommitOutcome, CommitRequest } from './coordinator.ts';
+import type { CommitLeg, CommitOutcome, CommitRequest, FollowerCommitLeg } from './coordinator.ts';
 import type { Decider } from './decider.ts';
 import { CHECK, DECIDED, finishText, INSUFFICIENT_PRIVILEGE, proofText, ROLE, UNDEFINED_OBJECT } from './decisions.ts';
 import { formatGid, type Home } from './gid.ts';
@@ -51,6 +52,10 @@ const PREPARED_TAG = 'PREPARE TRANSACTION';
 
 const ROLLBACK = encodeQuery('ROLLBACK');
 
+type PrepareAnswer =
+  | { readonly what: 'prepared'; readonly xid: string | undefined }
+  | { readonly what: 'refused' | 'lost'; readonly failure: FollowerFailure };
+
 /** One transaction's commit. `run` once. */
 export class TwoPhaseRun {
   readonly #options: RunOptions;
@@ -60,6 +65,8 @@ export class TwoPhaseRun {
   readonly #gids: readonly string[];
   readonly #xids: (string | undefined)[];
   readonly #failures: FollowerFailure[] = [];
+  /** What a follower would have missed of others' transactions. */
+  #notVisible: PproxError | undefined;
   readonly #events: CommitEvent[] = [];
   #state: CommitState;
   #effects: readonly CommitEffect[];
@@ -133,7 +140,7 @@ export class TwoPhaseRun {
       case 'decide':
         return this.#decide();
       case 'ask':
-        return this.#ask();
+        return this.#askLead();
       case 'roll back lead':
         return this.#rollBackLead();
       case 'roll back':
@@ -191,7 +198,7 @@ export class TwoPhaseRun {
     });
   }
 
-  #follower(index: number): CommitLeg {
+  #follower(index: number): FollowerCommitLeg {
     const leg = this.#request.followers[index];
     assert(leg !== undefined, 'a follower of this commit');
     return leg;
@@ -269,29 +276,87 @@ export class TwoPhaseRun {
     }
   }
 
-  #prepare(index: number): Promise<CommitEvent> {
+  /** What the follower is behind by goes to it together with PREPARE; it counts first. */
+  async #prepare(index: number): Promise<CommitEvent> {
+    const { behind, node } = this.#follower(index);
+    if (behind === undefined) return this.#prepared(index, await this.#askToPrepare(index));
+    try {
+      await behind.ready();
+    } catch (error) {
+      if (!(error instanceof PproxError)) throw error;
+      return this.#refuse(index, error);
+    }
+    const failure = await this.#catchUp(index, behind.send());
+    if (failure === undefined || 'from' in failure) return failure;
+    if (behind.again === undefined || !mayBeOfOthers(failure)) return this.#refuse(index, failure);
+    try {
+      await this.#options.recovery.preparedOver(node);
+    } catch (error) {
+      if (!(error instanceof PproxError)) throw error;
+      return this.#refuse(index, error);
+    }
+    const remaining = await this.#catchUp(index, behind.again());
+    return 'from' in remaining ? remaining : this.#refuse(index, remaining);
+  }
+
+  /** A statement that has failed: then there is no transaction any more. Else what became of PREPARE. */
+  async #catchUp(
+    index: number,
+    sent: Promise<FollowerFailure | undefined>,
+  ): Promise<FollowerFailure | (CommitEvent & { from: 'follower' })> {
+    const { backend, node } = this.#follower(index);
+    const [failure, answer] = await Promise.all([sent, this.#askToPrepare(index, sent)]);
+    if (failure === undefined) return this.#prepared(index, answer);
+    if (failure.kind === 'lost' || answer.what === 'lost') {
+      this.#failures.push(failure);
+      return { from: 'follower', follower: index, what: 'lost' };
+    }
+    const undo = answer.what === 'prepared' ? finishText(this.#gid(index), 'abort') : 'ROLLBACK';
+    const undone = await this.#ask(backend, undo);
+    if (undone !== undefined && undone.error === undefined) return failure;
+    this.#failures.push(failure);
+    if (undone !== undefined)
+      this.#options.log.warn('what a follower had prepared could not be undone at once', { server: node.label });
+    return { from: 'follower', follower: index, what: 'lost' };
+  }
+
+  /** `behind`: statements in front of it, which have their own deadlines. */
+  async #askToPrepare(index: number, behind?: Promise<unknown>): Promise<PrepareAnswer> {
     const { node, backend } = this.#follower(index);
-    const message = encodePrepare(backend.prepared, this.#gid(index), this.#request.deferred);
-    return this.#onFollower(index, message, ({ error, tags, rows }) => {
+    const { label } = node;
+    const collector = new Collector();
+    backend.send(encodePrepare(backend.prepared, this.#gid(index), this.#request.deferred), collector);
+    await behind;
+    const watchdog = guard([backend], this.#options.timeoutMs);
+    try {
+      const { error, tags, rows } = await collector.reply;
       if (error !== undefined) {
         backend.prepared.forgetOwn();
-        this.#failures.push({ kind: 'error', label: node.label, fields: error });
-        return 'refused';
+        return { what: 'refused', failure: { kind: 'error', label, fields: error } };
       }
       const tag = tags.at(-1) ?? '';
-      if (tag !== PREPARED_TAG) {
-        const effect = (what: string) => ({ tag: what, rows: undefined });
-        this.#failures.push({
-          kind: 'different',
-          label: node.label,
-          expected: effect(PREPARED_TAG),
-          found: effect(tag),
-        });
-        return 'refused';
-      }
-      this.#xids[index] = rows[0]?.[0] ?? undefined;
-      return 'prepared';
-    });
+      if (tag === PREPARED_TAG) return { what: 'prepared', xid: rows[0]?.[0] ?? undefined };
+      const effect = (what: string) => ({ tag: what, rows: undefined });
+      const failure = { kind: 'different', label, expected: effect(PREPARED_TAG), found: effect(tag) } as const;
+      return { what: 'refused', failure };
+    } catch (error) {
+      if (!(error instanceof BackendLostError)) throw error;
+      return { what: 'lost', failure: { kind: 'lost', label, lost: error.lost } };
+    } finally {
+      watchdog.clear();
+    }
+  }
+
+  #prepared(index: number, answer: PrepareAnswer): CommitEvent & { from: 'follower' } {
+    if (answer.what === 'prepared') this.#xids[index] = answer.xid;
+    else this.#failures.push(answer.failure);
+    return { from: 'follower', follower: index, what: answer.what };
+  }
+
+  #refuse(index: number, why: FollowerFailure | PproxError): CommitEvent {
+    if (why instanceof PproxError) this.#notVisible ??= why;
+    else this.#failures.push(why);
+    return { from: 'follower', follower: index, what: 'refused' };
   }
 
   async #finish(index: number, decision: 'commit' | 'abort'): Promise<CommitEvent> {
@@ -342,6 +407,15 @@ export class TwoPhaseRun {
     }
   }
 
+  /** A question of our own. Undefined where its connection is lost. */
+  async #ask(backend: Backend, text: string): Promise<Answer | undefined> {
+    const watchdog = guard([backend], this.#options.timeoutMs);
+    return backend
+      .ask(text)
+      .catch(lossIsToldElsewhere)
+      .finally(() => watchdog.clear());
+  }
+
   #prove(index: number): Promise<CommitEvent> {
     const xid = this.#xids[index];
     if (xid === undefined) return Promise.resolve({ from: 'follower', follower: index, what: 'unproved' });
@@ -371,7 +445,7 @@ export class TwoPhaseRun {
     }
   }
 
-  async #ask(): Promise<CommitEvent> {
+  async #askLead(): Promise<CommitEvent> {
     const { lead } = this.#request;
     const account = { user: lead.backend.user, database: lead.backend.database };
     const what = await this.#options.decider.decide(
@@ -417,7 +491,7 @@ export class TwoPhaseRun {
         return { kind: 'rolled back', error: rowRefused(lead, refusal?.fields) };
       }
       case 'follower':
-        return { kind: 'rolled back', error: followersRefused(this.#failures, lead) };
+        return { kind: 'rolled back', error: this.#notVisible ?? followersRefused(this.#failures, lead) };
       default:
         return unreachable(cause);
     }

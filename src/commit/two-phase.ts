@@ -2,7 +2,7 @@
 import { guard } from '../backend/guard.ts';
 import { BackendLostError } from '../backend/receiver.ts';
 import { PproxError } from '../lib/errors.ts';
-import type { CommitLeg, CommitOutcome, CommitRequest, Coordinator } from './coordinator.ts';
+import type { CommitLeg, CommitOutcome, CommitRequest, Coordinator, Moment } from './coordinator.ts';
 import { WRITTEN_ANYTHING } from './decisions.ts';
 import type { TransactionIds } from './gid.ts';
 import { type OnePhase, rollback } from './one-phase.ts';
@@ -66,18 +66,24 @@ export class TwoPhase implements Coordinator {
     }
   }
 
-  visibleEverywhere(): Promise<void> | undefined {
+  get moment(): Moment {
+    return this.#options.pending.moment;
+  }
+
+  visibleEverywhere(then: Moment = this.moment): Promise<void> | undefined {
     const { pending, timeoutMs } = this.#options;
-    if (pending.size === 0) return undefined;
+    let gone = (): void => undefined;
+    const giveUp = pending.whenGone(() => gone(), undefined, then);
+    if (giveUp === undefined) return undefined;
     return new Promise((resolve, reject) => {
-      const done = pending.whenGone(() => {
-        clearTimeout(timer);
-        resolve();
-      });
       const timer = setTimeout(() => {
-        done?.();
+        giveUp();
         reject(notYetVisible(`${pending.size} transactions wait for a follower to commit them.`));
       }, timeoutMs);
+      gone = () => {
+        clearTimeout(timer);
+        resolve();
+      };
     });
   }
 }

@@ -91,6 +91,18 @@ export async function judge(
   }
 }
 
+/**
+ * Classes of SQLSTATE (manual, "PostgreSQL Error Codes") that do not come of rows or objects that are missing: rollback,
+ * resources, limits, locks and states, cancellation, the system.
+ */
+const NOT_OF_OTHERS: ReadonlySet<string> = new Set(['08', '40', '53', '54', '55', '57', '58', 'XX']);
+
+/** Whether what another process has prepared may have been missed. */
+export function mayBeOfOthers(failure: FollowerFailure): boolean {
+  if (failure.kind === 'error') return !NOT_OF_OTHERS.has(failure.fields.code.slice(0, 2));
+  return failure.kind === 'different';
+}
+
 /** Rows of a transaction on a follower may wait for a lock this long; the lead's own locks have ordered them already. */
 export function beginText(lockTimeoutMs: number, savepoints: readonly string[]): string {
   const begin = `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = ${lockTimeoutMs}`;

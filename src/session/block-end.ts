@@ -2,6 +2,7 @@
 import { BackendLostError, type Lost } from '../backend/receiver.ts';
 import { rollback } from '../commit/one-phase.ts';
 import type { CommitLeg } from '../commit/coordinator.ts';
+import { ReplayLog } from '../fanout/replay-log.ts';
 import { PproxError } from '../lib/errors.ts';
 import { Completion } from './reply.ts';
 import { encodeError } from '../wire/error-fields.ts';
@@ -12,7 +13,7 @@ import { settlePins } from './pins.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { StatementRelay } from './relay.ts';
 import { Trail } from './trail.ts';
-import { callOffTrail, followersCaughtUp, undoOnFollowers } from './trailing.ts';
+import { callOffTrail, followersCaughtUp, takeBehind, undoOnFollowers } from './trailing.ts';
 
 /** Aborts a block on its server: any error does, and one of syntax is cheap and leaves no portal behind. */
 const POISON = 'ABORTED BY pprox';
@@ -50,24 +51,33 @@ export async function commitBlock(
   const { link, cluster, services } = session;
   const { positionSource } = cluster;
   const lead = commitLeg(block.legs.lead);
+  const writes = block.access === 'read write' && block.writes === 'possible' ? 'likely' : 'to be asked';
+  let deferred: 'none' | 'possible';
+  let behind: Awaited<ReturnType<typeof takeBehind>>;
   try {
-    await followersCaughtUp(session, block);
+    deferred = block.catalog === 'changed' || (await services.catalog.deferrable(session)) ? 'possible' : 'none';
+    // Whatever is asked before the followers prepare is asked of what is done. Where there are several, what one has prepared
+    // while another waits for a lock would be a wait that no server tells: it is nobody's session's.
+    const alone = block.legs.leased.length === 1 && services.coordinator.leadAhead !== 'never';
+    const together = alone && deferred === 'none' && writes === 'likely';
+    if (together) behind = await takeBehind(session, block);
+    else await followersCaughtUp(session, block);
     await session.listening.join();
   } catch (error) {
     await rollbackBlock(session, block);
     throw error;
   }
   // A cancel request that comes late would end the COMMIT of one server, and not of another.
-  block.stage = 'ending';
+  if (behind === undefined) block.stage = 'ending';
   await session.cancels.settled();
   const source = positionSource.kind === 'follower' ? block.legs.leased[positionSource.follower] : block.legs.lead;
   const outcome = await services.coordinator.commit({
     lead,
-    followers: block.legs.begun.map(commitLeg),
+    followers: block.legs.begun.map((leg) => ({ ...commitLeg(leg), behind })),
     chain: options.chain,
     leadCommit: block.isolation === 'read committed' ? 'certain' : 'may fail',
-    writes: block.access === 'read write' && block.writes === 'possible' ? 'likely' : 'to be asked',
-    deferred: block.catalog === 'changed' || (await services.catalog.deferrable(session)) ? 'possible' : 'none',
+    writes,
+    deferred,
     position: positionSource.kind === 'lead' || positionSource.kind === 'follower' ? source?.lease.backend : undefined,
   });
   switch (outcome.kind) {
@@ -108,6 +118,7 @@ export function continueBlock(session: SessionState, block: WritersBlock): void 
     status: TransactionStatus.InBlock,
     savepoints: [],
     trail: new Trail(),
+    log: new ReplayLog(),
     stage: 'open',
     catalog: 'unchanged',
     writes: 'none',

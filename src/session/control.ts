@@ -8,6 +8,7 @@ import { TransactionStatus } from '../wire/tags.ts';
 import { commitBlock, rollbackBlock, rollbackByClient } from './block-end.ts';
 import { openPending, readOnLead } from './read.ts';
 import { StatementRelay } from './relay.ts';
+import { ReplayLog } from '../fanout/replay-log.ts';
 import { askLegs, unmarkText } from './replay.ts';
 import { SimpleRequest } from './simple-request.ts';
 import { Completion, failedBlock, NO_TRANSACTION } from './reply.ts';
@@ -92,6 +93,7 @@ async function beginOnWriters(session: SessionState, text: Buffer, modes: Transa
     status: result.status,
     savepoints: [],
     trail: new Trail(),
+    log: new ReplayLog(),
     isolation: isolationOf(modes, session.defaultIsolation(legs)),
     access: accessOf(modes, session.defaultAccess(legs)),
     stage: 'open',
@@ -268,16 +270,16 @@ async function savepoint(
 
 async function savepointOnFollowers(
   session: SessionState,
-  { legs }: WritersBlock,
+  { legs, log }: WritersBlock,
   action: string,
   name: string,
 ): Promise<void> {
   const text = `${action.toUpperCase()} ${name}`;
-  const failed = await askLegs(
-    legs.begun,
-    session.services.settings.followerTimeoutMs,
-    (leg) => unmarkText(leg) + text,
-  );
+  log.break();
+  const failed = await askLegs(legs.begun, session.services.settings.followerTimeoutMs, (leg) => {
+    const unmark = unmarkText(leg);
+    return unmark === '' ? text : `${unmark}; ${text}`;
+  });
   if (failed.length > 0)
     throw followerError(failed, [legs.lead.node.label], 'will be rolled back with the transaction');
 }

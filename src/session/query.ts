@@ -163,7 +163,7 @@ export async function runStatement(
       }
       if (command.kind === 'copy in' && command.source === 'stdin')
         return copyIn(session, statement, request, 'writers', company);
-      return writeStatement(session, statement, request);
+      return writeStatement(session, statement, request, company);
     default:
       return unreachable(route);
   }
@@ -176,7 +176,8 @@ export async function runStatement(
 async function settleTrail(session: SessionState, block: WritersBlock, statement: Statement): Promise<void> {
   const { command, sequences } = statement;
   block.trail.check();
-  const onLead = (command.kind === 'read' && sequences.calls === 'none') || command.kind === 'modify';
+  const changes = command.kind === 'modify' || command.kind === 'insert';
+  const onLead = changes || (command.kind === 'read' && sequences.calls === 'none');
   if (!onLead || block.trail.full) await followersCaughtUp(session, block);
 }
 

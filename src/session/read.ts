@@ -1,6 +1,7 @@
 /** Statements that change nothing on the followers: on the reader where it may serve them, else on the lead. */
 import type { Backend } from '../backend/backend.ts';
 import type { Lease } from '../backend/pool.ts';
+import { ReplayLog } from '../fanout/replay-log.ts';
 import { BackendLostError } from '../backend/receiver.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Route, Statement } from '../sql/statement.ts';
@@ -141,7 +142,7 @@ export async function readAnywhere(
   }
   session.log.info('a read turned out to write', { node: statement.node });
   session.pins.add('volatile function');
-  return writeStatement(session, statement, request);
+  return writeStatement(session, statement, request, 'many');
 }
 
 /** Channels are the lead's: a reader would hear nothing, or tell others than the client's. */
@@ -180,6 +181,7 @@ export async function openPending(session: SessionState, begin: Buffer): Promise
     status: answer.status,
     savepoints: [],
     trail: new Trail(),
+    log: new ReplayLog(),
     isolation: 'serializable or unknown',
     access: 'read only or unknown',
     stage: 'open',

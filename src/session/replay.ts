@@ -2,9 +2,9 @@
  * What the lead has done, on the followers of a block.
  *
  * The lead may show what another process's transaction has changed while a follower has it prepared only. A statement that
- * needs it then fails on the follower, or does something else. So a follower that disagrees is taken back to where it stood
- * before the statement, waits until what is prepared there is over, and gets the statement once more: what is visible on the
- * lead is prepared on every follower at least, so that one replay is enough.
+ * needs it then fails on the follower, or does something else. So a follower that disagrees is taken back to where the block's
+ * log begins, waits until what is prepared there is over, and gets all of it once more: what is visible on the lead is prepared
+ * on every follower at least, so that one replay is enough.
  */
 import { guard } from '../backend/guard.ts';
 import { BackendLostError } from '../backend/receiver.ts';
@@ -15,8 +15,10 @@ import {
   beginText,
   followerError,
   judge,
+  mayBeOfOthers,
 } from '../fanout/follower.ts';
 import type { ReplayPlan } from '../fanout/plan.ts';
+import { type FollowerStatement, type ReplayedStatement, sendStatements } from '../fanout/replay-log.ts';
 import type { RowReplay } from '../fanout/row-replay.ts';
 import type { Node } from '../cluster/node.ts';
 import { PproxError } from '../lib/errors.ts';
@@ -26,10 +28,11 @@ import { type Addition, type Request, withAddition } from './request.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 
 /**
- * Starts the followers' transactions, or ends the savepoint of the statement before; the answers come in front of the next
- * statement's.
+ * Starts the followers' transactions, or ends the savepoint of ours, for what the log does not keep; the answers come in front
+ * of the next statement's.
  */
 export function beginFollowers(session: SessionState, block: WritersBlock): void {
+  block.log.break();
   for (const leg of block.legs.followers) {
     const text = leg.block === 'leased' ? openText(session, block) : unmarkText(leg);
     leg.block = 'begun';
@@ -37,12 +40,12 @@ export function beginFollowers(session: SessionState, block: WritersBlock): void
   }
 }
 
-function openText(session: SessionState, { savepoints }: WritersBlock): string {
+export function openText(session: SessionState, { savepoints }: WritersBlock): string {
   return beginText(session.services.settings.followerLockTimeoutMs, savepoints);
 }
 
 /** What goes wrong is told by the next statement. */
-function tell({ lease: { backend } }: FollowerLeg, text: string): void {
+export function tell({ lease: { backend } }: FollowerLeg, text: string): void {
   void backend.ask(text).catch(() => undefined);
 }
 
@@ -51,70 +54,53 @@ export function followerDeadline(session: SessionState, elapsedMs: number): numb
   return session.services.settings.followerTimeoutMs + 4 * elapsedMs;
 }
 
-/** How each follower is taken back to where it stood before a statement. */
-export type Marks = ReadonlyMap<FollowerLeg, 'begin anew' | 'savepoint'>;
-
-export const NO_MARKS: Marks = new Map();
-
 /**
- * Beside the client's own savepoints, and gone before the next of them. It stands until the next statement, so that one message
- * ends the old one and makes the new one.
+ * Where the log begins. Beside the client's own savepoints, and gone before the next of them; it stands until the next of ours,
+ * so that one message ends the old one and makes the new one.
  */
 const MARK = '"pprox: statement"';
 
-/** Starts the followers' transactions where they have not begun, and marks where each stands. Nobody has to wait for it. */
-function markFollowers(session: SessionState, block: WritersBlock): Marks {
-  const marks = new Map<FollowerLeg, 'begin anew' | 'savepoint'>();
+/** Starts the followers' transactions where they have not begun, and the log where it has not. Nobody has to wait for it. */
+export function beginLog(session: SessionState, block: WritersBlock): void {
+  const { followers } = block.legs;
   if (session.services.coordinator.leadAhead === 'never') {
     beginFollowers(session, block);
-    return marks;
+    return;
   }
-  for (const leg of block.legs.followers) {
-    const anew = leg.block === 'leased';
-    marks.set(leg, anew ? 'begin anew' : 'savepoint');
-    tell(leg, anew ? openText(session, block) : `${unmarkText(leg)}SAVEPOINT ${MARK}`);
+  const anew = followers.every((leg) => leg.block === 'leased');
+  if (!anew && block.log.base !== 'unknown') return;
+  for (const leg of followers) {
+    const open = leg.block === 'leased' ? openText(session, block) : unmarkText(leg);
+    tell(leg, anew ? open : `${open}; SAVEPOINT ${MARK}`);
     leg.block = anew ? 'begun' : 'marked';
   }
-  return marks;
+  block.log.startAt(anew ? 'begin' : 'savepoint');
 }
 
-/** A statement with hidden effects has waited beforehand: what it has drawn from sequences cannot be taken back. */
-export function marksFor(session: SessionState, block: WritersBlock, plan: ReplayPlan): Marks {
-  if (plan.effects !== 'hidden') return markFollowers(session, block);
-  beginFollowers(session, block);
-  return NO_MARKS;
+/** As `beginLog`, at a place of its own, for rows that are sent while the lead still produces them. */
+export function beginRows(session: SessionState, block: WritersBlock, plan: ReplayPlan): void {
+  // What it draws from sequences cannot be taken back: it waits beforehand.
+  if (plan.effects === 'hidden') return beginFollowers(session, block);
+  block.log.break();
+  return beginLog(session, block);
 }
 
-/** `run`: the statement on these followers. Answers with what is wrong after all. */
+/** Back to where the log begins, then `run` on these followers. Answers with what is wrong after all. */
 async function onceMore(
   session: SessionState,
   block: WritersBlock,
-  marks: Marks,
   failures: readonly FollowerFailure[],
   run: (legs: readonly FollowerLeg[]) => Promise<readonly FollowerFailure[]>,
 ): Promise<readonly FollowerFailure[]> {
+  if (failures.length === 0 || block.log.base === 'unknown' || !failures.every(mayBeOfOthers)) return failures;
   const labels = new Set(failures.map(({ label }) => label));
-  const again = [...marks.keys()].filter(({ node }) => labels.has(node.label));
-  const hopeless = !failures.every(mayBeOfOthers) || again.length < labels.size;
-  if (failures.length === 0 || hopeless) return failures;
-  const lost = await goBack(session, block, marks, again);
+  const again = block.legs.followers.filter(({ node }) => labels.has(node.label));
+  const lost = await goBack(session, block, again);
   if (lost.length > 0) return lost;
   await othersVisible(session, again);
   const remaining = await run(again);
-  session.log.debug('statement replayed', { remaining: remaining.length });
+  session.log.debug('statements replayed', { remaining: remaining.length });
   return remaining;
-}
-
-/**
- * Classes of SQLSTATE (manual, "PostgreSQL Error Codes") that do not come of rows or objects that are missing: rollback,
- * resources, limits, locks and states, cancellation, the system.
- */
-const NOT_OF_OTHERS: ReadonlySet<string> = new Set(['08', '40', '53', '54', '55', '57', '58', 'XX']);
-
-/** Whether what another process has prepared may have been missed. */
-function mayBeOfOthers(failure: FollowerFailure): boolean {
-  if (failure.kind === 'error') return !NOT_OF_OTHERS.has(failure.fields.code.slice(0, 2));
-  return failure.kind === 'different';
 }
 
 /** A row replay, brought to its end. */
@@ -122,14 +108,15 @@ export async function replayRows(
   session: SessionState,
   block: WritersBlock,
   replay: RowReplay,
-  marks: Marks,
 ): Promise<readonly FollowerFailure[]> {
   const failures = await replay.finish();
   // Without all of its rows there is nothing to replay.
-  const usable = replay.repeatable ? marks : NO_MARKS;
-  return onceMore(session, block, usable, failures, (legs) =>
+  if (!replay.repeatable) block.log.break();
+  const remaining = await onceMore(session, block, failures, (legs) =>
     replay.again(new Set(legs.map(({ node }) => node.label))),
   );
+  block.log.break();
+  return remaining;
 }
 
 /**
@@ -139,20 +126,17 @@ export async function replayRows(
 export function unmarkText(leg: FollowerLeg): string {
   if (leg.block !== 'marked') return '';
   leg.block = 'begun';
-  return `RELEASE SAVEPOINT ${MARK}; `;
+  return `RELEASE SAVEPOINT ${MARK}`;
 }
 
 async function goBack(
   session: SessionState,
   block: WritersBlock,
-  marks: Marks,
   legs: readonly FollowerLeg[],
 ): Promise<readonly FollowerFailure[]> {
-  const { followerTimeoutMs, followerLockTimeoutMs } = session.services.settings;
-  const anew = `ROLLBACK; ${beginText(followerLockTimeoutMs, block.savepoints)}`;
-  return askLegs(legs, followerTimeoutMs, (leg) =>
-    marks.get(leg) === 'savepoint' ? `ROLLBACK TO SAVEPOINT ${MARK}` : anew,
-  );
+  const text =
+    block.log.base === 'savepoint' ? `ROLLBACK TO SAVEPOINT ${MARK}` : `ROLLBACK; ${openText(session, block)}`;
+  return askLegs(legs, session.services.settings.followerTimeoutMs, () => text);
 }
 
 /** Resolves when these followers show what the lead shows now, whoever has committed it. Rejects with PproxError. */
@@ -192,51 +176,68 @@ export async function askLegs(
   return found.flatMap((failure) => failure ?? []);
 }
 
-/** A statement that is ready for the followers. `bytes`: of the messages that it holds. */
-export interface Replay {
-  readonly bytes: number;
-  run(): Promise<readonly FollowerFailure[]>;
-}
-
-/**
- * The statement itself, for every follower, behind what the lead shows now. `started`: on the lead, by performance.now().
- * `trailing`: it may be run when the client's next message is in hand, and holds all that it needs; a cancel of the client
- * is not for it.
- */
-export async function replaySame(
-  session: SessionState,
+/** The statement as the followers get it, once the lead has done it. `started`: on the lead, by performance.now(). */
+export async function replayed(
   block: WritersBlock,
   plan: ReplayPlan,
   statement: Statement,
   request: Request,
   effect: Effect,
   started: number,
-  pace: 'lockstep' | 'trailing',
-): Promise<Replay> {
+): Promise<ReplayedStatement> {
   const elapsedMs = performance.now() - started;
   const times = plan.kind === 'rows' ? [] : plan.times;
   const addition = additionOf(plan);
   const whole = withAddition(request.text, statement.span.end, addition);
-  const visible = session.services.coordinator.visibleEverywhere();
-  // Who runs it waits for that, and may come later.
-  visible?.catch(() => undefined);
   const own = times.length === 0 ? whole : substitute(whole, times, await transactionTime(block));
   const { followers } = block.legs;
-  const encode = (node: Node): Buffer => request.encodeFor(node, own, addition);
-  const messages = new Map(pace === 'trailing' ? followers.map(({ node }) => [node, encode(node)] as const) : []);
-  let bytes = 0;
-  for (const message of messages.values()) bytes += message.length;
-  const once = async (legs: readonly FollowerLeg[]): Promise<readonly FollowerFailure[]> => {
-    if (pace === 'lockstep')
-      await request.prepareFollowers(legs.map(({ node, lease }) => ({ node, backend: lease.backend })));
-    return onFollowers(session, legs, (node) => messages.get(node) ?? encode(node), effect, elapsedMs, pace);
+  await request.prepareFollowers(followers.map(({ node, lease }) => ({ node, backend: lease.backend })));
+  return { messages: followers.map(({ node }) => request.encodeFor(node, own, addition)), expected: effect, elapsedMs };
+}
+
+/** `of`: one of the followers of the block. */
+export function forFollower(
+  { legs }: WritersBlock,
+  statements: readonly ReplayedStatement[],
+  of: FollowerLeg,
+): readonly FollowerStatement[] {
+  const index = legs.followers.indexOf(of);
+  return statements.flatMap(({ messages, expected }) => {
+    const message = messages[index];
+    return message === undefined ? [] : [{ message, expected }];
+  });
+}
+
+/**
+ * Statements on every follower, behind what the lead showed at `moment`. `trailing`: the client may be at its next statement,
+ * and a cancel of it is not for them. `unlogged`: what they do cannot be taken back.
+ */
+export async function replaySame(
+  session: SessionState,
+  block: WritersBlock,
+  statements: readonly ReplayedStatement[],
+  moment: number,
+  { pace, kept }: { readonly pace: 'lockstep' | 'trailing'; readonly kept: 'in the log' | 'not at all' },
+): Promise<readonly FollowerFailure[]> {
+  await session.services.coordinator.visibleEverywhere(moment);
+  if (kept === 'in the log') beginLog(session, block);
+  else beginFollowers(session, block);
+  const deadlineMs = followerDeadline(session, Math.max(...statements.map(({ elapsedMs }) => elapsedMs)));
+  const send = async (legs: readonly FollowerLeg[], all: readonly ReplayedStatement[]) => {
+    const found = await Promise.all(
+      legs.map((leg) => {
+        const { backend } = leg.lease;
+        const sent = sendStatements(leg.node.label, backend, forFollower(block, all, leg), deadlineMs);
+        return pace === 'trailing' ? sent : session.cancellable(backend, sent);
+      }),
+    );
+    return found.flatMap((failure) => failure ?? []);
   };
-  const run = async (): Promise<readonly FollowerFailure[]> => {
-    await visible;
-    const marks = marksFor(session, block, plan);
-    return onceMore(session, block, marks, await once(followers), once);
-  };
-  return { bytes, run };
+  const failures = await onceMore(session, block, await send(block.legs.followers, statements), (legs) =>
+    send(legs, [...block.log.statements, ...statements]),
+  );
+  if (failures.length === 0) block.log.add(statements);
+  return failures;
 }
 
 /** The same statement on every follower at once: `encode` says what each is sent. */
@@ -246,7 +247,6 @@ export async function onFollowers(
   encode: (node: Node) => Buffer,
   expected: Effect,
   elapsedMs: number,
-  pace: 'lockstep' | 'trailing' = 'lockstep',
 ): Promise<readonly FollowerFailure[]> {
   const watchdog = guard(
     legs.map(({ lease }) => lease.backend),
@@ -257,8 +257,7 @@ export async function onFollowers(
       legs.map(({ node, lease }) => {
         const receiver = new EffectReceiver();
         lease.backend.send(encode(node), receiver);
-        const judged = judge(node.label, receiver, expected);
-        return pace === 'trailing' ? judged : session.cancellable(lease.backend, judged);
+        return session.cancellable(lease.backend, judge(node.label, receiver, expected));
       }),
     );
     return found.flatMap((failure) => failure ?? []);

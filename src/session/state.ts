@@ -34,6 +34,7 @@ import { type FollowerLeg, type LeadLeg, Legs } from './legs.ts';
 import { Listening } from './listening.ts';
 import { closeStatements } from '../backend/statement-closing.ts';
 import { bring, leaseWith } from './setting-lease.ts';
+import type { ReplayLog } from '../fanout/replay-log.ts';
 import type { Trail } from './trail.ts';
 import { SessionSettings } from './settings.ts';
 
@@ -70,6 +71,8 @@ export interface WritersBlock {
   savepoints: string[];
   /** What followers are behind the lead by. */
   readonly trail: Trail;
+  /** What they have done, for as long as they may have to do it once more. */
+  readonly log: ReplayLog;
   isolation: 'read committed' | 'serializable or unknown';
   access: 'read write' | 'read only or unknown';
   /** `ending`: its COMMIT or ROLLBACK is under way, which no cancel request may hit. */

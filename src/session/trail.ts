@@ -1,24 +1,31 @@
 /**
  * Followers behind the lead in a transaction that the client has begun: it has the lead's answer, and its next statement runs
- * on the lead while the one before is under way on the followers.
+ * on the lead while the one before is under way on the followers, or waits for company.
  *
- *   client   ─ s1 ─► ok ─ s2 ─► ok ─ COMMIT ───────────► ok
- *   lead        s1          s2               ▲
- *   followers        s1          s2 ─ caught up ─ the commit
+ *   client   ─ s1 ─► ok ─ s2 ─► ok ─ s3 ─► ok ─ COMMIT ───────────► ok
+ *   lead        s1          s2          s3            ▲
+ *   followers        s1 ─────────► s2 s3 ─ caught up ─ the commit
  *
- * They run one statement at a time, in the lead's order, each behind what its own moment on the lead has shown. Locks stay in
+ * They run one batch at a time, in the lead's order, each behind what its last moment on the lead has shown. Locks stay in
  * the lead's order, because the lead keeps its own until the followers have caught up: in front of COMMIT, SAVEPOINT and
  * RELEASE the session waits for them. What is undone anyway (ROLLBACK, ROLLBACK TO, a failed block) it calls off first; what
- * is under way belongs to the innermost savepoint then, and goes with it.
+ * is under way belongs to the innermost savepoint then, and goes with it. What waits at COMMIT goes out with PREPARE.
  */
+import { bytesOf, type ReplayedStatement } from '../fanout/replay-log.ts';
 
 /** Statements that followers may be behind by: more would only be more to wait for at the end. */
 const STATEMENTS = 16;
-/** The same in bytes of their texts. */
+/** The same in bytes of their messages. */
 export const TRAIL_BYTES = 1024 * 1024;
 
 /** How long what is called off may go on before its server is asked to stop it, and between two such requests, in ms. */
 const CANCEL_EVERY_MS = 50;
+
+/** A statement that the lead has done, and `moment`: what followers must show before they do. */
+export interface Trailing {
+  readonly statement: ReplayedStatement;
+  readonly moment: number;
+}
 
 type State =
   | { readonly kind: 'following' }
@@ -27,38 +34,89 @@ type State =
   /** Nothing more is run. */
   | { readonly kind: 'called off' };
 
+/** Runs a batch on the followers. Its rejection is told to the client later. */
+export type RunBatch = (batch: readonly Trailing[]) => Promise<void>;
+
+/** Statements together, as far as bounds are concerned. */
+interface Amount {
+  readonly statements: number;
+  readonly bytes: number;
+}
+
+const NOTHING: Amount = { statements: 0, bytes: 0 };
+
 export class Trail {
   #state: State = { kind: 'following' };
-  #tail: Promise<void> = Promise.resolve();
-  #statements = 0;
-  #bytes = 0;
+  /** Not sent yet. */
+  #waiting: Trailing[] = [];
+  #amountWaiting = NOTHING;
+  #amountUnderWay = NOTHING;
+  /** Of the lead's time, what has gone into what waits. */
+  #waitingMs = 0;
+  #runBatch: RunBatch | undefined;
+  /** Since something waits: when it goes out alone. */
+  #timer: NodeJS.Timeout | undefined;
+  /** Batches, one after the other; undefined where none is under way. */
+  #running: Promise<void> | undefined;
 
   get state(): State['kind'] {
     return this.#state.kind;
   }
 
   get empty(): boolean {
-    return this.#statements === 0;
+    return this.#waiting.length === 0 && this.#running === undefined;
   }
 
   get full(): boolean {
-    return this.#statements >= STATEMENTS || this.#bytes >= TRAIL_BYTES;
+    const [waiting, underWay] = [this.#amountWaiting, this.#amountUnderWay];
+    return waiting.statements + underWay.statements >= STATEMENTS || waiting.bytes + underWay.bytes >= TRAIL_BYTES;
   }
 
-  /** `work`: a statement on the followers, whose rejection is told to the client later. `bytes`: of what it holds. */
-  push(bytes: number, work: () => Promise<void>): void {
-    this.#statements++;
-    this.#bytes += bytes;
-    this.#tail = this.#tail.then(async () => {
+  /**
+   * `patienceMs`: how long it may wait for others, and how much of the lead's time may have gone into what waits; undefined:
+   * until it is taken.
+   */
+  push(one: Trailing, patienceMs: number | undefined, run: RunBatch): void {
+    this.#runBatch = run;
+    this.#waiting.push(one);
+    this.#waitingMs += one.statement.elapsedMs;
+    const { statements, bytes } = this.#amountWaiting;
+    this.#amountWaiting = { statements: statements + 1, bytes: bytes + bytesOf(one.statement) };
+    if (patienceMs === undefined) return;
+    if (this.#waitingMs >= patienceMs || this.full) this.#start();
+    else this.#timer ??= setTimeout(() => this.#start(), patienceMs);
+  }
+
+  #start(): void {
+    const run = this.#runBatch;
+    if (run === undefined) return;
+    this.#running ??= this.#run(run).finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  /** What comes to wait meanwhile has waited long enough when the batch before it is over. */
+  async #run(run: RunBatch): Promise<void> {
+    while (this.#waiting.length > 0) {
+      this.#amountUnderWay = this.#amountWaiting;
+      const batch = this.#take();
       try {
-        if (this.#state.kind === 'following') await work();
+        if (this.#state.kind === 'following') await run(batch);
       } catch (error) {
         if (this.#state.kind === 'following') this.#state = { kind: 'failed', error };
-      } finally {
-        this.#statements--;
-        this.#bytes -= bytes;
       }
-    });
+      this.#amountUnderWay = NOTHING;
+    }
+  }
+
+  #take(): readonly Trailing[] {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const batch = this.#waiting;
+    this.#waiting = [];
+    this.#amountWaiting = NOTHING;
+    this.#waitingMs = 0;
+    return batch;
   }
 
   /** Throws what has gone wrong on a follower behind the client's back. */
@@ -66,18 +124,28 @@ export class Trail {
     if (this.#state.kind === 'failed') throw this.#state.error;
   }
 
+  /** What waits, for the caller to run; resolves when nothing is under way. Rejects with what has gone wrong there. */
+  async takeWaiting(): Promise<readonly Trailing[]> {
+    const batch = this.#take();
+    await this.#running;
+    this.check();
+    return batch;
+  }
+
   /** Resolves when the followers have done all that the lead has. Rejects with what has gone wrong there. */
   async caughtUp(): Promise<void> {
-    await this.#tail;
+    this.#start();
+    await this.#running;
     this.check();
   }
 
   /** Nothing more is run; resolves when what is under way is over. `cancel`: asks servers to stop it. */
   async callOff(cancel: () => void): Promise<void> {
     this.#state = { kind: 'called off' };
-    if (this.empty) return;
+    this.#take();
+    if (this.#running === undefined) return;
     const timer = setInterval(cancel, CANCEL_EVERY_MS);
-    await this.#tail;
+    await this.#running;
     clearInterval(timer);
   }
 

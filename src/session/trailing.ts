@@ -1,27 +1,45 @@
 /** Which statements followers may be behind by, and where a session waits for them or calls off what is under way. */
+import type { Behind } from '../commit/coordinator.ts';
+import type { FollowerFailure } from '../fanout/follower.ts';
 import type { ReplayPlan } from '../fanout/plan.ts';
-import { unreachable } from '../lib/assert.ts';
+import { type ReplayedStatement, sendStatements } from '../fanout/replay-log.ts';
+import { assert, unreachable } from '../lib/assert.ts';
 import type { Statement } from '../sql/statement.ts';
 import type { Request } from './request.ts';
-import { askLegs, type Replay, throwFailures } from './replay.ts';
+import {
+  askLegs,
+  beginLog,
+  followerDeadline,
+  forFollower,
+  openText,
+  replaySame,
+  tell,
+  throwFailures,
+} from './replay.ts';
 import type { SessionState, WritersBlock } from './state.ts';
-import { TRAIL_BYTES } from './trail.ts';
+import { type RunBatch, TRAIL_BYTES, type Trailing } from './trail.ts';
 
-/** Whether the client is answered before the followers have run the statement. */
+/**
+ * When the followers run the statement: `trailing`, behind the client's back; `at commit`, together with their PREPARE, where the
+ * statement is a transaction of its own; `lockstep`, before the client is answered.
+ */
 export function paceOf(
-  { services: { settings } }: SessionState,
+  { services }: SessionState,
   block: WritersBlock,
   { command }: Statement,
   plan: ReplayPlan,
   request: Request,
-): 'trailing' | 'lockstep' {
-  if (settings.followerPace === 'lockstep' || block.mode === 'implicit') return 'lockstep';
-  if (command.kind !== 'modify' || request.followerTypes === 'to be asked') return 'lockstep';
-  if (request.text.length >= TRAIL_BYTES) return 'lockstep';
+  company: 'one' | 'many',
+): 'trailing' | 'at commit' | 'lockstep' {
+  if (command.kind !== 'modify' && command.kind !== 'insert') return 'lockstep';
+  if (request.followerTypes === 'to be asked' || request.text.length >= TRAIL_BYTES) return 'lockstep';
+  const pace = block.mode === 'implicit' ? 'at commit' : 'trailing';
+  if (pace === 'trailing' && services.settings.followerPace === 'lockstep') return 'lockstep';
+  if (pace === 'at commit' && (company === 'many' || services.coordinator.leadAhead === 'never')) return 'lockstep';
   switch (plan.kind) {
     case 'statement':
     case 'verified':
-      return plan.effects === 'in the text' ? 'trailing' : 'lockstep';
+      return plan.effects === 'in the text' ? pace : 'lockstep';
     case 'rows':
       // Its rows are on their way to the followers while the lead runs it.
       return 'lockstep';
@@ -30,17 +48,85 @@ export function paceOf(
   }
 }
 
+/** How long a statement may wait for others to go to the followers with, in ms: about what a short one takes by itself. */
+const PATIENCE_MS = 2;
+/** The same where many transactions are under way: then fewer messages serve all of them more than haste serves one. */
+const PATIENCE_IN_A_CROWD_MS = 50;
+const CROWD = 8;
+
 /** The client has its answer; the followers come behind. */
-export function letTrail(session: SessionState, block: WritersBlock, { bytes, run }: Replay): void {
-  block.trail.push(bytes, async () => {
+export function letTrail(
+  session: SessionState,
+  block: WritersBlock,
+  one: Trailing,
+  pace: 'trailing' | 'at commit',
+): void {
+  const crowded = session.cluster.lead.pool.leased >= CROWD;
+  const patienceMs = crowded ? PATIENCE_IN_A_CROWD_MS : PATIENCE_MS;
+  block.trail.push(one, pace === 'at commit' ? undefined : patienceMs, runBehind(session, block));
+}
+
+function runBehind(session: SessionState, block: WritersBlock): RunBatch {
+  return async (batch) => {
     try {
-      throwFailures(block, await run());
+      throwFailures(block, await replayTrailing(session, block, batch));
     } catch (error) {
       // Its client may take long to hear of it: others need not wait for its locks there.
       await undoOnFollowers(session, block);
       throw error;
     }
-  });
+  };
+}
+
+function replayTrailing(
+  session: SessionState,
+  block: WritersBlock,
+  batch: readonly Trailing[],
+): Promise<readonly FollowerFailure[]> {
+  const statements = batch.map(({ statement }) => statement);
+  return replaySame(session, block, statements, lastMoment(batch), { pace: 'trailing', kept: 'in the log' });
+}
+
+/** What all of them have seen on the lead had been committed by then. */
+function lastMoment(batch: readonly Trailing[]): number {
+  return batch.at(-1)?.moment ?? 0;
+}
+
+/**
+ * At its commit: what the only follower has not been sent yet, for who prepares it. Undefined where there is nothing. What is
+ * under way is over when this resolves. When the statements are answered the block's stage is `ending`, and no cancel request is
+ * under way. Rejects as `followersCaughtUp`.
+ */
+export async function takeBehind(session: SessionState, block: WritersBlock): Promise<Behind | undefined> {
+  const batch = await waitFor(session, block, block.trail.takeWaiting());
+  if (batch.length === 0) return undefined;
+  const statements = batch.map(({ statement }) => statement);
+  const moment = lastMoment(batch);
+  const { coordinator } = session.services;
+  // The log begins at the latest with these.
+  const before = block.legs.begun.length === 0 ? [] : block.log.base === 'begin' ? block.log.statements : undefined;
+  const deadlineMs = followerDeadline(session, Math.max(...statements.map(({ elapsedMs }) => elapsedMs)));
+  beginLog(session, block);
+  const [leg] = block.legs.followers;
+  assert(leg !== undefined && block.legs.followers.length === 1, 'one follower prepares by itself');
+  const { backend } = leg.lease;
+  const send = async (all: readonly ReplayedStatement[]): Promise<FollowerFailure | undefined> => {
+    const sent = sendStatements(leg.node.label, backend, forFollower(block, all, leg), deadlineMs);
+    const failure = await session.cancellable(backend, sent);
+    // A cancel that comes late may hit PREPARE, and nothing behind it.
+    block.stage = 'ending';
+    await session.cancels.settled();
+    return failure;
+  };
+  const again = async (all: readonly ReplayedStatement[]): Promise<FollowerFailure | undefined> => {
+    tell(leg, openText(session, block));
+    return send(all);
+  };
+  return {
+    ready: () => coordinator.visibleEverywhere(moment),
+    send: () => send(statements),
+    again: before && (() => again([...before, ...statements])),
+  };
 }
 
 /** A transaction that has failed lets its locks on the followers go: back to the innermost savepoint, or to the beginning. */
@@ -56,14 +142,19 @@ export async function undoOnFollowers(session: SessionState, { savepoints, legs 
 }
 
 /** The followers have done all that the lead has. Rejects with what has gone wrong there; the client may cancel the wait. */
-export async function followersCaughtUp(session: SessionState, { trail, legs }: WritersBlock): Promise<void> {
+export async function followersCaughtUp(session: SessionState, block: WritersBlock): Promise<void> {
+  const { trail } = block;
   if (trail.empty) {
     trail.check();
     return;
   }
-  let caughtUp = trail.caughtUp();
-  for (const { lease } of legs.begun) caughtUp = session.cancellable(lease.backend, caughtUp);
-  await caughtUp;
+  await waitFor(session, block, trail.caughtUp());
+}
+
+function waitFor<T>(session: SessionState, { legs }: WritersBlock, work: Promise<T>): Promise<T> {
+  let waited = work;
+  for (const { lease } of legs.begun) waited = session.cancellable(lease.backend, waited);
+  return waited;
 }
 
 /** What followers are behind by is to be rolled back: it ends, and its locks do not wait for others' any more. */

@@ -1,6 +1,7 @@
 /** Statements with a durable effect: on the lead, then on every follower, compared, within one transaction. */
 import type { Effect, FollowerFailure } from '../fanout/follower.ts';
 import type { ReplayPlan } from '../fanout/plan.ts';
+import { ReplayLog } from '../fanout/replay-log.ts';
 import { RowDigest } from '../fanout/row-digest.ts';
 import { RowReplay } from '../fanout/row-replay.ts';
 import { alignText, compareDraws, LOOK, moved, type SequenceStates, statesOf } from '../fanout/sequence-alignment.ts';
@@ -14,10 +15,9 @@ import {
   additionOf,
   askLegs,
   beginFollowers,
-  type Marks,
-  marksFor,
-  NO_MARKS,
+  beginRows,
   othersVisible,
+  replayed,
   replayRows,
   replaySame,
   throwFailures,
@@ -45,6 +45,7 @@ export async function openImplicit(session: SessionState): Promise<WritersBlock>
     status: TransactionStatus.InBlock,
     savepoints: [],
     trail: new Trail(),
+    log: new ReplayLog(),
     isolation: session.defaultIsolation(legs),
     access: session.defaultAccess(legs),
     stage: 'open',
@@ -60,34 +61,40 @@ export function allFollowers(block: WritersBlock): readonly FollowerLeg[] {
   return block.legs.followers;
 }
 
-export async function writeStatement(session: SessionState, asked: Statement, request: Request): Promise<StatementEnd> {
+/** `company`: whether the text or pipeline that it came in goes on behind it. */
+export async function writeStatement(
+  session: SessionState,
+  asked: Statement,
+  request: Request,
+  company: 'one' | 'many',
+): Promise<StatementEnd> {
   const statement = request.executed(asked);
   if (session.cluster.followers.length === 0 && session.block.kind === 'none')
     return writeAlone(session, statement, request);
   const plan = await session.services.planner.plan(session, statement);
   const block = await openImplicit(session);
   allFollowers(block);
-  const pace = paceOf(session, block, statement, plan, request);
+  const pace = paceOf(session, block, statement, plan, request, company);
   if (pace === 'lockstep') await followersCaughtUp(session, block);
   if (leavesSomething(statement)) block.writes = 'possible';
   const before = plan.effects === 'hidden' ? statesOf(await block.legs.lead.lease.backend.ask(LOOK)) : undefined;
   const started = performance.now();
-  const { result, effect, replay, marks } = await onLead(session, block, plan, request);
+  const { result, effect, replay } = await onLead(session, block, plan, request);
   block.status = result.status;
   if (result.error !== undefined) return FAILED;
-  if (pace === 'trailing') {
-    const behind = await replaySame(session, block, plan, statement, request, effect, started, 'trailing');
+  const { moment } = session.services.coordinator;
+  const same = replay === undefined ? await replayed(block, plan, statement, request, effect, started) : undefined;
+  if (pace !== 'lockstep' && same !== undefined) {
     await keep(session, block, statement, undefined);
-    letTrail(session, block, behind);
+    letTrail(session, block, { statement: same, moment }, pace);
     return { kind: 'done', held: request.completed(result.held) };
   }
   if (plan.effects === 'hidden') await othersVisible(session, block.legs.followers);
   const draws = before === undefined ? undefined : await align(session, block, before, replay);
-  const failures =
-    replay === undefined
-      ? await (await replaySame(session, block, plan, statement, request, effect, started, 'lockstep')).run()
-      : await replayRows(session, block, replay, marks);
-  throwFailures(block, failures);
+  const kept = plan.effects === 'hidden' ? 'not at all' : 'in the log';
+  if (replay !== undefined) throwFailures(block, await replayRows(session, block, replay));
+  if (same !== undefined)
+    throwFailures(block, await replaySame(session, block, [same], moment, { pace: 'lockstep', kept }));
   if (draws !== undefined) throwFailures(block, await compare(block, draws));
   await keep(session, block, statement, replay);
   for (const name of draws?.names ?? []) {
@@ -151,10 +158,9 @@ async function onLead(
   block: WritersBlock,
   plan: ReplayPlan,
   request: Request,
-): Promise<{ result: RelayResult; effect: Effect; replay: RowReplay | undefined; marks: Marks }> {
+): Promise<{ result: RelayResult; effect: Effect; replay: RowReplay | undefined }> {
   const { backend } = block.legs.lead.lease;
   let replay: RowReplay | undefined;
-  let marks: Marks = NO_MARKS;
   let digest: RowDigest | undefined;
   let relay: Relay;
   const addition = additionOf(plan);
@@ -162,7 +168,7 @@ async function onLead(
   const { message, replies } = request.encode(backend, addition, 'all rows');
   const limit = request.rowLimit();
   if (plan.kind === 'rows') {
-    marks = marksFor(session, block, plan);
+    beginRows(session, block, plan);
     const targets = block.legs.followers.map(({ node, lease }) => ({ label: node.label, backend: lease.backend }));
     const backslashes = session.lexis.standardStrings === 'on' ? 'literal' : 'escape';
     replay = new RowReplay(
@@ -184,7 +190,7 @@ async function onLead(
   limit?.check();
   session.noteParameters(backend);
   const tag = result.held === undefined ? '' : decodeCommandTag(result.held, 0, result.held.length);
-  return { result, effect: { tag, rows: digest?.value }, replay, marks };
+  return { result, effect: { tag, rows: digest?.value }, replay };
 }
 
 /** What a statement leaves behind once every writer has it. */

@@ -295,8 +295,9 @@ describe('a server session that is ended', () => {
       const client = await scene.proxy.connect();
       await client.query('BEGIN');
       await client.query(`INSERT INTO mark VALUES (-5) /* doomed on the ${name} */`);
-      assert.equal(await terminate(server, `doomed on the ${name}`), 1);
-      const error = await refusal(client.query('INSERT INTO mark VALUES (-6)'));
+      await until('it has been there', async () => (await terminate(server, `doomed on the ${name}`)) === 1);
+      // A SAVEPOINT waits for the followers.
+      const error = await refusal(client.query('INSERT INTO mark VALUES (-6)').then(() => client.query('SAVEPOINT r')));
       assert.equal(error.code?.slice(0, 2), '08', error.message);
       assert.ok(
         error.message.includes(String(server.port)) || (error.detail ?? '').includes(String(server.port)),
@@ -334,7 +335,7 @@ describe('a server session that is ended', () => {
     const client = await scene.proxy.connect();
     await client.query('BEGIN');
     await client.query('INSERT INTO mark VALUES (-9) /* lost at the end */');
-    assert.equal(await terminate(w2, 'lost at the end'), 1);
+    await until('it has been there', async () => (await terminate(w2, 'lost at the end')) === 1);
     const error = await refusal(client.query('COMMIT'));
     assert.equal(error.code?.slice(0, 2), '08', error.message);
     assert.match(error.detail ?? '', new RegExp(`127\\.0\\.0\\.1:${w2.port}`));
