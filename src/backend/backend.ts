@@ -100,6 +100,9 @@ export class Backend {
   readonly #idle: FrameSink;
   #asides = 0;
   #explanation: Explanation | undefined;
+  /** In the ledger, and not sent yet. */
+  #held: Buffer | undefined;
+  #heldTimer: NodeJS.Timeout | undefined;
   #fatal: ErrorFields | undefined;
   #fatalFrame: Buffer | undefined;
   #lost: Lost | undefined;
@@ -166,9 +169,38 @@ export class Backend {
     // "The next simple Query message also destroys the unnamed statement" (manual, "Message Flow", "Extended Query").
     if (message[0] === FrontendTag.Query) this.prepared.unnamed = undefined;
     assert(this.#ledger.length < LEDGER_LIMIT, 'a backend owes too many replies');
+    this.#owe(receiver);
+    this.#sendHeld();
+    this.#channel.send(message);
+  }
+
+  /**
+   * As `query`, in one write with whatever is sent next, which the server then reads behind it; alone after `patienceMs`. One at
+   * a time.
+   */
+  hold(text: string, receiver: Receiver, patienceMs: number): void {
+    if (this.#state === 'closed') {
+      receiver.lost(this.#lost ?? unsaid(this.address));
+      return;
+    }
+    assert(this.#held === undefined, 'one query is held at a time');
+    this.#owe(receiver);
+    this.#held = encodeQuery(text);
+    this.#heldTimer = setTimeout(() => this.#sendHeld(), patienceMs);
+  }
+
+  #owe(receiver: Receiver): void {
     if (this.#ledger.length === 0) this.#heardAt = Date.now();
     this.#ledger.push(receiver);
-    this.#channel.send(message);
+  }
+
+  #sendHeld(): void {
+    const held = this.#held;
+    if (held === undefined) return;
+    this.#held = undefined;
+    clearTimeout(this.#heldTimer);
+    this.prepared.unnamed = undefined; // as of any Query
+    this.#channel.send(held);
   }
 
   /** A query of our own with a small answer. Rejects with BackendLostError. */
@@ -355,6 +387,7 @@ export class Backend {
   #ended(reason: CloseReason, error: Error | undefined): void {
     if (this.#state === 'closed') return;
     this.#move('closed');
+    clearTimeout(this.#heldTimer);
     const lost: Lost = {
       server: label(this.address),
       reason,

@@ -33,10 +33,11 @@ export class PreparedNames {
     this.#names.delete(name);
   }
 
-  /** Forgets all of them: who asks closes them. */
+  /** Forgets all of them, our own as well: who asks closes them. */
   take(): readonly string[] {
-    const names = [...this.#names];
+    const names = [...this.#names, ...this.#own];
     this.#names.clear();
+    this.#own.clear();
     return names;
   }
 

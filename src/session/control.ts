@@ -1,4 +1,5 @@
 /** BEGIN, COMMIT, ROLLBACK, SAVEPOINT and their kin: what they mean where the block is now. */
+import { Collector } from '../backend/receiver.ts';
 import { followerError } from '../fanout/follower.ts';
 import { unreachable } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
@@ -9,6 +10,7 @@ import { commitBlock, rollbackBlock, rollbackByClient } from './block-end.ts';
 import { openPending, readOnLead } from './read.ts';
 import { StatementRelay } from './relay.ts';
 import { ReplayLog } from '../fanout/replay-log.ts';
+import type { Legs } from './legs.ts';
 import { askLegs, unmarkText } from './replay.ts';
 import { SimpleRequest } from './simple-request.ts';
 import { Completion, failedBlock, NO_TRANSACTION } from './reply.ts';
@@ -29,7 +31,7 @@ export async function control(
   const { block } = session;
   switch (block.kind) {
     case 'none':
-      if (command.action === 'begin') return begin(session, text, command.modes);
+      if (command.action === 'begin') return begin(session, text, command);
       if (command.action === 'prepare' || command.action.endsWith('prepared')) throw preparedRefused();
       // Savepoints and ends outside a block: warnings and errors that are the lead's to say. Several statements in one
       // text are a block of their own to PostgreSQL, and give other words than a lone one.
@@ -60,18 +62,49 @@ export async function control(
 }
 
 /** A read-only block waits for its first statement; any other leases every writer before its first lock. */
-async function begin(session: SessionState, text: Buffer, modes: TransactionModes): Promise<StatementEnd> {
+async function begin(session: SessionState, text: Buffer, command: Beginning): Promise<StatementEnd> {
+  const { modes, words } = command;
   const readable = session.cluster.reader !== undefined && !session.pinsReads;
   if (modes.access === 'read only' && modes.isolation !== 'serializable' && readable) {
     session.block = { kind: 'pending', begin: Buffer.from(text) };
-    session.link.send(Completion.begin);
+    session.link.send(Completion[words]);
     return DONE;
   }
-  return beginOnWriters(session, text, modes);
+  return beginOnWriters(session, text, command);
 }
 
-async function beginOnWriters(session: SessionState, text: Buffer, modes: TransactionModes): Promise<StatementEnd> {
+type Beginning = TransactionAction & { readonly action: 'begin' };
+
+async function beginOnWriters(session: SessionState, text: Buffer, { modes, words }: Beginning): Promise<StatementEnd> {
   const legs = await session.leaseWriters('if up');
+  const begun = Object.values(modes).every((mode) => mode === undefined)
+    ? beginWithNext(session, legs, words)
+    : await beginNow(session, legs, text);
+  if (begun === undefined) return FAILED;
+  session.block = {
+    kind: 'writers',
+    legs,
+    mode: 'explicit',
+    status: begun.status,
+    savepoints: [],
+    trail: new Trail(),
+    log: new ReplayLog(),
+    isolation: isolationOf(modes, session.defaultIsolation(legs)),
+    access: accessOf(modes, session.defaultAccess(legs)),
+    stage: 'open',
+    writes: 'none',
+    catalog: 'unchanged',
+  };
+  return begun.end;
+}
+
+interface Begun {
+  readonly status: number;
+  readonly end: StatementEnd;
+}
+
+/** What is to be begun with characteristics of its own the lead may refuse: it is asked. Undefined: there is no block. */
+async function beginNow(session: SessionState, legs: Legs, text: Buffer): Promise<Begun | undefined> {
   const { backend } = legs.lead.lease;
   const relay = new StatementRelay(session.link, backend);
   backend.query(text, relay);
@@ -84,23 +117,28 @@ async function beginOnWriters(session: SessionState, text: Buffer, modes: Transa
   }
   if (result.status === TransactionStatus.Idle) {
     await session.giveBack(legs);
-    return FAILED;
+    return undefined;
   }
-  session.block = {
-    kind: 'writers',
-    legs,
-    mode: 'explicit',
-    status: result.status,
-    savepoints: [],
-    trail: new Trail(),
-    log: new ReplayLog(),
-    isolation: isolationOf(modes, session.defaultIsolation(legs)),
-    access: accessOf(modes, session.defaultAccess(legs)),
-    stage: 'open',
-    writes: 'none',
-    catalog: 'unchanged',
-  };
-  return result.error === undefined ? DONE : FAILED;
+  return { status: result.status, end: result.error === undefined ? DONE : FAILED };
+}
+
+/** How long a BEGIN waits for the client's next statement, in ms: its transaction's now() and its idle time are the lead's. */
+const BEGIN_WAITS_MS = 2;
+
+/** A plain BEGIN outside a transaction has one answer: the client gets it, and the lead its BEGIN in one write with what follows. */
+function beginWithNext(session: SessionState, { lead: { lease } }: Legs, words: Beginning['words']): Begun {
+  const { backend } = lease;
+  const collector = new Collector();
+  backend.hold('BEGIN', collector, BEGIN_WAITS_MS);
+  collector.reply.then(
+    ({ status }) => {
+      // What follows would run without a transaction.
+      if (status === TransactionStatus.Idle) backend.close('server protocol violation');
+    },
+    () => undefined, // what follows is told of the loss
+  );
+  session.link.send(Completion[words]);
+  return { status: TransactionStatus.InBlock, end: DONE };
 }
 
 /** The client asks for characteristics in the course of its transaction; whether the lead grants them does not matter. */
@@ -172,7 +210,7 @@ async function inImplicit(
         session.block.status = status;
         if (error !== undefined) return FAILED;
       }
-      session.link.send(Completion.begin);
+      session.link.send(Completion[command.words]);
       return DONE;
     }
     case 'commit':

@@ -7,7 +7,8 @@
  * on every follower at least, so that one replay is enough.
  */
 import { guard } from '../backend/guard.ts';
-import { BackendLostError } from '../backend/receiver.ts';
+import type { Backend } from '../backend/backend.ts';
+import { BackendLostError, Collector } from '../backend/receiver.ts';
 import {
   type Effect,
   EffectReceiver,
@@ -24,6 +25,7 @@ import type { Node } from '../cluster/node.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Nondeterminism, Statement } from '../sql/statement.ts';
 import type { FollowerLeg } from './legs.ts';
+import { ServerError } from './reply.ts';
 import { type Addition, type Request, withAddition } from './request.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 
@@ -184,12 +186,13 @@ export async function replayed(
   request: Request,
   effect: Effect,
   started: number,
+  time: Promise<string> | undefined,
 ): Promise<ReplayedStatement> {
   const elapsedMs = performance.now() - started;
   const times = plan.kind === 'rows' ? [] : plan.times;
   const addition = additionOf(plan);
   const whole = withAddition(request.text, statement.span.end, addition);
-  const own = times.length === 0 ? whole : substitute(whole, times, await transactionTime(block));
+  const own = time === undefined ? whole : substitute(whole, times, await time);
   const { followers } = block.legs;
   await request.prepareFollowers(followers.map(({ node, lease }) => ({ node, backend: lease.backend })));
   return { messages: followers.map(({ node }) => request.encodeFor(node, own, addition)), expected: effect, elapsedMs };
@@ -286,11 +289,24 @@ export function additionOf(plan: ReplayPlan): Addition | undefined {
   return { returning, client, width: plan.kind === 'rows' ? plan.columns.length : plan.width };
 }
 
-/** The lead's transaction time, with every digit and its offset, whatever the session's DateStyle. */
-async function transactionTime(block: WritersBlock): Promise<string> {
-  const answer = await block.legs.lead.lease.backend.ask(
-    `SELECT pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00'`,
-  );
+const TRANSACTION_TIME = `SELECT pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00'`;
+
+/**
+ * The lead's transaction time, with every digit and its offset, whatever the session's DateStyle. Asked for behind the statement
+ * that needs it, in one write; where that fails nobody waits for it.
+ */
+export function transactionTime(backend: Backend): Promise<string> {
+  const collector = new Collector();
+  backend.query(TRANSACTION_TIME, collector);
+  const time = timeOf(collector);
+  time.catch(() => undefined);
+  return time;
+}
+
+async function timeOf(collector: Collector): Promise<string> {
+  const answer = await collector.reply;
+  // A cancel request has come late.
+  if (collector.errorFrame !== undefined) throw new ServerError(collector.errorFrame);
   const time = answer.rows[0]?.[0];
   if (time === null || time === undefined) {
     throw new PproxError('internal', { message: 'the lead did not tell its transaction time' });

@@ -37,7 +37,8 @@ export function failedBlock(): PproxError {
 }
 
 export const Completion = {
-  begin: encodeCommandComplete('BEGIN'),
+  BEGIN: encodeCommandComplete('BEGIN'),
+  'START TRANSACTION': encodeCommandComplete('START TRANSACTION'),
   commit: encodeCommandComplete('COMMIT'),
   rollback: encodeCommandComplete('ROLLBACK'),
 } as const;

@@ -20,6 +20,7 @@ import {
   replayed,
   replayRows,
   replaySame,
+  transactionTime,
   throwFailures,
 } from './replay.ts';
 import type { Request } from './request.ts';
@@ -79,11 +80,12 @@ export async function writeStatement(
   if (leavesSomething(statement)) block.writes = 'possible';
   const before = plan.effects === 'hidden' ? statesOf(await block.legs.lead.lease.backend.ask(LOOK)) : undefined;
   const started = performance.now();
-  const { result, effect, replay } = await onLead(session, block, plan, request);
+  const { result, effect, replay, time } = await onLead(session, block, plan, request);
   block.status = result.status;
   if (result.error !== undefined) return FAILED;
   const { moment } = session.services.coordinator;
-  const same = replay === undefined ? await replayed(block, plan, statement, request, effect, started) : undefined;
+  const same =
+    replay === undefined ? await replayed(block, plan, statement, request, effect, started, time) : undefined;
   if (pace !== 'lockstep' && same !== undefined) {
     await keep(session, block, statement, undefined);
     letTrail(session, block, { statement: same, moment }, pace);
@@ -158,7 +160,13 @@ async function onLead(
   block: WritersBlock,
   plan: ReplayPlan,
   request: Request,
-): Promise<{ result: RelayResult; effect: Effect; replay: RowReplay | undefined }> {
+): Promise<{
+  result: RelayResult;
+  effect: Effect;
+  replay: RowReplay | undefined;
+  /** The transaction's, where the followers need it. */
+  time: Promise<string> | undefined;
+}> {
   const { backend } = block.legs.lead.lease;
   let replay: RowReplay | undefined;
   let digest: RowDigest | undefined;
@@ -186,11 +194,12 @@ async function onLead(
     relay = new RowRelay(session.link, backend, tap, { own: addition.width, client: addition.client }, replies, limit);
   } else relay = new Relay(session.link, backend, { completion: 'hold', digest, replies, limit });
   backend.send(message, relay);
+  const time = plan.kind !== 'rows' && plan.times.length > 0 ? transactionTime(backend) : undefined;
   const result = await session.cancellable(backend, relay.result);
   limit?.check();
   session.noteParameters(backend);
   const tag = result.held === undefined ? '' : decodeCommandTag(result.held, 0, result.held.length);
-  return { result, effect: { tag, rows: digest?.value }, replay };
+  return { result, effect: { tag, rows: digest?.value }, replay, time };
 }
 
 /** What a statement leaves behind once every writer has it. */

@@ -86,7 +86,8 @@ export interface TransactionModes {
 }
 
 export type TransactionAction =
-  | { readonly action: 'begin'; readonly modes: TransactionModes }
+  /** `words`: what it is completed with. */
+  | { readonly action: 'begin'; readonly modes: TransactionModes; readonly words: 'BEGIN' | 'START TRANSACTION' }
   | { readonly action: 'commit' | 'rollback'; readonly chain: boolean }
   | { readonly action: 'savepoint' | 'release' | 'rollback to'; readonly name: string }
   /** PREPARE TRANSACTION, COMMIT PREPARED, ROLLBACK PREPARED. */

@@ -70,8 +70,10 @@ function actionOf(statement: TransactionStmt): TransactionAction {
       return { action: 'commit prepared' };
     case 'TRANS_STMT_ROLLBACK_PREPARED':
       return { action: 'rollback prepared' };
-    default:
-      return { action: 'begin', modes: modesOf(statement.options) };
+    default: {
+      const words = statement.kind === 'TRANS_STMT_START' ? 'START TRANSACTION' : 'BEGIN';
+      return { action: 'begin', modes: modesOf(statement.options), words };
+    }
   }
 }
 

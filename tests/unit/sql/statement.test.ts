@@ -99,13 +99,14 @@ suite('commands carry what is to be known of them', () => {
     ["COPY t TO ''", { kind: 'copy out', sink: 'server' }],
     ["COPY t TO PROGRAM ''", { kind: 'copy out', sink: 'server' }],
     ['COPY t TO STDOUT', { kind: 'copy out', sink: 'stdout' }],
-    ['BEGIN', { kind: 'transaction', action: 'begin', modes }],
+    ['BEGIN', { kind: 'transaction', action: 'begin', modes, words: 'BEGIN' }],
     [
       'BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY, NOT DEFERRABLE',
       {
         kind: 'transaction',
         action: 'begin',
         modes: { access: 'read only', isolation: 'repeatable read', deferrable: false },
+        words: 'BEGIN',
       },
     ],
     [
@@ -114,6 +115,7 @@ suite('commands carry what is to be known of them', () => {
         kind: 'transaction',
         action: 'begin',
         modes: { access: 'read write', isolation: 'serializable', deferrable: true },
+        words: 'START TRANSACTION',
       },
     ],
     ['COMMIT AND CHAIN', { kind: 'transaction', action: 'commit', chain: true }],
