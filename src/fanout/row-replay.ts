@@ -1,14 +1,16 @@
 /**
  * The lead's stored rows on their way to the followers: taken from its RETURNING as they arrive, made into INSERT
- * statements of bounded size, sent while the lead still produces. Memory: one batch under construction and
- * `OUTSTANDING_LIMIT` in flight; beyond that the lead is not read.
+ * statements of bounded size, sent while the lead still produces; those of one batch alone are taken, and sent as any statement
+ * is. Memory: one batch under construction and `OUTSTANDING_LIMIT` in flight; beyond that the lead is not read.
  */
 import { guard } from '../backend/guard.ts';
 import type { Backend } from '../backend/backend.ts';
 import { assert } from '../lib/assert.ts';
 import type { Channel } from '../net/channel.ts';
+import { encodeQuery } from '../wire/frontend.ts';
 import { type Effect, EffectReceiver, type FollowerFailure, judge } from './follower.ts';
 import type { RowPlan } from './plan.ts';
+import type { FollowerStatement } from './replay-log.ts';
 import { RowDigest } from './row-digest.ts';
 
 export interface RowTarget {
@@ -51,6 +53,8 @@ export class RowReplay implements RowTap {
   readonly #settled = new Set<Promise<void>>();
   readonly #visible: () => Promise<void> | undefined;
   #sending: Sending;
+  /** Whether anything has gone, or is about to go, to the followers from here. */
+  #stream: 'not begun' | 'begun' = 'not begun';
   /** Whether a batch waits until the followers show what the lead has seen. */
   #gate: 'open' | 'waiting' = 'open';
   /** They do not within their time: nothing more is sent. */
@@ -112,6 +116,13 @@ export class RowReplay implements RowTap {
     if (this.#bytes >= BATCH_BYTES) this.#send();
   }
 
+  /** All rows as statements for any follower, where none was sent yet; from here none will be. Undefined where some were. */
+  takeUnsent(): readonly FollowerStatement[] | undefined {
+    if (this.#sending === 'when released' || this.#stream === 'begun') return undefined;
+    const batch = this.#takeBatch();
+    return batch === undefined ? [] : [{ message: encodeQuery(batch.text), expected: batch.expected }];
+  }
+
   /** Sends the rest and waits for every follower. Rejects where they could not be sent all of it. */
   async finish(): Promise<readonly FollowerFailure[]> {
     this.#send();
@@ -143,8 +154,8 @@ export class RowReplay implements RowTap {
     this.#pump();
   }
 
-  #send(): void {
-    if (this.#rows === 0) return;
+  #takeBatch(): { readonly text: Buffer; readonly expected: Effect } | undefined {
+    if (this.#rows === 0) return undefined;
     const text = Buffer.concat([Buffer.from(this.#plan.prefix), ...this.#parts, Buffer.from(this.#plan.suffix)]);
     const expected: Effect = {
       tag: `INSERT 0 ${this.#rows}`,
@@ -154,14 +165,21 @@ export class RowReplay implements RowTap {
     this.#bytes = 0;
     this.#rows = 0;
     this.#digest = new RowDigest();
+    return { text, expected };
+  }
+
+  #send(): void {
+    const batch = this.#takeBatch();
+    if (batch === undefined) return;
     if (this.#sending === 'when released') {
-      this.#heldBytes += text.length;
+      this.#heldBytes += batch.text.length;
       if (this.#heldBytes > HELD_BYTES) this.overflow = 'yes';
       if (this.overflow === 'yes') this.#held = [];
-      else this.#held.push({ text, expected });
+      else this.#held.push(batch);
       return;
     }
-    this.#held.push({ text, expected });
+    this.#stream = 'begun';
+    this.#held.push(batch);
     this.#pump();
     if (this.#full) this.#source.brake('row replay slow');
   }

@@ -61,6 +61,7 @@ export function followerDeadline(session: SessionState, elapsedMs: number): numb
  * so that one message ends the old one and makes the new one.
  */
 const MARK = '"pprox: statement"';
+const MARK_TEXT = `SAVEPOINT ${MARK}`;
 
 /** Starts the followers' transactions where they have not begun, and the log where it has not. Nobody has to wait for it. */
 export function beginLog(session: SessionState, block: WritersBlock): void {
@@ -73,7 +74,7 @@ export function beginLog(session: SessionState, block: WritersBlock): void {
   if (!anew && block.log.base !== 'unknown') return;
   for (const leg of followers) {
     const open = leg.block === 'leased' ? openText(session, block) : unmarkText(leg);
-    tell(leg, anew ? open : `${open}; SAVEPOINT ${MARK}`);
+    tell(leg, anew ? open : open === '' ? MARK_TEXT : `${open}; ${MARK_TEXT}`);
     leg.block = anew ? 'begun' : 'marked';
   }
   block.log.startAt(anew ? 'begin' : 'savepoint');

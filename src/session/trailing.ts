@@ -3,7 +3,7 @@ import type { Behind } from '../commit/coordinator.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
 import type { ReplayPlan } from '../fanout/plan.ts';
 import { type ReplayedStatement, sendStatements } from '../fanout/replay-log.ts';
-import { assert, unreachable } from '../lib/assert.ts';
+import { assert } from '../lib/assert.ts';
 import type { Statement } from '../sql/statement.ts';
 import type { Request } from './request.ts';
 import {
@@ -36,16 +36,7 @@ export function paceOf(
   const pace = block.mode === 'implicit' ? 'at commit' : 'trailing';
   if (pace === 'trailing' && services.settings.followerPace === 'lockstep') return 'lockstep';
   if (pace === 'at commit' && (company === 'many' || services.coordinator.leadAhead === 'never')) return 'lockstep';
-  switch (plan.kind) {
-    case 'statement':
-    case 'verified':
-      return plan.effects === 'in the text' ? pace : 'lockstep';
-    case 'rows':
-      // Its rows are on their way to the followers while the lead runs it.
-      return 'lockstep';
-    default:
-      return unreachable(plan);
-  }
+  return plan.effects === 'in the text' ? pace : 'lockstep';
 }
 
 /** How long a statement may wait for others to go to the followers with, in ms: about what a short one takes by itself. */

@@ -1,7 +1,7 @@
 /** Statements with a durable effect: on the lead, then on every follower, compared, within one transaction. */
 import type { Effect, FollowerFailure } from '../fanout/follower.ts';
 import type { ReplayPlan } from '../fanout/plan.ts';
-import { ReplayLog } from '../fanout/replay-log.ts';
+import { type ReplayedStatement, ReplayLog } from '../fanout/replay-log.ts';
 import { RowDigest } from '../fanout/row-digest.ts';
 import { RowReplay } from '../fanout/row-replay.ts';
 import { alignText, compareDraws, LOOK, moved, type SequenceStates, statesOf } from '../fanout/sequence-alignment.ts';
@@ -84,19 +84,19 @@ export async function writeStatement(
   block.status = result.status;
   if (result.error !== undefined) return FAILED;
   const { moment } = session.services.coordinator;
-  const same =
-    replay === undefined ? await replayed(block, plan, statement, request, effect, started, time) : undefined;
+  const whole = replay === undefined ? undefined : storedRows(block, replay, started);
+  const same = replay === undefined ? [await replayed(block, plan, statement, request, effect, started, time)] : whole;
   if (pace !== 'lockstep' && same !== undefined) {
-    await keep(session, block, statement, undefined);
-    letTrail(session, block, { statement: same, moment }, pace);
+    await keep(session, block, statement, replay);
+    for (const one of same) letTrail(session, block, { statement: one, moment }, pace);
     return { kind: 'done', held: request.completed(result.held) };
   }
   if (plan.effects === 'hidden') await othersVisible(session, block.legs.followers);
   const draws = before === undefined ? undefined : await align(session, block, before, replay);
   const kept = plan.effects === 'hidden' ? 'not at all' : 'in the log';
-  if (replay !== undefined) throwFailures(block, await replayRows(session, block, replay));
-  if (same !== undefined)
-    throwFailures(block, await replaySame(session, block, [same], moment, { pace: 'lockstep', kept }));
+  if (same === undefined && replay !== undefined) throwFailures(block, await replayRows(session, block, replay));
+  if (same !== undefined && same.length > 0)
+    throwFailures(block, await replaySame(session, block, same, moment, { pace: 'lockstep', kept }));
   if (draws !== undefined) throwFailures(block, await compare(block, draws));
   await keep(session, block, statement, replay);
   for (const name of draws?.names ?? []) {
@@ -104,6 +104,18 @@ export async function writeStatement(
     if (value !== undefined) await session.services.sequences.reserve(session, name, BigInt(value));
   }
   return { kind: 'done', held: request.completed(result.held) };
+}
+
+/** Rows that are few enough to be a statement like others; none where the lead has stored none. */
+function storedRows(
+  { legs }: WritersBlock,
+  replay: RowReplay,
+  started: number,
+): readonly ReplayedStatement[] | undefined {
+  const elapsedMs = performance.now() - started;
+  return replay
+    .takeUnsent()
+    ?.map(({ message, expected }) => ({ messages: legs.followers.map(() => message), expected, elapsedMs }));
 }
 
 /** Settings and locks end with their session or transaction; of a query with a function (set_config()) it is not known. */
@@ -155,6 +167,21 @@ async function compare(block: WritersBlock, draws: Draws): Promise<readonly Foll
   return found.flatMap((failure) => failure ?? []);
 }
 
+/** Rows that are sent while the lead still produces them come behind what the followers are behind by. */
+function streamGate(session: SessionState, block: WritersBlock, plan: ReplayPlan): () => Promise<void> | undefined {
+  let begun: 'no' | 'yes' = 'no';
+  const begin = async (): Promise<void> => {
+    await followersCaughtUp(session, block);
+    beginRows(session, block, plan);
+    await session.services.coordinator.visibleEverywhere();
+  };
+  return () => {
+    if (begun === 'yes') return session.services.coordinator.visibleEverywhere();
+    begun = 'yes';
+    return begin();
+  };
+}
+
 async function onLead(
   session: SessionState,
   block: WritersBlock,
@@ -176,7 +203,6 @@ async function onLead(
   const { message, replies } = request.encode(backend, addition, 'all rows');
   const limit = request.rowLimit();
   if (plan.kind === 'rows') {
-    beginRows(session, block, plan);
     const targets = block.legs.followers.map(({ node, lease }) => ({ label: node.label, backend: lease.backend }));
     const backslashes = session.lexis.standardStrings === 'on' ? 'literal' : 'escape';
     replay = new RowReplay(
@@ -186,7 +212,7 @@ async function onLead(
       backslashes,
       session.services.settings.followerTimeoutMs,
       plan.effects === 'hidden' ? 'when released' : 'at once',
-      () => session.services.coordinator.visibleEverywhere(),
+      streamGate(session, block, plan),
     );
   } else if (plan.kind === 'verified' || plan.rows === 'compared') digest = new RowDigest();
   const tap = replay ?? digest;
