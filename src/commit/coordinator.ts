@@ -29,6 +29,8 @@ export interface CommitRequest {
   readonly deferred: 'none' | 'possible';
   /** The leg whose log position after its commit is wanted. */
   readonly position: Backend | undefined;
+  /** Told by what name the transaction can be asked for later, where it gets one, before anything of it is durable. */
+  readonly named?: (gid: string) => void;
 }
 
 export type CommitOutcome =
