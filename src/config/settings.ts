@@ -122,6 +122,14 @@ export const settings = {
     doc: 'Reads while the reader is down: served by the lead, or an error for the client. The lead, because it has everything; an error where it could not carry the load.',
     reloadable: true,
   }),
+  writerDown: choice({
+    variable: 'PPROX_WRITER_DOWN',
+    default: 'fail',
+    choices: ['fail'],
+    refused: { degraded: 'going on without a writer comes with a later version, in which a writer can rejoin' },
+    doc: 'Writes while a writer is down: `fail` refuses them at once, before any server has run them, and reads go on. There is no other choice yet: a writer that misses a write has to be made alike again before it counts.',
+    reloadable: false,
+  }),
   sequenceBlock: count({
     variable: 'PPROX_SEQUENCE_BLOCK',
     default: 1_000,

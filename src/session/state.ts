@@ -277,7 +277,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
     const lease = await this.lease(node);
     this.noteParameters(lease.backend);
     this.services.notifications.leased(lease.backend, this.processId);
-    return new Legs({ node, lease });
+    return new Legs({ node, lease }, this.services.settings.writerDown);
   }
 
   /**
