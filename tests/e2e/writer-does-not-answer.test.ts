@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { after, test } from 'node:test';
+import type pg from 'pg';
 import { startTestCluster, sql } from '../support/cluster.ts';
 import { clusterDsn, startTestProxy } from '../support/proxy.ts';
 import { refusal, until } from './scene.ts';
@@ -55,7 +56,10 @@ test('one client at a time waits for it; the others are refused at once, and rea
   });
   const others = clients.slice(1);
   for (let round = 0; round < 3; round++) {
-    const errors = await Promise.all(others.map((client) => refusal(client.query('INSERT INTO kept VALUES (3)'))));
+    const errors: pg.DatabaseError[] = [];
+    for (const client of others)
+      void refusal(client.query('INSERT INTO kept VALUES (3)')).then((error) => errors.push(error));
+    await until('the others are refused', () => errors.length === others.length);
     for (const error of errors) {
       assert.equal(error.code, '08001', error.message);
       assert.match(error.message, new RegExp(`follower 127\\.0\\.0\\.1:${address.port}`));
