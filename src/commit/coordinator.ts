@@ -56,6 +56,8 @@ export interface Coordinator {
    * longer than followers may.
    */
   visibleEverywhere(): Promise<void> | undefined;
+  /** What the lead's own transaction has to write, at its end, for the followers to commit. */
+  readonly decision: 'a row' | 'none';
   /** Whether the lead may show what a follower does not show yet. */
   readonly leadAhead: 'never' | 'for a moment';
   /**

@@ -20,6 +20,7 @@ export interface TwoPhaseOptions extends RunOptions {
 export class TwoPhase implements Coordinator {
   readonly #options: TwoPhaseOptions;
   readonly leadAhead = 'for a moment';
+  readonly decision = 'a row';
 
   constructor(options: TwoPhaseOptions) {
     this.#options = options;

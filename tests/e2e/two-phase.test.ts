@@ -111,6 +111,42 @@ describe('a commit', () => {
     assert.equal((await sql(w1, 'SELECT FROM pprox.decision')).length, before);
   });
 
+  test('of a transaction that is made read only is refused beforehand where it has written, and only there', async () => {
+    const client = await proxy.connect();
+    for (const text of [
+      'SET TRANSACTION READ ONLY',
+      'SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY',
+      'SET transaction_read_only = on',
+      'BEGIN READ ONLY',
+    ]) {
+      await client.query('BEGIN; INSERT INTO kept VALUES (15)');
+      const error = await refusal(client.query(text));
+      assert.equal(error.code, '0A000', error.message);
+      assert.match(error.message, /that has written cannot be made read only/);
+      assert.equal((await client.query('COMMIT')).command, 'ROLLBACK');
+      // Nothing was written: as PostgreSQL does it.
+      await client.query(`BEGIN; UPDATE kept SET n = 1 WHERE id = 15; ${text}`);
+      assert.equal((await refusal(client.query('INSERT INTO kept VALUES (15)'))).code, '25006');
+      await client.query('ROLLBACK');
+      await client.query(`BEGIN; UPDATE kept SET n = 1 WHERE id = 15; ${text}; SELECT FROM kept; COMMIT`);
+    }
+    await client.query(
+      'BEGIN; INSERT INTO kept VALUES (15); SELECT set_config($$transaction_read_only$$, $$on$$, true)',
+    );
+    const late = await refusal(client.query('COMMIT'));
+    assert.equal(late.code, '55000', late.message);
+    assert.match(late.hint ?? '', /cannot be made read only/);
+    assert.deepEqual([await rowsOf(w1, 15), await rowsOf(w2, 15)], [0, 0]);
+    assert.deepEqual(await gids(w2), []);
+    const onePhase = await startTestProxy({
+      writers: cluster.writers.map(clusterDsn),
+      settings: { commitMode: 'one-phase' },
+    });
+    const other = await onePhase.connect();
+    await other.query('BEGIN; INSERT INTO kept VALUES (15); SET TRANSACTION READ ONLY; COMMIT');
+    assert.deepEqual([await rowsOf(w1, 15), await rowsOf(w2, 15)], [1, 1]);
+  });
+
   test('whose lead could not write its decision is rolled back everywhere', async () => {
     const client = await proxy.connect();
     await sql(w1, 'ALTER TABLE pprox.decision RENAME TO gone');
