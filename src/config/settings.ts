@@ -189,7 +189,7 @@ export const settings = {
     default: minute,
     min: second,
     max: day,
-    doc: 'A transaction that could not be ended for this long is told to the operator, once, as an error in the log. Longer than a restart of a server takes, shorter than locks and vacuum can be held up unnoticed.',
+    doc: 'A transaction that could not be ended for this long is told to the operator, once, as an error in the log; a session of the lead that has kept its decision open for so long, without a word, is ended. Longer than a restart of a server takes, shorter than locks and vacuum can be held up unnoticed.',
     reloadable: true,
   }),
   decisionRetentionMs: duration({
