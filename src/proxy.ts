@@ -179,7 +179,7 @@ function committing(
   if (settings.commitMode === 'one-phase') return { coordinator: alone, close: () => undefined };
   const ids = new TransactionIds();
   const pending = new PendingSet();
-  const decider = new Decider(timeoutMs);
+  const decider = new Decider({ timeoutMs, stuckMs: settings.recoveryAlarmMs, log });
   const recovery = new Recovery({
     lead: cluster.lead,
     followers: cluster.followers,

@@ -7,7 +7,7 @@ import { BackendLostError } from '../backend/receiver.ts';
 import { type Identity, identify, relate } from '../cluster/identity.ts';
 import type { Config, Dsn, Settings } from '../config/config.ts';
 import { describe } from '../config/dsn.ts';
-import { type Findings, judgeFollower, lookAtLead, type Visit } from './readiness.ts';
+import { type Findings, lookAtFollower, lookAtLead, type Visit } from './readiness.ts';
 
 interface Report {
   readonly role: 'lead' | 'follower' | 'reader';
@@ -132,7 +132,7 @@ async function judgeReadiness(
   there: Visit & Pick<Found, 'maxPrepared'>,
 ): Promise<Findings> {
   if (commitMode === 'one-phase' || role === 'reader') return { errors: [], warnings: [] };
-  if (role === 'follower') return judgeFollower(`follower ${describe(dsn)}`, there.maxPrepared, poolSize);
+  if (role === 'follower') return lookAtFollower(`follower ${describe(dsn)}`, there, there.maxPrepared, poolSize);
   return judgeLead(dsn, there);
 }
 

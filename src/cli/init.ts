@@ -12,7 +12,7 @@ import { SCHEMA_VERSION } from '../commit/decisions.ts';
 import type { Config, Dsn } from '../config/config.ts';
 import { describe, type Environment } from '../config/dsn.ts';
 import { defaultPassfile, findPassword, readPassfile } from '../config/passfile.ts';
-import { judgeFollower, readMaxPrepared, tell, type Visit, visit } from './readiness.ts';
+import { lookAtFollower, readMaxPrepared, tell, type Visit, visit } from './readiness.ts';
 
 export interface InitOptions {
   /** Instead of the DSN's. */
@@ -67,7 +67,7 @@ export async function runInit(
     const work = async (there: Visit): Promise<'done' | 'failed'> => {
       const maxPrepared = await readMaxPrepared(there);
       output.sql(`-- ${label}: max_prepared_transactions = ${maxPrepared}`);
-      const { errors, warnings } = judgeFollower(label, maxPrepared, config.settings.poolSize);
+      const { errors, warnings } = await lookAtFollower(label, there, maxPrepared, config.settings.poolSize);
       for (const text of [...errors, ...warnings]) output.problem(text);
       return errors.length === 0 ? 'done' : 'failed';
     };

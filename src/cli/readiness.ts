@@ -13,6 +13,7 @@ import {
   SCHEMA_QUERY,
   schemaProblem,
 } from '../commit/schema.ts';
+import { UNPREPARABLE_QUERY, unpreparable } from '../commit/unpreparable.ts';
 import type { Config, Dsn, Settings } from '../config/config.ts';
 import { describe } from '../config/dsn.ts';
 import type { PproxError } from '../lib/errors.ts';
@@ -81,11 +82,22 @@ export async function lookAtLead({ backend, identity }: Visit): Promise<Findings
   };
 }
 
-export function judgeFollower(label: string, maxPrepared: number, poolSize: number): Findings {
+/** Triggers are those of the database of that connection. Rejects with BackendLostError. */
+export async function lookAtFollower(
+  label: string,
+  { backend }: Visit,
+  maxPrepared: number,
+  poolSize: number,
+): Promise<Findings> {
   const problem = followerProblem(label, maxPrepared, poolSize);
+  const { rows, error } = await backend.ask(UNPREPARABLE_QUERY);
+  const triggers =
+    error === undefined
+      ? unpreparable(label, rows)
+      : [`${label}: its triggers could not be looked at: ${error.message}`];
   return {
     errors: problem?.kind === 'error' ? [problem.text] : [],
-    warnings: problem?.kind === 'warning' ? [problem.text] : [],
+    warnings: [...(problem?.kind === 'warning' ? [problem.text] : []), ...triggers],
   };
 }
 
@@ -107,7 +119,7 @@ export async function findReadiness(config: Config): Promise<Findings> {
     lead.database === undefined ? NOTHING : visited(lead, settings, lookAtLead),
     ...followers.map((dsn) =>
       visited(dsn, settings, async (there) =>
-        judgeFollower(`follower ${describe(dsn)}`, await readMaxPrepared(there), settings.poolSize),
+        lookAtFollower(`follower ${describe(dsn)}`, there, await readMaxPrepared(there), settings.poolSize),
       ),
     ),
   ]);

@@ -34,7 +34,7 @@ export async function runRecover(config: Config, options: RecoverOptions, output
   const recovery = new Recovery({
     lead,
     followers,
-    decider: new Decider(timeoutMs),
+    decider: new Decider({ timeoutMs, stuckMs: alarmMs, log }),
     account,
     pending: new PendingSet(),
     owns: () => false,

@@ -56,6 +56,8 @@ export class Node {
   readonly #backends = new Set<Backend>();
   readonly #watch: NodeJS.Timeout;
   #probe: 'none' | 'under way' = 'none';
+  /** The one attempt that is made while the server is down: everybody else is told at once that it is. */
+  #trial: 'none' | 'under way' = 'none';
   /** Told when the server is found to be another or to have changed its role. */
   onIdentity: (() => void) | undefined;
 
@@ -72,7 +74,7 @@ export class Node {
       idleMs: settings.poolIdleMs,
       lifetimeMs: settings.poolLifetimeMs,
     };
-    this.pool = new Pool(this.label, limits, (login) => this.#connect(login));
+    this.pool = new Pool(this.label, limits, (login) => this.#connectInTurn(login));
     this.#watch = setInterval(() => void this.#look(), settings.healthIntervalMs);
     this.#watch.unref();
   }
@@ -105,7 +107,7 @@ export class Node {
   async connect(login: Login): Promise<Backend> {
     const health = this.#health;
     if (health.kind === 'down' && Date.now() - health.since < RETRY_MS) throw health.error;
-    return this.#connect(login);
+    return this.#connectInTurn(login);
   }
 
   close(): void {
@@ -141,6 +143,19 @@ export class Node {
     };
     // Its loss is met by who uses it next.
     asked?.then(({ rows }) => note(rows[0]?.[0])).catch(() => undefined);
+  }
+
+  /** A server that does not answer holds one client for its connect time-out, and not each of them. */
+  async #connectInTurn(login: Login): Promise<Backend> {
+    const health = this.#health;
+    if (health.kind !== 'down') return this.#connect(login);
+    if (this.#trial === 'under way') throw health.error;
+    this.#trial = 'under way';
+    try {
+      return await this.#connect(login);
+    } finally {
+      this.#trial = 'none';
+    }
   }
 
   async #connect(login: Login): Promise<Backend> {

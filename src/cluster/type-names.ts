@@ -26,7 +26,7 @@ export async function translateTypes(
     if (own !== null && own !== undefined) found.set(Number(oid), Number(own));
   }
   if (types.every((type) => found.has(type))) return found;
-  throw new PproxError('not_replayable', {
+  throw new PproxError('not_replayed', {
     message: 'a parameter has a type that not every writer knows',
     detail: named.rows.map(([, name]) => name).join(', '),
     hint: 'Create the type on every writer.',

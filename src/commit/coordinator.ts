@@ -28,8 +28,8 @@ export interface Behind {
   ready(): Promise<void> | undefined;
   /** Sends them. Resolves when they are answered, with what is wrong with the first that did not do what the lead did. */
   send(): Promise<FollowerFailure | undefined>;
-  /** The same for the whole transaction, once it is rolled back there; undefined where that is not possible. */
-  readonly again: (() => Promise<FollowerFailure | undefined>) | undefined;
+  /** The same for the whole transaction, once it is rolled back there. */
+  again(): Promise<FollowerFailure | undefined>;
 }
 
 /** A point in the order of this process's commits. */
@@ -48,6 +48,8 @@ export interface CommitRequest {
   readonly deferred: 'none' | 'possible';
   /** The leg whose log position after its commit is wanted. */
   readonly position: Backend | undefined;
+  /** Told by what name the transaction can be asked for later, where it gets one, before anything of it is durable. */
+  readonly named?: (gid: string) => void;
 }
 
 export type CommitOutcome =
@@ -74,6 +76,8 @@ export interface Coordinator {
    */
   visibleEverywhere(then?: Moment): Promise<void> | undefined;
   readonly moment: Moment;
+  /** What the lead's own transaction has to write, at its end, for the followers to commit. */
+  readonly decision: 'a row' | 'none';
   /** Whether the lead may show what a follower does not show yet. Only then may a follower be `behind` at its commit. */
   readonly leadAhead: 'never' | 'for a moment';
   /**

@@ -3,9 +3,10 @@ import type { Backend } from '../backend/backend.ts';
 import { guard } from '../backend/guard.ts';
 import { BackendLostError } from '../backend/receiver.ts';
 import { PproxError } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
 import type { CommitNode } from './coordinator.ts';
 import type { Home } from './gid.ts';
-import { fenceText, readText, UNIQUE_VIOLATION, WRITTEN } from './decisions.ts';
+import { endStuckText, fenceText, readText, UNIQUE_VIOLATION, WRITTEN } from './decisions.ts';
 
 /** Whose the connection is to be. A DSN's own user and database go before. */
 export interface Account {
@@ -37,14 +38,24 @@ const LONGEST_PAUSE_MS = 1000;
 /** Connections to the lead for this at once: after a crash of it every transaction in flight asks. */
 const AT_ONCE = 4;
 
+/** A fence that waits for longer is looked after; shorter than its lock_timeout. */
+const WAITING_MS = 300;
+
+export interface DeciderOptions {
+  /** One attempt's. */
+  readonly timeoutMs: number;
+  /** A session of the lead that has written its decision and says nothing for so long is ended. */
+  readonly stuckMs: number;
+  readonly log: Log;
+}
+
 export class Decider {
-  readonly #timeoutMs: number;
+  readonly #options: DeciderOptions;
   #running = 0;
   readonly #line: (() => void)[] = [];
 
-  /** `timeoutMs`: one attempt's. */
-  constructor(timeoutMs: number) {
-    this.#timeoutMs = timeoutMs;
+  constructor(options: DeciderOptions) {
+    this.#options = options;
   }
 
   /** Fences the transaction and tells what stands. `unreachable`: no answer within `patienceMs`. Never rejects for what a server does. */
@@ -76,7 +87,12 @@ export class Decider {
       const there = { systemIdentifier: lead.identity?.systemIdentifier, databaseOid: backend.databaseOid };
       if (there.systemIdentifier !== home.systemIdentifier || there.databaseOid !== home.databaseOid)
         return 'no answer';
-      const watchdog = guard([backend], this.#timeoutMs);
+      const watchdog = guard([backend], this.#options.timeoutMs);
+      const { processId } = backend;
+      let looking: Promise<void> | undefined;
+      const waiting = setTimeout(() => {
+        looking = this.#endStuck(lead, account, processId);
+      }, WAITING_MS);
       try {
         const fence = await backend.ask(fenceText(id));
         if (fence.error === undefined && fence.tags.at(-1) === WRITTEN) return 'aborted';
@@ -84,11 +100,33 @@ export class Decider {
         const [row] = (await backend.ask(readText(id))).rows;
         return row === undefined ? 'no answer' : row[0] === 't' ? 'committed' : 'aborted';
       } finally {
+        clearTimeout(waiting);
         watchdog.clear();
+        await looking;
       }
     } catch (error) {
       if (!(error instanceof PproxError) && !(error instanceof BackendLostError)) throw error;
       return 'no answer';
+    } finally {
+      backend?.close('idle');
+    }
+  }
+
+  /** Never rejects for what a server does: the fence is tried again. */
+  async #endStuck(lead: CommitNode, account: Account, fence: number): Promise<void> {
+    let backend: Backend | undefined;
+    try {
+      backend = await connectForRecovery(lead, account);
+      const watchdog = guard([backend], this.#options.timeoutMs);
+      const asked = backend.ask(endStuckText(fence, this.#options.stuckMs));
+      const { rows } = await asked.finally(() => watchdog.clear());
+      for (const [pid, idleMs] of rows) {
+        const fields = { pid: Number(pid), idleMs: Number(idleMs) };
+        this.#options.log.warn('a session of the lead that kept a decision open was ended', fields);
+      }
+    } catch (error) {
+      if (!(error instanceof PproxError) && !(error instanceof BackendLostError)) throw error;
+      this.#options.log.debug('what a fence waits for could not be looked at', { reason: error.message });
     } finally {
       backend?.close('idle');
     }

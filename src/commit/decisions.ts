@@ -89,6 +89,20 @@ export function fenceText(id: string): string {
   return rowText(`'${id}'`, false);
 }
 
+/**
+ * On the lead, while a fence waits in the session `fence`: ends the session whose undecided row it waits for, where that is of the
+ * same role, in no statement, and has been so for `stuckMs`: its coordinator is gone without a word. Its pid and idle ms. What is
+ * in a statement may be in COMMIT, and waiting for a standby.
+ */
+export function endStuckText(fence: number, stuckMs: number): string {
+  // Not in a condition: the planner would choose when to ask it.
+  return `WITH stuck AS MATERIALIZED (
+      SELECT pid, pg_catalog.clock_timestamp() - state_change AS idle FROM pg_catalog.pg_stat_activity
+      WHERE pid = ANY (pg_catalog.pg_blocking_pids(${fence})) AND usename = session_user AND state = 'idle in transaction'
+        AND state_change < pg_catalog.clock_timestamp() - interval '${stuckMs} milliseconds')
+    SELECT pid, (extract(epoch FROM idle) * 1000)::bigint, pg_catalog.pg_terminate_backend(pid) FROM stuck`;
+}
+
 /** Tag of a row that was written. */
 export const WRITTEN = 'INSERT 0 1';
 

@@ -36,6 +36,7 @@ export class OnePhase implements Coordinator {
   readonly #log: Log;
   /** What is visible on the lead is committed on every follower. */
   readonly leadAhead = 'never';
+  readonly decision = 'none';
 
   /** `timeoutMs`: a server that answers no step for so long is taken for lost. */
   constructor(timeoutMs: number, log: Log) {

@@ -15,6 +15,9 @@ export const OF_THE_TRANSACTION: ReadonlySet<string> = new Set(['40', '53', '54'
 /** Of PREPARE TRANSACTION: what a prepared transaction cannot hold (manual, "PREPARE TRANSACTION", Notes). */
 const FEATURE_NOT_SUPPORTED = '0A000';
 
+/** read_only_sql_transaction. */
+const READ_ONLY = '25006';
+
 export function rowRefused({ node }: CommitLeg, error: ErrorFields | undefined): PproxError {
   if (error?.code === UNIQUE_VIOLATION) {
     return new PproxError('commit_fenced', {
@@ -22,10 +25,14 @@ export function rowRefused({ node }: CommitLeg, error: ErrorFields | undefined):
       hint: 'Nothing of this was applied on any writer. The transaction may be tried again.',
     });
   }
+  const why =
+    error?.code === READ_ONLY
+      ? 'A transaction that has written cannot be made read only.'
+      : '"pprox check" says what is missing on the lead.';
   return new PproxError('decision_refused', {
     message: `the decision to commit could not be recorded on ${node.label}: ${error?.message ?? 'no row was written'}`,
     detail: error?.detail,
-    hint: 'Nothing of this was applied on any writer. "pprox check" says what is missing on the lead.',
+    hint: `Nothing of this was applied on any writer. ${why}`,
   });
 }
 

@@ -288,7 +288,7 @@ export class TwoPhaseRun {
     }
     const failure = await this.#catchUp(index, behind.send());
     if (failure === undefined || 'from' in failure) return failure;
-    if (behind.again === undefined || !mayBeOfOthers(failure)) return this.#refuse(index, failure);
+    if (!mayBeOfOthers(failure)) return this.#refuse(index, failure);
     try {
       await this.#options.recovery.preparedOver(node);
     } catch (error) {

@@ -4,7 +4,7 @@ import { BackendLostError } from '../backend/receiver.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { CommitLeg, CommitOutcome, CommitRequest, Coordinator, Moment } from './coordinator.ts';
 import { WRITTEN_ANYTHING } from './decisions.ts';
-import type { TransactionIds } from './gid.ts';
+import { formatGid, type TransactionIds } from './gid.ts';
 import { type OnePhase, rollback } from './one-phase.ts';
 import type { Sweep } from './sweep.ts';
 import { homeOf, notYetVisible } from './two-phase-errors.ts';
@@ -20,6 +20,7 @@ export interface TwoPhaseOptions extends RunOptions {
 export class TwoPhase implements Coordinator {
   readonly #options: TwoPhaseOptions;
   readonly leadAhead = 'for a moment';
+  readonly decision = 'a row';
 
   constructor(options: TwoPhaseOptions) {
     this.#options = options;
@@ -40,6 +41,7 @@ export class TwoPhase implements Coordinator {
       return { kind: 'rolled back', error: home };
     }
     const id = this.#options.ids.next();
+    request.named?.(formatGid({ home, id, follower: 0 }));
     const account = { user: request.lead.backend.user, database: request.lead.backend.database };
     this.#options.recovery.alive(id);
     this.#options.recovery.noteAccount(account);

@@ -46,6 +46,12 @@ export interface Tls {
     | undefined;
 }
 
+/**
+ * Writes while a writer is down. `fail`: refused before any server has run them. A policy that goes on without the writer needs a
+ * way back for it first: it becomes a member here, and what it means a case where `session/legs.ts` asks.
+ */
+export type WriterDownPolicy = 'fail';
+
 /** Sizes and deadlines; every one has a default, a unit and bounds in `config/settings`. */
 export interface Settings {
   /** Clients connected at once; one more gets 53300. */
@@ -71,6 +77,7 @@ export interface Settings {
   readonly healthIntervalMs: number;
   /** Reads while the reader is down: `lead` or an error. */
   readonly readerFailure: 'lead' | 'error';
+  readonly writerDown: WriterDownPolicy;
   /** Sequences of followers are kept this many increments ahead of the lead's. */
   readonly sequenceBlock: number;
   /** SIGTERM: how long transactions in flight may take to end. */

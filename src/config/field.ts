@@ -69,14 +69,17 @@ export function count(row: Described & Range): Field<number> {
   };
 }
 
-/** One word of a list. */
+/** One word of a list. `refused`: words that one may expect, and why they are none. */
 export function choice<const T extends string>(
-  row: Described & { default: NoInfer<T>; choices: readonly T[] },
+  row: Described & { default: NoInfer<T>; choices: readonly T[]; refused?: Readonly<Record<string, string>> },
 ): Field<T> {
   const accepts = row.choices.join(', ');
+  const refused = new Map(Object.entries(row.refused ?? {}));
   const read = (text: string): Read<T> => {
     const value = row.choices.find((candidate) => candidate === text);
-    return value === undefined ? { kind: 'invalid', message: `must be one of ${accepts}` } : { kind: 'value', value };
+    if (value !== undefined) return { kind: 'value', value };
+    const why = refused.get(text);
+    return { kind: 'invalid', message: why === undefined ? `must be one of ${accepts}` : `cannot be ${text}: ${why}` };
   };
   return { ...row, type: 'word', accepts, schema: reads(read).prefault(row.default) };
 }

@@ -122,6 +122,14 @@ export const settings = {
     doc: 'Reads while the reader is down: served by the lead, or an error for the client. The lead, because it has everything; an error where it could not carry the load.',
     reloadable: true,
   }),
+  writerDown: choice({
+    variable: 'PPROX_WRITER_DOWN',
+    default: 'fail',
+    choices: ['fail'],
+    refused: { degraded: 'going on without a writer comes with a later version, in which a writer can rejoin' },
+    doc: 'Writes while a writer is down: `fail` refuses them at once, before any server has run them, and reads go on. There is no other choice yet: a writer that misses a write has to be made alike again before it counts.',
+    reloadable: false,
+  }),
   sequenceBlock: count({
     variable: 'PPROX_SEQUENCE_BLOCK',
     default: 1_000,
@@ -181,7 +189,7 @@ export const settings = {
     default: minute,
     min: second,
     max: day,
-    doc: 'A transaction that could not be ended for this long is told to the operator, once, as an error in the log. Longer than a restart of a server takes, shorter than locks and vacuum can be held up unnoticed.',
+    doc: 'A transaction that could not be ended for this long is told to the operator, once, as an error in the log; a session of the lead that has kept its decision open for so long, without a word, is ended. Longer than a restart of a server takes, shorter than locks and vacuum can be held up unnoticed.',
     reloadable: true,
   }),
   decisionRetentionMs: duration({

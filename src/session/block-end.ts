@@ -4,8 +4,7 @@ import { rollback } from '../commit/one-phase.ts';
 import type { CommitLeg } from '../commit/coordinator.ts';
 import { ReplayLog } from '../fanout/replay-log.ts';
 import { PproxError } from '../lib/errors.ts';
-import { Completion } from './reply.ts';
-import { encodeError } from '../wire/error-fields.ts';
+import { Completion, errorFrame } from './reply.ts';
 import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import type { FollowerLeg, LeadLeg, Legs } from './legs.ts';
 import { commitSettings, loseSettings, settleCustom } from './setting-transfer.ts';
@@ -65,12 +64,13 @@ export async function commitBlock(
     await session.listening.join();
   } catch (error) {
     await rollbackBlock(session, block);
-    throw error;
+    throw error instanceof PproxError ? error.ofTransaction() : error;
   }
   // A cancel request that comes late would end the COMMIT of one server, and not of another.
   if (behind === undefined) block.stage = 'ending';
   await session.cancels.settled();
   const source = positionSource.kind === 'follower' ? block.legs.leased[positionSource.follower] : block.legs.lead;
+  session.committing = { gid: undefined };
   const outcome = await services.coordinator.commit({
     lead,
     followers: block.legs.begun.map((leg) => ({ ...commitLeg(leg), behind })),
@@ -79,7 +79,11 @@ export async function commitBlock(
     writes,
     deferred,
     position: positionSource.kind === 'lead' || positionSource.kind === 'follower' ? source?.lease.backend : undefined,
+    named: (gid) => {
+      session.committing = { gid };
+    },
   });
+  session.committing = undefined;
   switch (outcome.kind) {
     case 'committed':
       session.listening.committed();
@@ -246,16 +250,14 @@ const CLOCKS: ReadonlySet<string> = new Set(['25P03', '25P04', '57P05']);
 export function endWithServer(session: SessionState, lost: Lost): 'ended' | 'goes on' {
   const said = lost.fatal !== undefined && CLOCKS.has(lost.fatal.code) ? lost.fatalFrame : undefined;
   if (said === undefined && session.pins.size === 0) return 'goes on';
-  session.link.send(said ?? pinnedLost(session, lost));
+  session.link.send(said ?? errorFrame(pinnedLost(session, lost), 'FATAL'));
   session.dropPinned('server session lost');
   session.link.end();
   return 'ended';
 }
 
-function pinnedLost({ pins }: SessionState, { message }: Lost): Buffer {
-  return encodeError({
-    severity: 'FATAL',
-    code: '57P01',
+function pinnedLost({ pins }: SessionState, { message }: Lost): PproxError {
+  return new PproxError('session_lost', {
     message: 'terminating connection: its server session was lost',
     detail: `The session was kept on one server session for: ${[...pins].join(', ')}. ${message}`,
   });

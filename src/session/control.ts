@@ -7,6 +7,7 @@ import { quoteIdentifier } from '../sql/quote.ts';
 import type { Statement, TransactionAction, TransactionModes } from '../sql/statement.ts';
 import { TransactionStatus } from '../wire/tags.ts';
 import { commitBlock, rollbackBlock, rollbackByClient } from './block-end.ts';
+import { refuseReadOnly } from './read-only.ts';
 import { openPending, readOnLead } from './read.ts';
 import { StatementRelay } from './relay.ts';
 import { ReplayLog } from '../fanout/replay-log.ts';
@@ -249,6 +250,7 @@ async function inBlock(
     case 'rollback prepared':
       throw preparedRefused();
     case 'begin':
+      await refuseReadOnly(session, command.modes);
       noteModes(session, command.modes);
       return onLead(session, block, text);
     case 'rollback to':

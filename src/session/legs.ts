@@ -5,6 +5,8 @@
  */
 import type { Lease } from '../backend/pool.ts';
 import type { CloseReason } from '../lib/close-reason.ts';
+import type { WriterDownPolicy } from '../config/config.ts';
+import { unreachable } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Node } from '../cluster/node.ts';
 
@@ -22,11 +24,13 @@ export interface LeadLeg {
 
 export class Legs {
   readonly lead: LeadLeg;
+  readonly #writerDown: WriterDownPolicy;
   #leased: readonly FollowerLeg[] = [];
   #missing: PproxError | undefined;
 
-  constructor(lead: LeadLeg) {
+  constructor(lead: LeadLeg, writerDown: WriterDownPolicy) {
     this.lead = lead;
+    this.#writerDown = writerDown;
   }
 
   /** The followers that are leased: for what ends or cleans up. */
@@ -39,10 +43,15 @@ export class Legs {
     return this.#missing === undefined;
   }
 
-  /** Every follower, for an effect that all must have. Throws PproxError where one could not be leased. */
+  /** Every follower, for an effect that all must have. Throws PproxError where one could not be leased, as the policy says. */
   get followers(): readonly FollowerLeg[] {
-    if (this.#missing !== undefined) throw this.#missing;
-    return this.#leased;
+    if (this.#missing === undefined) return this.#leased;
+    switch (this.#writerDown) {
+      case 'fail':
+        throw this.#missing;
+      default:
+        return unreachable(this.#writerDown);
+    }
   }
 
   get begun(): readonly FollowerLeg[] {

@@ -64,7 +64,7 @@ export async function outsideBlock(
     throw error;
   } finally {
     await session.giveBack(legs);
-    if (ran === 'everywhere') await session.rememberPosition();
+    if (ran === 'everywhere') await session.notePosition();
   }
 }
 
@@ -73,20 +73,19 @@ function partly(lead: string, followers: readonly FollowerLeg[], failures: reado
   const lines = followers.map(({ node }) => {
     const failure = failed.get(node.label);
     if (failure === undefined) return `${node.label}: done`;
-    return failure.kind === 'error' ? `${node.label}: not done (${failure.fields.message})` : `${node.label}: unknown`;
+    if (failure.kind !== 'error') return `${node.label}: unknown`;
+    return `${node.label}: not done (${failure.fields.code}: ${failure.fields.message})`;
   });
-  const [first] = failures;
-  return doneOn(lead, lines, first?.kind === 'error' ? first.fields.code : undefined);
+  return doneOn(lead, lines);
 }
 
 function leadAlone(lead: string, followers: readonly FollowerLeg[], why: PproxError): PproxError {
   const lines = followers.map(({ node }) => `${node.label}: not run`);
-  return doneOn(lead, [...lines, ...(why.detail === undefined ? [] : [why.detail])], undefined);
+  return doneOn(lead, [...lines, ...(why.detail === undefined ? [] : [why.detail])]);
 }
 
-function doneOn(lead: string, lines: readonly string[], sqlstate: string | undefined): PproxError {
+function doneOn(lead: string, lines: readonly string[]): PproxError {
   return new PproxError('partly_executed', {
-    sqlstate,
     message: `the statement was executed on ${lead}, but not on every writer`,
     detail: [`${lead}: done`, ...lines].join('\n'),
     hint: 'PostgreSQL does not allow this statement in a transaction, so it cannot be undone. Run it on the other writers when they can.',

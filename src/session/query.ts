@@ -20,6 +20,7 @@ import { discard } from './discard.ts';
 import { execution } from './execute.ts';
 import { deallocate, prepare } from './prepare.ts';
 import { control, noteModes } from './control.ts';
+import { refuseReadOnly } from './read-only.ts';
 import { readAnywhere, readOnLead, readWhole } from './read.ts';
 import { errorFrame, failedBlock, ServerError } from './reply.ts';
 import { withOwnStatements } from './own-statements.ts';
@@ -145,7 +146,10 @@ export async function runStatement(
   const { statement, request } = withOwnStatements(session, told.statement, told.request);
   const { command } = statement;
   if (session.block.kind === 'writers') await settleTrail(session, session.block, statement);
-  if (command.kind === 'set transaction') noteModes(session, command.modes);
+  if (command.kind === 'set transaction') {
+    if (command.scope === 'transaction') await refuseReadOnly(session, command.modes);
+    noteModes(session, command.modes);
+  }
   const route = await resolveRoute(session, statement, hint);
   if (session.block.kind === 'pending' || session.block.kind === 'reader')
     return readAnywhere(session, statement, request, route);

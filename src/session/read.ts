@@ -134,7 +134,7 @@ export async function readAnywhere(
     return readOnLead(session, statement, request);
   }
   if (request.statements === 'several') {
-    throw new PproxError('not_replayable', {
+    throw new PproxError('not_replayed', {
       message: 'a read of a pipeline turned out to write',
       detail: 'Nothing was changed.',
       hint: 'Send it with a Sync of its own.',

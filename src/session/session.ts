@@ -92,7 +92,7 @@ export class Session {
         message: error instanceof Error ? (error.stack ?? error.message) : String(error),
       });
       const told = new PproxError('internal', { message: 'internal error of the proxy: the session ends here' });
-      this.#link.send(errorFrame(told, 'FATAL'));
+      this.#link.send(errorFrame(this.#unfinished() ?? told, 'FATAL'));
     }
     if (key !== undefined) {
       this.#registry.unregister(key);
@@ -294,9 +294,21 @@ export class Session {
   #shutDown(): undefined {
     this.#reason = 'shutdown';
     const error = new PproxError('shutting_down', { message: 'terminating connection due to administrator command' });
-    this.#link.send(errorFrame(error, 'FATAL'));
+    this.#link.send(errorFrame(this.#unfinished() ?? error, 'FATAL'));
     this.#link.end();
     return undefined;
+  }
+
+  /** Nobody will tell the client what becomes of its COMMIT. */
+  #unfinished(): PproxError | undefined {
+    const { committing } = this.#state;
+    if (committing === undefined) return undefined;
+    const { gid } = committing;
+    return new PproxError('commit_unfinished', {
+      message: 'terminating connection while its transaction commits: the outcome is not known',
+      detail: gid === undefined ? undefined : `The transaction is ${gid}.`,
+      hint: gid === undefined ? undefined : `Ask for it by SELECT pprox.outcome('${gid}').`,
+    });
   }
 }
 

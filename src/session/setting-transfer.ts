@@ -59,7 +59,7 @@ async function readBack(
   for (const [index, name] of list.entries()) {
     const value = values[index];
     if (error !== undefined || value === undefined || isGarbled(session, value)) {
-      throw new PproxError('settings_refused', {
+      throw new PproxError('settings_unread', {
         sqlstate: error?.code,
         message: `the value of ${name} could not be read back: ${error?.message ?? 'it is not UTF-8'}`,
         detail: outside ? 'It is not in force.' : undefined,

@@ -7,7 +7,7 @@ import { guard } from '../backend/guard.ts';
 import type { Lease } from '../backend/pool.ts';
 import type { Login } from '../backend/login.ts';
 import type { SettingSet } from '../backend/setting-set.ts';
-import type { Answer, Lost } from '../backend/receiver.ts';
+import { type Answer, BackendLostError, type Lost } from '../backend/receiver.ts';
 import type { Catalog, CatalogAsker } from '../cluster/catalog.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { type Lsn, parseLsn } from '../cluster/lsn.ts';
@@ -20,7 +20,7 @@ import type { Planner } from '../fanout/plan.ts';
 import type { SequenceKeeper, SequenceScope } from '../fanout/sequences.ts';
 import type { CloseReason } from '../lib/close-reason.ts';
 import type { Log } from '../lib/log.ts';
-import type { PproxError } from '../lib/errors.ts';
+import { PproxError } from '../lib/errors.ts';
 import type { Analyser } from '../sql/analyse.ts';
 import type { LargeAnalyser } from '../sql/large-analyser.ts';
 import { isTimeout } from '../sql/setting-names.ts';
@@ -141,6 +141,8 @@ export class SessionState implements CatalogAsker, SequenceScope {
   /** A reader must have replayed this far before it serves this session. */
   position: Lsn | 'to be asked' | undefined;
   work: 'idle' | 'busy' = 'busy';
+  /** A COMMIT is under way; by its name the transaction can be asked for, where it has one. */
+  committing: { readonly gid: string | undefined } | undefined;
   /** The lead's server session that was used last: its settings are the client's. */
   #settingsOf: { readonly backend: Backend; readonly of: 'lead' | 'reader' } | undefined;
   /** Told when the server session of its block, or the one that it is pinned to, ends by itself while no query is in hand. */
@@ -278,7 +280,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
     const lease = await this.lease(node);
     this.noteParameters(lease.backend);
     this.services.notifications.leased(lease.backend, this.processId);
-    return new Legs({ node, lease });
+    return new Legs({ node, lease }, this.services.settings.writerDown);
   }
 
   /**
@@ -462,6 +464,16 @@ export class SessionState implements CatalogAsker, SequenceScope {
         : (await this.askFollowers(text))[positionSource.follower];
     const lsn = rows?.[0]?.[0];
     if (lsn !== null && lsn !== undefined) this.position = this.cluster.reachable(parseLsn(lsn));
+  }
+
+  /** The same, where the statement has been answered, or cannot be taken back: its failure is the next read's. */
+  async notePosition(): Promise<void> {
+    try {
+      await this.rememberPosition();
+    } catch (error) {
+      if (!(error instanceof PproxError) && !(error instanceof BackendLostError)) throw error;
+      this.position = 'to be asked';
+    }
   }
 
   fail(error: PproxError): void {

@@ -91,11 +91,16 @@ function lastMoment(batch: readonly Trailing[]): number {
 export async function takeBehind(session: SessionState, block: WritersBlock): Promise<Behind | undefined> {
   const batch = await waitFor(session, block, block.trail.takeWaiting());
   if (batch.length === 0) return undefined;
+  // The log begins at the latest with these.
+  const before = block.legs.begun.length === 0 ? [] : block.log.base === 'begin' ? block.log.statements : undefined;
+  if (before === undefined) {
+    // A savepoint to go back to does not outlive PREPARE.
+    await waitFor(session, block, runBehind(session, block)(batch));
+    return undefined;
+  }
   const statements = batch.map(({ statement }) => statement);
   const moment = lastMoment(batch);
   const { coordinator } = session.services;
-  // The log begins at the latest with these.
-  const before = block.legs.begun.length === 0 ? [] : block.log.base === 'begin' ? block.log.statements : undefined;
   const deadlineMs = followerDeadline(session, Math.max(...statements.map(({ elapsedMs }) => elapsedMs)));
   beginLog(session, block);
   const [leg] = block.legs.followers;
@@ -116,7 +121,7 @@ export async function takeBehind(session: SessionState, block: WritersBlock): Pr
   return {
     ready: () => coordinator.visibleEverywhere(moment),
     send: () => send(statements),
-    again: before && (() => again([...before, ...statements])),
+    again: () => again([...before, ...statements]),
   };
 }
 

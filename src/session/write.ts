@@ -1,4 +1,5 @@
 /** Statements with a durable effect: on the lead, then on every follower, compared, within one transaction. */
+import { BackendLostError } from '../backend/receiver.ts';
 import type { Effect, FollowerFailure } from '../fanout/follower.ts';
 import type { ReplayPlan } from '../fanout/plan.ts';
 import { type ReplayedStatement, ReplayLog } from '../fanout/replay-log.ts';
@@ -9,6 +10,7 @@ import { PproxError } from '../lib/errors.ts';
 import type { Statement } from '../sql/statement.ts';
 import { decodeCommandTag } from '../wire/backend.ts';
 import { TransactionStatus } from '../wire/tags.ts';
+import { loseBlock } from './block-end.ts';
 import type { FollowerLeg } from './legs.ts';
 import { Relay, type RelayResult } from './relay.ts';
 import {
@@ -138,7 +140,7 @@ async function align(
   replay: RowReplay | undefined,
 ): Promise<Draws> {
   if (replay?.overflow === 'yes') {
-    throw new PproxError('not_replayable', {
+    throw new PproxError('not_replayed', {
       message: 'too many rows at once for a table with triggers',
       hint: 'Insert them in smaller batches.',
     });
@@ -262,7 +264,11 @@ async function writeAlone(session: SessionState, statement: Statement, request: 
     const { message, replies } = request.encode(backend);
     const relay = new Relay(session.link, backend, { completion: 'forward', replies });
     backend.send(message, relay);
-    const result = await session.cancellable(backend, relay.result);
+    const result = await session.cancellable(backend, relay.result).catch(async (error: unknown) => {
+      if (!(error instanceof BackendLostError)) throw error;
+      await loseBlock(session, error);
+      throw unknownAlone(legs.lead.node.label, error);
+    });
     session.noteParameters(backend);
     if (result.error !== undefined) return FAILED;
     notePins(session, statement);
@@ -272,6 +278,15 @@ async function writeAlone(session: SessionState, statement: Statement, request: 
     return { kind: 'done', held: undefined };
   } finally {
     await session.giveBack(legs);
-    if (answered === 'yes') await session.rememberPosition();
+    if (answered === 'yes') await session.notePosition();
   }
+}
+
+/** A statement that commits by itself may have done so before its server was lost. */
+function unknownAlone(label: string, { message }: BackendLostError): PproxError {
+  return new PproxError('commit_unknown', {
+    message: `the connection to ${label} was lost while it ran a statement that commits by itself: ${message}`,
+    detail: `${label}: unknown`,
+    hint: 'See there what became of it.',
+  });
 }

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 import { formatGid, type Home } from '../../src/commit/gid.ts';
 import { sql } from '../support/cluster.ts';
+import { clusterDsn, startTestProxy } from '../support/proxy.ts';
 import { refusal, startScene, until, value } from './scene.ts';
 
 const { cluster, proxy } = await startScene({ commitMode: 'two-phase' });
@@ -74,4 +75,48 @@ test('a column named outcome is read from the reader as any other', async () => 
     );
     return port === replica.port;
   });
+});
+
+test('a single writer that is lost in a statement that commits by itself leaves it unknown', async () => {
+  const single = await startTestProxy({ writers: [clusterDsn(w1)] });
+  const alone = await single.connect();
+  const lost = refusal(alone.query("INSERT INTO work SELECT 20, 'asleep' FROM pg_sleep(60)"));
+  await until('it is ended', async () => {
+    const text =
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'INSERT INTO work SELECT 20%'";
+    return (await sql(w1, text)).length > 0;
+  });
+  const error = await lost;
+  assert.equal(error.code, '08007', error.message);
+  assert.match(error.detail ?? '', new RegExp(`^lead 127\\.0\\.0\\.1:${w1.port}.*: unknown$`));
+  assert.equal(await value(alone, 'SELECT count(*)::int FROM work WHERE id = 20'), 0);
+  // In a block it is known: COMMIT was not sent.
+  await alone.query('BEGIN');
+  const inside = refusal(alone.query("INSERT INTO work SELECT 21, 'asleep' FROM pg_sleep(60)"));
+  await until('it is ended', async () => {
+    const text =
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'INSERT INTO work SELECT 21%'";
+    return (await sql(w1, text)).length > 0;
+  });
+  assert.equal((await inside).code, '08006');
+});
+
+test('a write that stands is not told as failed where the session cannot ask how far the log goes', async () => {
+  const small = await startTestProxy({
+    writers: [clusterDsn(w1)],
+    reader: clusterDsn(replica),
+    settings: { poolSize: 1, poolWaitMs: 200 },
+  });
+  const writer = await small.connect();
+  const holder = await small.connect();
+  const written = writer.query("INSERT INTO work SELECT 30, 'slow' FROM pg_sleep(0.1)");
+  await until('it is under way', async () => {
+    return (await sql(w1, "SELECT FROM pg_stat_activity WHERE query LIKE 'INSERT INTO work SELECT 30%'")).length > 0;
+  });
+  // Waits for the one connection, and keeps it.
+  const begun = holder.query('BEGIN');
+  assert.equal((await written).rowCount, 1);
+  await begun;
+  await holder.query('COMMIT');
+  assert.equal(await value(writer, 'SELECT count(*)::int FROM work WHERE id = 30'), 1);
 });

@@ -91,6 +91,31 @@ test('shows what it would do, and does it; another lead, and what is young, it l
   await sql(w2, `ROLLBACK PREPARED '${strange.gid}'`);
 });
 
+test('what another database has decided is ended by that database alone', async () => {
+  for (const writer of [w1, w2]) {
+    await sql(writer, 'CREATE DATABASE other');
+    await sql(writer, 'CREATE TABLE kept (id int PRIMARY KEY)', 'other');
+  }
+  const [row] = await sql(w1, "SELECT oid::text FROM pg_database WHERE datname = 'other'");
+  const id = randomUUID();
+  const gid = formatGid({ home: { ...home, databaseOid: String(row?.['oid']) }, id, follower: 0 });
+  await sql(w2, `BEGIN; INSERT INTO kept VALUES (1); PREPARE TRANSACTION '${gid}'`, 'other');
+  await sql(w1, `INSERT INTO kept VALUES (1); INSERT INTO pprox.decision VALUES ('${id}', true)`, 'other');
+
+  // Its DSNs lead to one database, where nothing is known of it.
+  const elsewhere = await recover();
+  assert.equal(elsewhere.status, 1, elsewhere.output);
+  assert.match(elsewhere.output, /decision on the lead: unknown, to do: wait for the lead/);
+  assert.deepEqual(await prepared(), [gid]);
+  assert.deepEqual(await sql(w1, `SELECT FROM pprox.decision WHERE id = '${id}'`), [], 'no fence is put there');
+
+  const any = ({ port }: { readonly port: number }): string => `postgresql://postgres@127.0.0.1:${port}`;
+  const everywhere = await recover([], { PG_WRITERS_CSV: `${any(w1)},${any(w2)}` });
+  assert.equal(everywhere.status, 0, everywhere.output);
+  assert.deepEqual(await prepared(), []);
+  assert.deepEqual(await sql(w2, 'SELECT id FROM kept', 'other'), [{ id: 1 }]);
+});
+
 test('with the lead down it says so, and touches nothing', async () => {
   const { gid } = await leave('none');
   await w1.stop('fast');

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { sql } from '../support/cluster.ts';
+import { clusterDsn, startTestProxy } from '../support/proxy.ts';
 import { assertWritersEqual, refusal, startScene, until, value } from './scene.ts';
 
 const ROOM = 3;
@@ -75,15 +76,47 @@ describe('a lead that waits for a standby of its own', () => {
     });
     const error = await refusal(client.query('INSERT INTO kept VALUES (3)'));
     assert.equal(error.code, '08007', error.message);
-    assert.match(error.hint ?? '', /pprox\.outcome/);
+    const [, ask] = /Ask for it by (SELECT pprox\.outcome\('pprox_[^']+'\))\.$/.exec(error.hint ?? '') ?? [];
+    assert.ok(ask !== undefined, error.hint);
+    assert.equal(await value(client, ask), 'unknown');
     await standbys('');
     await until('nothing is prepared any more', async () => {
       const rows = await sql(w2, `SELECT FROM pg_prepared_xacts`);
       return rows.length === 0;
     });
     assert.equal((await sql(w2, 'SELECT FROM kept WHERE id = 3')).length, 1);
+    assert.equal(await value(client, ask), 'committed');
     await assertWritersEqual(cluster);
     await client.query('INSERT INTO kept VALUES (4)');
+    await assertWritersEqual(cluster);
+  });
+
+  test('leaves a commit unknown to the client of a proxy that stops meanwhile, and another proxy tells it later', async () => {
+    const stopping = await startTestProxy({
+      writers: cluster.writers.map(clusterDsn),
+      settings: { commitTimeoutMs: 3_600_000, followerTimeoutMs: 3_600_000, drainMs: 300 },
+    });
+    const client = await stopping.connect();
+    await client.query('BEGIN; INSERT INTO kept VALUES (5)');
+    await standbys('nobody');
+    const told = refusal(client.query('COMMIT'));
+    await until('the lead waits in its COMMIT', async () => {
+      return (await sql(w1, "SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'")).length > 0;
+    });
+    const stopped = stopping.proxy.stop();
+    const error = await told;
+    assert.equal(error.severity, 'FATAL');
+    assert.equal(error.code, '08007', error.message);
+    const [, gid] = /^The transaction is (pprox_\S+)\.$/.exec(error.detail ?? '') ?? [];
+    assert.ok(gid !== undefined, error.detail);
+    assert.equal(error.hint, `Ask for it by SELECT pprox.outcome('${gid}').`);
+    await standbys('');
+    await stopped;
+    await until('it is committed everywhere', async () => {
+      return (await sql(w2, 'SELECT FROM kept WHERE id = 5')).length === 1;
+    });
+    const other = await proxy.connect();
+    assert.equal(await value(other, `SELECT pprox.outcome('${gid}')`), 'committed');
     await assertWritersEqual(cluster);
   });
 });

@@ -111,6 +111,42 @@ describe('a commit', () => {
     assert.equal((await sql(w1, 'SELECT FROM pprox.decision')).length, before);
   });
 
+  test('of a transaction that is made read only is refused beforehand where it has written, and only there', async () => {
+    const client = await proxy.connect();
+    for (const text of [
+      'SET TRANSACTION READ ONLY',
+      'SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY',
+      'SET transaction_read_only = on',
+      'BEGIN READ ONLY',
+    ]) {
+      await client.query('BEGIN; INSERT INTO kept VALUES (15)');
+      const error = await refusal(client.query(text));
+      assert.equal(error.code, '0A000', error.message);
+      assert.match(error.message, /that has written cannot be made read only/);
+      assert.equal((await client.query('COMMIT')).command, 'ROLLBACK');
+      // Nothing was written: as PostgreSQL does it.
+      await client.query(`BEGIN; UPDATE kept SET n = 1 WHERE id = 15; ${text}`);
+      assert.equal((await refusal(client.query('INSERT INTO kept VALUES (15)'))).code, '25006');
+      await client.query('ROLLBACK');
+      await client.query(`BEGIN; UPDATE kept SET n = 1 WHERE id = 15; ${text}; SELECT FROM kept; COMMIT`);
+    }
+    await client.query(
+      'BEGIN; INSERT INTO kept VALUES (15); SELECT set_config($$transaction_read_only$$, $$on$$, true)',
+    );
+    const late = await refusal(client.query('COMMIT'));
+    assert.equal(late.code, '55000', late.message);
+    assert.match(late.hint ?? '', /cannot be made read only/);
+    assert.deepEqual([await rowsOf(w1, 15), await rowsOf(w2, 15)], [0, 0]);
+    assert.deepEqual(await gids(w2), []);
+    const onePhase = await startTestProxy({
+      writers: cluster.writers.map(clusterDsn),
+      settings: { commitMode: 'one-phase' },
+    });
+    const other = await onePhase.connect();
+    await other.query('BEGIN; INSERT INTO kept VALUES (15); SET TRANSACTION READ ONLY; COMMIT');
+    assert.deepEqual([await rowsOf(w1, 15), await rowsOf(w2, 15)], [1, 1]);
+  });
+
   test('whose lead could not write its decision is rolled back everywhere', async () => {
     const client = await proxy.connect();
     await sql(w1, 'ALTER TABLE pprox.decision RENAME TO gone');
@@ -309,9 +345,12 @@ describe('recovery', () => {
     await lead.query(`BEGIN; INSERT INTO kept VALUES (32); INSERT INTO pprox.decision VALUES ('${id}', true)`);
     await prepare(w2, formatGid({ home, id, follower: 0 }), 32);
     await until('the fence waits', async () => {
+      // It is at work: else it would be ended.
+      await lead.query('SELECT 1');
       const waiting = await sql(
         w1,
-        "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'pprox: recovery'",
+        `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'pprox: recovery'
+           AND query_start < clock_timestamp() - interval '600 ms'`,
       );
       return waiting.length > 0;
     });
@@ -319,6 +358,49 @@ describe('recovery', () => {
     await lead.query('COMMIT');
     await until('it is recovered', async () => (await gids(w2)).length === 0);
     assert.equal(await rowsOf(w2, 32), 1);
+  });
+
+  test('ends a session of its role that has written its decision and says nothing more, and no other', async () => {
+    const asked = async (user: string, id: string, row: number): Promise<pg.Client> => {
+      const lead = new pg.Client({ host: w1.host, port: w1.port, user, database: 'postgres' });
+      lead.on('error', () => undefined); // its end
+      await lead.connect();
+      after(() => lead.end());
+      await lead.query(`BEGIN; INSERT INTO pprox.decision VALUES ('${id}', true)`);
+      await prepare(w2, formatGid({ home, id, follower: 0 }), row);
+      return lead;
+    };
+    await sql(
+      w1,
+      'CREATE ROLE stranger LOGIN; GRANT ALL ON SCHEMA pprox TO stranger; GRANT ALL ON pprox.decision TO stranger',
+    );
+    const [gone, foreign] = [randomUUID(), randomUUID()];
+    await asked('postgres', gone, 33);
+    const stranger = await asked('stranger', foreign, 34);
+    // Idle in a transaction as well, of the same role, and in nobody's way.
+    const bystander = new pg.Client({ host: w1.host, port: w1.port, user: 'postgres', database: 'postgres' });
+    await bystander.connect();
+    after(() => bystander.end());
+    await bystander.query('BEGIN; INSERT INTO kept VALUES (35)');
+    await until('what nobody works on is over', async () => !(await gids(w2)).join().includes(gone));
+    assert.deepEqual([await rowsOf(w1, 33), await rowsOf(w2, 33)], [0, 0]);
+    assert.deepEqual(await sql(w1, `SELECT committed FROM pprox.decision WHERE id = '${gone}'`), [
+      { committed: false },
+    ]);
+    const ended = () => proxy.lines.filter(({ event }) => event.startsWith('a session of the lead that kept'));
+    assert.equal(ended().length, 1);
+    await until('a fence waits for the other, which has said nothing for long', async () => {
+      const text = `SELECT FROM pg_stat_activity fence, pg_stat_activity other
+        WHERE other.pid = ANY (pg_blocking_pids(fence.pid)) AND other.usename = 'stranger'
+          AND other.state_change < clock_timestamp() - interval '2500 ms'`;
+      return (await sql(w1, text)).length > 0;
+    });
+    await stranger.query('COMMIT');
+    await bystander.query('ROLLBACK');
+    await until('it is over', async () => (await gids(w2)).length === 0);
+    assert.equal(await rowsOf(w2, 34), 1);
+    assert.equal(ended().length, 1);
+    await sql(w2, 'DELETE FROM kept WHERE id = 34');
   });
 
   test('leaves alone what is not of pprox, or of another cluster, database or follower', async () => {

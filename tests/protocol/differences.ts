@@ -182,7 +182,7 @@ export const differences: readonly DeclaredDifference[] = [
     pprox: 'DROP INDEX is executed on the lead, and the error says that the other writers do not have the index.',
     reason: 'The statement cannot run in a transaction. It failed on the lead, so the others never saw it.',
     where: ['an index that could not be built'],
-    reconcile: answers({ 'DROP INDEX CONCURRENTLY doubled_once': '42704, I' }),
+    reconcile: answers({ 'DROP INDEX CONCURRENTLY doubled_once': '08007, I' }),
   },
   {
     title: 'Channels that would give their name to another column',

@@ -45,7 +45,7 @@ async function recover(answer: Answer, xid: string | undefined): Promise<Seen> {
   const pending = new PendingSet();
   pending.join(id);
   const times = { intervalMs: TIMEOUT_MS, graceMs: 0, alarmMs: TIMEOUT_MS, timeoutMs: TIMEOUT_MS };
-  const decider = new Decider(TIMEOUT_MS);
+  const decider = new Decider({ timeoutMs: TIMEOUT_MS, stuckMs: TIMEOUT_MS, log });
   const recovery = new Recovery({
     lead,
     followers: [follower],

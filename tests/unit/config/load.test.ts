@@ -192,6 +192,7 @@ suite('mistakes', () => {
         PPROX_POOL_WAIT: '5m',
         PPROX_DRAIN: '2h',
         PPROX_READER_FAILURE: 'leed',
+        PPROX_WRITER_DOWN: 'degraded',
       }),
       [
         'PROXY_ADDR: a port is written with a colon before it',
@@ -203,6 +204,7 @@ suite('mistakes', () => {
         'PPROX_POOL_SIZE: is not a whole number',
         'PPROX_POOL_WAIT: is not a duration',
         'PPROX_READER_FAILURE: must be one of lead, error',
+        'PPROX_WRITER_DOWN: cannot be degraded: going on without a writer comes with a later version, in which a writer can rejoin',
         'PPROX_DRAIN: must be 0ms to 1h',
       ],
     );
