@@ -47,6 +47,23 @@ test('who joins later is not waited for, also under an id that was there before'
   assert.equal(set.size, 1);
 });
 
+test('a wait for a moment ends when those who were members then are gone', () => {
+  const set = new PendingSet();
+  const { calls, called } = recorder();
+  const { moment: empty } = set;
+  set.join('1');
+  const { moment } = set;
+  set.join('2');
+  assert.equal(set.whenGone(called('empty'), undefined, empty), undefined);
+  assert.notEqual(set.whenGone(called('one'), undefined, moment), undefined);
+  set.leave('2');
+  assert.deepEqual(calls, []);
+  set.leave('1');
+  assert.deepEqual(calls, ['one']);
+  set.join('3');
+  assert.equal(set.whenGone(called('past'), undefined, moment), undefined);
+});
+
 test('one can be left out', () => {
   const set = new PendingSet();
   const { calls, called } = recorder();
