@@ -24,6 +24,14 @@ UPDATE account SET balance = 0
 
 ABORT
 
+START TRANSACTION READ ONLY
+
+SELECT sum(balance) FROM account
+
+COMMIT
+
+SELECT 1; START TRANSACTION; SELECT 2; COMMIT
+
 SELECT sum(balance) FROM account
 
 BEGIN WORK
