@@ -185,6 +185,8 @@ export class Backend {
     }
     assert(this.#held === undefined, 'one query is held at a time');
     this.#owe(receiver);
+    // What is encoded from now on comes behind it.
+    this.prepared.unnamed = undefined;
     this.#held = encodeQuery(text);
     this.#heldTimer = setTimeout(() => this.#sendHeld(), patienceMs);
   }
@@ -199,7 +201,6 @@ export class Backend {
     if (held === undefined) return;
     this.#held = undefined;
     clearTimeout(this.#heldTimer);
-    this.prepared.unnamed = undefined; // as of any Query
     this.#channel.send(held);
   }
 

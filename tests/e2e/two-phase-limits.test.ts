@@ -63,17 +63,19 @@ describe('a follower with as many prepared transactions as it takes', () => {
 });
 
 describe('a lead that waits for a standby of its own', () => {
-  const standbys = (names: string): Promise<unknown> =>
-    sql(w1, `ALTER SYSTEM SET synchronous_standby_names = '${names}'`).then(() => sql(w1, 'SELECT pg_reload_conf()'));
+  async function standbys(names: string): Promise<void> {
+    await sql(w1, `ALTER SYSTEM SET synchronous_standby_names = '${names}'`);
+    await sql(w1, 'SELECT pg_reload_conf()');
+    await until('the lead knows of it', async () => {
+      const [row] = await sql(w1, 'SHOW synchronous_standby_names');
+      return row?.['synchronous_standby_names'] === names;
+    });
+  }
   after(() => standbys(''));
 
   test('leaves a commit unknown in time, and recovery ends it when the standby is there', async () => {
     const client = await proxy.connect();
     await standbys('nobody');
-    await until('the lead waits for it', async () => {
-      const [row] = await sql(w1, 'SHOW synchronous_standby_names');
-      return row?.['synchronous_standby_names'] === 'nobody';
-    });
     const error = await refusal(client.query('INSERT INTO kept VALUES (3)'));
     assert.equal(error.code, '08007', error.message);
     const [, ask] = /Ask for it by (SELECT pprox\.outcome\('pprox_[^']+'\))\.$/.exec(error.hint ?? '') ?? [];
