@@ -9,7 +9,7 @@ import { Decider } from './commit/decider.ts';
 import { TransactionIds } from './commit/gid.ts';
 import { OnePhase } from './commit/one-phase.ts';
 import { PendingSet } from './commit/pending.ts';
-import { Recovery } from './commit/recovery.ts';
+import { type InDoubt, Recovery } from './commit/recovery.ts';
 import { Sweep } from './commit/sweep.ts';
 import { TwoPhase } from './commit/two-phase.ts';
 import type { Config, ListenAddress } from './config/config.ts';
@@ -31,6 +31,8 @@ export interface Proxy {
   /** As bound: the port is the real one where 0 was asked for. */
   readonly addresses: readonly ListenAddress[];
   readonly cluster: Cluster;
+  /** Of each follower, as recovery has last looked. Empty in one phase. */
+  readonly inDoubt: readonly InDoubt[];
   /** Clients connected, those in start-up included. */
   readonly clients: number;
   /** Accepts no more clients, lets transactions in flight end within the drain time, then closes everything. */
@@ -140,6 +142,9 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
   return {
     addresses: listener.addresses,
     cluster,
+    get inDoubt() {
+      return commit.inDoubt();
+    },
     get clients() {
       return sockets.size;
     },
@@ -173,10 +178,10 @@ function committing(
   { settings }: Config,
   cluster: Cluster,
   log: Log,
-): { readonly coordinator: Coordinator; close(): void } {
+): { readonly coordinator: Coordinator; inDoubt(): readonly InDoubt[]; close(): void } {
   const timeoutMs = settings.followerTimeoutMs;
   const alone = new OnePhase(timeoutMs, log);
-  if (settings.commitMode === 'one-phase') return { coordinator: alone, close: () => undefined };
+  if (settings.commitMode === 'one-phase') return { coordinator: alone, inDoubt: () => [], close: () => undefined };
   const ids = new TransactionIds();
   const pending = new PendingSet();
   const decider = new Decider(timeoutMs);
@@ -205,6 +210,7 @@ function committing(
   void recovery.look();
   return {
     coordinator,
+    inDoubt: () => recovery.inDoubt,
     close: () => {
       recovery.close();
       sweep.close();
