@@ -16,6 +16,7 @@ import type { Config, ListenAddress } from './config/config.ts';
 import { DeadlockDetector, type OpenTransaction } from './deadlock/detector.ts';
 import { Planner } from './fanout/plan.ts';
 import { SequenceKeeper } from './fanout/sequences.ts';
+import { descriptorLimit } from './lib/descriptors.ts';
 import { PproxError } from './lib/errors.ts';
 import type { Log } from './lib/log.ts';
 import { listen } from './net/listener.ts';
@@ -82,6 +83,26 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
   const sockets = new Set<Socket>();
   let counter = 0;
 
+  const openFiles = descriptorLimit();
+  const connections = cluster.nodes.length * config.settings.poolSize;
+  if (openFiles !== undefined && openFiles < config.settings.maxClients + connections + OWN_DESCRIPTORS)
+    log.warn('the limit of open files (ulimit -n) does not allow as many clients and connections as are set', {
+      limit: openFiles,
+      clients: config.settings.maxClients,
+      connections,
+    });
+
+  /** No room for one more client, and why. What is open last is kept for connections to servers: with none, nobody is served. */
+  function crowded(): { readonly detail?: string; readonly hint?: string } | undefined {
+    if (sessions.size >= config.settings.maxClients) return {};
+    const open = cluster.nodes.reduce((sum, { pool }) => sum + pool.size, sockets.size);
+    if (openFiles === undefined || open + OWN_DESCRIPTORS <= openFiles) return undefined;
+    return {
+      detail: `The proxy may have ${openFiles} files open, and has ${open} connections.`,
+      hint: 'Raise the limit of open files (ulimit -n) of the proxy.',
+    };
+  }
+
   async function serve(socket: Socket): Promise<void> {
     const start = await readStartUp(socket, config.settings.startupTimeoutMs);
     if (start.kind === 'cancel') {
@@ -95,9 +116,10 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
       farewell(socket);
       return;
     }
-    if (sessions.size >= config.settings.maxClients) {
-      const error = new PproxError('too_many_clients', { message: 'sorry, too many clients already' });
-      log.warn('client refused', { reason: 'too many clients', clients: sessions.size });
+    const crowd = crowded();
+    if (crowd !== undefined) {
+      const error = new PproxError('too_many_clients', { message: 'sorry, too many clients already', ...crowd });
+      log.warn('client refused', { reason: 'too many clients', clients: sessions.size, detail: crowd.detail });
       socket.write(errorFrame(error, 'FATAL'));
       farewell(socket);
       return;
@@ -121,12 +143,14 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
     timeoutMs: config.settings.connectTimeoutMs,
     log,
   });
-  const listener = await listen([config.listen], (socket) => {
+  let notAccepting: 'no' | 'told' = 'no';
+  const accept = (socket: Socket): void => {
     // Start-ups hold a place each: as many as clients may, and no more.
     if (sockets.size >= 2 * config.settings.maxClients) {
       socket.destroy();
       return;
     }
+    notAccepting = 'no';
     sockets.add(socket);
     socket.on('error', () => undefined); // a close follows, with what is to be said of it
     socket.on('close', () => sockets.delete(socket));
@@ -134,6 +158,11 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
       log.error('internal error', { message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
       socket.destroy();
     });
+  };
+  const listener = await listen([config.listen], accept, (error) => {
+    // Tried again at once, for as long as there is no room.
+    if (notAccepting === 'no') log.error('a client could not be let in', { reason: error.message });
+    notAccepting = 'told';
   });
   for (const { node, error } of await cluster.probe({ user: 'postgres', database: 'postgres' })) {
     if (error !== undefined) log.warn('server not available at start', { server: node.label, reason: error.message });
@@ -166,6 +195,9 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
     },
   };
 }
+
+/** What the process has open beside clients and pools: Node's own, recovery, notifications; and some for those who come next. */
+const OWN_DESCRIPTORS = 64;
 
 /** What a coordinator may wait for, one after the other: a decision has to stand until it has asked for it. */
 const COMMIT_STEPS = 6;

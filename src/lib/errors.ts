@@ -18,6 +18,7 @@ interface ConditionRow {
 export const CONDITIONS = {
   too_many_clients: { sqlstate: '53300', outcome: 'not_sent' },
   pool_exhausted: { sqlstate: '53300', outcome: 'not_sent' },
+  out_of_resources: { sqlstate: '53000', outcome: 'not_sent' },
   server_unreachable: { sqlstate: '08001', outcome: 'not_sent' },
   server_refused: { sqlstate: '08004', outcome: 'not_sent' },
   server_lost: { sqlstate: '08006', outcome: 'rolled_back' },

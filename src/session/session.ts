@@ -159,7 +159,7 @@ export class Session {
     return key;
   }
 
-  /** Authentication is trust: the servers' settings are told as the lead has them, or the reader while the lead is down. */
+  /** Authentication is trust: the servers' settings are told as the lead has them, or the reader while the lead is not to be had. */
   async #greet(): Promise<void> {
     const { cluster } = this.#state;
     const nodes = cluster.reader === undefined ? [cluster.lead] : [cluster.lead, cluster.reader];
@@ -173,7 +173,9 @@ export class Session {
         lease.release('reuse');
         return;
       } catch (error) {
-        if (error instanceof ServerRefusedError || !(error instanceof PproxError)) throw error;
+        if (!(error instanceof PproxError)) throw error;
+        // A refusal of this very client. Where the server has room for nobody, another may have.
+        if (error instanceof ServerRefusedError && error.condition === 'server_refused') throw error;
         first ??= error;
       }
     }
