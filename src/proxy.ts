@@ -19,7 +19,7 @@ import { SequenceKeeper } from './fanout/sequences.ts';
 import { descriptorLimit } from './lib/descriptors.ts';
 import { PproxError } from './lib/errors.ts';
 import type { Log } from './lib/log.ts';
-import { listen } from './net/listener.ts';
+import { listen, type Listener } from './net/listener.ts';
 import { CancelRegistry } from './session/registry.ts';
 import { errorFrame } from './session/reply.ts';
 import { Session } from './session/session.ts';
@@ -159,11 +159,25 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
       socket.destroy();
     });
   };
-  const listener = await listen([config.listen], accept, (error) => {
-    // Tried again at once, for as long as there is no room.
-    if (notAccepting === 'no') log.error('a client could not be let in', { reason: error.message });
-    notAccepting = 'told';
-  });
+  const close = (): void => {
+    services.largeAnalyser.close();
+    services.notifications.close();
+    services.processIds.close();
+    commit.close();
+    detector.close();
+    cluster.close();
+  };
+  let listener: Listener;
+  try {
+    listener = await listen([config.listen], accept, (error) => {
+      // Tried again at once, for as long as there is no room.
+      if (notAccepting === 'no') log.error('a client could not be let in', { reason: error.message });
+      notAccepting = 'told';
+    });
+  } catch (error) {
+    close();
+    throw error;
+  }
   for (const { node, error } of await cluster.probe({ user: 'postgres', database: 'postgres' })) {
     if (error !== undefined) log.warn('server not available at start', { server: node.label, reason: error.message });
   }
@@ -186,12 +200,7 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
       }, config.settings.drainMs);
       await closed;
       clearTimeout(cut);
-      services.largeAnalyser.close();
-      services.notifications.close();
-      services.processIds.close();
-      commit.close();
-      detector.close();
-      cluster.close();
+      close();
     },
   };
 }
