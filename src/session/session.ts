@@ -20,6 +20,7 @@ import { FrontendTag } from '../wire/tags.ts';
 import { abandon, endWithServer } from './block-end.ts';
 import { ClientLink } from './client-link.ts';
 import { ExtendedProtocol } from './extended.ts';
+import { letGoOfLead } from './trailing.ts';
 import { runFunctionCall } from './function-call.ts';
 import { openTransaction } from './open-transaction.ts';
 import { report, runQuery } from './query.ts';
@@ -220,7 +221,10 @@ export class Session {
 
   async #serve(): Promise<void> {
     for (;;) {
-      if (!this.#extended.inSegment) this.#state.becomeIdle();
+      if (!this.#extended.inSegment) {
+        this.#state.becomeIdle();
+        letGoOfLead(this.#state);
+      }
       if (this.#ending !== undefined) return this.#terminate(this.#ending);
       if (this.#closing === 'when idle' && this.#state.block.kind === 'none') return this.#shutDown();
       let message: FrontendMessage | undefined;

@@ -45,15 +45,20 @@ export class Trail {
     return this.#statements >= STATEMENTS || this.#bytes >= TRAIL_BYTES;
   }
 
-  /** `work`: a statement on the followers, whose rejection is told to the client later. `bytes`: of what it holds. */
-  push(bytes: number, work: () => Promise<void>): void {
+  /**
+   * `work`: a statement on the followers, whose rejection is told to the client later; `failed`: it has come to that. `bytes`: of
+   * what it holds.
+   */
+  push(bytes: number, work: () => Promise<void>, failed: () => void): void {
     this.#statements++;
     this.#bytes += bytes;
     this.#tail = this.#tail.then(async () => {
       try {
         if (this.#state.kind === 'following') await work();
       } catch (error) {
-        if (this.#state.kind === 'following') this.#state = { kind: 'failed', error };
+        if (this.#state.kind !== 'following') return;
+        this.#state = { kind: 'failed', error };
+        failed();
       } finally {
         this.#statements--;
         this.#bytes -= bytes;

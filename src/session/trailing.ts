@@ -2,6 +2,7 @@
 import type { ReplayPlan } from '../fanout/plan.ts';
 import { unreachable } from '../lib/assert.ts';
 import type { Statement } from '../sql/statement.ts';
+import { TransactionStatus } from '../wire/tags.ts';
 import type { Request } from './request.ts';
 import { askLegs, type Replay, throwFailures } from './replay.ts';
 import type { SessionState, WritersBlock } from './state.ts';
@@ -32,7 +33,7 @@ export function paceOf(
 
 /** The client has its answer; the followers come behind. */
 export function letTrail(session: SessionState, block: WritersBlock, { bytes, run }: Replay): void {
-  block.trail.push(bytes, async () => {
+  const work = async (): Promise<void> => {
     try {
       throwFailures(block, await run());
     } catch (error) {
@@ -40,7 +41,22 @@ export function letTrail(session: SessionState, block: WritersBlock, { bytes, ru
       await undoOnFollowers(session, block);
       throw error;
     }
-  });
+  };
+  block.trail.push(bytes, work, () => letGoOfLead(session));
+}
+
+/** Aborts a block on its server: any error does, and one of syntax is cheap and leaves no portal behind. */
+export const POISON = 'ABORTED BY pprox';
+
+/**
+ * Nor for those on the lead, while the client says nothing: they go as those of any failed transaction, back to its innermost
+ * savepoint. The block is still told as it was: what has failed is told to the client's next statement.
+ */
+export function letGoOfLead({ work, block }: SessionState): void {
+  if (work !== 'idle' || block.kind !== 'writers') return;
+  if (block.trail.state !== 'failed' || block.status !== TransactionStatus.InBlock) return;
+  // Its loss is met by what comes next.
+  void block.legs.lead.lease.backend.ask(POISON).catch(() => undefined);
 }
 
 /** A transaction that has failed lets its locks on the followers go: back to the innermost savepoint, or to the beginning. */
