@@ -9,16 +9,17 @@ import { Decider } from './commit/decider.ts';
 import { TransactionIds } from './commit/gid.ts';
 import { OnePhase } from './commit/one-phase.ts';
 import { PendingSet } from './commit/pending.ts';
-import { Recovery } from './commit/recovery.ts';
+import { type InDoubt, Recovery } from './commit/recovery.ts';
 import { Sweep } from './commit/sweep.ts';
 import { TwoPhase } from './commit/two-phase.ts';
 import type { Config, ListenAddress } from './config/config.ts';
 import { DeadlockDetector, type OpenTransaction } from './deadlock/detector.ts';
 import { Planner } from './fanout/plan.ts';
 import { SequenceKeeper } from './fanout/sequences.ts';
+import { descriptorLimit } from './lib/descriptors.ts';
 import { PproxError } from './lib/errors.ts';
 import type { Log } from './lib/log.ts';
-import { listen } from './net/listener.ts';
+import { listen, type Listener } from './net/listener.ts';
 import { CancelRegistry } from './session/registry.ts';
 import { errorFrame } from './session/reply.ts';
 import { Session } from './session/session.ts';
@@ -31,6 +32,8 @@ export interface Proxy {
   /** As bound: the port is the real one where 0 was asked for. */
   readonly addresses: readonly ListenAddress[];
   readonly cluster: Cluster;
+  /** Of each follower, as recovery has last looked. Empty in one phase. */
+  readonly inDoubt: readonly InDoubt[];
   /** Clients connected, those in start-up included. */
   readonly clients: number;
   /** Accepts no more clients, lets transactions in flight end within the drain time, then closes everything. */
@@ -80,6 +83,26 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
   const sockets = new Set<Socket>();
   let counter = 0;
 
+  const openFiles = descriptorLimit();
+  const connections = cluster.nodes.length * config.settings.poolSize;
+  if (openFiles !== undefined && openFiles < config.settings.maxClients + connections + OWN_DESCRIPTORS)
+    log.warn('the limit of open files (ulimit -n) does not allow as many clients and connections as are set', {
+      limit: openFiles,
+      clients: config.settings.maxClients,
+      connections,
+    });
+
+  /** No room for one more client, and why. What is open last is kept for connections to servers: with none, nobody is served. */
+  function crowded(): { readonly detail?: string; readonly hint?: string } | undefined {
+    if (sessions.size >= config.settings.maxClients) return {};
+    const open = cluster.nodes.reduce((sum, { pool }) => sum + pool.size, sockets.size);
+    if (openFiles === undefined || open + OWN_DESCRIPTORS <= openFiles) return undefined;
+    return {
+      detail: `The proxy may have ${openFiles} files open, and has ${open} connections.`,
+      hint: 'Raise the limit of open files (ulimit -n) of the proxy.',
+    };
+  }
+
   async function serve(socket: Socket): Promise<void> {
     const start = await readStartUp(socket, config.settings.startupTimeoutMs);
     if (start.kind === 'cancel') {
@@ -93,9 +116,10 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
       farewell(socket);
       return;
     }
-    if (sessions.size >= config.settings.maxClients) {
-      const error = new PproxError('too_many_clients', { message: 'sorry, too many clients already' });
-      log.warn('client refused', { reason: 'too many clients', clients: sessions.size });
+    const crowd = crowded();
+    if (crowd !== undefined) {
+      const error = new PproxError('too_many_clients', { message: 'sorry, too many clients already', ...crowd });
+      log.warn('client refused', { reason: 'too many clients', clients: sessions.size, detail: crowd.detail });
       socket.write(errorFrame(error, 'FATAL'));
       farewell(socket);
       return;
@@ -119,12 +143,14 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
     timeoutMs: config.settings.connectTimeoutMs,
     log,
   });
-  const listener = await listen([config.listen], (socket) => {
+  let notAccepting: 'no' | 'told' = 'no';
+  const accept = (socket: Socket): void => {
     // Start-ups hold a place each: as many as clients may, and no more.
     if (sockets.size >= 2 * config.settings.maxClients) {
       socket.destroy();
       return;
     }
+    notAccepting = 'no';
     sockets.add(socket);
     socket.on('error', () => undefined); // a close follows, with what is to be said of it
     socket.on('close', () => sockets.delete(socket));
@@ -132,7 +158,26 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
       log.error('internal error', { message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
       socket.destroy();
     });
-  });
+  };
+  const close = (): void => {
+    services.largeAnalyser.close();
+    services.notifications.close();
+    services.processIds.close();
+    commit.close();
+    detector.close();
+    cluster.close();
+  };
+  let listener: Listener;
+  try {
+    listener = await listen([config.listen], accept, (error) => {
+      // Tried again at once, for as long as there is no room.
+      if (notAccepting === 'no') log.error('a client could not be let in', { reason: error.message });
+      notAccepting = 'told';
+    });
+  } catch (error) {
+    close();
+    throw error;
+  }
   for (const { node, error } of await cluster.probe({ user: 'postgres', database: 'postgres' })) {
     if (error !== undefined) log.warn('server not available at start', { server: node.label, reason: error.message });
   }
@@ -140,6 +185,9 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
   return {
     addresses: listener.addresses,
     cluster,
+    get inDoubt() {
+      return commit.inDoubt();
+    },
     get clients() {
       return sockets.size;
     },
@@ -152,15 +200,13 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
       }, config.settings.drainMs);
       await closed;
       clearTimeout(cut);
-      services.largeAnalyser.close();
-      services.notifications.close();
-      services.processIds.close();
-      commit.close();
-      detector.close();
-      cluster.close();
+      close();
     },
   };
 }
+
+/** What the process has open beside clients and pools: Node's own, recovery, notifications; and some for those who come next. */
+const OWN_DESCRIPTORS = 64;
 
 /** What a coordinator may wait for, one after the other: a decision has to stand until it has asked for it. */
 const COMMIT_STEPS = 6;
@@ -173,10 +219,10 @@ function committing(
   { settings }: Config,
   cluster: Cluster,
   log: Log,
-): { readonly coordinator: Coordinator; close(): void } {
+): { readonly coordinator: Coordinator; inDoubt(): readonly InDoubt[]; close(): void } {
   const timeoutMs = settings.followerTimeoutMs;
   const alone = new OnePhase(timeoutMs, log);
-  if (settings.commitMode === 'one-phase') return { coordinator: alone, close: () => undefined };
+  if (settings.commitMode === 'one-phase') return { coordinator: alone, inDoubt: () => [], close: () => undefined };
   const ids = new TransactionIds();
   const pending = new PendingSet();
   const decider = new Decider({ timeoutMs, stuckMs: settings.recoveryAlarmMs, log });
@@ -205,6 +251,7 @@ function committing(
   void recovery.look();
   return {
     coordinator,
+    inDoubt: () => recovery.inDoubt,
     close: () => {
       recovery.close();
       sweep.close();

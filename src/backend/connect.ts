@@ -23,6 +23,7 @@ function failureMessage(failure: HandshakeFailure): string {
     case 'lost':
       return failure.lost.message;
     case 'unsupported':
+    case 'no resources':
       return failure.message;
     default:
       return unreachable(failure);
@@ -132,9 +133,20 @@ function connectErrorOf(error: unknown, { address, tls }: BackendOptions): Conne
   }
   if (!(error instanceof Error) || error instanceof AssertionError) throw error;
   const message = describeSocketError(error);
+  if (isOurLack(error)) return new ConnectError({ kind: 'no resources', message });
   const lost = { server: label(address), reason: 'server socket error', fatal: undefined, message } as const;
   return new ConnectError({ kind: 'lost', lost });
 }
+
+/** Of descriptors or memory, ours or the machine's. A name with several addresses has an error for each. */
+function isOurLack(error: Error): boolean {
+  const errors: readonly unknown[] = error instanceof AggregateError ? error.errors : [error];
+  return errors.some(
+    (one) => one instanceof Error && 'code' in one && typeof one.code === 'string' && OUR_LACK.has(one.code),
+  );
+}
+
+const OUR_LACK: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
 
 /**
  * Two refusals: the one that is not about the way of connecting says more (pg_hba.conf has no line for it: 28000), else
@@ -156,22 +168,27 @@ function combine(error: unknown, another: unknown, protection: Protection, optio
 
 /**
  * Whether a server answers at all: any answer to an SSLRequest will do, or to the TLS handshake of direct negotiation. Needs
- * no login. A handshake that was begun is ended, unverified, or the server would log one that broke off.
+ * no login. A handshake that was begun is ended, unverified, or the server would log one that broke off. `not asked`: this
+ * process cannot open a connection.
  */
-export function answers(address: Address, tls: Tls | undefined, timeoutMs: number): Promise<boolean> {
+export function answers(
+  address: Address,
+  tls: Tls | undefined,
+  timeoutMs: number,
+): Promise<'yes' | 'no' | 'not asked'> {
   return new Promise((resolve) => {
     const socket = dial(address);
-    let answer: 'none' | 'some' = 'none';
+    let answer: 'yes' | 'no' | 'not asked' = 'no';
     const done = (): void => {
       clearTimeout(timer);
       socket.destroy();
-      resolve(answer === 'some');
+      resolve(answer);
     };
     const timer = setTimeout(done, timeoutMs);
     const shakeHands = (): void => {
       const secure = openTls({ socket, ALPNProtocols: ['postgresql'], rejectUnauthorized: false });
       secure.once('secureConnect', () => {
-        answer = 'some';
+        answer = 'yes';
         // What is left of the handshake is sent before the end, and the server ends too.
         secure.end();
       });
@@ -183,13 +200,16 @@ export function answers(address: Address, tls: Tls | undefined, timeoutMs: numbe
     else {
       socket.once('connect', () => socket.write(encodeSslRequest()));
       socket.once('data', (chunk: Buffer) => {
-        answer = 'some';
+        answer = 'yes';
         if (chunk.toString('latin1') === 'S') shakeHands();
         else done();
       });
     }
     socket.once('close', done);
-    socket.on('error', done);
+    socket.on('error', (error) => {
+      if (answer === 'no' && isOurLack(error)) answer = 'not asked';
+      done();
+    });
   });
 }
 

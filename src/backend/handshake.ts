@@ -29,6 +29,8 @@ export type HandshakeFailure =
       readonly frame: Buffer;
     }
   | { readonly kind: 'lost'; readonly lost: Lost }
+  /** This process has nothing left to open a connection with: it says nothing about the server. */
+  | { readonly kind: 'no resources'; readonly message: string }
   /** It asks for something that pprox or the DSN cannot give. */
   | { readonly kind: 'unsupported'; readonly message: string };
 

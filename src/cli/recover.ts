@@ -77,9 +77,9 @@ function open(findings: readonly Finding[]): readonly Finding[] {
 
 function print(findings: readonly Finding[], { line }: RecoverOutput): void {
   if (findings.length === 0) line('nothing is prepared');
-  for (const { gid, server, ageMs, decision, action } of findings) {
+  for (const { gid, server, ageMs, vacuumHold, decision, action } of findings) {
     line(
-      `${gid}\n  on ${server} for ${(ageMs / 1000).toFixed(1)} s, decision on the lead: ${decision}, to do: ${action}`,
+      `${gid}\n  on ${server} for ${(ageMs / 1000).toFixed(1)} s, holds back vacuum by ${vacuumHold} transactions, decision on the lead: ${decision}, to do: ${action}`,
     );
   }
 }

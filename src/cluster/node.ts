@@ -17,12 +17,17 @@ import { changeOf, complete, type Identity, identify } from './identity.ts';
 
 export type NodeRole = 'lead' | 'follower' | 'reader';
 
+/** It starts, stops or recovers (57P), or has no connection left (53300): who can do without it for now, does. */
+function isUnavailable(sqlstate: string): boolean {
+  return sqlstate.startsWith('57P') || sqlstate === '53300';
+}
+
 /** The server refused the login in its own words: a client's start-up gets them as they came. */
 export class ServerRefusedError extends PproxError {
   readonly frame: Buffer;
   readonly stage: 'before authentication' | 'after authentication';
   constructor(node: Node, failure: HandshakeFailure & { kind: 'refused' }) {
-    super('server_refused', {
+    super(isUnavailable(failure.fields.code) ? 'server_unreachable' : 'server_refused', {
       sqlstate: failure.fields.code,
       message: `${node.label} refused the connection: ${failure.fields.message}`,
       detail: failure.fields.detail,
@@ -39,7 +44,10 @@ export type Health =
   | { readonly kind: 'up' }
   | { readonly kind: 'down'; readonly since: number; readonly error: PproxError };
 
-/** A server found down is not asked again sooner than this: a storm of attempts would hold every session for its time-out. */
+/**
+ * A server found down is asked by one connection at a time, and not sooner than this after the last: a storm of attempts
+ * would hold every session for its time-out.
+ */
 const RETRY_MS = 200;
 
 export class Node {
@@ -56,8 +64,10 @@ export class Node {
   readonly #backends = new Set<Backend>();
   readonly #watch: NodeJS.Timeout;
   #probe: 'none' | 'under way' = 'none';
-  /** The one attempt that is made while the server is down: everybody else is told at once that it is. */
+  /** The one connection that finds out whether a server that was down is up. */
   #trial: 'none' | 'under way' = 'none';
+  /** Whether the log has been told that this process cannot open a connection. */
+  #lack: 'none' | 'told' = 'none';
   /** Told when the server is found to be another or to have changed its role. */
   onIdentity: (() => void) | undefined;
 
@@ -74,7 +84,7 @@ export class Node {
       idleMs: settings.poolIdleMs,
       lifetimeMs: settings.poolLifetimeMs,
     };
-    this.pool = new Pool(this.label, limits, (login) => this.#connectInTurn(login));
+    this.pool = new Pool(this.label, limits, (login) => this.#connect(login));
     this.#watch = setInterval(() => void this.#look(), settings.healthIntervalMs);
     this.#watch.unref();
   }
@@ -98,16 +108,20 @@ export class Node {
 
   /** Rejects with PproxError (ServerRefusedError where the server said no). */
   async lease(login: Login, needs?: SettingSet): Promise<Lease> {
-    const health = this.#health;
-    if (health.kind === 'down' && Date.now() - health.since < RETRY_MS && this.pool.idleCount === 0) throw health.error;
+    // Before a place in the pool's line, where it would wait for what is known.
+    if (this.pool.idleCount === 0) this.#refuseIfDown();
     return this.pool.lease(login, needs);
   }
 
   /** A connection that the pool does not know, for the proxy's own use: whoever has it closes it. Rejects as `lease`. */
   async connect(login: Login): Promise<Backend> {
+    return this.#connect(login);
+  }
+
+  #refuseIfDown(): void {
     const health = this.#health;
-    if (health.kind === 'down' && Date.now() - health.since < RETRY_MS) throw health.error;
-    return this.#connectInTurn(login);
+    if (health.kind !== 'down') return;
+    if (this.#trial === 'under way' || Date.now() - health.since < RETRY_MS) throw health.error;
   }
 
   close(): void {
@@ -126,9 +140,9 @@ export class Node {
     const silent = [...this.#backends].filter((backend) => backend.silentMs(Date.now()) > limitMs);
     if (silent.length === 0 || this.#probe === 'under way') return;
     this.#probe = 'under way';
-    const alive = await answers({ host: this.dsn.host, port: this.dsn.port }, this.dsn.tls, limitMs);
+    const answer = await answers({ host: this.dsn.host, port: this.dsn.port }, this.dsn.tls, limitMs);
     this.#probe = 'none';
-    if (alive) return;
+    if (answer !== 'no') return;
     this.#log.error('server does not answer', { server: this.label, connections: silent.length });
     for (const backend of silent) if (backend.silentMs(Date.now()) > limitMs) backend.close('server too slow');
   }
@@ -145,19 +159,6 @@ export class Node {
     asked?.then(({ rows }) => note(rows[0]?.[0])).catch(() => undefined);
   }
 
-  /** A server that does not answer holds one client for its connect time-out, and not each of them. */
-  async #connectInTurn(login: Login): Promise<Backend> {
-    const health = this.#health;
-    if (health.kind !== 'down') return this.#connect(login);
-    if (this.#trial === 'under way') throw health.error;
-    this.#trial = 'under way';
-    try {
-      return await this.#connect(login);
-    } finally {
-      this.#trial = 'none';
-    }
-  }
-
   async #connect(login: Login): Promise<Backend> {
     const options = {
       address: { host: this.dsn.host, port: this.dsn.port },
@@ -171,6 +172,9 @@ export class Node {
       throw new PproxError('server_refused', { message: `the start-up parameters are too long for ${this.label}` });
     }
     const timeoutMs = this.dsn.connectTimeoutMs ?? this.#settings.connectTimeoutMs;
+    this.#refuseIfDown();
+    const attempt = this.#health.kind === 'down' ? 'trial' : 'ordinary';
+    if (attempt === 'trial') this.#trial = 'under way';
     try {
       const backend = await connectBackend(options, timeoutMs);
       const watchdog = guard([backend], timeoutMs);
@@ -185,6 +189,8 @@ export class Node {
       return backend;
     } catch (error) {
       throw this.#failed(error);
+    } finally {
+      if (attempt === 'trial') this.#trial = 'none';
     }
   }
 
@@ -224,10 +230,17 @@ export class Node {
     if (this.#health.kind === 'down')
       this.#log.info('server up', { server: this.label, downMs: Date.now() - this.#health.since });
     this.#health = { kind: 'up' };
+    this.#lack = 'none';
   }
 
   #failed(error: unknown): PproxError {
     const wrapped = this.#wrap(error);
+    if (wrapped.condition === 'out_of_resources') {
+      // It says nothing about the server.
+      if (this.#lack === 'none') this.#log.error('no connection can be opened', { reason: wrapped.message });
+      this.#lack = 'told';
+      return wrapped;
+    }
     const reachable = wrapped instanceof ServerRefusedError && !wrapped.sqlstate.startsWith('57P');
     if (reachable) {
       this.#log.warn('server refused', { server: this.label, sqlstate: wrapped.sqlstate });
@@ -243,6 +256,13 @@ export class Node {
     if (error instanceof PproxError) return error;
     if (error instanceof ConnectError && error.failure.kind === 'refused')
       return new ServerRefusedError(this, error.failure);
+    if (error instanceof ConnectError && error.failure.kind === 'no resources') {
+      return new PproxError('out_of_resources', {
+        message: `the proxy cannot open a connection to ${this.label}: ${error.message}`,
+        detail: 'Nothing is known to be wrong with the server.',
+        hint: 'Raise the limit of open files (ulimit -n) of the proxy, or lower PPROX_MAX_CLIENTS and PPROX_POOL_SIZE.',
+      });
+    }
     if (error instanceof ConnectError || error instanceof BackendLostError) {
       // It was reached where it asked for, or offered, what the DSN does not give or take.
       const reached = error instanceof ConnectError && error.failure.kind === 'unsupported';

@@ -138,12 +138,12 @@ export function proofText(xid: string): string {
 }
 
 /**
- * Prepared transactions of pprox on a server: gid, owner, database, age in ms, xid. The view has an xid's low half only, and
- * the whole one is the nearest before the next that will be assigned.
+ * Prepared transactions of pprox on a server: gid, owner, database, age in ms, xid, age in transactions that write. The view
+ * has an xid's low half only, and the whole one is the nearest before the next that will be assigned.
  */
 export const PREPARED = `SELECT gid, owner, database,
   (extract(epoch FROM pg_catalog.clock_timestamp() - prepared) * 1000)::bigint,
-  next - pg_catalog.mod(next - transaction::text::numeric, 4294967296)
+  next - pg_catalog.mod(next - transaction::text::numeric, 4294967296), pg_catalog.age(transaction)
   FROM pg_catalog.pg_prepared_xacts,
     (SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::numeric AS next) AS xids
   WHERE gid LIKE 'pprox\\_%'`;

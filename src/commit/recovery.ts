@@ -39,6 +39,22 @@ export interface Orphan {
   readonly decision: Decision | undefined;
 }
 
+/** What is prepared on one follower and waits for the lead's decision to be carried out, as the last look has found it. */
+export type InDoubt =
+  | {
+      readonly kind: 'seen';
+      readonly server: string;
+      readonly count: number;
+      /** Of the oldest: normally a moment. 0 where there is none. */
+      readonly ageMs: number;
+      /** Transactions that have written there since the oldest: VACUUM cannot remove what they leave before it has ended. */
+      readonly vacuumHold: number;
+    }
+  /** It did not answer the last look, or was not looked at yet: whatever was seen before may not hold any more. */
+  | { readonly kind: 'unseen'; readonly server: string };
+
+type Seen = ReadonlyMap<string, { readonly ageMs: number; readonly vacuumHold: number }>;
+
 export interface RecoveryOptions {
   readonly lead: CommitNode;
   readonly followers: readonly CommitNode[];
@@ -75,6 +91,8 @@ export class Recovery {
   readonly #active = new Set<string>();
   /** Since when one could not be ended, until the operator is told. */
   readonly #failing = new Map<string, number | 'told'>();
+  /** What the last look has found prepared, of ours, by its gid, with its vacuum hold; without those that did not answer. */
+  readonly #seen = new Map<CommitNode, Seen>();
   /** A look's connection to each follower. */
   readonly #eyes = new Map<CommitNode, Backend>();
   readonly #beat: NodeJS.Timeout;
@@ -97,6 +115,22 @@ export class Recovery {
 
   over(id: string): void {
     this.#alive.delete(id);
+  }
+
+  /** Of each follower. */
+  get inDoubt(): readonly InDoubt[] {
+    return this.#options.followers.map((node) => {
+      const seen = this.#seen.get(node);
+      if (seen === undefined) return { kind: 'unseen', server: node.label };
+      const all = [...seen.values()];
+      return {
+        kind: 'seen',
+        server: node.label,
+        count: all.length,
+        ageMs: Math.max(0, ...all.map(({ ageMs }) => ageMs)),
+        vacuumHold: Math.max(0, ...all.map(({ vacuumHold }) => vacuumHold)),
+      };
+    });
   }
 
   /** Transactions known to be without a coordinator. */
@@ -180,20 +214,27 @@ export class Recovery {
 
   /** What is prepared there, is ours to end, and has no coordinator. */
   async #lookAt(node: CommitNode, follower: number): Promise<readonly Orphan[]> {
-    const rows = (await this.#prepared(node)) ?? [];
+    const rows = await this.#prepared(node);
+    if (rows === undefined) {
+      this.#seen.delete(node);
+      return [];
+    }
     const home = this.#options.lead.identity?.systemIdentifier;
-    return rows.flatMap(([text, owner, database, age, xid]) => {
+    const own = rows.flatMap(([text, owner, database, age, xid, hold]) => {
       const gid = parseGid(text ?? '');
-      if (gid === undefined || gid.home.systemIdentifier !== home || gid.follower !== follower) return [];
+      const ours = gid !== undefined && gid.home.systemIdentifier === home && gid.follower === follower;
+      return ours ? { gid, text: text ?? '', owner, database, ageMs: Number(age), xid, vacuumHold: Number(hold) } : [];
+    });
+    this.#seen.set(node, new Map(own.map((one) => [one.text, one])));
+    return own.flatMap(({ gid, text, owner, database, ageMs, xid }) => {
       if (this.#alive.has(gid.id) || this.#orphans.has(gid.id) || this.#orphans.size >= KNOWN_LIMIT) return [];
-      const ageMs = Number(age);
       // What this process has made and does not know any more came to the follower late.
       if (!this.#options.owns(gid.id) && ageMs < this.#options.graceMs) return [];
       const account = { user: owner ?? '', database: database ?? '' };
       return {
         ...gid,
         account,
-        followers: [{ follower, gid: text ?? '', account, xid: xid ?? undefined }],
+        followers: [{ follower, gid: text, account, xid: xid ?? undefined }],
         decision: undefined,
       };
     });
@@ -351,7 +392,15 @@ export class Recovery {
     if (since === undefined || since === 'told' || Date.now() - since < this.#options.alarmMs) return;
     this.#failing.set(id, 'told');
     const gids = followers.map(({ gid }) => gid).join(', ');
-    this.#options.log.error('a prepared transaction cannot be ended yet: it holds its locks', { gids });
+    const holds = followers.flatMap(({ follower, gid }) => {
+      const node = this.#options.followers[follower];
+      return (node && this.#seen.get(node)?.get(gid)?.vacuumHold) ?? [];
+    });
+    this.#options.log.error('a prepared transaction cannot be ended yet: it holds its locks, and back vacuum', {
+      gids,
+      // Not of a follower that does not answer.
+      vacuumHold: holds.length === followers.length ? Math.max(...holds) : 'unknown',
+    });
   }
 }
 

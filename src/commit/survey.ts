@@ -11,6 +11,8 @@ export interface Finding {
   /** The follower that has it prepared. */
   readonly server: string;
   readonly ageMs: number;
+  /** Transactions that have written there since: VACUUM cannot remove what they leave before it has ended. */
+  readonly vacuumHold: number;
   /** `none`: no row stands, so that it can be fenced. `unknown`: the lead, or that database of it, does not answer. */
   readonly decision: 'committed' | 'fenced' | 'none' | 'unknown';
   readonly action:
@@ -39,10 +41,10 @@ export async function survey(options: SurveyOptions): Promise<readonly Finding[]
 async function surveyOne(options: SurveyOptions, node: CommitNode, follower: number): Promise<readonly Finding[]> {
   const { rows } = await askOnce(options, node, options.account, PREPARED);
   const findings: Finding[] = [];
-  for (const [text, owner, , age] of rows) {
+  for (const [text, owner, , age, , hold] of rows) {
     const gid = parseGid(text ?? '');
     if (gid === undefined || gid.follower !== follower) continue;
-    const common = { gid: text ?? '', server: node.label, ageMs: Number(age) };
+    const common = { gid: text ?? '', server: node.label, ageMs: Number(age), vacuumHold: Number(hold) };
     if (gid.home.systemIdentifier !== options.lead.identity?.systemIdentifier) {
       findings.push({ ...common, decision: 'unknown', action: 'leave alone: of another lead' });
       continue;

@@ -31,6 +31,11 @@ export const CONDITIONS = {
     outcome: 'not_sent',
     when: 'no connection to a server was free within PPROX_POOL_WAIT, or too many sessions waited for one',
   },
+  out_of_resources: {
+    sqlstate: '53000',
+    outcome: 'not_sent',
+    when: 'the proxy itself cannot open another connection: it is out of file descriptors',
+  },
   server_unreachable: {
     sqlstate: '08001',
     outcome: 'not_sent',

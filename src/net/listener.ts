@@ -10,14 +10,18 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** Rejects with the system's error (EADDRINUSE, EACCES) where any address cannot be had. */
+/**
+ * Rejects with the system's error (EADDRINUSE, EACCES) where any address cannot be had. `onError`: a connection could not be
+ * accepted (EMFILE); listening goes on.
+ */
 export async function listen(
   addresses: readonly ListenAddress[],
   onConnection: (socket: Socket) => void,
+  onError: (error: Error) => void,
 ): Promise<Listener> {
   const servers: { server: Server; address: ListenAddress }[] = [];
   try {
-    for (const address of addresses) servers.push(await open(address, onConnection));
+    for (const address of addresses) servers.push(await open(address, onConnection, onError));
   } catch (error) {
     await Promise.all(servers.map(({ server }) => closed(server)));
     throw error;
@@ -33,6 +37,7 @@ export async function listen(
 async function open(
   address: ListenAddress,
   onConnection: (socket: Socket) => void,
+  onError: (error: Error) => void,
 ): Promise<{ server: Server; address: ListenAddress }> {
   if (address.kind === 'unix') await removeStale(address.path);
   return new Promise((resolve, reject) => {
@@ -41,6 +46,7 @@ async function open(
     server.once('error', reject);
     server.once('listening', () => {
       server.off('error', reject);
+      server.on('error', onError);
       if (address.kind === 'unix') {
         chmodSync(address.path, 0o777);
         resolve({ server, address });

@@ -12,11 +12,9 @@ import { settlePins } from './pins.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { StatementRelay } from './relay.ts';
 import { Trail } from './trail.ts';
-import { callOffTrail, followersCaughtUp, takeBehind, undoOnFollowers } from './trailing.ts';
+import { callOffTrail, followersCaughtUp, POISON, takeBehind, undoOnFollowers } from './trailing.ts';
 
-/** Aborts a block on its server: any error does, and one of syntax is cheap and leaves no portal behind. */
-const POISON = 'ABORTED BY pprox';
-/** The same, where PostgreSQL would have got to running a Query: its portal is left. */
+/** As POISON, where PostgreSQL would have got to running a Query: its portal is left. */
 const POISON_OF_QUERY = 'EXECUTE "aborted by pprox"';
 
 export function commitLeg(leg: FollowerLeg | LeadLeg): CommitLeg {

@@ -39,7 +39,7 @@ export async function control(
       if (company === 'many' && (command.action === 'commit' || command.action === 'rollback'))
         return endNothing(session, command);
       if (company === 'many') return savepointOutside(command);
-      return readOnLead(session, statement, new SimpleRequest(session, text, text.length));
+      return outside(session, statement, command, text);
     case 'pending':
       if (command.action === 'commit' || command.action === 'rollback') {
         if (!command.chain) session.block = { kind: 'none' };
@@ -186,6 +186,24 @@ function trackSavepoint({ settings }: SessionState, command: TransactionAction):
   if (command.action === 'savepoint') settings.savepoint(command.name);
   else if (command.action === 'release') settings.release(command.name);
   else if (command.action === 'rollback to') settings.rollbackTo(command.name);
+}
+
+/** Alone outside a block. The end of nothing needs no server: while there is none, it is ended without the lead's words. */
+async function outside(
+  session: SessionState,
+  statement: Statement,
+  command: TransactionAction,
+  text: Buffer,
+): Promise<StatementEnd> {
+  try {
+    return await readOnLead(session, statement, new SimpleRequest(session, text, text.length));
+  } catch (error) {
+    const ends = (command.action === 'commit' || command.action === 'rollback') && !command.chain;
+    if (!ends || !(error instanceof PproxError) || error.outcome !== 'not_sent') throw error;
+    session.link.send(NO_TRANSACTION);
+    session.link.send(command.action === 'commit' ? Completion.commit : Completion.rollback);
+    return DONE;
+  }
 }
 
 /** Inside one text of several statements, with no BEGIN: PostgreSQL's implicit block (xact.c, TBLOCK_IMPLICIT_INPROGRESS). */

@@ -7,7 +7,7 @@ import type { Lease } from '../backend/pool.ts';
 import type { CloseReason } from '../lib/close-reason.ts';
 import type { WriterDownPolicy } from '../config/config.ts';
 import { unreachable } from '../lib/assert.ts';
-import { PproxError } from '../lib/errors.ts';
+import { type Condition, PproxError } from '../lib/errors.ts';
 import type { Node } from '../cluster/node.ts';
 
 /** A follower's part: `leased` has no transaction yet, `begun` has; `marked` has the savepoint of its last statement as well. */
@@ -21,6 +21,9 @@ export interface LeadLeg {
   readonly node: Node;
   readonly lease: Lease;
 }
+
+/** A follower that is not to be had, now or until somebody has seen to it: nothing that only reads needs it. */
+const UNAVAILABLE: ReadonlySet<Condition> = new Set(['server_unreachable', 'server_refused', 'out_of_resources']);
 
 export class Legs {
   readonly lead: LeadLeg;
@@ -59,7 +62,7 @@ export class Legs {
   }
 
   /**
-   * All followers, or none: rejects with what the first refusal said. `if up`: where a server is down the legs do without,
+   * All followers, or none: rejects with what the first refusal said. `if up`: where a server is not to be had the legs do without,
    * and whoever asks for `followers` later is told; they cannot be leased later, behind the lead's locks.
    */
   async leaseFollowers(
@@ -74,7 +77,7 @@ export class Legs {
       for (const node of nodes) legs.push({ node, lease: await leaseOf(node), block: 'leased' });
     } catch (error) {
       for (const leg of legs) leg.lease.release('reuse');
-      if (need === 'all' || !(error instanceof PproxError) || error.condition !== 'server_unreachable') throw error;
+      if (need === 'all' || !(error instanceof PproxError) || !UNAVAILABLE.has(error.condition)) throw error;
       this.#missing = error;
       return;
     }

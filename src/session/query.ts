@@ -28,6 +28,7 @@ import type { Execution, Request } from './request.ts';
 import { SimpleRequest } from './simple-request.ts';
 import { resolveRoute } from './route.ts';
 import type { StatementEnd } from './statement-end.ts';
+import { throwLost } from './replay.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { followersCaughtUp } from './trailing.ts';
 import { outsideBlock } from './outside-block.ts';
@@ -180,6 +181,7 @@ export async function runStatement(
 async function settleTrail(session: SessionState, block: WritersBlock, statement: Statement): Promise<void> {
   const { command, sequences } = statement;
   block.trail.check();
+  await throwLost(session, block, block.legs.begun);
   const changes = command.kind === 'modify' || command.kind === 'insert';
   const onLead = changes || (command.kind === 'read' && sequences.calls === 'none');
   if (!onLead || block.trail.full) await followersCaughtUp(session, block);

@@ -154,6 +154,17 @@ export async function othersVisible(session: SessionState, legs: readonly Follow
   await Promise.all(legs.flatMap(({ node, lease: { backend } }) => coordinator.othersVisible({ node, backend }) ?? []));
 }
 
+/** Throws where the connection to one of these is lost: nothing more of its transaction can be done there. */
+export async function throwLost(
+  session: SessionState,
+  block: WritersBlock,
+  legs: readonly FollowerLeg[],
+): Promise<void> {
+  const lost = legs.filter(({ lease }) => !lease.backend.open);
+  // Whoever is asked by a lost connection is told how it was lost.
+  if (lost.length > 0) throwFailures(block, await askLegs(lost, session.services.settings.followerTimeoutMs, () => ''));
+}
+
 /** A statement of our own on each of them. */
 export async function askLegs(
   legs: readonly FollowerLeg[],

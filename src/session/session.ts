@@ -20,6 +20,7 @@ import { FrontendTag } from '../wire/tags.ts';
 import { abandon, endWithServer } from './block-end.ts';
 import { ClientLink } from './client-link.ts';
 import { ExtendedProtocol } from './extended.ts';
+import { letGoOfLead } from './trailing.ts';
 import { runFunctionCall } from './function-call.ts';
 import { openTransaction } from './open-transaction.ts';
 import { report, runQuery } from './query.ts';
@@ -159,7 +160,7 @@ export class Session {
     return key;
   }
 
-  /** Authentication is trust: the servers' settings are told as the lead has them, or the reader while the lead is down. */
+  /** Authentication is trust: the servers' settings are told as the lead has them, or the reader while the lead is not to be had. */
   async #greet(): Promise<void> {
     const { cluster } = this.#state;
     const nodes = cluster.reader === undefined ? [cluster.lead] : [cluster.lead, cluster.reader];
@@ -173,7 +174,9 @@ export class Session {
         lease.release('reuse');
         return;
       } catch (error) {
-        if (error instanceof ServerRefusedError || !(error instanceof PproxError)) throw error;
+        if (!(error instanceof PproxError)) throw error;
+        // A refusal of this very client. Where the server has room for nobody, another may have.
+        if (error instanceof ServerRefusedError && error.condition === 'server_refused') throw error;
         first ??= error;
       }
     }
@@ -218,7 +221,10 @@ export class Session {
 
   async #serve(): Promise<void> {
     for (;;) {
-      if (!this.#extended.inSegment) this.#state.becomeIdle();
+      if (!this.#extended.inSegment) {
+        this.#state.becomeIdle();
+        letGoOfLead(this.#state);
+      }
       if (this.#ending !== undefined) return this.#terminate(this.#ending);
       if (this.#closing === 'when idle' && this.#state.block.kind === 'none') return this.#shutDown();
       let message: FrontendMessage | undefined;

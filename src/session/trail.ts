@@ -34,8 +34,12 @@ type State =
   /** Nothing more is run. */
   | { readonly kind: 'called off' };
 
-/** Runs a batch on the followers. Its rejection is told to the client later. */
-export type RunBatch = (batch: readonly Trailing[]) => Promise<void>;
+export interface TrailFollowers {
+  /** Runs a batch on them. Its rejection is told to the client later. */
+  run(batch: readonly Trailing[]): Promise<void>;
+  /** It has come to that. */
+  failed(): void;
+}
 
 /** Statements together, as far as bounds are concerned. */
 interface Amount {
@@ -53,7 +57,7 @@ export class Trail {
   #amountUnderWay = NOTHING;
   /** Of the lead's time, what has gone into what waits. */
   #waitingMs = 0;
-  #runBatch: RunBatch | undefined;
+  #followers: TrailFollowers | undefined;
   /** Since something waits: when it goes out alone. */
   #timer: NodeJS.Timeout | undefined;
   /** Batches, one after the other; undefined where none is under way. */
@@ -76,8 +80,8 @@ export class Trail {
    * `patienceMs`: how long it may wait for others, and how much of the lead's time may have gone into what waits; undefined:
    * until it is taken.
    */
-  push(one: Trailing, patienceMs: number | undefined, run: RunBatch): void {
-    this.#runBatch = run;
+  push(one: Trailing, patienceMs: number | undefined, followers: TrailFollowers): void {
+    this.#followers = followers;
     this.#waiting.push(one);
     this.#waitingMs += one.statement.elapsedMs;
     const { statements, bytes } = this.#amountWaiting;
@@ -88,24 +92,27 @@ export class Trail {
   }
 
   #start(): void {
-    const run = this.#runBatch;
-    if (run === undefined) return;
-    this.#running ??= this.#run(run).finally(() => {
+    const followers = this.#followers;
+    if (followers === undefined) return;
+    this.#running ??= this.#run(followers).finally(() => {
       this.#running = undefined;
     });
   }
 
   /** What comes to wait meanwhile has waited long enough when the batch before it is over. */
-  async #run(run: RunBatch): Promise<void> {
+  async #run(followers: TrailFollowers): Promise<void> {
     while (this.#waiting.length > 0) {
       this.#amountUnderWay = this.#amountWaiting;
       const batch = this.#take();
       try {
-        if (this.#state.kind === 'following') await run(batch);
+        if (this.#state.kind === 'following') await followers.run(batch);
       } catch (error) {
-        if (this.#state.kind === 'following') this.#state = { kind: 'failed', error };
+        if (this.#state.kind !== 'following') continue;
+        this.#state = { kind: 'failed', error };
+        followers.failed();
+      } finally {
+        this.#amountUnderWay = NOTHING;
       }
-      this.#amountUnderWay = NOTHING;
     }
   }
 

@@ -5,6 +5,7 @@ import type { ReplayPlan } from '../fanout/plan.ts';
 import { type ReplayedStatement, sendStatements } from '../fanout/replay-log.ts';
 import { assert } from '../lib/assert.ts';
 import type { Statement } from '../sql/statement.ts';
+import { TransactionStatus } from '../wire/tags.ts';
 import type { Request } from './request.ts';
 import {
   askLegs,
@@ -17,7 +18,7 @@ import {
   throwFailures,
 } from './replay.ts';
 import type { SessionState, WritersBlock } from './state.ts';
-import { type RunBatch, TRAIL_BYTES, type Trailing } from './trail.ts';
+import { TRAIL_BYTES, type TrailFollowers, type Trailing } from './trail.ts';
 
 /**
  * When the followers run the statement: `trailing`, behind the client's back; `at commit`, together with their PREPARE, where the
@@ -54,10 +55,11 @@ export function letTrail(
 ): void {
   const crowded = session.cluster.lead.pool.leased >= CROWD;
   const patienceMs = crowded ? PATIENCE_IN_A_CROWD_MS : PATIENCE_MS;
-  block.trail.push(one, pace === 'at commit' ? undefined : patienceMs, runBehind(session, block));
+  const failed = (): void => letGoOfLead(session);
+  block.trail.push(one, pace === 'at commit' ? undefined : patienceMs, { run: runBehind(session, block), failed });
 }
 
-function runBehind(session: SessionState, block: WritersBlock): RunBatch {
+function runBehind(session: SessionState, block: WritersBlock): TrailFollowers['run'] {
   return async (batch) => {
     try {
       throwFailures(block, await replayTrailing(session, block, batch));
@@ -125,8 +127,23 @@ export async function takeBehind(session: SessionState, block: WritersBlock): Pr
   };
 }
 
+/** Aborts a block on its server: any error does, and one of syntax is cheap and leaves no portal behind. */
+export const POISON = 'ABORTED BY pprox';
+
+/**
+ * Nor for those on the lead, while the client says nothing: they go as those of any failed transaction, back to its innermost
+ * savepoint. The block is still told as it was: what has failed is told to the client's next statement.
+ */
+export function letGoOfLead({ work, block }: SessionState): void {
+  if (work !== 'idle' || block.kind !== 'writers') return;
+  if (block.trail.state !== 'failed' || block.status !== TransactionStatus.InBlock) return;
+  // Its loss is met by what comes next.
+  void block.legs.lead.lease.backend.ask(POISON).catch(() => undefined);
+}
+
 /** A transaction that has failed lets its locks on the followers go: back to the innermost savepoint, or to the beginning. */
-export async function undoOnFollowers(session: SessionState, { savepoints, legs }: WritersBlock): Promise<void> {
+export async function undoOnFollowers(session: SessionState, { savepoints, legs, log }: WritersBlock): Promise<void> {
+  log.break();
   const innermost = savepoints.at(-1);
   const { begun } = legs;
   const text = innermost === undefined ? 'ROLLBACK' : `ROLLBACK TO SAVEPOINT ${innermost}`;

@@ -22,6 +22,7 @@ import {
   replayed,
   replayRows,
   replaySame,
+  throwLost,
   transactionTime,
   throwFailures,
 } from './replay.ts';
@@ -76,7 +77,7 @@ export async function writeStatement(
     return writeAlone(session, statement, request);
   const plan = await session.services.planner.plan(session, statement);
   const block = await openImplicit(session);
-  allFollowers(block);
+  await throwLost(session, block, allFollowers(block));
   const pace = paceOf(session, block, statement, plan, request, company);
   if (pace === 'lockstep') await followersCaughtUp(session, block);
   if (leavesSomething(statement)) block.writes = 'possible';

@@ -66,6 +66,8 @@ test('mistakes in the configuration are told all at once, and end the start', as
   assert.doesNotMatch(output, /pass-word/);
 });
 
+const HANGS = { timeout: 60_000 };
+
 test('the proxy alone serves clients, and SIGTERM ends it cleanly', async () => {
   const env = { PROXY_ADDR: '127.0.0.1:0', PG_WRITERS_CSV: writers.join(','), PG_READER_DSN: reader };
   const child = startNode(pprox, [], { env });
@@ -78,4 +80,20 @@ test('the proxy alone serves clients, and SIGTERM ends it cleanly', async () => 
   child.process.kill('SIGTERM');
   assert.equal(await child.ended, 0);
   assert.match(child.output(), /"stopped"/);
+});
+
+test('the proxy started twice on one address: the second says so and ends, and the first serves', HANGS, async () => {
+  const env = { PG_WRITERS_CSV: writers.join(','), PG_READER_DSN: reader };
+  const first = startNode(pprox, [], { env: { ...env, PROXY_ADDR: '127.0.0.1:0' } });
+  const port = Number(/"address":"127\.0\.0\.1:(\d+)"/.exec(await first.says('"ready"'))?.[1]);
+  const second = startNode(pprox, [], { env: { ...env, PROXY_ADDR: `127.0.0.1:${port}` } });
+  assert.equal(await second.ended, 1);
+  assert.match(
+    second.output(),
+    new RegExp(`^pprox: cannot listen on 127\\.0\\.0\\.1:${port}: .*the address is in use; stop what uses it`, 'm'),
+  );
+  const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', database: 'postgres' });
+  await client.connect();
+  await client.query('CREATE TABLE still_served (id int PRIMARY KEY)');
+  await client.end();
 });

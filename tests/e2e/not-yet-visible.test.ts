@@ -5,13 +5,14 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { afterEach, before, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { formatGid, type Home } from '../../src/commit/gid.ts';
-import { sql } from '../support/cluster.ts';
+import { freeze, sql, thaw } from '../support/cluster.ts';
 import { copyData, copyDone, query } from '../support/frontend-messages.ts';
 import { assertWritersEqual, connectRaw, errorIn, refusal, startScene, until, value } from './scene.ts';
 
 const scene = await startScene(
-  { recoveryGraceMs: 600_000, followerTimeoutMs: 700, followerLockTimeoutMs: 300 },
+  { recoveryGraceMs: 600_000, recoveryIntervalMs: 50, followerTimeoutMs: 700, followerLockTimeoutMs: 300 },
   { reader: false },
 );
 const { cluster, proxy } = scene;
@@ -124,6 +125,25 @@ test('what no transaction holds has run on the lead, and says so', HANGS, async 
     `Prepared on follower 127.0.0.1:${w2.port}: ${gid}.`,
   ]);
   await client.end();
+});
+
+test('it is seen by who watches: how many, how old, and what no VACUUM can remove', HANGS, async (t) => {
+  const server = `follower 127.0.0.1:${w2.port}`;
+  const nothing = { kind: 'seen', server, count: 0, ageMs: 0, vacuumHold: 0 };
+  await until('nothing is seen', () => isDeepStrictEqual(proxy.proxy.inDoubt, [nothing]));
+  const { gid } = await halfWay();
+  for (let transaction = 0; transaction < 3; transaction++) await sql(w2, 'SELECT pg_current_xact_id()');
+  await until('it is seen', () => {
+    const [now] = proxy.proxy.inDoubt;
+    return now?.kind === 'seen' && now.count === 1 && now.ageMs > 0 && now.vacuumHold >= 3;
+  });
+  freeze(w2);
+  t.after(() => thaw(w2));
+  await until('what may not hold any more is not shown', () => proxy.proxy.inDoubt[0]?.kind === 'unseen');
+  assert.deepEqual(proxy.proxy.inDoubt, [{ kind: 'unseen', server }]);
+  thaw(w2);
+  await sql(w2, `COMMIT PREPARED '${gid}'`);
+  await until('it is over', () => isDeepStrictEqual(proxy.proxy.inDoubt, [nothing]));
 });
 
 test('what another cluster has prepared there is waited for by nobody', HANGS, async () => {

@@ -72,7 +72,10 @@ test('shows what it would do, and does it; another lead, and what is young, it l
   const dry = await recover(['--dry-run']);
   assert.equal(dry.status, 1, dry.output);
   const after = (gid: string): string => dry.output.slice(dry.output.indexOf(gid)).split('\n')[1] ?? '';
-  assert.match(after(done.gid), /^ {2}on follower .* s, decision on the lead: committed, to do: commit$/);
+  assert.match(
+    after(done.gid),
+    /^ {2}on follower .* s, holds back vacuum by \d+ transactions, decision on the lead: committed, to do: commit$/,
+  );
   assert.match(after(open.gid), /decision on the lead: none, to do: roll back$/);
   assert.match(after(strange.gid), /to do: leave alone: of another lead$/);
   assert.equal((await prepared()).length, 3, 'a dry run changes nothing');

@@ -10,6 +10,8 @@ export type Direction = 'query' | 'reply';
 export interface NetworkRelay {
   readonly port: number;
   readonly dsn: string;
+  /** Connections that have been opened to it. */
+  readonly attempts: number;
   /** Nothing of that direction arrives, on connections of now and later, until `heal`: then it arrives late, as TCP has it. */
   silence(direction: Direction): void;
   heal(): void;
@@ -21,7 +23,9 @@ export async function startNetworkRelay(first: Server): Promise<NetworkRelay> {
   let server = first;
   const silent = new Set<Direction>();
   const pairs = new Set<{ readonly query: Socket; readonly reply: Socket }>();
+  let attempts = 0;
   const listener = createServer({ noDelay: true }, (client) => {
+    attempts++;
     const upstream = connect({ host: server.host, port: server.port, noDelay: true });
     const pair = { query: client, reply: upstream };
     pairs.add(pair);
@@ -55,6 +59,9 @@ export async function startNetworkRelay(first: Server): Promise<NetworkRelay> {
   return {
     port: address.port,
     dsn: `postgresql://postgres@127.0.0.1:${address.port}`,
+    get attempts() {
+      return attempts;
+    },
     silence: (direction) => {
       silent.add(direction);
       for (const pair of pairs) pair[direction].pause();

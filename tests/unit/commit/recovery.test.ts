@@ -2,11 +2,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createLogin } from '../../../src/backend/login.ts';
+import type { Identity } from '../../../src/cluster/identity.ts';
 import type { CommitNode } from '../../../src/commit/coordinator.ts';
 import { Decider } from '../../../src/commit/decider.ts';
 import { formatGid } from '../../../src/commit/gid.ts';
 import { PendingSet } from '../../../src/commit/pending.ts';
 import { type Orphan, Recovery } from '../../../src/commit/recovery.ts';
+import { PproxError } from '../../../src/lib/errors.ts';
 import type { Log } from '../../../src/lib/log.ts';
 import { type Answer, completes, reply, startFakeServer } from '../backend/fake-server.ts';
 
@@ -15,6 +17,15 @@ const id = '11111111-1111-8111-8111-111111111111';
 const gid = formatGid({ home, id, follower: 0 });
 const account = { user: 'u', database: 'd' };
 const TIMEOUT_MS = 10_000;
+const IDENTITY: Identity = {
+  systemIdentifier: home.systemIdentifier,
+  recovery: 'primary',
+  timeline: 1,
+  flushed: undefined,
+  startedAt: undefined,
+  version: 180_000,
+  walSegmentBytes: 16n * 1024n * 1024n,
+};
 
 interface Seen {
   /** What the follower was asked. */
@@ -94,4 +105,55 @@ describe('a follower that knows nothing of a committed transaction', () => {
     const unknown = await recover(knows('committed'), undefined);
     assert.deepEqual(unknown, { asked: asked.slice(0, 1), found: ['no proof'], pending: 0 });
   });
+});
+
+test('what cannot be ended is told with how far it holds back VACUUM, where its follower says so', async () => {
+  let silence: 'no' | 'yes' = 'no';
+  const server = await startFakeServer((text, session) => {
+    if (text.includes('pg_prepared_xacts'))
+      session.send(
+        reply.row(gid, account.user, account.database, '1000', '77', '42'),
+        reply.complete('SELECT 1'),
+        reply.ready(),
+      );
+    else completes(text, session);
+  });
+  const login: CommitNode['login'] = (who) => createLogin(who.user, who.database, undefined, who.parameters);
+  const away = (): Promise<never> => Promise.reject(new PproxError('server_unreachable', { message: 'away' }));
+  const follower: CommitNode = {
+    label: 'follower',
+    identity: undefined,
+    login,
+    connect: () => (silence === 'yes' ? away() : server.connect()),
+  };
+  const lead: CommitNode = { label: 'lead', identity: IDENTITY, login, connect: away };
+  for (const hold of [42, 'unknown']) {
+    const told: unknown[] = [];
+    const nothing = (): undefined => undefined;
+    const log: Log = { debug: nothing, info: nothing, warn: nothing, error: (_event, fields) => told.push(fields) };
+    const recovery = new Recovery({
+      lead,
+      followers: [follower],
+      decider: new Decider({ timeoutMs: TIMEOUT_MS, stuckMs: TIMEOUT_MS, log }),
+      account,
+      pending: new PendingSet(),
+      owns: () => true,
+      intervalMs: TIMEOUT_MS,
+      graceMs: 0,
+      alarmMs: 0,
+      timeoutMs: 500,
+      log,
+    });
+    recovery.handOver({
+      home,
+      id,
+      account,
+      decision: undefined,
+      followers: [{ follower: 0, gid, account, xid: '77' }],
+    });
+    while (told.length === 0) await recovery.look();
+    assert.deepEqual(told, [{ gids: gid, vacuumHold: hold }]);
+    recovery.close();
+    silence = 'yes';
+  }
 });

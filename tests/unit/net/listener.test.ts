@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
+import { connect, Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -11,17 +11,23 @@ import { listen, type Listener } from '../../../src/net/listener.ts';
 const folder = mkdtempSync(join(tmpdir(), 'pprox-listen-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-async function opened(...addresses: Parameters<typeof listen>[0]): Promise<{ listener: Listener; sockets: Socket[] }> {
+async function opened(...addresses: Parameters<typeof listen>[0]): Promise<{
+  listener: Listener;
+  sockets: Socket[];
+  errors: Error[];
+}> {
   const sockets: Socket[] = [];
-  const listener = await listen(addresses, (socket) => {
+  const errors: Error[] = [];
+  const accept = (socket: Socket): void => {
     sockets.push(socket);
     socket.on('error', () => undefined); // the tests drop their connections
-  });
+  };
+  const listener = await listen(addresses, accept, (error) => errors.push(error));
   after(() => {
     for (const socket of sockets) socket.destroy();
     return listener.close();
   });
-  return { listener, sockets };
+  return { listener, sockets, errors };
 }
 
 const anyPort = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
@@ -33,6 +39,22 @@ describe('listening', () => {
     assert.ok(address?.kind === 'tcp' && address.port > 0);
     const socket = connect(address.port, '127.0.0.1');
     await once(socket, 'connect');
+    socket.destroy();
+  });
+
+  test('goes on when a connection could not be accepted, and tells so', async (t) => {
+    const listening = t.mock.method(Server.prototype, 'listen');
+    const { listener, sockets, errors } = await opened(anyPort);
+    const server = listening.mock.calls[0]?.this as Server;
+    const refused = Object.assign(new Error('accept EMFILE'), { code: 'EMFILE' });
+    server.emit('error', refused);
+    server.emit('error', refused);
+    assert.deepEqual(errors, [refused, refused]);
+    const [address] = listener.addresses;
+    assert.ok(address?.kind === 'tcp');
+    const socket = connect(address.port, '127.0.0.1');
+    await once(socket, 'connect');
+    while (sockets.length < 1) await new Promise((resolve) => setImmediate(resolve));
     socket.destroy();
   });
 

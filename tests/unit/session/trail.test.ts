@@ -22,13 +22,16 @@ function followers() {
       batches.push(batch.map(({ moment }) => moment));
       ends.push({ resolve, reject });
     });
-  return { batches, run, end: () => ends.shift()?.resolve(), fail: (error: Error) => ends.shift()?.reject(error) };
+  const told: string[] = [];
+  const failed = (): void => void told.push('failed');
+  const [end, fail] = [() => ends.shift()?.resolve(), (error: Error) => ends.shift()?.reject(error)];
+  return { batches, told, side: { run, failed }, end, fail };
 }
 
 test('statements that took the lead no time go together, when they are asked for', async () => {
-  const [trail, { batches, run, end }] = [new Trail(), followers()];
+  const [trail, { batches, side, end }] = [new Trail(), followers()];
   const all = [statement(), statement(), statement()];
-  for (const one of all) trail.push(one, LONG_MS, run);
+  for (const one of all) trail.push(one, LONG_MS, side);
   assert.deepEqual(batches, []);
   const caughtUp = trail.caughtUp();
   assert.deepEqual(batches, [all.map(({ moment }) => moment)]);
@@ -40,17 +43,17 @@ test('statements that took the lead no time go together, when they are asked for
 
 test('one goes alone when nothing has come within its time, or when it took the lead as long', async () => {
   const [waiting, busy] = [followers(), followers()];
-  new Trail().push(statement(), 1, waiting.run);
+  new Trail().push(statement(), 1, waiting.side);
   while (waiting.batches.length === 0) await sleep(1);
-  new Trail().push(statement(50), 50, busy.run);
+  new Trail().push(statement(50), 50, busy.side);
   assert.equal(busy.batches.length, 1);
 });
 
 test('what comes while a batch is under way is the next batch, behind it', async () => {
-  const [trail, { batches, run, end }] = [new Trail(), followers()];
-  trail.push(statement(LONG_MS), LONG_MS, run);
+  const [trail, { batches, side, end }] = [new Trail(), followers()];
+  trail.push(statement(LONG_MS), LONG_MS, side);
   const later = [statement(), statement()];
-  for (const one of later) trail.push(one, LONG_MS, run);
+  for (const one of later) trail.push(one, LONG_MS, side);
   assert.equal(batches.length, 1);
   end();
   while (batches.length < 2) await sleep(1);
@@ -63,23 +66,23 @@ test('what comes while a batch is under way is the next batch, behind it', async
 });
 
 test('sixteen statements, or a megabyte, are as many as it takes', async () => {
-  const [trail, { batches, run, end }] = [new Trail(), followers()];
-  for (let n = 1; n <= 16; n++) trail.push(statement(), LONG_MS, run);
+  const [trail, { batches, side, end }] = [new Trail(), followers()];
+  for (let n = 1; n <= 16; n++) trail.push(statement(), LONG_MS, side);
   assert.deepEqual([trail.full, batches.length], [true, 1]);
   end();
   await trail.caughtUp();
   assert.equal(trail.full, false);
-  trail.push(statement(0, 1024 * 1024), LONG_MS, run);
+  trail.push(statement(0, 1024 * 1024), LONG_MS, side);
   assert.deepEqual([trail.full, batches.length], [true, 2]);
   end();
   await trail.caughtUp();
 });
 
 test('what waits can be taken, behind what is under way; nothing else runs it then', async () => {
-  const [trail, { batches, run, end }] = [new Trail(), followers()];
-  trail.push(statement(LONG_MS), LONG_MS, run);
+  const [trail, { batches, side, end }] = [new Trail(), followers()];
+  trail.push(statement(LONG_MS), LONG_MS, side);
   const last = statement();
-  trail.push(last, undefined, run);
+  trail.push(last, undefined, side);
   const taken = trail.takeWaiting();
   end();
   assert.deepEqual(await taken, [last]);
@@ -88,20 +91,21 @@ test('what waits can be taken, behind what is under way; nothing else runs it th
 });
 
 test('a failure is told to whoever asks next, and what waits behind it is not run', async () => {
-  const [trail, { batches, run, fail }] = [new Trail(), followers()];
-  trail.push(statement(LONG_MS), LONG_MS, run);
-  trail.push(statement(), LONG_MS, run);
+  const [trail, { batches, told, side, fail }] = [new Trail(), followers()];
+  trail.push(statement(LONG_MS), LONG_MS, side);
+  trail.push(statement(), LONG_MS, side);
   fail(new Error('constraint'));
   await assert.rejects(trail.caughtUp(), /constraint/);
   assert.equal(batches.length, 1);
   assert.equal(trail.state, 'failed');
   assert.throws(() => trail.check(), /constraint/);
+  assert.deepEqual(told, ['failed']);
 });
 
 test('what is called off is cancelled until it ends, and what waits is dropped', async () => {
-  const [trail, { batches, run, end }] = [new Trail(), followers()];
-  trail.push(statement(LONG_MS), LONG_MS, run);
-  trail.push(statement(), LONG_MS, run);
+  const [trail, { batches, side, end }] = [new Trail(), followers()];
+  trail.push(statement(LONG_MS), LONG_MS, side);
+  trail.push(statement(), LONG_MS, side);
   await trail.callOff(end);
   assert.deepEqual([trail.state, trail.empty, batches.length], ['called off', true, 1]);
   trail.restart();
