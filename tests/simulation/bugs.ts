@@ -11,6 +11,7 @@ export const BUGS = [
   'no replay for other processes',
   'legs leased after the first lock',
   'ROLLBACK TO without a drain',
+  'PREPARE taken for the statements in front of it',
 ] as const;
 
 export type Bug = (typeof BUGS)[number];

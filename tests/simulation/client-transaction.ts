@@ -77,7 +77,16 @@ export class ClientTransaction {
       return;
     }
     this.#onFailure = refuse;
-    this.#drain(() => this.#decide(onAnswer));
+    const [leg] = this.#legs;
+    const behind = this.#process.world.config.together ? leg?.whenBehind() : undefined;
+    if (leg === undefined || behind === undefined) {
+      this.#drain(() => this.#decide(onAnswer, this.#begunLegs()));
+      return;
+    }
+    behind(() => {
+      this.#onFailure = undefined;
+      this.#decide(onAnswer, [leg]);
+    });
   }
 
   /** Calls back when every follower has done everything; where one fails, `#onFailure` is called instead. */
@@ -190,9 +199,12 @@ export class ClientTransaction {
     }
   }
 
-  #decide(onAnswer: (outcome: Outcome) => void): void {
+  #begunLegs(): readonly FollowerLeg[] {
+    return this.#legs.filter(({ begun }) => begun);
+  }
+
+  #decide(onAnswer: (outcome: Outcome) => void, followers: readonly FollowerLeg[]): void {
     const lead = this.#leadConnection;
-    const followers = this.#legs.filter(({ begun }) => begun);
     if (followers.length > 0) {
       const on = { answer: onAnswer, over: () => this.#giveBack() };
       this.#process.coordinate(this.id, { lead, followers }, on);

@@ -83,10 +83,7 @@ export class CommitRun {
         this.#askLead([{ kind: 'check' }], (reply) => this.#lead(reply, 'checked', 'refused'));
         break;
       case 'prepare':
-        this.#askFollower(effect.follower, [{ kind: 'xid' }, { kind: 'prepare', id }], (reply) => {
-          if (reply !== 'lost') this.#xids[effect.follower] = reply.xid;
-          this.#follower(effect.follower, reply, 'prepared', 'refused');
-        });
+        this.#prepare(effect.follower);
         break;
       case 'join':
         this.#process.pending.join(id);
@@ -127,6 +124,16 @@ export class CommitRun {
       default:
         unreachable(effect);
     }
+  }
+
+  #prepare(follower: number): void {
+    const leg = this.#legs.followers[follower];
+    if (leg === undefined) throw new Error(`no follower ${follower}`);
+    this.#underWay += 1;
+    leg.prepare((what, xid) => {
+      this.#xids[follower] = xid;
+      this.#event({ from: 'follower', follower, what });
+    });
   }
 
   #decide(): void {
@@ -208,12 +215,7 @@ export class CommitRun {
     });
   }
 
-  #follower(
-    follower: number,
-    reply: Reply | 'lost',
-    good: 'prepared' | 'finished',
-    bad: 'refused' | 'finished' | 'failed',
-  ): void {
+  #follower(follower: number, reply: Reply | 'lost', good: 'finished', bad: 'finished' | 'failed'): void {
     this.#event({ from: 'follower', follower, what: reply === 'lost' ? 'lost' : hasDone(reply) ? good : bad });
   }
 }

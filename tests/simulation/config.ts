@@ -14,6 +14,8 @@ export interface Config {
   readonly leadPool: number;
   readonly followerPool: number;
   readonly trailing: boolean;
+  /** A follower may be sent what it is behind by together with PREPARE. */
+  readonly together: boolean;
   readonly deferred: 'none' | 'possible';
   /** How long a proxy waits for anything. */
   readonly deadlineMs: number;
@@ -68,16 +70,20 @@ export function randomConfig(random: Random): Config {
   // Where nothing breaks, nobody may have to wait for so long.
   const deadlineMs = calm ? 30_000 : random.between(1_000, 4_000);
   const clients = random.whole(2, 6);
+  const followers = random.chance(0.6) ? 1 : random.whole(2, 3);
+  const trailing = random.chance(0.5);
+  const deferred = random.chance(0.3) ? 'possible' : 'none';
   return {
     proxies: random.whole(1, 3),
-    followers: random.chance(0.6) ? 1 : random.whole(2, 3),
+    followers,
     clients,
     transactions: random.whole(1, 3),
     hotKeys: random.whole(2, 5),
     leadPool: random.whole(1, clients),
     followerPool: random.whole(1, clients),
-    trailing: random.chance(0.5),
-    deferred: random.chance(0.3) ? 'possible' : 'none',
+    trailing,
+    together: followers === 1 && trailing && deferred === 'none' && random.chance(0.7),
+    deferred,
     deadlineMs,
     lockTimeoutMs: calm ? 20_000 : random.between(500, deadlineMs / 2),
     recoveryEveryMs: random.between(300, 1_500),
