@@ -42,14 +42,12 @@ export async function startNetworkRelay(first: Server): Promise<NetworkRelay> {
       if (silent.has(direction)) from.pause();
     }
   });
-  const reset = (): void => {
-    for (const { query, reply } of pairs) {
-      query.resetAndDestroy();
-      reply.resetAndDestroy();
-    }
-  };
   after(() => {
-    reset();
+    // Not reset: Node would not close those that have been shut down by then, and its process would not end.
+    for (const { query, reply } of pairs) {
+      query.destroy();
+      reply.destroy();
+    }
     listener.close();
   });
   listener.listen(0, '127.0.0.1');
@@ -75,7 +73,10 @@ export async function startNetworkRelay(first: Server): Promise<NetworkRelay> {
     },
     leadTo: (other) => {
       server = other;
-      reset();
+      for (const { query, reply } of pairs) {
+        query.resetAndDestroy();
+        reply.resetAndDestroy();
+      }
     },
   };
 }
