@@ -60,6 +60,7 @@ export async function bench(args: readonly string[]): Promise<number> {
       servers: { lead, follower },
       ...{ lead, follower, reader: cluster.reader, folder, clients, scale, suffix: '' },
     };
+    await delayFlushes(site, options.flushDelayUs);
     // Nobody may be connected to what is copied.
     await fill(program, site, options);
     for (const name of options.subjects) {
@@ -88,6 +89,19 @@ export async function bench(args: readonly string[]): Promise<number> {
     rmSync(folder, { recursive: true, force: true });
     process.removeListener('SIGINT', onSignal);
     process.removeListener('SIGTERM', onSignal);
+  }
+}
+
+/** Of both writers: whoever flushes the log waits first, however few others are under way. */
+async function delayFlushes({ servers: { lead, follower } }: Site, us: number): Promise<void> {
+  if (us === 0) return;
+  for (const { host, port } of [lead, follower]) {
+    const client = new pg.Client({ host, port, user: 'postgres', database: 'postgres' });
+    await client.connect();
+    await client.query(`ALTER SYSTEM SET commit_delay = ${us}`);
+    await client.query('ALTER SYSTEM SET commit_siblings = 0');
+    await client.query('SELECT pg_reload_conf()');
+    await client.end();
   }
 }
 

@@ -28,6 +28,8 @@ export interface BenchOptions {
   readonly workloads: readonly Workload[];
   /** `full`: the servers flush to disk at each commit. */
   readonly durability: 'full' | 'none';
+  /** PostgreSQL's commit_delay, in µs: every flush of the log takes as much longer, as on a disk that is slower than this one. */
+  readonly flushDelayUs: number;
   /** Whether round trips and flushes are counted as well. */
   readonly counts: 'no' | 'yes';
 }
@@ -41,6 +43,7 @@ export const usage = `npm run bench -- [options]
   --subjects A,B      of ${subjectNames.join(', ')} (all that are installed)
   --workloads A,B     of ${workloads.join(', ')} (all)
   --durability D      full or none: whether the servers flush to disk (none)
+  --flush-delay US    makes every flush so many µs longer, as a slower disk would (0); with --durability full
   --counts            also count round trips and flushes of the log
 
 npm run bench -- copy --help tells of COPY, npm run bench -- decisions --help of the table of decisions.`;
@@ -57,6 +60,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | 'help' {
       subjects: { type: 'string', default: subjectNames.join(',') },
       workloads: { type: 'string', default: workloads.join(',') },
       durability: { type: 'string', default: 'none' },
+      'flush-delay': { type: 'string' },
       counts: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -69,6 +73,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | 'help' {
     scale: count('scale', values.scale, 1000),
     subjects: chosen('subjects', values.subjects, subjectNames),
     workloads: chosen('workloads', values.workloads, workloads),
+    flushDelayUs: values['flush-delay'] === undefined ? 0 : count('flush-delay', values['flush-delay'], 100_000),
     counts: values.counts ? 'yes' : 'no',
     durability: chosen('durability', values.durability, ['full', 'none'] as const)[0] ?? 'none',
   };

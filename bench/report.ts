@@ -76,6 +76,7 @@ export function spread(values: readonly number[], digits: number): string {
 /** What the figures depend on. */
 export function facts(options: BenchOptions, versions: readonly string[]): string {
   const [cpu] = cpus();
+  const delay = options.flushDelayUs === 0 ? '' : `; each flush of the log is made ${options.flushDelayUs} µs longer`;
   const lines = [
     `${cpus().length} × ${cpu?.model ?? 'unknown CPU'}, load average ${loadavg()[0]?.toFixed(1) ?? '?'} at the start`,
     `${process.platform} ${release()}, Node.js ${process.version}, ${versions.join(', ')}`,
@@ -83,7 +84,7 @@ export function facts(options: BenchOptions, versions: readonly string[]): strin
     `${options.rounds} interleaved rounds of ${options.seconds} s; median (least–greatest)`,
     options.durability === 'none'
       ? 'fsync is off: a disk would hide what a proxy costs'
-      : 'fsync is on: what the disk takes is in the figures',
+      : `fsync is on: what the disk takes is in the figures${delay}`,
   ];
   return lines.map((line) => `- ${line}`).join('\n');
 }
