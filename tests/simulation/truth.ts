@@ -36,6 +36,8 @@ export class Truth {
   harmed = false;
   /** Who has found out that nothing is there of a name, and has to say so. */
   readonly #owed = new Map<string, Holder>();
+  /** Whoever finds it out once more need not. */
+  readonly #reported = new Set<string>();
   readonly #world: World;
 
   constructor(world: World) {
@@ -118,13 +120,16 @@ export class Truth {
   /** COMMIT PREPARED was answered with 42704. */
   foundNothing(holder: Holder, id: string, follower: number): void {
     const of = this.cases.get(id);
-    if (of?.committedAt !== undefined && of.interfered.has(follower)) this.#owed.set(`${id} on f${follower}`, holder);
+    const what = `${id} on f${follower}`;
+    if (of?.committedAt === undefined || !of.interfered.has(follower) || this.#reported.has(what)) return;
+    this.#owed.set(what, holder);
   }
 
   report(id: string, follower: number): void {
     this.#world.log(() => `reported: ${id} on f${follower}`);
     if (!this.case(id).interfered.has(follower)) fail(`false alarm: ${id} on f${follower}`);
     this.#owed.delete(`${id} on f${follower}`);
+    this.#reported.add(`${id} on f${follower}`);
   }
 
   /** At the end. */
