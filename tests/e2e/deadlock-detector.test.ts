@@ -86,6 +86,7 @@ for (const [where, places] of [
     test('over the lead and a follower: who waits on the lead is told, the other goes on', HANGS, async () => {
       const [one, other] = await two(places);
       await one.query('UPDATE gate SET row = 2 WHERE id = 2');
+      await followersDone(one);
       await other.query('UPDATE kept SET n = n + 1 WHERE id = 3');
       await other.query('UPDATE kept SET n = n + 1 WHERE id = 2');
       await waitsOn(w2, 1);
@@ -145,6 +146,7 @@ test('a client that is slow to hear of it keeps nobody waiting on the followers'
 test('a bound statement is told in the same words', HANGS, async () => {
   const [one, other] = await two([proxy, proxy]);
   await one.query('UPDATE gate SET row = 2 WHERE id = 2');
+  await followersDone(one);
   await other.query('UPDATE kept SET n = n + 1 WHERE id = 3');
   await other.query('UPDATE kept SET n = n + 1 WHERE id = 2');
   await waitsOn(w2, 1);
@@ -159,6 +161,7 @@ test('a victim takes part in the next transaction, and a cancel of its client is
   const client = await proxy.connect();
   const [victim, other] = await two([proxy, proxy]);
   await victim.query('UPDATE gate SET row = 2 WHERE id = 2');
+  await followersDone(victim);
   await other.query('UPDATE kept SET n = n + 1 WHERE id = 3');
   await other.query('UPDATE kept SET n = n + 1 WHERE id = 2');
   await waitsOn(w2, 1);
@@ -180,6 +183,7 @@ test(
     const [one, other] = await two([proxy, proxy]);
     await one.query('UPDATE kept SET n = n + 1 WHERE id = 11');
     await one.query('UPDATE gate SET row = 12 WHERE id = 2');
+    await followersDone(one);
     await other.query('UPDATE kept SET n = n + 1 WHERE id = 12'); // waits on w2
     const waiting = other.query('UPDATE kept SET n = n + 1 WHERE id = 11'); // and on the lead, for the same
     await until('they are looked at', async () => (await sql(w1, ANNOUNCED)).length > 0);

@@ -321,14 +321,14 @@ test('whether a server answers is found out without a trace in its log', async (
   const address = { host: '127.0.0.1', port: replica.port };
   const before = loggedTimes(replica, 'could not accept SSL connection');
   for (const more of ['sslmode=prefer', 'sslmode=require sslnegotiation=direct']) {
-    assert.equal(await answers(address, parsed(dsn(replica, 'postgres', more)).tls, PATIENCE_MS), true);
+    assert.equal(await answers(address, parsed(dsn(replica, 'postgres', more)).tls, PATIENCE_MS), 'yes');
   }
   const { tls } = parsed(dsn(plain, 'postgres'));
-  assert.equal(await answers({ host: '127.0.0.1', port: plain.port }, tls, PATIENCE_MS), true);
+  assert.equal(await answers({ host: '127.0.0.1', port: plain.port }, tls, PATIENCE_MS), 'yes');
   const silent = await startPeer((client) => client.end());
   for (const more of ['sslmode=prefer', 'sslmode=require sslnegotiation=direct']) {
     const { host, port, tls: own } = parsed(dsn(silent, 'postgres', more));
-    assert.equal(await answers({ host, port }, own, PATIENCE_MS), false);
+    assert.equal(await answers({ host, port }, own, PATIENCE_MS), 'no');
   }
   assert.equal(await seen(dsn(replica, 'postgres')), 'TLSv1.3');
   assert.equal(loggedTimes(replica, 'could not accept SSL connection'), before);
