@@ -106,7 +106,7 @@ test('what another database has decided is ended by that database alone', async 
   await sql(w1, `INSERT INTO kept VALUES (1); INSERT INTO pprox.decision VALUES ('${id}', true)`, 'other');
 
   // Its DSNs lead to one database, where nothing is known of it.
-  const elsewhere = await recover();
+  const elsewhere = await recover([], { PPROX_FOLLOWER_TIMEOUT: '2s', PPROX_FOLLOWER_LOCK_TIMEOUT: '1s' });
   assert.equal(elsewhere.status, 1, elsewhere.output);
   assert.match(elsewhere.output, /decision on the lead: unknown, to do: wait for the lead/);
   assert.deepEqual(await prepared(), [gid]);
