@@ -61,12 +61,12 @@ export function grants(role: string): readonly string[] {
  * With synchronous_commit off, a crash of the lead would take a decision back that followers have acted on; any other setting
  * stays. Always true: it is a condition, so that the row and its durability are one statement.
  */
-const DURABLE = `CASE WHEN pg_catalog.current_setting('synchronous_commit') = 'off'
+const DURABLE = `CASE WHEN pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'off'
   THEN pg_catalog.set_config('synchronous_commit', 'local', true) IS NOT NULL ELSE true END`;
 
-/** `id`: an SQL expression. ON CONFLICT would mask a fence. */
+/** `id`: an SQL expression. ON CONFLICT would mask a fence. No name in it is looked for in the client's search_path. */
 function rowText(id: string, committed: boolean): string {
-  return `INSERT INTO pprox.decision (id, committed) SELECT ${id}::uuid, ${committed} WHERE ${DURABLE}`;
+  return `INSERT INTO pprox.decision (id, committed) SELECT ${id}::pg_catalog.uuid, ${committed} WHERE ${DURABLE}`;
 }
 
 /**
@@ -75,7 +75,7 @@ function rowText(id: string, committed: boolean): string {
  */
 export const DECISION = {
   authorization: 'SET LOCAL SESSION AUTHORIZATION DEFAULT',
-  row: `WITH written AS (${rowText('$1', true)} RETURNING 1) SELECT 1 / pg_catalog.count(*) FROM written`,
+  row: `WITH written AS (${rowText('$1', true)} RETURNING 1) SELECT 1 OPERATOR(pg_catalog./) pg_catalog.count(*) FROM written`,
 } as const;
 
 /** Tag of DECISION.row. */

@@ -384,11 +384,12 @@ export class TwoPhaseRun {
 
   /** The client has set a role for its session, who may not end what the login role has prepared. */
   async #asLoginRole({ backend }: CommitLeg, work: () => Promise<CommitEvent>): Promise<CommitEvent> {
-    const role = (await backend.ask(ROLE).catch(lossIsToldElsewhere))?.rows[0]?.[0] ?? 'none';
+    const role = (await this.#ask(backend, ROLE))?.rows[0]?.[0] ?? 'none';
+    // Behind it, and lost with what is asked behind it.
     void backend.ask('SET ROLE NONE').catch(lossIsToldElsewhere);
     const event = await work();
     if (role === 'none') return event;
-    const answer = await backend.ask(`SET ROLE ${quoteIdentifier(role)}`).catch(lossIsToldElsewhere);
+    const answer = await this.#ask(backend, `SET ROLE ${quoteIdentifier(role)}`);
     // Without it the server session is nobody's.
     if (answer?.error !== undefined) backend.close('session state not movable');
     return event;

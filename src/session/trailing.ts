@@ -44,6 +44,7 @@ export function paceOf(
 const PATIENCE_MS = 2;
 /** The same where many transactions are under way: then fewer messages serve all of them more than haste serves one. */
 const PATIENCE_IN_A_CROWD_MS = 50;
+/** Connections to the lead in use: more of them than a server has processors to spare for a lone client's haste. */
 const CROWD = 8;
 
 /** The client has its answer; the followers come behind. */

@@ -130,6 +130,26 @@ describe('what goes wrong there leaves nothing of the transaction', () => {
     await client.end();
   });
 
+  test(
+    'operators that its client’s search_path puts before PostgreSQL’s are not those of the decision',
+    HANGS,
+    async () => {
+      const client = await proxy.connect();
+      await client.query('CREATE SCHEMA own');
+      await client.query(
+        `CREATE FUNCTION own.broken(bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 1 / ($1 - $1)'`,
+      );
+      await client.query(
+        `CREATE FUNCTION own.divide(int, bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT own.broken($2)';
+       CREATE OPERATOR own./ (FUNCTION = own.divide, LEFTARG = int, RIGHTARG = bigint)`,
+      );
+      await client.query('SET search_path = own, pg_catalog, public');
+      await client.query('UPDATE kept SET n = 1 WHERE id = 25');
+      await assertWritersEqual(cluster);
+      await client.end();
+    },
+  );
+
   test('statements of ours that a function has deallocated', HANGS, async () => {
     const client = await proxy.connect();
     await client.query(
