@@ -14,7 +14,7 @@ import { Sweep } from './commit/sweep.ts';
 import { TwoPhase } from './commit/two-phase.ts';
 import type { Config, ListenAddress } from './config/config.ts';
 import { DeadlockDetector, type OpenTransaction } from './deadlock/detector.ts';
-import { Planner } from './fanout/plan.ts';
+import { type PlanChoice, Planner } from './fanout/plan.ts';
 import { SequenceKeeper } from './fanout/sequences.ts';
 import { descriptorLimit } from './lib/descriptors.ts';
 import { PproxError } from './lib/errors.ts';
@@ -45,8 +45,8 @@ const SHAPES = 5000;
 /** The largest text, constants aside, that is read in this thread: some 10 to 20 ms of the event loop. */
 const PARSE_LIMIT_BYTES = 16 * 1024;
 
-/** Rejects with the system's error where an address cannot be listened on. */
-export async function startProxy(config: Config, log: Log): Promise<Proxy> {
+/** Rejects with the system's error where an address cannot be listened on. `plans`: other than `proven` for tests alone. */
+export async function startProxy(config: Config, log: Log, plans: PlanChoice = 'proven'): Promise<Proxy> {
   await loadParser();
   const cluster = new Cluster(config, log);
   const catalog = new Catalog();
@@ -70,7 +70,7 @@ export async function startProxy(config: Config, log: Log): Promise<Proxy> {
       beatMs: Math.min(config.settings.healthIntervalMs, 1000),
       log,
     }),
-    planner: new Planner(catalog, analyser, roles),
+    planner: new Planner(catalog, analyser, roles, plans),
     sequences: new SequenceKeeper(config.settings.sequenceBlock),
     coordinator: commit.coordinator,
     settings: config.settings,

@@ -6,6 +6,7 @@ import { parseDsn } from '../../src/config/dsn.ts';
 import { readFields } from '../../src/config/schema.ts';
 import { readTlsFiles } from '../../src/config/tls-files.ts';
 import type { Server } from '../../src/embedded/server.ts';
+import type { PlanChoice } from '../../src/fanout/plan.ts';
 import type { Log, LogFields } from '../../src/lib/log.ts';
 import { type Proxy, startProxy } from '../../src/proxy.ts';
 
@@ -32,6 +33,7 @@ export interface TestProxyOptions {
   readonly writers: readonly string[];
   readonly reader?: string | undefined;
   readonly settings?: Partial<Settings>;
+  readonly plans?: PlanChoice;
 }
 
 /** The DSN of a server that leaves the database to the client. */
@@ -51,7 +53,7 @@ export async function startTestProxy(options: TestProxyOptions): Promise<TestPro
     warnings: [],
   };
   const lines: LogLine[] = [];
-  const proxy = await startProxy(config, recorder(lines));
+  const proxy = await startProxy(config, recorder(lines), options.plans);
   const [address] = proxy.addresses;
   if (address?.kind !== 'tcp') throw new Error('listens on TCP');
   const { port } = address;
