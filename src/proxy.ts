@@ -14,7 +14,7 @@ import { Sweep } from './commit/sweep.ts';
 import { TwoPhase } from './commit/two-phase.ts';
 import type { Config, ListenAddress } from './config/config.ts';
 import { DeadlockDetector, type OpenTransaction } from './deadlock/detector.ts';
-import { type PlanChoice, Planner } from './fanout/plan.ts';
+import { type PlanChoice, Planner } from './fanout/planner.ts';
 import { SequenceKeeper } from './fanout/sequences.ts';
 import { descriptorLimit } from './lib/descriptors.ts';
 import { PproxError } from './lib/errors.ts';

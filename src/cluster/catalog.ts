@@ -36,6 +36,8 @@ export interface DatabaseFacts {
 
 export interface Column {
   readonly name: string;
+  /** With its modifier, as this session writes it: `numeric(10,2)`. */
+  readonly type: string;
   /** SQL text; null where there is none. */
   readonly default: string | null;
   readonly identity: '' | 'a' | 'd';
@@ -55,13 +57,27 @@ export interface Table {
   /** pg_class.relkind: r, p, v, f, m. */
   readonly kind: string;
   readonly persistence: 'permanent' | 'temporary';
+  /** Of its own or of a partition. */
   readonly triggers: 'none' | 'some';
+  /** Whether a row that goes, or whose key changes, sets off triggers or defaults elsewhere, by actions of foreign keys. */
+  readonly cascades: 'none' | 'some';
   readonly rules: 'none' | 'some';
+  /** Tables that inherit from it: what is unique in each of them is not in all. Partitions are none. */
+  readonly children: 'none' | 'some';
+  /** Whether policies of row-level security apply to this session. */
+  readonly policies: 'none' | 'some';
+  /** Whether this session may keep others from writing it. */
+  readonly lockable: boolean;
   /** Its rules as CREATE RULE, a view's query among them; those of PostgreSQL's own views left out. */
   readonly actions: readonly string[];
   readonly columns: readonly Column[];
-  readonly primaryKey: readonly string[];
-  /** Of a view: the relations that it reads. */
+  /** Each of them names one row at any moment: unique, never NULL, checked at once. The primary key comes first. */
+  readonly keys: readonly (readonly string[])[];
+  /** Quoted, qualified names of the tables that its rows stand in: its own, its partitions', its children's. */
+  readonly stored: readonly string[];
+  /** Columns that unique and exclusion constraints look at. */
+  readonly constrained: readonly string[];
+  /** Of a view, materialized or not: the relations that it reads. */
   readonly bases: readonly QualifiedName[];
 }
 
@@ -103,10 +119,26 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM volatile), '[]'),
       AND (castmethod = 'f' AND p.provolatile <> 'i'
         OR castmethod = 'i' AND (t.typcategory IN ('A', 'D') OR t.typtype NOT IN ('b', 'e'))))`;
 
+/** Where triggers may fire for a row of a table: itself and its partitions; by foreign keys, what refers to these. */
+const REACHED = `WITH RECURSIVE steps (parent, child, by) AS (
+    SELECT inhparent, inhrelid, 'p' FROM pg_catalog.pg_inherits
+    UNION ALL SELECT confrelid, conrelid, CASE WHEN 'd' IN (confdeltype, confupdtype) THEN 'd' ELSE 'f' END
+      FROM pg_catalog.pg_constraint WHERE contype = 'f' AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))
+  ), reached (oid, by) AS (
+    SELECT c.oid, 'p'
+    UNION SELECT s.child, CASE WHEN 'd' IN (s.by, r.by) THEN 'd' WHEN 'f' IN (s.by, r.by) THEN 'f' ELSE 'p' END
+      FROM reached r JOIN steps s ON s.parent = r.oid
+  ), fired (by) AS (
+    SELECT r.by FROM reached r JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+    UNION ALL SELECT 'd' FROM reached WHERE by = 'd'
+  ) SELECT json_build_array(coalesce(bool_or(by = 'p'), false), coalesce(bool_or(by <> 'p'), false)) FROM fired`;
+
 const TABLE = `SELECT c.relkind, c.relpersistence,
-  EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'),
+  (${REACHED}),
   EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'),
-  coalesce((SELECT json_agg(json_build_object('name', a.attname,
+  c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhparent = c.oid),
+  pg_catalog.row_security_active(c.oid), pg_catalog.has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE'),
+  coalesce((SELECT json_agg(json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
       'default', coalesce(pg_get_expr(d.adbin, d.adrelid), ty.typdefault),
       'identity', a.attidentity, 'generated', a.attgenerated,
       'selectable', has_column_privilege(c.oid, a.attnum, 'SELECT'),
@@ -132,13 +164,25 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
     LEFT JOIN pg_catalog.pg_type el ON el.oid = ty.typelem
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'),
-  coalesce((SELECT json_agg(a.attname) FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a
-    ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey) WHERE i.indrelid = c.oid AND i.indisprimary), '[]'),
+  coalesce((SELECT json_agg(k.names ORDER BY i.indisprimary DESC, i.indexrelid)
+    FROM pg_catalog.pg_index i, LATERAL (SELECT json_agg(a.attname ORDER BY u.place) AS names, bool_and(a.attnotnull) AS filled
+      FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS u (number, place)
+      JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.number WHERE u.place <= i.indnkeyatts) k
+    WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate AND i.indisvalid AND k.filled
+      AND i.indpred IS NULL AND i.indexprs IS NULL), '[]'),
+  coalesce((SELECT json_agg(DISTINCT a.attname) FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
+    WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion) AND a.attnum > 0 AND (a.attnum = ANY (i.indkey::int2[])
+      OR EXISTS (SELECT FROM pg_catalog.pg_depend p WHERE p.classid = 'pg_class'::regclass AND p.objid = i.indexrelid
+        AND p.refclassid = 'pg_class'::regclass AND p.refobjid = c.oid AND p.refobjsubid = a.attnum))), '[]'),
+  (WITH RECURSIVE below (oid) AS (
+      SELECT c.oid UNION SELECT i.inhrelid FROM below b JOIN pg_catalog.pg_inherits i ON i.inhparent = b.oid
+    ) SELECT json_agg(quote_ident(n.nspname) || '.' || quote_ident(o.relname)) FROM below b
+      JOIN pg_catalog.pg_class o ON o.oid = b.oid JOIN pg_catalog.pg_namespace n ON n.oid = o.relnamespace),
   coalesce((SELECT json_agg(DISTINCT jsonb_build_object('schema', n.nspname, 'name', b.relname))
     FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend p ON p.classid = 'pg_rewrite'::regclass AND p.objid = r.oid
       AND p.refclassid = 'pg_class'::regclass AND p.refobjid <> c.oid
     JOIN pg_catalog.pg_class b ON b.oid = p.refobjid JOIN pg_catalog.pg_namespace n ON n.oid = b.relnamespace
-    WHERE r.ev_class = c.oid AND c.relkind = 'v'), '[]'),
+    WHERE r.ev_class = c.oid AND c.relkind IN ('v', 'm')), '[]'),
   coalesce((SELECT json_agg(pg_catalog.pg_get_ruledef(r.oid)) FROM pg_catalog.pg_rewrite r
     WHERE r.ev_class = c.oid AND c.oid >= 16384), '[]')
 FROM pg_catalog.pg_class c,
@@ -190,20 +234,30 @@ export class Catalog {
   table(asker: CatalogAsker, name: QualifiedName): Promise<Table | undefined> {
     const text = qualified(name);
     return this.#cached(asker, `table ${text}`, async () => {
-      const [kind, persistence, triggers, rules, columns, key, bases, actions] = await row(
+      const [kind, persistence, reached, rules, children, policies, lockable, ...lists] = await row(
         asker,
         `${TABLE}to_regclass(${quoteLiteral(text)})`,
       );
       if (kind === undefined || kind === null) return undefined;
+      const [columns, keys, constrained, stored, bases, actions] = lists.map((list): unknown =>
+        JSON.parse(list ?? '[]'),
+      );
+      const [triggers, cascades] = JSON.parse(reached ?? '[]') as boolean[];
       return {
         kind,
         persistence: persistence === 't' ? 'temporary' : 'permanent',
-        triggers: triggers === 't' ? 'some' : 'none',
+        triggers: triggers === true ? 'some' : 'none',
+        cascades: cascades === true ? 'some' : 'none',
         rules: rules === 't' ? 'some' : 'none',
-        columns: JSON.parse(columns ?? '[]') as Column[],
-        primaryKey: JSON.parse(key ?? '[]') as string[],
-        bases: JSON.parse(bases ?? '[]') as QualifiedName[],
-        actions: JSON.parse(actions ?? '[]') as string[],
+        children: children === 't' ? 'some' : 'none',
+        policies: policies === 't' ? 'some' : 'none',
+        lockable: lockable === 't',
+        columns: columns as Column[],
+        keys: keys as string[][],
+        constrained: constrained as string[],
+        stored: stored as string[],
+        bases: bases as QualifiedName[],
+        actions: actions as string[],
       };
     });
   }

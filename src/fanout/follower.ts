@@ -28,6 +28,14 @@ export type FollowerFailure =
   | { readonly kind: 'lost'; readonly label: string; readonly lost: Lost }
   /** Its draw from a sequence, inside a function or trigger, was not the lead's. */
   | { readonly kind: 'sequence'; readonly label: string; readonly sequence: string }
+  /** A function, a trigger or an action of a foreign key did not change as many rows of another table as on the lead. */
+  | {
+      readonly kind: 'elsewhere';
+      readonly label: string;
+      readonly table: string;
+      readonly expected: string;
+      readonly found: string;
+    }
   | { readonly kind: 'different'; readonly label: string; readonly expected: Effect; readonly found: Effect };
 
 const EFFECT: WatchTable = watchTable({
@@ -161,6 +169,8 @@ function describe(failure: FollowerFailure): string {
     }
     case 'sequence':
       return `${failure.label}: a function or trigger drew another value from ${failure.sequence}`;
+    case 'elsewhere':
+      return `${failure.label}: rows of ${failure.table}: ${failure.found}, where on the lead: ${failure.expected}`;
     case 'lost':
       return `${failure.label}: connection lost (${failure.lost.reason}: ${failure.lost.message})`;
     default: {

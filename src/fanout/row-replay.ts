@@ -1,6 +1,6 @@
 /**
- * The lead's stored rows on their way to the followers: taken from its RETURNING as they arrive, made into INSERT
- * statements of bounded size, sent while the lead still produces; those of one batch alone are taken, and sent as any statement
+ * The lead's rows on their way to the followers: taken from its RETURNING as they arrive, made into statements of bounded
+ * size by their plan (`row-plan.ts`), sent while the lead still produces; those of one batch alone are taken, and sent as any statement
  * is. Memory: one batch under construction and `OUTSTANDING_LIMIT` in flight; beyond that the lead is not read.
  */
 import { guard } from '../backend/guard.ts';
@@ -29,6 +29,8 @@ const KEPT_BYTES = 8 * 1024 * 1024;
 
 const BATCH_BYTES = 256 * 1024;
 const OUTSTANDING_LIMIT = 4;
+/** The same where each row is a message of its own. */
+const OUTSTANDING_ROWS = 64;
 
 const NULL = Buffer.from('NULL');
 const QUOTE = 0x27;
@@ -67,6 +69,7 @@ export class RowReplay implements RowTap {
   #keptBytes = 0;
   /** More rows were to wait than memory is for: what is held is not all of them, and must not be sent. */
   overflow: 'no' | 'yes' = 'no';
+  readonly #casts: readonly Buffer[];
   #parts: Buffer[] = [];
   #bytes = 0;
   #rows = 0;
@@ -93,6 +96,7 @@ export class RowReplay implements RowTap {
     this.#sending = sending;
     this.#timeoutMs = timeoutMs;
     this.#plan = plan;
+    this.#casts = plan.casts.map((cast) => Buffer.from(cast));
     this.#targets = targets;
     this.#source = source;
     this.#backslashes = backslashes;
@@ -104,28 +108,34 @@ export class RowReplay implements RowTap {
     this.#rows++;
     this.#parts.push(this.#rows === 1 ? OPEN : NEXT);
     this.#bytes += 3;
-    values.forEach((value, index) => {
+    for (let index = 0; index < this.#plan.sent; index++) {
+      const value = values[index] ?? null;
       if (index > 0) this.#parts.push(COMMA);
       const literal = value === null ? NULL : quote(value, this.#backslashes);
       this.#parts.push(literal);
       this.#bytes += literal.length + 1;
-      this.#draw(index, value);
-    });
+      const cast = this.#rows === 1 ? this.#casts[index] : undefined;
+      if (cast !== undefined) this.#parts.push(cast);
+      if (index >= this.#plan.keyed) this.#draw(index, value);
+    }
     this.#parts.push(CLOSE);
     this.#digest.tap(wire, 0, wire.length, true);
-    if (this.#bytes >= BATCH_BYTES) this.#send();
+    if (this.#bytes >= BATCH_BYTES || this.#plan.batch === 'one row') this.#endBatch();
   }
 
   /** All rows as statements for any follower, where none was sent yet; from here none will be. Undefined where some were. */
   takeUnsent(): readonly FollowerStatement[] | undefined {
     if (this.#sending === 'when released' || this.#stream === 'begun') return undefined;
-    const batch = this.#takeBatch();
-    return batch === undefined ? [] : [{ message: encodeQuery(batch.text), expected: batch.expected }];
+    const last = this.#takeBatch();
+    const batches = last === undefined ? this.#held : [...this.#held, last];
+    this.#held = [];
+    return batches.map(({ text, expected }) => ({ message: encodeQuery(text), expected }));
   }
 
   /** Sends the rest and waits for every follower. Rejects where they could not be sent all of it. */
   async finish(): Promise<readonly FollowerFailure[]> {
-    this.#send();
+    this.#endBatch();
+    if (this.#sending === 'at once' && this.#held.length > 0) this.#begin();
     // A batch that has settled makes room for one that was held.
     while (this.#settled.size > 0) await Promise.all(this.#settled);
     if (this.#refused !== undefined) throw this.#refused;
@@ -158,7 +168,7 @@ export class RowReplay implements RowTap {
     if (this.#rows === 0) return undefined;
     const text = Buffer.concat([Buffer.from(this.#plan.prefix), ...this.#parts, Buffer.from(this.#plan.suffix)]);
     const expected: Effect = {
-      tag: `INSERT 0 ${this.#rows}`,
+      tag: `${this.#plan.verb} ${this.#rows}`,
       rows: this.#plan.rows === 'compared' ? this.#digest.value : undefined,
     };
     this.#parts = [];
@@ -168,7 +178,7 @@ export class RowReplay implements RowTap {
     return { text, expected };
   }
 
-  #send(): void {
+  #endBatch(): void {
     const batch = this.#takeBatch();
     if (batch === undefined) return;
     if (this.#sending === 'when released') {
@@ -178,19 +188,29 @@ export class RowReplay implements RowTap {
       else this.#held.push(batch);
       return;
     }
-    this.#stream = 'begun';
     this.#held.push(batch);
+    // A few rows by themselves are no stream yet.
+    if (this.#plan.batch === 'many rows' || this.#stream === 'begun' || this.#full) this.#begin();
+  }
+
+  #begin(): void {
+    this.#stream = 'begun';
     this.#pump();
     if (this.#full) this.#source.brake('row replay slow');
   }
 
   get #full(): boolean {
-    return this.#settled.size + this.#held.length >= OUTSTANDING_LIMIT;
+    return this.#settled.size + this.#held.length >= this.#limit;
+  }
+
+  /** Messages. */
+  get #limit(): number {
+    return this.#plan.batch === 'one row' ? OUTSTANDING_ROWS : OUTSTANDING_LIMIT;
   }
 
   /** What stands in a batch, the lead has seen before now. */
   #pump(): void {
-    while (this.#settled.size < OUTSTANDING_LIMIT && this.#gate === 'open') {
+    while (this.#settled.size < this.#limit && this.#gate === 'open') {
       if (this.#refused !== undefined) this.#held = [];
       const batch = this.#held.shift();
       if (batch === undefined) return;

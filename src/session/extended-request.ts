@@ -90,7 +90,8 @@ export class ExtendedRequest implements Request {
     if (portal === undefined) return this;
     if (portal.place !== undefined) {
       throw new PproxError('unsupported_feature', {
-        message: 'what a session listens to is not told by a portal that was bound in front of a Flush or Sync',
+        message:
+          'what pprox answers in place of a server is not told by a portal that was bound in front of a Flush or Sync',
         hint: 'Send Bind and Execute together.',
       });
     }

@@ -3,7 +3,7 @@
  * Statements in a Simple Query"), and the ReadyForQuery that ends it.
  */
 import { BackendLostError } from '../backend/receiver.ts';
-import { unreachable } from '../lib/assert.ts';
+import { assert, unreachable } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import { characters } from '../sql/bytes.ts';
 import { asksForChannels, withChannels } from '../sql/listening-channels.ts';
@@ -18,6 +18,7 @@ import { abortBlock, commitBlock, loseBlock, rollbackBlock, settleFailed } from 
 import { copyIn } from './copy-in.ts';
 import { discard } from './discard.ts';
 import { execution } from './execute.ts';
+import { planLines, tellingText } from './explain.ts';
 import { deallocate, prepare } from './prepare.ts';
 import { control, noteModes } from './control.ts';
 import { refuseReadOnly } from './read-only.ts';
@@ -143,6 +144,7 @@ export async function runStatement(
   if (company === 'many' && session.block.kind === 'none') await openImplicit(session);
   if (asked.command.kind === 'prepare') return prepare(session, asked, by);
   if (asked.command.kind === 'execute' && !asked.explains) return execute(session, asked, by, company, hint);
+  if (asked.planned !== undefined) return explainPlan(session, asked.planned, by);
   const told = asksForChannels(asked) ? await withOwnChannels(session, asked, by) : { statement: asked, request: by };
   const { statement, request } = withOwnStatements(session, told.statement, told.request);
   const { command } = statement;
@@ -206,6 +208,15 @@ async function withOwnChannels(
     });
   }
   return { statement: analysed, request: request.retold(told, analysed) };
+}
+
+/** EXPLAIN (PPROX): a server is asked for no more than the rows that tell it. */
+async function explainPlan(session: SessionState, planned: Statement, request: Request): Promise<StatementEnd> {
+  const text = tellingText(await planLines(session, planned, request.text));
+  const analysis = await readText(session, text);
+  assert(analysis.kind === 'statements' && analysis.statements[0] !== undefined, 'the text of an answer can be read');
+  const [analysed] = analysis.statements;
+  return readAnywhere(session, analysed, request.retold({ text, positions: samePositions }, analysed), 'reader');
 }
 
 /** As whatever it executes, which cannot be another EXECUTE. */

@@ -201,10 +201,9 @@ export async function replayed(
   time: Promise<string> | undefined,
 ): Promise<ReplayedStatement> {
   const elapsedMs = performance.now() - started;
-  const times = plan.kind === 'rows' ? [] : plan.times;
   const addition = additionOf(plan);
   const whole = withAddition(request.text, statement.span.end, addition);
-  const own = time === undefined ? whole : substitute(whole, times, await time);
+  const own = time === undefined ? whole : substitute(whole, plan.times, await time);
   const { followers } = block.legs;
   await request.prepareFollowers(followers.map(({ node, lease }) => ({ node, backend: lease.backend })));
   return { messages: followers.map(({ node }) => request.encodeFor(node, own, addition)), expected: effect, elapsedMs };

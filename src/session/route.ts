@@ -100,19 +100,21 @@ async function facts(session: SessionState): Promise<RoutingFacts> {
 }
 
 /** A statement on temporary tables alone is the lead session's own affair. */
-async function touchesTemporary(session: SessionState, statement: Statement): Promise<boolean> {
+export async function touchesTemporary(session: SessionState, statement: Statement): Promise<boolean> {
   if (statement.relations.length === 0) return false;
   const found = await session.services.catalog.persistence(session, statement.relations);
   if (!found.includes('temporary')) return false;
   const target = 'target' in statement.command ? statement.command.target : undefined;
   if (!found.includes('permanent')) return true;
-  // Rows of a permanent table that come from a temporary one exist on the lead alone; only an INSERT can hand them on.
+  // Rows of a permanent table that come from a temporary one exist on the lead alone; an INSERT can hand them on.
   if (statement.command.kind === 'insert' || target === undefined) {
     const [kind] = target === undefined ? [] : await session.services.catalog.persistence(session, [target]);
     return kind === 'temporary';
   }
   const [kind] = await session.services.catalog.persistence(session, [target]);
   if (kind === 'temporary') return true;
+  // Nor does an UPDATE or DELETE alone have to: what it has done is told row by row.
+  if (statement.command.kind === 'modify' && statement.command.modification !== undefined) return false;
   throw new PproxError('not_replayable', {
     message: 'a permanent table cannot be changed from a temporary one: the other writers do not have it',
     hint: 'Use INSERT … SELECT into a permanent table first.',

@@ -16,7 +16,7 @@ import type { Notifications } from '../cluster/notifications.ts';
 import type { ProcessIds } from '../cluster/process-ids.ts';
 import type { Coordinator } from '../commit/coordinator.ts';
 import type { Settings } from '../config/config.ts';
-import type { Planner } from '../fanout/plan.ts';
+import type { Planner } from '../fanout/planner.ts';
 import type { SequenceKeeper, SequenceScope } from '../fanout/sequences.ts';
 import type { CloseReason } from '../lib/close-reason.ts';
 import type { Log } from '../lib/log.ts';

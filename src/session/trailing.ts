@@ -1,7 +1,7 @@
 /** Which statements followers may be behind by, and where a session waits for them or calls off what is under way. */
 import type { Behind } from '../commit/coordinator.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
-import type { ReplayPlan } from '../fanout/plan.ts';
+import { locksOf, type ReplayPlan } from '../fanout/plan.ts';
 import { type ReplayedStatement, sendStatements } from '../fanout/replay-log.ts';
 import { assert } from '../lib/assert.ts';
 import type { Statement } from '../sql/statement.ts';
@@ -37,7 +37,7 @@ export function paceOf(
   const pace = block.mode === 'implicit' ? 'at commit' : 'trailing';
   if (pace === 'trailing' && services.settings.followerPace === 'lockstep') return 'lockstep';
   if (pace === 'at commit' && (company === 'many' || services.coordinator.leadAhead === 'never')) return 'lockstep';
-  return plan.effects === 'in the text' ? pace : 'lockstep';
+  return plan.effects === 'in the text' && locksOf(plan).length === 0 ? pace : 'lockstep';
 }
 
 /** How long a statement may wait for others to go to the followers with, in ms: about what a short one takes by itself. */

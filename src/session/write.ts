@@ -1,23 +1,24 @@
 /** Statements with a durable effect: on the lead, then on every follower, compared, within one transaction. */
 import { BackendLostError } from '../backend/receiver.ts';
-import type { Effect, FollowerFailure } from '../fanout/follower.ts';
-import type { ReplayPlan } from '../fanout/plan.ts';
+import { type Effect, EffectReceiver } from '../fanout/follower.ts';
+import type { Look, Looks } from '../fanout/hidden-effects.ts';
+import { locksOf, type ReplayPlan } from '../fanout/plan.ts';
 import { type ReplayedStatement, ReplayLog } from '../fanout/replay-log.ts';
 import { RowDigest } from '../fanout/row-digest.ts';
-import { RowReplay } from '../fanout/row-replay.ts';
-import { alignText, compareDraws, LOOK, moved, type SequenceStates, statesOf } from '../fanout/sequence-alignment.ts';
+import { RowReplay, type RowTap } from '../fanout/row-replay.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Statement } from '../sql/statement.ts';
 import { decodeCommandTag } from '../wire/backend.ts';
+import { encodeQuery } from '../wire/frontend.ts';
 import { TransactionStatus } from '../wire/tags.ts';
 import { loseBlock } from './block-end.ts';
+import { alignFollowers, changedElsewhere, compareHidden, look, reserveDrawn } from './hidden-effects.ts';
 import type { FollowerLeg } from './legs.ts';
 import { Relay, type RelayResult } from './relay.ts';
 import {
   additionOf,
-  askLegs,
-  beginFollowers,
   beginRows,
+  onFollowers,
   othersVisible,
   replayed,
   replayRows,
@@ -31,6 +32,7 @@ import { RowRelay } from './row-relay.ts';
 import { notePins } from './pins.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { learnSettings } from './setting-transfer.ts';
+import { lockTables } from './table-locks.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
 import { Trail } from './trail.ts';
 import { followersCaughtUp, letTrail, paceOf } from './trailing.ts';
@@ -80,33 +82,82 @@ export async function writeStatement(
   await throwLost(session, block, allFollowers(block));
   const pace = paceOf(session, block, statement, plan, request, company);
   if (pace === 'lockstep') await followersCaughtUp(session, block);
+  const locks = locksOf(plan);
+  if (locks.length > 0) await lockTables(session, block, locks);
   if (leavesSomething(statement)) block.writes = 'possible';
-  const before = plan.effects === 'hidden' ? statesOf(await block.legs.lead.lease.backend.ask(LOOK)) : undefined;
+  const { moment } = session.services.coordinator;
+  const { backend } = block.legs.lead.lease;
+  const before = plan.effects === 'hidden' ? await look(backend) : undefined;
   const started = performance.now();
-  const { result, effect, replay, time } = await onLead(session, block, plan, request);
+  const done = await onLead(session, block, plan, request);
+  const { result, effect, replay, time } = done;
   block.status = result.status;
   if (result.error !== undefined) return FAILED;
-  const { moment } = session.services.coordinator;
-  const whole = replay === undefined ? undefined : storedRows(block, replay, started);
-  const same = replay === undefined ? [await replayed(block, plan, statement, request, effect, started, time)] : whole;
-  if (pace !== 'lockstep' && same !== undefined) {
-    await keep(session, block, statement, replay);
-    for (const one of same) letTrail(session, block, { statement: one, moment }, pace);
-    return { kind: 'done', held: request.completed(result.held) };
+  if (before !== undefined) await hiddenToo(session, block, { statement, plan, request, started, before, done });
+  else {
+    const stored = replay === undefined ? undefined : storedRows(block, replay, started);
+    const same =
+      replay === undefined ? [await replayed(block, plan, statement, request, effect, started, time)] : stored;
+    if (pace !== 'lockstep' && same !== undefined) {
+      await keep(session, block, statement, replay);
+      for (const one of same) letTrail(session, block, { statement: one, moment }, pace);
+      return { kind: 'done', held: request.completed(result.held) };
+    }
+    if (locks.length > 0) await othersVisible(session, block.legs.followers);
+    if (same === undefined && replay !== undefined) throwFailures(block, await replayRows(session, block, replay));
+    if (same !== undefined && same.length > 0)
+      throwFailures(block, await replaySame(session, block, same, moment, { pace: 'lockstep', kept: 'in the log' }));
   }
-  if (plan.effects === 'hidden') await othersVisible(session, block.legs.followers);
-  const draws = before === undefined ? undefined : await align(session, block, before, replay);
-  const kept = plan.effects === 'hidden' ? 'not at all' : 'in the log';
-  if (same === undefined && replay !== undefined) throwFailures(block, await replayRows(session, block, replay));
-  if (same !== undefined && same.length > 0)
-    throwFailures(block, await replaySame(session, block, same, moment, { pace: 'lockstep', kept }));
-  if (draws !== undefined) throwFailures(block, await compare(block, draws));
+  if (plan.kind === 'statement' && plan.proof !== undefined) await prove(session, block, plan.proof, effect);
   await keep(session, block, statement, replay);
-  for (const name of draws?.names ?? []) {
-    const [value] = draws?.lead.get(name)?.split(',') ?? [];
-    if (value !== undefined) await session.services.sequences.reserve(session, name, BigInt(value));
-  }
   return { kind: 'done', held: request.completed(result.held) };
+}
+
+interface DoneOnLead {
+  readonly result: RelayResult;
+  /** Of the statement with our columns, where these are compared. */
+  readonly effect: Effect;
+  readonly replay: RowReplay | undefined;
+  /** The transaction's, where the followers need it. */
+  readonly time: Promise<string> | undefined;
+}
+
+/** On the followers, what the lead has done in the text and out of it. */
+async function hiddenToo(
+  session: SessionState,
+  block: WritersBlock,
+  asked: {
+    readonly statement: Statement;
+    readonly plan: ReplayPlan;
+    readonly request: Request;
+    readonly started: number;
+    readonly before: Look;
+    readonly done: DoneOnLead;
+  },
+): Promise<void> {
+  const { statement, plan, request, started, before, done } = asked;
+  const { backend } = block.legs.lead.lease;
+  const lead: Looks = { before, after: await look(backend) };
+  const byRows = plan.kind === 'rows' && !changedElsewhere(plan, lead) ? done.replay : undefined;
+  if (byRows?.overflow === 'yes') {
+    throw new PproxError('not_replayed', {
+      message: 'too many rows at once for a table with triggers',
+      hint: 'Change them in smaller batches.',
+    });
+  }
+  const effects = await alignFollowers(session, block, lead, byRows);
+  if (byRows !== undefined) {
+    byRows.release();
+    throwFailures(block, await replayRows(session, block, byRows));
+  } else {
+    const time = done.time ?? (plan.times.length > 0 ? transactionTime(backend) : undefined);
+    const same = await replayed(block, plan, statement, request, done.effect, started, time);
+    const { moment } = session.services.coordinator;
+    throwFailures(block, await replaySame(session, block, [same], moment, { pace: 'lockstep', kept: 'not at all' }));
+  }
+  const stored = byRows !== undefined && plan.kind === 'rows' ? plan.stored : [];
+  throwFailures(block, await compareHidden(session, block, effects, new Set(stored)));
+  await reserveDrawn(session, effects);
 }
 
 /** Rows that are few enough to be a statement like others; none where the lead has stored none. */
@@ -126,48 +177,19 @@ function leavesSomething({ command: { kind }, node }: Statement): boolean {
   return kind !== 'set' && kind !== 'set transaction' && kind !== 'read' && node !== 'LockStmt';
 }
 
-/** Sequences that have moved on the lead while it ran a statement with hidden effects. */
-interface Draws {
-  readonly names: readonly string[];
-  readonly before: SequenceStates;
-  readonly lead: SequenceStates;
-}
-
-/** Followers draw from where the lead drew; those that a row replay fills itself are drawn from on the lead alone. */
-async function align(
-  session: SessionState,
-  block: WritersBlock,
-  before: SequenceStates,
-  replay: RowReplay | undefined,
-): Promise<Draws> {
-  if (replay?.overflow === 'yes') {
-    throw new PproxError('not_replayed', {
-      message: 'too many rows at once for a table with triggers',
-      hint: 'Insert them in smaller batches.',
-    });
-  }
-  const lead = statesOf(await block.legs.lead.lease.backend.ask(LOOK));
-  const names = moved(before, lead).filter((name) => replay?.drawn.has(name) !== true);
-  if (names.length > 0) {
-    beginFollowers(session, block);
-    const text = alignText(names, before);
-    await session.services.coordinator.visibleEverywhere();
-    session.services.sequences.forget();
-    throwFailures(block, await askLegs(block.legs.followers, session.services.settings.followerTimeoutMs, () => text));
-  }
-  replay?.release();
-  return { names, before, lead };
-}
-
-async function compare(block: WritersBlock, draws: Draws): Promise<readonly FollowerFailure[]> {
-  if (draws.names.length === 0) return [];
-  const found = await Promise.all(
-    block.legs.followers.map(async ({ node, lease }) => {
-      const follower = statesOf(await lease.backend.ask(LOOK));
-      return compareDraws(node.label, draws.names, { ...draws, follower });
-    }),
-  );
-  return found.flatMap((failure) => failure ?? []);
+/** What the statement has made holds the same rows on every writer. */
+async function prove(session: SessionState, block: WritersBlock, text: string, { tag }: Effect): Promise<void> {
+  // Nothing was made where it stood already, or is to be filled later.
+  if (!/^(SELECT|REFRESH)/.test(tag)) return;
+  const { lead, followers } = block.legs;
+  const message = encodeQuery(Buffer.from(text));
+  const started = performance.now();
+  const receiver = new EffectReceiver();
+  lead.lease.backend.send(message, receiver);
+  const { effect, error, status } = await session.cancellable(lead.lease.backend, receiver.reply);
+  block.status = status;
+  if (error !== undefined) throw new PproxError('not_replayed', { sqlstate: error.code, message: error.message });
+  throwFailures(block, await onFollowers(session, followers, () => message, effect, performance.now() - started));
 }
 
 /** Rows that are sent while the lead still produces them come behind what the followers are behind by. */
@@ -190,13 +212,7 @@ async function onLead(
   block: WritersBlock,
   plan: ReplayPlan,
   request: Request,
-): Promise<{
-  result: RelayResult;
-  effect: Effect;
-  replay: RowReplay | undefined;
-  /** The transaction's, where the followers need it. */
-  time: Promise<string> | undefined;
-}> {
+): Promise<DoneOnLead> {
   const { backend } = block.legs.lead.lease;
   let replay: RowReplay | undefined;
   let digest: RowDigest | undefined;
@@ -217,8 +233,9 @@ async function onLead(
       plan.effects === 'hidden' ? 'when released' : 'at once',
       streamGate(session, block, plan),
     );
+    if (plan.calls !== 'none') digest = new RowDigest();
   } else if (plan.kind === 'verified' || plan.rows === 'compared') digest = new RowDigest();
-  const tap = replay ?? digest;
+  const tap = replay !== undefined && digest !== undefined ? both(replay, digest) : (replay ?? digest);
   if (addition !== undefined && tap !== undefined) {
     relay = new RowRelay(session.link, backend, tap, { own: addition.width, client: addition.client }, replies, limit);
   } else relay = new Relay(session.link, backend, { completion: 'hold', digest, replies, limit });
@@ -229,6 +246,15 @@ async function onLead(
   session.noteParameters(backend);
   const tag = result.held === undefined ? '' : decodeCommandTag(result.held, 0, result.held.length);
   return { result, effect: { tag, rows: digest?.value }, replay, time };
+}
+
+function both(one: RowTap, other: RowTap): RowTap {
+  return {
+    add: (values, wire, whole) => {
+      one.add(values, wire, whole);
+      other.add(values, wire, whole);
+    },
+  };
 }
 
 /** What a statement leaves behind once every writer has it. */
@@ -242,6 +268,7 @@ export async function keep(
   await learnSettings(session, statement, block.legs.lead.lease.backend);
   if (changesCatalog(statement)) block.catalog = 'changed';
   const { sequences } = session.services;
+  if (statement.sequences.calls === 'nextval') await sequences.afterNextval(session, statement.sequences.names);
   if (statement.sequences.calls === 'setval' || block.catalog === 'changed') sequences.forget();
   for (const [sequence, { least, greatest }] of replay?.drawn ?? []) {
     await sequences.reserve(session, sequence, greatest);

@@ -4,6 +4,7 @@ import type { CopyStmt, DeclareCursorStmt, ExplainStmt, Node, RangeVar } from 'l
 import { definitionOf, droppedRelations, forbidsBlock, isTemporary } from './definitions.ts';
 import { Facts } from './facts.ts';
 import { insertCommand } from './insert.ts';
+import { modificationOf } from './modification.ts';
 import { settingChange, transactionControl } from './transaction.ts';
 import {
   booleanOption,
@@ -81,11 +82,11 @@ class Classification {
       case 'InsertStmt':
         return this.#writing('INSERT', (facts) => insertCommand(fields, facts));
       case 'UpdateStmt':
-        return this.#writing('UPDATE', () => this.#modification('update'));
+        return this.#writing('UPDATE', (facts) => this.#modification('update', facts));
       case 'DeleteStmt':
-        return this.#writing('DELETE', () => this.#modification('delete'));
+        return this.#writing('DELETE', (facts) => this.#modification('delete', facts));
       case 'MergeStmt':
-        return this.#writing('MERGE', () => this.#modification('merge'));
+        return this.#writing('MERGE', (facts) => this.#modification('merge', facts));
       case 'ExplainStmt':
         return this.#explain(fields);
       case 'CopyStmt':
@@ -144,7 +145,15 @@ class Classification {
     const facts = new Facts('reader', this.#fields['valuesLists'] === undefined ? 'SELECT' : 'VALUES');
     this.#walker(facts).query({ SelectStmt: this.#fields });
     const command: Command = facts.writesInWith
-      ? { kind: 'modify', statement: 'select', target: undefined, alias: undefined, hasReturning: true }
+      ? {
+          kind: 'modify',
+          statement: 'select',
+          target: undefined,
+          alias: undefined,
+          hasReturning: true,
+          modification: undefined,
+          hasWritingWith: true,
+        }
       : readCommand;
     return this.#finish(command, facts);
   }
@@ -161,7 +170,7 @@ class Classification {
     return this.#finish(command(facts), facts);
   }
 
-  #modification(statement: 'update' | 'delete' | 'merge'): Command {
+  #modification(statement: 'update' | 'delete' | 'merge', facts: Facts): Command {
     const hasReturning = this.#fields['returningClause'] !== undefined;
     const relation = this.#fields['relation'] as RangeVar;
     return {
@@ -170,10 +179,19 @@ class Classification {
       target: relationName(relation),
       alias: relation.alias?.aliasname,
       hasReturning,
+      modification: statement === 'merge' ? undefined : modificationOf(this.#fields),
+      hasWritingWith: facts.writesInWith,
     };
   }
 
   #explain(statement: ExplainStmt): Statement {
+    const own = optionOf(statement.options, 'pprox');
+    if (own !== undefined && (booleanOption(own.value) ?? true)) {
+      return {
+        ...this.#finish(readCommand, new Facts('lead', 'EXPLAIN (PPROX)')),
+        planned: classify(statement.query, this.#text),
+      };
+    }
     const analyze = optionOf(statement.options, 'analyze');
     // A value that the server would refuse counts as true: it must not run here as a read.
     if (analyze !== undefined && (booleanOption(analyze.value) ?? true)) {
@@ -275,7 +293,10 @@ class Classification {
       return session.unpin === undefined ? statement : { ...statement, unpins: [session.unpin] };
     }
     const writers = onWriters[tag];
-    if (writers !== undefined) return this.#utility(writers.name, 'writers', writers.pin);
+    if (writers !== undefined) {
+      const empty = tag === 'RefreshMatViewStmt' && fields['skipData'] === true ? ' WITH NO DATA' : '';
+      return this.#utility(writers.name + empty, 'writers', writers.pin);
+    }
     const definition = definitionOf(tag);
     if (definition === undefined) return this.#utility(tag, 'writers', undefined, `unknown statement ${tag}`);
     const walk = (walker: Walker): void => this.#walkDefinition(walker);
@@ -350,12 +371,17 @@ class Classification {
       operators: facts.operators.list(),
       relations: facts.relations.list(),
       inserts: facts.inserts.list(),
+      nested: facts.nested,
+      reads: facts.reads.list(),
       nondeterminism: facts.nondeterminism,
       conversions: [...facts.conversions],
       sequences: facts.sequences,
+      unportable: [...facts.unportable],
+      order: [...facts.order],
       columnParameters: facts.columnParameters,
       needsSequenceState: facts.needsSequenceState,
       executes: facts.executes,
+      planned: undefined,
       explains: false,
     };
   }

@@ -2,6 +2,7 @@
 
 import type {
   ColumnPlace,
+  NestedWrite,
   Nondeterminism,
   PinReason,
   QualifiedName,
@@ -43,8 +44,12 @@ export class Facts {
   readonly operators = new NameSet();
   readonly relations = new NameSet();
   readonly inserts = new NameSet();
+  readonly reads = new NameSet();
+  readonly nested: NestedWrite[] = [];
   readonly nondeterminism: Nondeterminism[] = [];
   readonly conversions = new Set<string | undefined>();
+  readonly unportable = new Set<string>();
+  readonly order = new Set<string>();
   sequenceCalls: 'none' | 'nextval' | 'setval' = 'none';
   readonly sequenceNames = new Set<string>();
   readonly sequenceParameters = new Set<number>();

@@ -3,7 +3,7 @@
 import type { InsertStmt, Node, SelectStmt } from 'libpg-query';
 import type { Facts } from './facts.ts';
 import type { InsertCommand } from './statement.ts';
-import { listOf, nodeOf, relationName } from './tree.ts';
+import { listOf, nodeOf, readsRelation, relationName } from './tree.ts';
 
 /** `facts`: those of the whole statement, after its walk. */
 export function insertCommand(statement: InsertStmt, facts: Facts): InsertCommand {
@@ -22,27 +22,15 @@ export function insertCommand(statement: InsertStmt, facts: Facts): InsertComman
     alias: statement.relation?.alias?.aliasname,
     columns: statement.cols === undefined ? undefined : columnNames(statement.cols),
     source: query ? 'query' : 'rows',
+    several: query || (select?.valuesLists?.length ?? 0) > 1,
     defaultPositions: defaultPositions(rows ?? []),
     width: query ? undefined : (rows?.[0]?.length ?? 0),
     onConflict: conflict === undefined ? 'error' : conflict.action === 'ONCONFLICT_UPDATE' ? 'update' : 'nothing',
     conflictColumns: [...new Set(columnNames(conflict?.targetList))],
+    reads: query || readsRelation(conflict) || readsRelation(statement.returningClause) ? 'other rows' : 'own row',
     hasReturning: statement.returningClause !== undefined,
     hasWritingWith: facts.writesInWith,
   };
-}
-
-const readsFrom = ['relname', 'RangeFunction', 'RangeTableFunc', 'JsonTable'];
-
-/** Whether anything below stands in a FROM. */
-function readsRelation(value: unknown): boolean {
-  const waiting = [value];
-  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    if (typeof next !== 'object' || next === null) continue;
-    const parent = next;
-    if (readsFrom.some((key) => key in parent)) return true;
-    for (const child of Object.values(parent)) if (child !== undefined) waiting.push(child);
-  }
-  return false;
 }
 
 function columnNames(targets: readonly Node[] | undefined): string[] {

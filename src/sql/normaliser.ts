@@ -4,8 +4,8 @@
  * The normalised text is still SQL with the same parse tree but for the constants, so it is both what the parser
  * reads and the exact key of the cache. It keeps what a decision depends on: the special words of time input
  * (`'today 10:00'` becomes `'today'`), sequence names in nextval and setval, EXPLAIN's options, precisions, the
- * values of transaction settings. Equal rows of VALUES and equal elements of IN and ARRAY lists count once, so that
- * their number makes no other key. Where a constant could be wrong by itself (a bad escape, `1a`) it stays as it is,
+ * values of transaction settings. Equal elements of IN and ARRAY lists count once, and equal rows of VALUES
+ * twice at most, so that their number makes no other key but for one row and several. Where a constant could be wrong by itself (a bad escape, `1a`) it stays as it is,
  * for the grammar to refuse.
  */
 
@@ -66,6 +66,8 @@ export class Normaliser {
    * `elements`: `…, …` at `#listDepth`. Off as soon as anything but constants turns up.
    */
   #list: 'off' | 'rows' | 'elements' = 'off';
+  /** Whether the item before is equal to the one before it. */
+  #repeated: 'no' | 'yes' = 'no';
   #listDepth = 0;
   #itemStart = 0;
   /** The item before the current one; -1: there is none. */
@@ -399,9 +401,10 @@ export class Normaliser {
     this.#list = list;
     this.#listDepth = depth;
     this.#previousStart = -1;
+    this.#repeated = 'no';
   }
 
-  /** Drops the item that ends here where it is the one before over again. */
+  /** Drops the item that ends here where it is the one before over again; a row where it is the third. */
   #endItem(): void {
     const out = this.#out;
     const size = this.#length - this.#itemStart;
@@ -409,12 +412,13 @@ export class Normaliser {
     if (before >= 0 && size > 0 && this.#previousEnd - before === size) {
       let at = 0;
       while (at < size && out[before + at] === out[this.#itemStart + at]) at++;
-      if (at === size) {
+      if (at === size && (this.#list === 'elements' || this.#repeated === 'yes')) {
         this.#length = this.#previousEnd;
         this.cuts.truncate(this.#previousCuts);
         return;
       }
-    }
+      this.#repeated = at === size ? 'yes' : 'no';
+    } else this.#repeated = 'no';
     this.#previousStart = this.#itemStart;
     this.#previousEnd = this.#length;
     this.#previousCuts = this.cuts.count;

@@ -102,6 +102,8 @@ export interface InsertCommand {
   readonly columns: readonly string[] | undefined;
   /** `rows`: VALUES lists or DEFAULT VALUES. `query`: anything that reads a relation or a set-returning function. */
   readonly source: 'rows' | 'query';
+  /** Whether there may be more than one row. */
+  readonly several: boolean;
   /** Columns that are given the keyword DEFAULT somewhere in VALUES, by position in the list. */
   readonly defaultPositions: readonly number[];
   /** Number of expressions in the first VALUES row (columns beyond it take their defaults); undefined for a query. */
@@ -109,9 +111,44 @@ export interface InsertCommand {
   readonly onConflict: 'error' | 'nothing' | 'update';
   /** Columns assigned by ON CONFLICT DO UPDATE SET. */
   readonly conflictColumns: readonly string[];
+  /** What the row, ON CONFLICT and RETURNING look at. */
+  readonly reads: 'own row' | 'other rows';
   readonly hasReturning: boolean;
   /** Data-modifying WITH clauses beside the INSERT itself. */
   readonly hasWritingWith: boolean;
+}
+
+/** What an UPDATE or DELETE says about the rows that it changes. */
+export interface Modification {
+  /** UPDATE ONLY, DELETE FROM ONLY. */
+  readonly only: boolean;
+  /** Columns that SET gives values to, as often as they are named. */
+  readonly assigned: readonly string[];
+  /** Those of them that are given the keyword DEFAULT. */
+  readonly defaulted: readonly string[];
+  /** Columns that WHERE has equal to a constant or parameter, whatever else it asks. */
+  readonly equated: readonly string[];
+  /** `own row`: neither a join, nor a subquery, nor a cursor. */
+  readonly reads: 'own row' | 'other rows';
+}
+
+export interface ModifyCommand {
+  readonly kind: 'modify';
+  readonly statement: 'update' | 'delete' | 'merge' | 'select';
+  readonly target: QualifiedName | undefined;
+  /** Names the target's row in RETURNING where the statement gives it an alias. */
+  readonly alias: string | undefined;
+  readonly hasReturning: boolean;
+  /** Of an UPDATE or DELETE. */
+  readonly modification: Modification | undefined;
+  /** Data-modifying WITH clauses beside the command itself. */
+  readonly hasWritingWith: boolean;
+}
+
+export interface NestedWrite {
+  readonly target: QualifiedName;
+  /** Of an UPDATE or DELETE. `rows`: an INSERT of rows that the text holds, none of which may meet another. */
+  readonly what: Modification | 'rows' | 'other';
 }
 
 export type Command =
@@ -119,14 +156,7 @@ export type Command =
   | { readonly kind: 'read' }
   | InsertCommand
   /** UPDATE, DELETE, MERGE, and a SELECT whose WITH writes. */
-  | {
-      readonly kind: 'modify';
-      readonly statement: 'update' | 'delete' | 'merge' | 'select';
-      readonly target: QualifiedName | undefined;
-      /** Names the target's row in RETURNING where the statement gives it an alias. */
-      readonly alias: string | undefined;
-      readonly hasReturning: boolean;
-    }
+  | ModifyCommand
   | {
       readonly kind: 'copy in';
       readonly source: 'stdin' | 'server';
@@ -183,6 +213,10 @@ export interface Statement {
   readonly relations: readonly QualifiedName[];
   /** Targets of MERGE and of INSERTs below WITH: columns that they leave out take defaults that the text does not show. */
   readonly inserts: readonly QualifiedName[];
+  /** INSERT, UPDATE, DELETE and MERGE below WITH. */
+  readonly nested: readonly NestedWrite[];
+  /** Relations that are read, common table expressions excluded: a target alone is not. */
+  readonly reads: readonly QualifiedName[];
   readonly nondeterminism: readonly Nondeterminism[];
   /**
    * What is read as a moment or a type of the user's, which words of time may be as they come: the name of a column, or
@@ -190,12 +224,18 @@ export interface Statement {
    */
   readonly conversions: readonly (string | undefined)[];
   readonly sequences: SequenceCalls;
+  /** Built-in functions whose result may depend on what the server was built with: its locale, its mathematics, its zones. */
+  readonly unportable: readonly string[];
+  /** By name, what makes the result depend on the order in which a server finds rows: LIMIT, a window, an aggregate of a list. */
+  readonly order: readonly string[];
   /** Parameters all of whose places are columns', by their numbers. */
   readonly columnParameters: ReadonlyMap<number, readonly ColumnPlace[]>;
   /** currval() or lastval(): only the server session that called nextval() can answer. */
   readonly needsSequenceState: boolean;
   /** The prepared statement that EXECUTE, EXPLAIN EXECUTE or CREATE TABLE … AS EXECUTE names: what it does is not in the text. */
   readonly executes: string | undefined;
+  /** EXPLAIN (PPROX): what would be done with this one is told, by pprox itself. */
+  readonly planned: Statement | undefined;
   /** EXPLAIN (…, ANALYZE): runs, and its rows are timings that differ from server to server. */
   readonly explains: boolean;
 }

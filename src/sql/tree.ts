@@ -151,3 +151,17 @@ const temporarySchema = /^pg_temp(_\d+)?$/;
 export function isTemporarySchema(schema: string | undefined): boolean {
   return schema !== undefined && temporarySchema.test(schema);
 }
+
+const readsFrom = ['relname', 'RangeFunction', 'RangeTableFunc', 'JsonTable', 'CurrentOfExpr'];
+
+/** Whether anything below stands in a FROM, or is a cursor's row. */
+export function readsRelation(value: unknown): boolean {
+  const waiting = [value];
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    if (typeof next !== 'object' || next === null) continue;
+    const parent = next;
+    if (readsFrom.some((key) => key in parent)) return true;
+    for (const child of Object.values(parent)) if (child !== undefined) waiting.push(child);
+  }
+  return false;
+}

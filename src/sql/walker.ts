@@ -23,7 +23,9 @@ import {
   keywordOperators,
   writingStatements,
 } from './keyword-nodes.ts';
+import { nestedWrite } from './modification.ts';
 import { isServerView, OWN_SCHEMA } from './function-effects.ts';
+import { orderedBy } from './order.ts';
 import { timeWordIn } from './time-word.ts';
 import {
   castType,
@@ -202,6 +204,7 @@ export class Walker {
       // The relations it names are aliases of this query.
       if (this.#evaluation !== 'stored') this.facts.raise('lead', lockStrength[strength] ?? 'row locks');
     }
+    for (const name of orderedBy(fields)) if (this.#evaluation !== 'stored') this.facts.order.add(name);
     if (names === 'columns') this.#callPlaces.namesReferredTo(fields['targetList']);
     this.#callPlaces.namesOfColumns(fields['targetList']);
     for (const key in fields) {
@@ -234,6 +237,7 @@ export class Walker {
       const temporary = isFields(target) && isTemporarySchema(asText(target['schemaname']));
       this.facts.raise(temporary ? 'lead' : 'writers', `${writingStatements[tag] ?? tag} in WITH`);
       this.facts.writesInWith = true;
+      if (isFields(target)) this.facts.nested.push({ target: nameOfRelation(target), what: nestedWrite(tag, fields) });
     }
     this.#writing(tag, fields, 'columns');
   }
@@ -264,6 +268,7 @@ export class Walker {
     if (name.schema === undefined && this.#withNames.includes(name.name)) return;
     this.facts.relations.add(name);
     if (this.#evaluation === 'stored') return;
+    this.facts.reads.add(name);
     if (isTemporarySchema(name.schema)) this.facts.raise('lead', 'temporary object');
     if ((name.schema === undefined || name.schema === 'pg_catalog') && isServerView(name.name)) {
       this.facts.raise('lead', `reads ${name.name}`);

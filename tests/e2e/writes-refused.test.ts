@@ -11,12 +11,10 @@ const { w1, w2 } = cluster;
 describe('what would not be the same everywhere is refused before it is run', () => {
   test('with its name, and the SQLSTATE of what is not supported', async () => {
     const client = await proxy.connect();
-    await client.query(
-      'CREATE TABLE dice (id int PRIMARY KEY, x float8, at timestamptz); INSERT INTO dice VALUES (1, 0), (2, 0)',
-    );
+    await client.query('CREATE TABLE dice (x float8, at timestamptz); INSERT INTO dice VALUES (0), (0)');
     await client.query('CREATE TABLE seq (id serial PRIMARY KEY, x int)');
     const refused: Readonly<Record<string, string>> = {
-      'UPDATE dice SET x = random() WHERE id = 1': 'random()',
+      'UPDATE dice SET x = random() WHERE x = 0': 'random()',
       'DELETE FROM dice WHERE random() < 0.5': 'random()',
       'UPDATE dice SET at = clock_timestamp()': 'clock_timestamp()',
       "UPDATE dice SET at = 'now'": "'now'",

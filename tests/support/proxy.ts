@@ -6,7 +6,7 @@ import { parseDsn } from '../../src/config/dsn.ts';
 import { readFields } from '../../src/config/schema.ts';
 import { readTlsFiles } from '../../src/config/tls-files.ts';
 import type { Server } from '../../src/embedded/server.ts';
-import type { PlanChoice } from '../../src/fanout/plan.ts';
+import type { PlanChoice } from '../../src/fanout/planner.ts';
 import type { Log, LogFields } from '../../src/lib/log.ts';
 import { type Proxy, startProxy } from '../../src/proxy.ts';
 

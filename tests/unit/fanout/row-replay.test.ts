@@ -10,6 +10,7 @@ import { until } from '../../e2e/scene.ts';
 function column(name: string, sequence: string | null = null): Column {
   return {
     name,
+    type: 'text',
     default: null,
     identity: '',
     generated: '',
@@ -24,12 +25,21 @@ function column(name: string, sequence: string | null = null): Column {
 const plan: RowPlan = {
   kind: 'rows',
   returning: '',
+  rule: 'a test',
   columns: [column('id', 'public.s'), column('x')],
+  sent: 2,
+  keyed: 0,
+  casts: [],
+  verb: 'INSERT 0',
+  batch: 'many rows',
   prefix: 'INSERT INTO t VALUES ',
   suffix: ' -- end',
   rows: 'not compared',
   client: 'no rows',
   effects: 'in the text',
+  stored: [],
+  calls: 'none',
+  times: [],
 };
 
 /** As many rows as the statement has tuples: each begins with its id. */

@@ -82,11 +82,13 @@ suite('constants, comments and white space make no other key', () => {
   });
 
   test('the number of equal rows and list elements', () => {
-    sameKey("VALUES (1,'a')", "VALUES (1,'a'),(2,'b')", "VALUES (1, 'a') , ( 2 , 'b' ),(3,'')");
+    // One row and several are not planned alike.
+    sameKey("VALUES (1,'a'),(2,'b')", "VALUES (1, 'a') , ( 2 , 'b' ),(3,'')", "VALUES (1,'a'),(2,'b'),(3,'c'),(4,'d')");
+    otherKey("VALUES (1,'a')", "VALUES (1,'a'),(2,'b')");
     sameKey('SELECT a IN (1)', 'SELECT a IN (1,2,3)', 'SELECT a IN ( 1 , 2 )');
     sameKey('SELECT ARRAY[1]', 'SELECT ARRAY[1,2,3]');
     sameKey(
-      'INSERT INTO t VALUES (NULL, DEFAULT, true, 1::text)',
+      'INSERT INTO t VALUES (NULL, DEFAULT, true, 1::text),(NULL, DEFAULT, true, 1::text),(NULL, DEFAULT, true, 1::text)',
       'INSERT INTO t VALUES (NULL, DEFAULT, true, 1::text),(NULL, DEFAULT, true, 1::text)',
     );
     sameKey(

@@ -18,9 +18,12 @@ suite('INSERT says what it gives to which columns', () => {
     width: 1,
     onConflict: 'error',
     conflictColumns: [],
+    several: false,
+    reads: 'own row',
     hasReturning: false,
     hasWritingWith: false,
   } satisfies Command;
+  const query = { source: 'query', width: undefined, several: true, reads: 'other rows' } as const;
 
   const cases: readonly (readonly [string, Partial<Command & { kind: 'insert' }>])[] = [
     ['INSERT INTO t VALUES (1)', {}],
@@ -28,20 +31,20 @@ suite('INSERT says what it gives to which columns', () => {
     ['INSERT INTO t (B, "C") VALUES (1, 2)', { columns: ['b', 'C'], width: 2 }],
     ['INSERT INTO t (a[1], b.c) VALUES (1, 2)', { columns: ['a', 'b'], width: 2 }],
     ['INSERT INTO t DEFAULT VALUES', { width: 0 }],
-    ['INSERT INTO t VALUES (DEFAULT, 1), (2, DEFAULT), (3, 4)', { defaultPositions: [0, 1], width: 2 }],
+    ['INSERT INTO t VALUES (DEFAULT, 1), (2, DEFAULT), (3, 4)', { defaultPositions: [0, 1], width: 2, several: true }],
     ['INSERT INTO t VALUES (1, 2, DEFAULT)', { defaultPositions: [2], width: 3 }],
     ['INSERT INTO t VALUES (1 + 2, lower($1))', { width: 2 }],
-    ['INSERT INTO t VALUES ((SELECT max(a) FROM u))', { source: 'query', width: undefined }],
+    ['INSERT INTO t VALUES ((SELECT max(a) FROM u))', query],
     ['INSERT INTO t VALUES (f(1))', {}],
     ['INSERT INTO t SELECT 1, 2', { width: 2 }],
-    ['INSERT INTO t SELECT * FROM u', { source: 'query', width: undefined }],
-    ['INSERT INTO t TABLE u', { source: 'query', width: undefined }],
-    ['INSERT INTO t SELECT generate_series(1, 3)', { source: 'query', width: undefined }],
-    ['INSERT INTO t SELECT f(1)', { source: 'query', width: undefined }],
-    ['INSERT INTO t SELECT 1 WHERE false', { source: 'query', width: undefined }],
-    ['INSERT INTO t SELECT 1 UNION SELECT 2', { source: 'query', width: undefined }],
-    ['INSERT INTO t VALUES (1), (2) LIMIT 1', { source: 'query', width: undefined }],
-    ['WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x', { source: 'query', width: undefined }],
+    ['INSERT INTO t SELECT * FROM u', query],
+    ['INSERT INTO t TABLE u', query],
+    ['INSERT INTO t SELECT generate_series(1, 3)', query],
+    ['INSERT INTO t SELECT f(1)', query],
+    ['INSERT INTO t SELECT 1 WHERE false', query],
+    ['INSERT INTO t SELECT 1 UNION SELECT 2', query],
+    ['INSERT INTO t VALUES (1), (2) LIMIT 1', query],
+    ['WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x', query],
     ['WITH x AS (DELETE FROM u RETURNING *) INSERT INTO t VALUES (1)', { hasWritingWith: true }],
     ['INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING', { onConflict: 'nothing' }],
     [
@@ -62,7 +65,15 @@ suite('commands carry what is to be known of them', () => {
   const cases: readonly (readonly [string, Command])[] = [
     [
       'UPDATE s.t SET a = 1 RETURNING b',
-      { kind: 'modify', alias: undefined, statement: 'update', target: { schema: 's', name: 't' }, hasReturning: true },
+      {
+        kind: 'modify',
+        alias: undefined,
+        statement: 'update',
+        target: { schema: 's', name: 't' },
+        hasReturning: true,
+        modification: { only: false, assigned: ['a'], defaulted: [], equated: [], reads: 'own row' },
+        hasWritingWith: false,
+      },
     ],
     [
       'DELETE FROM ONLY t',
@@ -72,6 +83,8 @@ suite('commands carry what is to be known of them', () => {
         statement: 'delete',
         target: { schema: undefined, name: 't' },
         hasReturning: false,
+        modification: { only: true, assigned: [], defaulted: [], equated: [], reads: 'own row' },
+        hasWritingWith: false,
       },
     ],
     [
@@ -82,11 +95,21 @@ suite('commands carry what is to be known of them', () => {
         statement: 'merge',
         target: { schema: undefined, name: 't' },
         hasReturning: false,
+        modification: undefined,
+        hasWritingWith: false,
       },
     ],
     [
       'WITH x AS (DELETE FROM t) SELECT 1',
-      { kind: 'modify', alias: undefined, statement: 'select', target: undefined, hasReturning: true },
+      {
+        kind: 'modify',
+        alias: undefined,
+        statement: 'select',
+        target: undefined,
+        hasReturning: true,
+        modification: undefined,
+        hasWritingWith: true,
+      },
     ],
     [
       'COPY s.t (a, "B") FROM STDIN',

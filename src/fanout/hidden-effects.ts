@@ -1,0 +1,122 @@
+/**
+ * What a statement does out of sight: by functions, procedures, triggers and actions of foreign keys. It is run between two
+ * looks, on the lead and on each follower.
+ *
+ * Sequences: followers' run ahead, so such a statement would draw other values there. Those that moved on the lead are set on
+ * the follower to where they stood before, and the follower's draw must end where the lead's did. Another session that draws from
+ * the same sequence at the same time is found by that comparison: the statement fails and may be tried again.
+ *
+ * Tables: the rows that it has inserted, updated and deleted in each must be as many. The functions behind the `pg_stat_xact` views
+ * count what the server has not told its statistics yet (manual, "Viewing Statistics"): of the transaction at hand all, and of
+ * earlier ones some, which is why only the difference of two looks within one transaction counts.
+ */
+import type { Answer } from '../backend/receiver.ts';
+import { quoteLiteral } from '../sql/quote.ts';
+import type { FollowerFailure } from './follower.ts';
+
+/** By quoted, qualified name. */
+export interface Look {
+  /** The arguments of setval() that would bring the sequence back there. */
+  readonly sequences: ReadonlyMap<string, string>;
+  /** Rows inserted, updated and deleted so far: `1, 0, 2`. A table without any is left out. */
+  readonly tables: ReadonlyMap<string, string>;
+}
+
+/** Of nothing. */
+export const NOTHING: Look = { sequences: new Map(), tables: new Map() };
+
+/** Temporary objects are their session's own. */
+export const LOOK = `SELECT 'sequence', quote_ident(schemaname) || '.' || quote_ident(sequencename),
+    coalesce(last_value, start_value) || ', ' || (last_value IS NOT NULL)
+  FROM pg_catalog.pg_sequences WHERE schemaname NOT LIKE 'pg\\_temp\\_%'
+  UNION ALL SELECT 'table', quote_ident(n.nspname) || '.' || quote_ident(c.relname), d.inserted || ', ' || d.updated || ', ' || d.deleted
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace,
+    LATERAL (SELECT pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) AS inserted,
+      pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) AS updated, pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) AS deleted) d
+  WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND c.oid >= 16384 AND d.inserted + d.updated + d.deleted > 0`;
+
+export function lookOf({ rows }: Answer): Look {
+  const sequences = new Map<string, string>();
+  const tables = new Map<string, string>();
+  for (const [kind, name, state] of rows) (kind === 'table' ? tables : sequences).set(name ?? '', state ?? '');
+  return { sequences, tables };
+}
+
+/** Names of sequences that stand elsewhere than before; one that is new moved from nowhere and needs nothing. */
+export function movedSequences(before: Look, after: Look): readonly string[] {
+  const now = after.sequences;
+  return [...before.sequences]
+    .filter(([name, state]) => now.has(name) && now.get(name) !== state)
+    .map(([name]) => name);
+}
+
+/** For a follower: brings the named sequences to where they stood. */
+export function alignText(names: readonly string[], before: Look): string {
+  const calls = names.map(
+    (name) => `pg_catalog.setval(${quoteLiteral(name)}::regclass, ${before.sequences.get(name)})`,
+  );
+  return `SELECT ${calls.join(', ')}`;
+}
+
+/** What is done between two looks. */
+export interface Looks {
+  readonly before: Look;
+  readonly after: Look;
+}
+
+/** A sequence that the follower drew from ends where the lead's does, or the draws were others. */
+export function compareDraws(
+  label: string,
+  names: readonly string[],
+  lead: Looks,
+  follower: Look,
+): FollowerFailure | undefined {
+  for (const name of names) {
+    const found = follower.sequences.get(name);
+    if (found === undefined || found === lead.before.sequences.get(name) || found === lead.after.sequences.get(name))
+      continue;
+    return { kind: 'sequence', label, sequence: name };
+  }
+  return undefined;
+}
+
+type Counts = readonly [inserted: number, updated: number, deleted: number];
+
+const UNCHANGED: Counts = [0, 0, 0];
+
+function countsOf(look: Look, table: string): Counts {
+  const [inserted = 0, updated = 0, deleted = 0] = look.tables.get(table)?.split(', ').map(Number) ?? [];
+  return [inserted, updated, deleted];
+}
+
+/** For each table that was changed in between: how many rows were inserted, updated and deleted. */
+export function changes({ before, after }: Looks): ReadonlyMap<string, Counts> {
+  const found = new Map<string, Counts>();
+  for (const table of after.tables.keys()) {
+    const [from, to] = [countsOf(before, table), countsOf(after, table)];
+    const counts: Counts = [to[0] - from[0], to[1] - from[1], to[2] - from[2]];
+    if (counts.some((count) => count !== 0)) found.set(table, counts);
+  }
+  return found;
+}
+
+/** `but`: tables whose rows are compared in another way. */
+export function compareChanges(
+  label: string,
+  lead: Looks,
+  follower: Looks,
+  but: ReadonlySet<string>,
+): FollowerFailure | undefined {
+  const [expected, found] = [changes(lead), changes(follower)];
+  for (const table of new Set([...expected.keys(), ...found.keys()])) {
+    if (but.has(table)) continue;
+    const [there, here] = [expected.get(table) ?? UNCHANGED, found.get(table) ?? UNCHANGED];
+    if (there.some((count, index) => count !== here[index]))
+      return { kind: 'elsewhere', label, table, expected: describe(there), found: describe(here) };
+  }
+  return undefined;
+}
+
+function describe([inserted, updated, deleted]: Counts): string {
+  return `${inserted} inserted, ${updated} updated, ${deleted} deleted`;
+}

@@ -1,0 +1,56 @@
+/** A replay plan for people: EXPLAIN (PPROX). */
+import { unreachable } from '../lib/assert.ts';
+import { qualified } from '../sql/quote.ts';
+import { locksOf, type ReplayPlan } from './plan.ts';
+
+/** `text`: the statement's own. One line for each thing, as EXPLAIN writes its own. */
+export function describePlan(plan: ReplayPlan, text: string): readonly string[] {
+  const locks = locksOf(plan);
+  const kind = locks.length > 0 ? `${nameOf(plan)}, behind locks` : nameOf(plan);
+  return [
+    `Plan: ${kind}`,
+    `  Reason: ${plan.rule}`,
+    `  Lead: ${plan.kind === 'statement' ? text : withReturning(text, plan.returning)}`,
+    `  Followers: ${onFollowers(plan, text)}`,
+    ...(locks.length > 0 ? [`  Locked: ${locks.map(qualified).join(', ')}`] : []),
+    ...(plan.kind !== 'rows' && plan.times.length > 0
+      ? [`  Time of the lead in place of: ${plan.times.map(({ name }) => name).join(', ')}`]
+      : []),
+    `  Compared: ${comparedBy(plan)}`,
+    ...(plan.effects === 'hidden' ? ['  Beyond its text: functions, triggers or keys may do more'] : []),
+  ];
+}
+
+function nameOf(plan: ReplayPlan): string {
+  switch (plan.kind) {
+    case 'statement':
+      return plan.effects === 'hidden' ? 'opaque' : 'statement';
+    case 'verified':
+      return 'verified statement';
+    case 'rows':
+      return 'rows';
+    default:
+      return unreachable(plan);
+  }
+}
+
+function onFollowers(plan: ReplayPlan, text: string): string {
+  if (plan.kind === 'statement') return 'the same';
+  if (plan.kind === 'verified') return withReturning(text, plan.returning);
+  const values = plan.columns.slice(0, plan.sent).map((_, index) => `…${plan.casts[index] ?? ''}`);
+  const rows = plan.calls === 'none' ? '' : ', or the same as the lead where a function has changed other tables';
+  const one = plan.batch === 'one row' ? ', one for each row' : '';
+  return `${plan.prefix}(${values.join(',')})${plan.batch === 'one row' ? '' : ', …'}${plan.suffix}${one}${rows}`;
+}
+
+function comparedBy(plan: ReplayPlan): string {
+  const parts = ['the number of rows'];
+  if (plan.kind === 'verified' || plan.rows === 'compared') parts.push('the rows that are returned');
+  if (plan.kind === 'statement' && plan.proof !== undefined) parts.push('all rows of what it makes');
+  if (plan.effects === 'hidden') parts.push('changes of other tables by their number', 'sequences');
+  return parts.join('; ');
+}
+
+function withReturning(text: string, returning: string): string {
+  return `${text}${returning.replaceAll('\n', '')}`;
+}

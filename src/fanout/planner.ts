@@ -1,0 +1,327 @@
+/**
+ * Chooses the replay plan of a statement, so that its effect is the same on every writer:
+ *
+ *     the same text   where it must have the same effect: rows told by a key, rows that the text holds, definitions
+ *     rows            where the lead alone can say what is stored, and the rows can be told by a key
+ *     locked          the same text on tables that nobody else writes to, where neither does
+ *
+ * Where pprox cannot make that sure the statement is refused before any server has seen it.
+ */
+import type { Catalog, CatalogAsker, Table } from '../cluster/catalog.ts';
+import { PproxError } from '../lib/errors.ts';
+import type { Analyser } from '../sql/analyse.ts';
+import { qualified } from '../sql/quote.ts';
+import type { InsertCommand, ModifyCommand, Nondeterminism, QualifiedName, Statement } from '../sql/statement.ts';
+import { type Effects, notReplayable, type ReplayPlan, type RowPlan, type SameTextPlan } from './plan.ts';
+import { Reasons } from './reasons.ts';
+import { cascades, insertPlan, modifyPlan } from './row-plan.ts';
+import { type Comparison, comparingRows, sameText, unsafePart } from './same-text.ts';
+
+/** `same text`: what a proxy does that takes the same text for the same effect. For tests, which show what would differ. */
+export type PlanChoice = 'proven' | 'same text';
+
+const UNPROVEN: SameTextPlan = {
+  kind: 'statement',
+  rule: 'not looked at',
+  times: [],
+  rows: 'not compared',
+  effects: 'in the text',
+  locks: [],
+  proof: undefined,
+};
+
+export class Planner {
+  readonly #catalog: Catalog;
+  readonly #reasons: Reasons;
+  readonly #choice: PlanChoice;
+
+  /** `roles`: whether a session has the same login role on every writer. */
+  constructor(catalog: Catalog, analyser: Analyser, roles: 'same' | 'different', choice: PlanChoice) {
+    this.#choice = choice;
+    this.#catalog = catalog;
+    this.#reasons = new Reasons(catalog, analyser, roles);
+  }
+
+  /** Rejects with PproxError `not_replayable` where no plan is safe. */
+  async plan(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
+    if (this.#choice === 'same text') return UNPROVEN;
+    await this.#checkNested(asker, statement);
+    const { command } = statement;
+    switch (command.kind) {
+      case 'insert':
+        return this.#insert(asker, statement, command);
+      case 'modify':
+        return this.#modify(asker, statement, command);
+      case 'copy in':
+        return this.#copy(asker, statement, command);
+      case 'read':
+        return this.#query(asker, statement);
+      case 'definition':
+        return this.#definition(asker, statement);
+      case 'copy out':
+        // Of an INSERT, UPDATE or DELETE.
+        if (statement.route === 'writers') return this.#several(asker, statement, 'not compared');
+        return sameText(this.#reasons.varying(statement), statement, 'not compared', 'what it calls');
+      case 'utility':
+        if (command.name === 'REFRESH MATERIALIZED VIEW') return this.#refresh(asker, statement);
+        return sameText(this.#reasons.varying(statement), statement, 'not compared', command.name);
+      default:
+        return sameText(this.#reasons.varying(statement), statement, 'not compared', command.kind);
+    }
+  }
+
+  // ---- Rows -------------------------------------------------------------------------------------------------------
+
+  async #insert(asker: CatalogAsker, statement: Statement, command: InsertCommand): Promise<ReplayPlan> {
+    const table = await this.#catalog.table(asker, command.target);
+    // A name that means nothing is the lead's to refuse.
+    if (table === undefined)
+      return sameText(this.#reasons.varying(statement), statement, 'not compared', 'an unknown target');
+    const varying = await this.#reasons.varyingIn(asker, statement, table);
+    const reason =
+      (await this.#reasons.ofInsert(asker, statement, command, table, varying)) ??
+      (await this.#unprovenNested(asker, statement));
+    const rows = command.hasReturning ? 'compared' : 'not compared';
+    if (reason === undefined) {
+      const plan = sameText(varying, statement, rows, 'rows that its text holds');
+      return comparingRows(plan, statement, command, table, { why: undefined, effects: 'in the text' });
+    }
+    const calls = await this.#calls(asker, statement, await this.#reasons.defaultCall(asker, command, table));
+    const times = replaceable(varying);
+    const plan = statement.explains
+      ? notReplayable(`EXPLAIN ANALYZE of an INSERT with ${reason}`)
+      : insertPlan(command, table, { reason, calls, times });
+    if (!(plan instanceof PproxError)) return plan;
+    // Which rows take a default, and which do not, their order says: what varies cannot be made the same by locks.
+    const drawn = await this.#reasons.varyingColumn(asker, command.target);
+    if (drawn !== undefined || calls !== 'none') throw plan;
+    return this.#locked(asker, statement, { varying, why: reason, compared: { command, table }, refusal: plan });
+  }
+
+  async #modify(asker: CatalogAsker, statement: Statement, command: ModifyCommand): Promise<ReplayPlan> {
+    const rows = command.hasReturning ? 'compared' : 'not compared';
+    const { target, modification } = command;
+    if (target === undefined || modification === undefined) return this.#several(asker, statement, rows);
+    const table = await this.#catalog.table(asker, target);
+    const varying = await this.#reasons.varyingIn(asker, statement, table);
+    if (table === undefined) return sameText(varying, statement, rows, 'an unknown target');
+    const calls = await this.#calls(asker, statement, undefined);
+    const effects: Effects = calls !== 'none' || cascades(modification, table) ? 'hidden' : 'in the text';
+    const view = await this.#reasons.view(asker, statement.relations);
+    const reason =
+      view ??
+      (await this.#reasons.ofModification(asker, statement, modification, table, varying)) ??
+      (await this.#unprovenNested(asker, statement));
+    if (reason === undefined) {
+      const plan = sameText(varying, statement, rows, 'a row that is told by its key, and nothing else');
+      return comparingRows({ ...plan, effects }, statement, command, table, { why: undefined, effects });
+    }
+    const byRows = statement.explains
+      ? ({ kind: 'impossible', why: 'EXPLAIN shows none of its rows' } as const)
+      : modifyPlan({ command, modification, name: target, table }, { reason, calls, times: replaceable(varying) });
+    if (byRows.kind === 'rows') return byRows;
+    if (view !== undefined) throw notReplayable(view);
+    return this.#locked(asker, statement, {
+      varying,
+      why: reason,
+      compared: { command, table },
+      refusal: notReplayable(`${reason}, and ${byRows.why}`),
+    });
+  }
+
+  async #calls(asker: CatalogAsker, statement: Statement, inDefaults: string | undefined): Promise<RowPlan['calls']> {
+    const called = inDefaults ?? (await this.#reasons.volatileCall(asker, statement));
+    return called === undefined ? 'none' : 'volatile function';
+  }
+
+  /** Several changes in one statement, a MERGE among them: what each of them does is not told. */
+  async #several(asker: CatalogAsker, statement: Statement, rows: 'compared' | 'not compared'): Promise<ReplayPlan> {
+    const varying = this.#reasons.varying(statement);
+    const why = (await this.#unprovenNested(asker, statement)) ?? (await this.#reasons.hidden(asker, statement));
+    const proven = statement.nested.length > 0 && statement.reads.length === 0 && why === undefined;
+    const called = await this.#reasons.volatileCall(asker, statement);
+    if (proven && called === undefined && statement.command.kind === 'modify')
+      return this.#firedElsewhere(
+        asker,
+        statement,
+        sameText(varying, statement, rows, 'rows that are told by their keys'),
+      );
+    const [order] = statement.order;
+    if (order !== undefined)
+      throw notReplayable(`several changes at once, and ${order}, whose rows may be others`, SPLIT);
+    return this.#locked(asker, statement, {
+      varying,
+      why: why ?? 'several changes at once',
+      compared: undefined,
+      refusal: notReplayable('several changes at once', SPLIT),
+    });
+  }
+
+  /** Changes below WITH: all of them go by keys, or hold their rows. */
+  async #unprovenNested(asker: CatalogAsker, { nested, reads }: Statement): Promise<string | undefined> {
+    if (nested.length > 0 && reads.length > 0) return 'several changes at once, and other rows that are read';
+    for (const { target, what } of nested) {
+      if (what === 'rows') continue;
+      if (what === 'other') return 'several changes at once';
+      const table = await this.#catalog.table(asker, target);
+      const beyond = table && (await this.#reasons.beyondKey(asker, what, table));
+      if (beyond !== undefined) return `several changes at once, with ${beyond}`;
+    }
+    return undefined;
+  }
+
+  /** MERGE, and an INSERT below WITH: which of their columns take defaults is not looked at, so none may vary. */
+  async #checkNested(asker: CatalogAsker, statement: Statement): Promise<void> {
+    for (const target of statement.inserts) {
+      const varying = await this.#reasons.varyingColumn(asker, target);
+      if (varying === undefined) continue;
+      throw notReplayable(
+        `an INSERT inside another statement into ${target.name}, whose column ${varying} has a default that varies`,
+        'Use an INSERT of its own.',
+      );
+    }
+  }
+
+  // ---- Locks ------------------------------------------------------------------------------------------------------
+
+  /** The same text, on tables that nobody else writes to: what it finds there is the same, in whatever order. */
+  async #locked(
+    asker: CatalogAsker,
+    statement: Statement,
+    asked: {
+      readonly varying: readonly Nondeterminism[];
+      readonly why: string;
+      /** The one command whose rows can be compared, and its target. */
+      readonly compared: { readonly command: Comparison; readonly table: Table } | undefined;
+      /** For what locks cannot help. */
+      readonly refusal: PproxError;
+    },
+  ): Promise<ReplayPlan> {
+    const { varying, why, compared, refusal } = asked;
+    const unsafe = unsafePart(varying);
+    if (unsafe !== undefined) throw notReplayable(unsafe.name);
+    const called = await this.#reasons.volatileCall(asker, statement);
+    const varies =
+      called === undefined ? await this.#reasons.hidden(asker, statement) : `${called}(), which is volatile`;
+    if (varies !== undefined) throw notReplayable(varies);
+    const [order] = statement.order;
+    if (order !== undefined) throw refusal;
+    const locks = await this.#locks(asker, statement.relations);
+    const returned = statement.command.kind === 'modify' || statement.command.kind === 'insert';
+    const rows = returned && 'hasReturning' in statement.command && statement.command.hasReturning;
+    const plan = { ...sameText(varying, statement, rows ? 'compared' : 'not compared', why), locks };
+    if (compared === undefined) return this.#firedElsewhere(asker, statement, plan);
+    const { command, table } = compared;
+    // What RETURNING shows has to pass the policies for SELECT as well; a rule may have none, and a view no columns of its own.
+    const hidden = table.policies === 'some' && !command.hasReturning;
+    const blind = table.kind === 'v' || table.rules === 'some' || statement.explains || hidden;
+    if (blind) return this.#firedElsewhere(asker, statement, plan);
+    return comparingRows(plan, statement, command, table, { why, effects: plan.effects });
+  }
+
+  /** Every table among them. Rejects with `not_replayable` where the session may not lock one. */
+  async #locks(asker: CatalogAsker, relations: readonly QualifiedName[]): Promise<readonly QualifiedName[]> {
+    const locks: QualifiedName[] = [];
+    for (const name of relations) {
+      const table = await this.#catalog.table(asker, name);
+      // What is new; a materialized view changes by REFRESH alone.
+      if (table === undefined || table.kind === 'm') continue;
+      if (table.persistence === 'temporary')
+        throw notReplayable(`${qualified(name)}, a temporary table that the lead alone has`, SPLIT);
+      if (name.schema === 'pg_catalog' || name.schema === 'information_schema') continue;
+      if (!['r', 'p', 'v'].includes(table.kind)) throw notReplayable(`${qualified(name)}, which cannot be locked`);
+      if (!table.lockable) {
+        throw notReplayable(
+          `${qualified(name)}, which others may write to meanwhile`,
+          `Grant UPDATE on ${qualified(name)}: it has to be locked against others' changes.`,
+        );
+      }
+      locks.push(name);
+    }
+    return locks;
+  }
+
+  /** Triggers of any of its targets, and what their keys set off. */
+  async #firedElsewhere(asker: CatalogAsker, statement: Statement, plan: SameTextPlan): Promise<SameTextPlan> {
+    for (const name of statement.relations) {
+      const table = await this.#catalog.table(asker, name);
+      if (table?.triggers === 'some' || table?.cascades === 'some') return { ...plan, effects: 'hidden' };
+    }
+    return plan;
+  }
+
+  // ---- The rest ---------------------------------------------------------------------------------------------------
+
+  /** A volatile function of the user's: what it returns is all there is to compare. */
+  async #query(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
+    const plan = sameText(this.#reasons.varying(statement), statement, 'compared', 'what it calls');
+    const called = await this.#reasons.volatileCall(asker, statement);
+    return called === undefined ? plan : { ...plan, effects: 'hidden', rule: `${called}(), which is volatile` };
+  }
+
+  /** Rows that it makes are those of a query (CREATE TABLE AS), or computed for each row there is (ALTER TABLE). */
+  async #definition(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
+    const called = await this.#reasons.volatileCall(asker, statement);
+    if (called !== undefined) throw notReplayable(`${called}(), which is volatile, in a definition`);
+    const { node, relations } = statement;
+    const fills = node === 'CreateTableAsStmt' || node === 'SelectStmt';
+    const makes = fills || node === 'AlterTableStmt' ? 'rows' : 'definitions';
+    // Texts that they cast are taken at their word.
+    const found =
+      (fills ? await this.#reasons.view(asker, relations) : undefined) ??
+      (await this.#reasons.mayVary(asker, { ...statement, conversions: [], operators: [] }, undefined, makes));
+    if (found !== undefined) throw notReplayable(found, 'Create the table first, and fill it by INSERT.');
+    const plan = sameText(this.#reasons.varying(statement), statement, 'not compared', 'a definition');
+    const [target, ...sources] = relations;
+    if (!fills || target === undefined || statement.explains) return plan;
+    return { ...plan, rule: 'rows of a query', locks: await this.#locks(asker, sources), proof: proofOf(target) };
+  }
+
+  async #refresh(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
+    const varying = await this.#reasons.view(asker, statement.relations);
+    if (varying !== undefined) throw notReplayable(varying);
+    const plan = sameText(this.#reasons.varying(statement), statement, 'not compared', 'rows of a query');
+    const [view] = statement.relations;
+    const table = view && (await this.#catalog.table(asker, view));
+    if (view === undefined || table === undefined) return plan;
+    return { ...plan, locks: await this.#locks(asker, table.bases), proof: proofOf(view) };
+  }
+
+  async #copy(
+    asker: CatalogAsker,
+    statement: Statement,
+    command: Statement['command'] & { kind: 'copy in' },
+  ): Promise<ReplayPlan> {
+    const table = await this.#catalog.table(asker, command.target);
+    const listed = command.columns;
+    // A column that cannot be copied into is the lead's to refuse.
+    const known = new Set(table?.columns.filter(({ generated }) => generated === '').map(({ name }) => name));
+    const plan = sameText(this.#reasons.varying(statement), statement, 'not compared', 'rows that the client sends');
+    if (listed?.some((name) => !known.has(name)) === true) return plan;
+    for (const column of table?.columns ?? []) {
+      if (listed === undefined || listed.includes(column.name)) continue;
+      if (await this.#reasons.columnVaries(asker, column)) {
+        throw notReplayable(
+          `COPY that leaves column ${column.name} to its default`,
+          'List the column and give its values.',
+        );
+      }
+    }
+    return plan;
+  }
+}
+
+/** What the lead's time can stand in for. */
+function replaceable(varying: readonly Nondeterminism[]): readonly Nondeterminism[] {
+  return varying.filter(({ kind, span }) => kind === 'transaction time' && span !== undefined);
+}
+
+const SPLIT = 'Use a statement for each of the changes, in one transaction.';
+
+/**
+ * One row that is equal where all rows of the relation are, whatever their order: their number, and the sum of their hashes by
+ * their text. (Numbers that are equal and written differently, 1.0 and 1.000, are told apart.)
+ */
+function proofOf(name: QualifiedName): string {
+  return `SELECT count(*), sum(pg_catalog.hashtextextended(t::text COLLATE "C", 0)) FROM ${qualified(name)} AS t`;
+}

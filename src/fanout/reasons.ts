@@ -1,0 +1,194 @@
+/** Why the same text need not have the same effect on another server, by name; undefined where it must. */
+import type { Catalog, CatalogAsker, Column, Table } from '../cluster/catalog.ts';
+import type { Analyser } from '../sql/analyse.ts';
+import type { InsertCommand, Lexis, Modification, Nondeterminism, QualifiedName, Statement } from '../sql/statement.ts';
+import { unsafePart } from './same-text.ts';
+import { Variance } from './variance.ts';
+
+const LEXIS: Lexis = { encoding: 'UTF8', standardStrings: 'on' };
+
+/** The session's own role: sessions log in alike on every server, or it is told otherwise. */
+const OWN_ROLE: ReadonlySet<string> = new Set(['CURRENT_USER', 'SESSION_USER', 'USER', 'CURRENT_ROLE']);
+
+export class Reasons {
+  readonly #catalog: Catalog;
+  readonly #analyser: Analyser;
+  readonly #variance: Variance;
+  readonly #roles: 'same' | 'different';
+
+  constructor(catalog: Catalog, analyser: Analyser, roles: 'same' | 'different') {
+    this.#catalog = catalog;
+    this.#analyser = analyser;
+    this.#variance = new Variance(catalog, analyser);
+    this.#roles = roles;
+  }
+
+  /** What varies in the text. */
+  varying(statement: Statement): readonly Nondeterminism[] {
+    return statement.nondeterminism.filter(({ name }) => this.#roles === 'different' || !OWN_ROLE.has(name));
+  }
+
+  /** As `varying`, where the target's columns are known: what is a text there is no moment. */
+  async varyingIn(
+    asker: CatalogAsker,
+    statement: Statement,
+    table: Table | undefined,
+  ): Promise<readonly Nondeterminism[]> {
+    const varying = this.varying(statement);
+    if (table === undefined || !varying.some(({ column }) => column !== undefined)) return varying;
+    const { mixedOperators } = await this.#catalog.facts(asker);
+    const textual = new Set(table.columns.flatMap((column) => (column.textual ? column.name : [])));
+    return varying.filter(
+      ({ column }) =>
+        column === undefined ||
+        !column.columns.every((name) => textual.has(name)) ||
+        column.operators.some((name) => mixedOperators.has(name)),
+    );
+  }
+
+  view(asker: CatalogAsker, relations: readonly QualifiedName[]): Promise<string | undefined> {
+    return this.#variance.view(asker, relations);
+  }
+
+  /** What the statement calls or casts. `makes`: in front of rows there may be casts. */
+  mayVary(
+    asker: CatalogAsker,
+    statement: Statement,
+    table: Table | undefined,
+    makes?: 'rows' | 'definitions',
+  ): Promise<string | undefined> {
+    return this.#variance.mayVary(asker, statement, table, makes);
+  }
+
+  /** What is not in the text at all: views, and what the statement calls or casts. */
+  async hidden(asker: CatalogAsker, statement: Statement): Promise<string | undefined> {
+    return (await this.view(asker, statement.relations)) ?? (await this.mayVary(asker, statement, undefined));
+  }
+
+  /** A user's function in the statement that the catalog calls volatile. */
+  async volatileCall(asker: CatalogAsker, statement: Statement): Promise<string | undefined> {
+    const called = [...statement.functions.map(({ name }) => name), ...statement.shadowable, ...statement.attributes];
+    if (called.length === 0) return undefined;
+    const { volatileFunctions } = await this.#catalog.facts(asker);
+    return called.find((name) => volatileFunctions.has(name));
+  }
+
+  /** A user's volatile function that a default calls which the INSERT leaves to the server. */
+  async defaultCall(asker: CatalogAsker, command: InsertCommand, table: Table): Promise<string | undefined> {
+    for (const column of defaulted(command, table)) {
+      const statement = column.default === null ? undefined : this.#expression(column.default);
+      const called = statement && (await this.volatileCall(asker, statement));
+      if (called !== undefined) return called;
+    }
+    return undefined;
+  }
+
+  /** Of an INSERT: what it stores. */
+  async ofInsert(
+    asker: CatalogAsker,
+    statement: Statement,
+    command: InsertCommand,
+    table: Table,
+    [first]: readonly Nondeterminism[],
+  ): Promise<string | undefined> {
+    if (first !== undefined) return first.name;
+    if (command.source === 'query') return 'rows of a query';
+    const computed = await this.#computed(asker, statement, table);
+    if (computed !== undefined) return computed;
+    if (table.rules === 'some') {
+      const rule = await this.view(asker, [command.target]);
+      if (rule !== undefined) return rule;
+    }
+    for (const column of defaulted(command, table)) {
+      if (await this.columnVaries(asker, column)) return `the default of column ${column.name}`;
+    }
+    for (const base of table.bases) {
+      const varying = await this.varyingColumn(asker, base);
+      if (varying !== undefined) return `the default of column ${varying} behind the view`;
+    }
+    if (command.reads === 'other rows') return 'other rows that it reads';
+    // One row meets the same one everywhere, as its tag shows; of several, others may each time.
+    return command.several && command.onConflict !== 'error' ? 'several rows with ON CONFLICT' : undefined;
+  }
+
+  /** Of an UPDATE or DELETE: which rows it means, and what it gives them. */
+  async ofModification(
+    asker: CatalogAsker,
+    statement: Statement,
+    modification: Modification,
+    table: Table,
+    varying: readonly Nondeterminism[],
+  ): Promise<string | undefined> {
+    const unsafe = unsafePart(varying);
+    if (unsafe !== undefined) return unsafe.name;
+    const computed = await this.#computed(asker, statement, table);
+    if (computed !== undefined) return computed;
+    for (const column of table.columns.filter(({ name }) => modification.defaulted.includes(name))) {
+      if (await this.columnVaries(asker, column)) return `the default of column ${column.name}`;
+    }
+    return this.beyondKey(asker, modification, table);
+  }
+
+  /** Undefined where it is about one row at most, the same one everywhere: its own locks order what is done to it. */
+  async beyondKey(
+    asker: CatalogAsker,
+    { reads, equated, only }: Modification,
+    table: Table,
+  ): Promise<string | undefined> {
+    if (reads === 'other rows') return 'other rows that it reads';
+    if (table.kind !== 'r' && table.kind !== 'p') return 'a target that is not a table';
+    if (table.rules === 'some') return 'rules of its target';
+    if (table.children === 'some' && !only) return 'tables that inherit from its target';
+    const { mixedOperators } = await this.#catalog.facts(asker);
+    const told = !mixedOperators.has('=') && table.keys.some((key) => key.every((name) => equated.includes(name)));
+    return told ? undefined : 'a condition that goes beyond a key';
+  }
+
+  async #computed(asker: CatalogAsker, statement: Statement, table: Table): Promise<string | undefined> {
+    const called = await this.volatileCall(asker, statement);
+    if (called !== undefined) return `${called}(), which is volatile`;
+    const hidden = await this.mayVary(asker, statement, table);
+    if (hidden !== undefined) return hidden;
+    const [unportable] = statement.unportable;
+    return unportable === undefined ? undefined : `${unportable}(), which depends on the server`;
+  }
+
+  /** A column of the table, or of a table behind the view, whose default gives each server another value. */
+  async varyingColumn(asker: CatalogAsker, name: QualifiedName): Promise<string | undefined> {
+    const table = await this.#catalog.table(asker, name);
+    for (const column of table?.columns ?? []) if (await this.columnVaries(asker, column)) return column.name;
+    for (const base of table?.bases ?? []) {
+      const varying = await this.varyingColumn(asker, base);
+      if (varying !== undefined) return varying;
+    }
+    return undefined;
+  }
+
+  async columnVaries(asker: CatalogAsker, column: Column): Promise<boolean> {
+    if (column.generated !== '') return false;
+    return column.identity !== '' || (column.default !== null && (await this.#varies(asker, column.default)));
+  }
+
+  /** An expression of the catalog; undefined where it cannot be read. */
+  #expression(text: string): Statement | undefined {
+    const analysis = this.#analyser.analyse(Buffer.from(`SELECT ${text}`), LEXIS);
+    return analysis.kind === 'statements' ? analysis.statements[0] : undefined;
+  }
+
+  /** Whether an expression of the catalog may give another value on another server. */
+  async #varies(asker: CatalogAsker, expression: string): Promise<boolean> {
+    const statement = this.#expression(expression);
+    if (statement === undefined || statement.nondeterminism.length > 0 || statement.sequences.calls !== 'none')
+      return true;
+    if ((await this.volatileCall(asker, statement)) !== undefined) return true;
+    return (await this.mayVary(asker, statement, undefined)) !== undefined;
+  }
+}
+
+/** The columns that the statement leaves to their defaults. */
+function defaulted(command: InsertCommand, table: Table): readonly Column[] {
+  const plain = table.columns.filter((column) => column.generated === '');
+  const listed = command.columns ?? plain.slice(0, command.width ?? plain.length).map(({ name }) => name);
+  const given = new Set(listed.filter((_, position) => !command.defaultPositions.includes(position)));
+  return plain.filter(({ name }) => !given.has(name));
+}

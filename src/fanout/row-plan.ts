@@ -1,0 +1,175 @@
+/**
+ * Row plans: what the lead is asked to return, and what the followers do with it.
+ *
+ *     INSERT  the whole row, as stored          INSERT INTO t (…) OVERRIDING SYSTEM VALUE VALUES (…), (…)
+ *     UPDATE  a key, and what SET has given     UPDATE t SET c = v.c2 FROM (VALUES (…), (…)) AS v (c1, c2) WHERE t.id = v.c1
+ *     DELETE  a key                             DELETE FROM t USING (VALUES (…), (…)) AS v (c1) WHERE t.id = v.c1
+ *
+ * Behind that come the other columns where triggers may have changed them: those are compared, not sent.
+ */
+import type { Column, Table } from '../cluster/catalog.ts';
+import type { PproxError } from '../lib/errors.ts';
+import { qualified, quoteIdentifier } from '../sql/quote.ts';
+import type { InsertCommand, ModifyCommand, Modification, QualifiedName } from '../sql/statement.ts';
+import { type Effects, notReplayable, type RowPlan } from './plan.ts';
+
+/** Why the rows are needed, and what else is to be known of the statement. */
+export interface Why extends Pick<RowPlan, 'calls' | 'times'> {
+  readonly reason: string;
+}
+
+/** Or the refusal (`not_replayable`) where there is none. */
+export function insertPlan(command: InsertCommand, table: Table, { reason, calls, times }: Why): RowPlan | PproxError {
+  const effects: Effects = calls === 'none' ? 'in the text' : 'hidden';
+  if (command.hasWritingWith) return notReplayable(`INSERT with ${reason} and a WITH that writes`);
+  if (table.kind !== 'r' && table.kind !== 'p')
+    return notReplayable(`INSERT with ${reason} into something that is not a table`);
+  if (table.rules === 'some') return notReplayable(`INSERT with ${reason} into a table with rules`);
+  if (table.policies === 'some' && !command.hasReturning) {
+    return notReplayable(
+      `INSERT with ${reason} under row-level security`,
+      'Add RETURNING to the statement: what it stores has to be read back, which policies may not allow.',
+    );
+  }
+  const columns = table.columns.filter(({ generated }) => generated === '');
+  const hidden = columns.find(({ selectable }) => !selectable);
+  if (hidden !== undefined) {
+    return notReplayable(
+      `INSERT with ${reason}`,
+      `Grant SELECT on column ${hidden.name}: its stored value has to be read back.`,
+    );
+  }
+  const inexact = columns.find(({ exact }) => !exact);
+  if (inexact !== undefined) {
+    return notReplayable(
+      `INSERT with ${reason}, column ${inexact.name} being read back with loss`,
+      'Set extra_float_digits to 1 or more and DateStyle to ISO, or give the value in the statement.',
+    );
+  }
+  const names = columns.map(({ name }) => quoteIdentifier(name));
+  const conflict = conflictClause(command, table, names);
+  if (typeof conflict !== 'string') return conflict;
+  return {
+    kind: 'rows',
+    rule: reason,
+    returning: returning(command.target, command, columns),
+    columns,
+    sent: columns.length,
+    keyed: 0,
+    prefix: `INSERT INTO ${qualified(command.target)} (${names.join(', ')}) OVERRIDING SYSTEM VALUE VALUES `,
+    casts: [],
+    suffix: conflict + (table.triggers === 'some' ? ` RETURNING ${names.join(', ')}` : ''),
+    verb: 'INSERT 0',
+    batch: 'many rows',
+    rows: table.triggers === 'some' ? 'compared' : 'not compared',
+    client: command.hasReturning ? 'rows' : 'no rows',
+    effects: table.triggers === 'some' ? 'hidden' : effects,
+    stored: table.stored,
+    calls,
+    times,
+  };
+}
+
+/** A row that ON CONFLICT DO UPDATE has changed on the lead exists on the follower under the same key. */
+function conflictClause(command: InsertCommand, table: Table, names: readonly string[]): string | PproxError {
+  if (command.onConflict !== 'update') return '';
+  const kept = table.keys.find((columns) => !columns.some((name) => command.conflictColumns.includes(name)));
+  if (kept === undefined) return notReplayable('INSERT … ON CONFLICT DO UPDATE without a key that stays as it is');
+  const key = kept.map(quoteIdentifier);
+  // A GENERATED ALWAYS identity takes nothing but DEFAULT in an UPDATE: where the client leaves it, it has its value already.
+  const always = table.columns.filter(({ identity }) => identity === 'a').map(({ name }) => name);
+  if (command.conflictColumns.some((name) => always.includes(name))) {
+    return notReplayable('INSERT … ON CONFLICT DO UPDATE of an identity column');
+  }
+  const fixed = new Set([...key, ...always.map(quoteIdentifier)]);
+  const assigned = names.filter((name) => !fixed.has(name)).map((name) => `${name} = EXCLUDED.${name}`);
+  return assigned.length === 0
+    ? ` ON CONFLICT (${key.join(', ')}) DO NOTHING`
+    : ` ON CONFLICT (${key.join(', ')}) DO UPDATE SET ${assigned.join(', ')}`;
+}
+
+export interface Target {
+  readonly command: ModifyCommand;
+  readonly modification: Modification;
+  readonly name: QualifiedName;
+  readonly table: Table;
+}
+
+/** For an UPDATE or DELETE whose rows can be told by a key that stays; else why not. */
+export function modifyPlan(
+  { command, modification, name, table }: Target,
+  { reason, calls, times }: Why,
+): RowPlan | { readonly kind: 'impossible'; readonly why: string } {
+  const effects: Effects = calls === 'none' ? 'in the text' : 'hidden';
+  const obstacle = findObstacle(command, modification, table);
+  if (obstacle !== undefined) return { kind: 'impossible', why: obstacle };
+  const byName = new Map(table.columns.map((column) => [column.name, column]));
+  const columnsOf = (names: readonly string[]): Column[] => names.flatMap((one) => byName.get(one) ?? []);
+  const { assigned } = modification;
+  const [key] = table.keys
+    .filter((names) => !names.some((one) => assigned.includes(one)))
+    .map(columnsOf)
+    .filter((columns) => columns.every(({ exact, selectable }) => exact && selectable));
+  if (key === undefined) return { kind: 'impossible', why: 'no key that stays as it is tells its rows' };
+  const given = columnsOf(assigned).filter(({ generated }) => generated === '');
+  const lost = given.find(({ exact, selectable, identity }) => !exact || !selectable || identity === 'a');
+  if (lost !== undefined)
+    return { kind: 'impossible', why: `column ${lost.name} cannot be read back, or be given a value` };
+  const fired = table.triggers === 'some';
+  const sent = [...key, ...given];
+  const others = fired ? table.columns.filter((one) => one.selectable && !sent.includes(one)) : [];
+  const columns = [...sent, ...others];
+  const place = (column: Column): string => `v.c${sent.indexOf(column) + 1}`;
+  const target = `${modification.only ? 'ONLY ' : ''}${qualified(name)} AS t`;
+  const set = given.map((column) => `${quoteIdentifier(column.name)} = ${place(column)}`).join(', ');
+  const where = key.map((column) => `t.${quoteIdentifier(column.name)} = ${place(column)}`).join(' AND ');
+  const back = columns.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ');
+  const update = command.statement === 'update';
+  return {
+    kind: 'rows',
+    rule: reason,
+    returning: returning(name, command, columns),
+    columns,
+    sent: sent.length,
+    keyed: key.length,
+    prefix: update ? `UPDATE ${target} SET ${set} FROM (VALUES ` : `DELETE FROM ${target} USING (VALUES `,
+    casts: sent.map(({ type }) => `::${type}`),
+    suffix: `) AS v (${sent.map(place).join(', ').replaceAll('v.', '')}) WHERE ${where}${fired ? ` RETURNING ${back}` : ''}`,
+    verb: update ? 'UPDATE' : 'DELETE',
+    batch: given.some((column) => table.constrained.includes(column.name)) ? 'one row' : 'many rows',
+    rows: fired ? 'compared' : 'not compared',
+    client: command.hasReturning ? 'rows' : 'no rows',
+    effects: fired || cascades(modification, table) ? 'hidden' : effects,
+    stored: table.stored,
+    calls,
+    times,
+  };
+}
+
+function findObstacle(command: ModifyCommand, { only }: Modification, table: Table): string | undefined {
+  if (command.hasWritingWith) return 'its WITH writes as well';
+  if (table.kind !== 'r' && table.kind !== 'p') return 'its target is not a table';
+  if (table.rules === 'some') return 'its target has rules';
+  if (table.children === 'some' && !only) return 'others inherit from its target';
+  // What RETURNING shows has to pass the policies for SELECT as well.
+  if (table.policies === 'some' && !command.hasReturning) return 'row-level security guards what it would return';
+  return undefined;
+}
+
+/** Whether the statement may set off triggers elsewhere, by actions of foreign keys. */
+export function cascades({ assigned }: Pick<Modification, 'assigned'>, table: Table): boolean {
+  if (table.cascades === 'none') return false;
+  // A DELETE assigns nothing.
+  return assigned.length === 0 || assigned.some((name) => table.constrained.includes(name));
+}
+
+/** These columns of the target's row, behind the client's own where it has any. */
+export function returning(
+  target: QualifiedName,
+  command: { readonly alias: string | undefined; readonly hasReturning: boolean },
+  columns: readonly Column[],
+): string {
+  const row = quoteIdentifier(command.alias ?? target.name);
+  const list = columns.map(({ name }) => `${row}.${quoteIdentifier(name)}`).join(', ');
+  return command.hasReturning ? `\n, ${list}` : `\n RETURNING ${list}`;
+}

@@ -1,0 +1,71 @@
+/** What an UPDATE or DELETE says about the rows that it changes: which it means, what it gives them, what else it reads. */
+
+import type { Modification, NestedWrite } from './statement.ts';
+import { isFields, listOf, nodeOf, readsRelation, stringOf, stringsOf, tagged, type Fields } from './tree.ts';
+
+export function modificationOf(fields: Fields): Modification {
+  const { relation, whereClause, targetList, ...others } = fields;
+  const target = isFields(relation) ? relation : {};
+  const own = { whereClause, targetList, returning: others['returningClause'] };
+  const more = ['fromClause', 'usingClause', 'withClause'].some((key) => others[key] !== undefined);
+  return {
+    only: target['inh'] !== true,
+    defaulted: listOf(targetList).flatMap((item) => (isDefault(item) ? (assignedColumn(item) ?? []) : [])),
+    assigned: [...new Set(listOf(targetList).flatMap((item) => assignedColumn(item) ?? []))],
+    equated: equatedColumns(whereClause, nameInStatement(target)),
+    reads: more || readsRelation(own) ? 'other rows' : 'own row',
+  };
+}
+
+/** What one that stands below WITH does. */
+export function nestedWrite(tag: string, fields: Fields): NestedWrite['what'] {
+  if (tag === 'UpdateStmt' || tag === 'DeleteStmt') return modificationOf(fields);
+  const select = nodeOf(fields['selectStmt'], 'SelectStmt');
+  const rows = select === undefined || select['valuesLists'] !== undefined;
+  const conflict = isFields(fields['onConflictClause']) && listOf(select?.['valuesLists']).length > 1;
+  const { relation: _, ...others } = fields;
+  return tag === 'InsertStmt' && rows && !conflict && !readsRelation(others) ? 'rows' : 'other';
+}
+
+function assignedColumn(item: unknown): string | undefined {
+  const name = nodeOf(item, 'ResTarget')?.['name'];
+  return typeof name === 'string' ? name : undefined;
+}
+
+function isDefault(item: unknown): boolean {
+  return nodeOf(nodeOf(item, 'ResTarget')?.['val'], 'SetToDefault') !== undefined;
+}
+
+function nameInStatement({ alias, relname }: Fields): unknown {
+  return isFields(alias) ? alias['aliasname'] : relname;
+}
+
+/** Columns that a condition under AND has equal to a value that the statement brings along: `id = 5 AND …`. */
+function equatedColumns(condition: unknown, table: unknown): readonly string[] {
+  const found = new Set<string>();
+  const waiting = [condition];
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    const node = tagged(next);
+    if (node?.tag === 'BoolExpr' && node.fields['boolop'] === 'AND_EXPR') waiting.push(...listOf(node.fields['args']));
+    if (node?.tag !== 'A_Expr' || node.fields['kind'] !== 'AEXPR_OP') continue;
+    const { lexpr, rexpr, name } = node.fields;
+    const operator = stringsOf(name);
+    if (operator.length !== 1 || operator[0] !== '=') continue;
+    const column = isValue(rexpr) ? columnOf(lexpr, table) : isValue(lexpr) ? columnOf(rexpr, table) : undefined;
+    if (column !== undefined) found.add(column);
+  }
+  return [...found];
+}
+
+function columnOf(value: unknown, table: unknown): string | undefined {
+  const parts = listOf(nodeOf(value, 'ColumnRef')?.['fields']).map((part) => stringOf(part));
+  if (parts.length === 1) return parts[0];
+  return parts.length === 2 && parts[0] === table ? parts[1] : undefined;
+}
+
+/** A constant or parameter, whatever it is cast to. */
+function isValue(value: unknown): boolean {
+  let inner = value;
+  for (let cast = nodeOf(inner, 'TypeCast'); cast !== undefined; cast = nodeOf(inner, 'TypeCast')) inner = cast['arg'];
+  return nodeOf(inner, 'A_Const') !== undefined || nodeOf(inner, 'ParamRef') !== undefined;
+}

@@ -1,0 +1,208 @@
+/** The same text behind locks: what it finds is the same on every writer; and what functions do out of sight. */
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import type pg from 'pg';
+import { sql } from '../support/cluster.ts';
+import { assertWritersEqual, refusal, startScene, until } from './scene.ts';
+
+const { cluster, proxy } = await startScene({}, { reader: false });
+const { w1, w2 } = cluster;
+const HANGS = { timeout: 60_000 };
+let client: pg.Client;
+
+before(async () => {
+  client = await proxy.connect();
+  await client.query(`
+    CREATE TABLE plain (grp int, n int);
+    CREATE TABLE source (id int PRIMARY KEY, n int);
+    CREATE TABLE item (id int PRIMARY KEY, n int);
+    CREATE TABLE trace (id int PRIMARY KEY, n int);
+    INSERT INTO source SELECT g, g FROM generate_series(1, 20) g;
+    INSERT INTO item SELECT g, 0 FROM generate_series(1, 20) g;
+    INSERT INTO plain SELECT g % 4, g FROM generate_series(1, 40) g`);
+});
+
+describe('a table without a key', () => {
+  test('is changed alike by many at once', HANGS, async () => {
+    const work = Array.from({ length: 8 }, async (_, one) => {
+      const own = await proxy.connect();
+      for (let round = 0; round < 6; round++) {
+        await own.query(`INSERT INTO plain VALUES (${one % 4}, ${round})`);
+        await own.query(`UPDATE plain SET n = n + 1 WHERE grp = ${(one + round) % 4} AND n < 30`);
+        if (round % 3 === 0) await own.query(`DELETE FROM plain WHERE grp = ${one % 4} AND n = ${round}`);
+      }
+      await own.end();
+    });
+    await Promise.all(work);
+    await assertWritersEqual(cluster);
+  });
+
+  test('is locked against others’ changes, which wait, and not against their reads', HANGS, async () => {
+    const other = await proxy.connect();
+    await client.query('BEGIN');
+    await client.query('UPDATE plain SET n = 0 WHERE grp = 1');
+    assert.equal((await other.query('SELECT count(*) FROM plain')).rowCount, 1);
+    let state: 'waiting' | 'done' = 'waiting';
+    const insert = other.query('INSERT INTO plain VALUES (1, 77)').then(() => {
+      state = 'done';
+    });
+    await until('the INSERT waits on the lead', async () => {
+      const [row] = await sql(w1, 'SELECT count(*)::int AS n FROM pg_locks WHERE NOT granted');
+      return row?.['n'] === 1;
+    });
+    assert.equal(state, 'waiting');
+    await client.query('COMMIT');
+    await insert;
+    await assertWritersEqual(cluster);
+  });
+
+  test('is left as it was by who may not wait any longer', HANGS, async () => {
+    const other = await proxy.connect();
+    await client.query('BEGIN');
+    await client.query('UPDATE plain SET n = 0 WHERE grp = 1');
+    await other.query("SET lock_timeout = '100ms'");
+    assert.equal((await refusal(other.query('DELETE FROM plain'))).code, '55P03');
+    await other.query('BEGIN');
+    assert.equal((await refusal(other.query('DELETE FROM plain'))).code, '55P03');
+    assert.equal((await refusal(other.query('SELECT 1'))).code, '25P02');
+    await other.query('ROLLBACK');
+    await client.query('ROLLBACK');
+    await assertWritersEqual(cluster);
+    await other.end();
+  });
+
+  test('is not changed by what reads an older state', HANGS, async () => {
+    for (const level of ['REPEATABLE READ', 'SERIALIZABLE']) {
+      await client.query(`BEGIN ISOLATION LEVEL ${level}`);
+      const error = await refusal(client.query('UPDATE plain SET n = 1 WHERE grp = 2'));
+      assert.equal(error.code, '0A000');
+      assert.match(error.message, new RegExp(level));
+      await client.query('ROLLBACK');
+      await client.query(`BEGIN ISOLATION LEVEL ${level}`);
+      await client.query('UPDATE item SET n = n + 1 WHERE n < 5');
+      await client.query('COMMIT');
+    }
+    await assertWritersEqual(cluster);
+  });
+
+  test('is not locked for whom may not: the statement is refused beforehand', HANGS, async () => {
+    for (const server of cluster.writers) {
+      await sql(server, 'CREATE ROLE clerk');
+      await sql(server, 'GRANT SELECT ON source TO clerk; GRANT ALL ON plain TO clerk');
+    }
+    const clerk = await proxy.connect();
+    await clerk.query('SET ROLE clerk');
+    const error = await refusal(clerk.query('UPDATE plain SET n = source.n FROM source WHERE source.id = plain.n'));
+    assert.equal(error.code, '0A000');
+    assert.match(error.hint ?? '', /Grant UPDATE on "source"/);
+    await clerk.end();
+  });
+});
+
+describe('what a query has made is compared', () => {
+  test('row by row, whatever its number', HANGS, async () => {
+    await client.query('CREATE TABLE made AS SELECT id, n FROM source');
+    await client.query('SELECT * INTO made_too FROM source WHERE n > 3');
+    await client.query('CREATE MATERIALIZED VIEW seen AS SELECT sum(n) AS n FROM source');
+    await client.query('CREATE TABLE empty AS SELECT * FROM source WITH NO DATA');
+    await client.query('CREATE MATERIALIZED VIEW unfilled AS SELECT * FROM source WITH NO DATA');
+    await client.query('REFRESH MATERIALIZED VIEW seen');
+    await client.query('REFRESH MATERIALIZED VIEW seen WITH NO DATA');
+    await client.query('REFRESH MATERIALIZED VIEW seen');
+    await client.query('DROP MATERIALIZED VIEW unfilled');
+    await assertWritersEqual(cluster);
+    await sql(w2, 'UPDATE source SET n = 99 WHERE id = 7');
+    for (const text of [
+      'CREATE TABLE other AS SELECT id, n FROM source',
+      'SELECT * INTO other FROM source',
+      'REFRESH MATERIALIZED VIEW seen',
+      'CREATE MATERIALIZED VIEW other AS SELECT sum(n) FROM source',
+    ]) {
+      const error = await refusal(client.query(text));
+      assert.equal(error.code, '40002', error.message);
+      assert.match(error.detail ?? '', /the rows differ from the lead's/);
+    }
+    await client.query('CREATE TABLE IF NOT EXISTS made AS SELECT 1 AS x');
+    await sql(w2, 'UPDATE source SET n = 7 WHERE id = 7');
+    await assertWritersEqual(cluster);
+  });
+
+  test('while others change what it reads', HANGS, async () => {
+    const changing = Array.from({ length: 4 }, async (_, one) => {
+      const own = await proxy.connect();
+      for (let round = 0; round < 30; round++)
+        await own.query(`UPDATE source SET n = n + 1 WHERE id % 5 = ${(one + round) % 5}`);
+      await own.end();
+    });
+    for (let round = 0; round < 5; round++) {
+      await client.query(`CREATE TABLE copy_${round} AS SELECT * FROM source WHERE n % 2 = 0`);
+      await client.query('REFRESH MATERIALIZED VIEW seen');
+    }
+    await Promise.all(changing);
+    await assertWritersEqual(cluster);
+  });
+});
+
+describe('several changes in one statement', () => {
+  test('do the same on every writer under contention', HANGS, async () => {
+    const work = Array.from({ length: 6 }, async (_, one) => {
+      const own = await proxy.connect();
+      for (let round = 0; round < 5; round++) {
+        await own.query(
+          `WITH gone AS (DELETE FROM plain WHERE grp = ${(one + round) % 4} AND n % 7 = ${round} RETURNING *)
+           INSERT INTO plain SELECT grp + 1, n + 1 FROM gone`,
+        );
+        await own.query(`WITH u AS (UPDATE item SET n = n + 1 WHERE id = ${one + 1} RETURNING *) SELECT * FROM u`);
+        await own.query(
+          `MERGE INTO item USING source ON source.id = item.id AND source.n % 3 = ${round % 3}
+           WHEN MATCHED THEN UPDATE SET n = item.n + source.n`,
+        );
+      }
+      await own.end();
+    });
+    await Promise.all(work);
+    await assertWritersEqual(cluster);
+  });
+});
+
+describe('what a function does elsewhere', () => {
+  before(async () => {
+    await client.query(`
+      CREATE FUNCTION bump(step int) RETURNS int LANGUAGE sql VOLATILE
+        AS 'INSERT INTO trace VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET n = trace.n + step RETURNING n';
+      CREATE TABLE bumped (id int PRIMARY KEY, n int DEFAULT bump(5));
+      CREATE FUNCTION local() RETURNS int LANGUAGE sql VOLATILE
+        AS 'INSERT INTO trace SELECT g, 0 FROM generate_series(100, 100 + current_setting(''port'')::int - 1024) g; SELECT 1'`);
+  });
+
+  for (const text of [
+    'UPDATE item SET n = bump(2) WHERE id = 3',
+    'UPDATE item SET n = bump(id) WHERE id < 4',
+    'INSERT INTO item VALUES (101, bump(1))',
+    'INSERT INTO bumped (id) VALUES (1)',
+    'INSERT INTO bumped DEFAULT VALUES ON CONFLICT DO NOTHING',
+    'DELETE FROM item WHERE n < bump(1) AND id = 5',
+  ]) {
+    test(`is done on every writer: ${text}`, HANGS, async () => {
+      if (text.includes('DEFAULT VALUES')) assert.equal((await refusal(client.query(text))).code, '23502');
+      else await client.query(text);
+      await assertWritersEqual(cluster);
+    });
+  }
+
+  test('and is refused where it is not as much on each of them', HANGS, async () => {
+    for (const text of [
+      'SELECT local()',
+      'UPDATE item SET n = local() WHERE id = 3',
+      "DO 'BEGIN PERFORM local(); END'",
+    ]) {
+      const error = await refusal(client.query(text));
+      assert.equal(error.code, '40002', error.message);
+      assert.match(
+        error.detail ?? '',
+        /rows of public\.trace: \d+ inserted, 0 updated, 0 deleted, where on the lead: \d+ inserted/,
+      );
+      await assertWritersEqual(cluster);
+    }
+  });
+});
