@@ -32,6 +32,8 @@ export interface DatabaseFacts {
   readonly mixedOperators: ReadonlySet<string>;
   /** Whether any constraint may be checked at COMMIT. */
   readonly deferrable: 'none' | 'some';
+  /** Whether any trigger of the user's may fire as late as at COMMIT. */
+  readonly deferredTriggers: 'none' | 'some';
 }
 
 export interface Column {
@@ -61,6 +63,8 @@ export interface Table {
   readonly triggers: 'none' | 'some';
   /** Whether a row that goes, or whose key changes, sets off triggers or defaults elsewhere, by actions of foreign keys. */
   readonly cascades: 'none' | 'some';
+  /** Whether any of these may fire as late as at COMMIT. */
+  readonly deferred: 'none' | 'some';
   readonly rules: 'none' | 'some';
   /** Tables that inherit from it: what is unique in each of them is not in all. Partitions are none. */
   readonly children: 'none' | 'some';
@@ -104,6 +108,7 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM volatile), '[]'),
   coalesce((SELECT json_agg(DISTINCT relname) FROM views JOIN pg_catalog.pg_class c ON c.oid = ev_class), '[]'),
   EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE condeferrable)
     OR EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgdeferrable),
+  EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgdeferrable AND NOT tgisinternal AND tgenabled <> 'D'),
   coalesce((SELECT json_agg(DISTINCT relname) FROM pg_catalog.pg_class WHERE relkind = 'S'), '[]'),
   coalesce((SELECT json_agg(DISTINCT oprname) FROM pg_catalog.pg_operator
     WHERE oid >= 16384 AND oprleft <> 0 AND oprright <> 0 AND oprleft <> oprright), '[]'),
@@ -128,10 +133,11 @@ const REACHED = `WITH RECURSIVE steps (parent, child, by) AS (
     SELECT c.oid, 'p'
     UNION SELECT s.child, CASE WHEN 'd' IN (s.by, r.by) THEN 'd' WHEN 'f' IN (s.by, r.by) THEN 'f' ELSE 'p' END
       FROM reached r JOIN steps s ON s.parent = r.oid
-  ), fired (by) AS (
-    SELECT r.by FROM reached r JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
-    UNION ALL SELECT 'd' FROM reached WHERE by = 'd'
-  ) SELECT json_build_array(coalesce(bool_or(by = 'p'), false), coalesce(bool_or(by <> 'p'), false)) FROM fired`;
+  ), fired (by, late) AS (
+    SELECT r.by, t.tgdeferrable FROM reached r JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+    UNION ALL SELECT 'd', false FROM reached WHERE by = 'd'
+  ) SELECT json_build_array(coalesce(bool_or(by = 'p'), false), coalesce(bool_or(by <> 'p'), false),
+    coalesce(bool_or(late), false)) FROM fired`;
 
 const TABLE = `SELECT c.relkind, c.relpersistence,
   (${REACHED}),
@@ -208,10 +214,18 @@ export class Catalog {
 
   facts(asker: CatalogAsker): Promise<DatabaseFacts> {
     return this.#cached(asker, 'facts', async () => {
-      const [functions, operators, views, deferrable, sequences, mixed, stable, stableOperators, casts] = await row(
-        asker,
-        FACTS,
-      );
+      const [
+        functions,
+        operators,
+        views,
+        deferrable,
+        deferredTriggers,
+        sequences,
+        mixed,
+        stable,
+        stableOperators,
+        casts,
+      ] = await row(asker, FACTS);
       return {
         volatileFunctions: new Set<string>(JSON.parse(functions ?? '[]')),
         volatileOperators: new Set<string>(JSON.parse(operators ?? '[]')),
@@ -222,6 +236,7 @@ export class Catalog {
         stableOperators: new Set<string>(JSON.parse(stableOperators ?? '[]')),
         casts: casts === 't' ? 'stable' : 'immutable',
         deferrable: deferrable === 't' ? 'some' : 'none',
+        deferredTriggers: deferredTriggers === 't' ? 'some' : 'none',
       };
     });
   }
@@ -232,7 +247,11 @@ export class Catalog {
 
   /** Undefined where the name means nothing: the server will say so. */
   table(asker: CatalogAsker, name: QualifiedName): Promise<Table | undefined> {
-    const text = qualified(name);
+    return this.tableOf(asker, qualified(name));
+  }
+
+  /** The same by its name as SQL writes it: quoted where it has to be, and qualified. */
+  tableOf(asker: CatalogAsker, text: string): Promise<Table | undefined> {
     return this.#cached(asker, `table ${text}`, async () => {
       const [kind, persistence, reached, rules, children, policies, lockable, ...lists] = await row(
         asker,
@@ -242,12 +261,13 @@ export class Catalog {
       const [columns, keys, constrained, stored, bases, actions] = lists.map((list): unknown =>
         JSON.parse(list ?? '[]'),
       );
-      const [triggers, cascades] = JSON.parse(reached ?? '[]') as boolean[];
+      const [triggers, cascades, deferred] = JSON.parse(reached ?? '[]') as boolean[];
       return {
         kind,
         persistence: persistence === 't' ? 'temporary' : 'permanent',
         triggers: triggers === true ? 'some' : 'none',
         cascades: cascades === true ? 'some' : 'none',
+        deferred: deferred === true ? 'some' : 'none',
         rules: rules === 't' ? 'some' : 'none',
         children: children === 't' ? 'some' : 'none',
         policies: policies === 't' ? 'some' : 'none',

@@ -38,7 +38,10 @@ function onFollowers(plan: ReplayPlan, text: string): string {
   if (plan.kind === 'statement') return 'the same';
   if (plan.kind === 'verified') return withReturning(text, plan.returning);
   const values = plan.columns.slice(0, plan.sent).map((_, index) => `…${plan.casts[index] ?? ''}`);
-  const rows = plan.calls === 'none' ? '' : ', or the same as the lead where a function has changed other tables';
+  const rows =
+    plan.effects === 'hidden' && plan.otherwise === 'same text'
+      ? ', or the same as the lead where other tables were changed that cannot be told'
+      : '';
   const one = plan.batch === 'one row' ? ', one for each row' : '';
   return `${plan.prefix}(${values.join(',')})${plan.batch === 'one row' ? '' : ', …'}${plan.suffix}${one}${rows}`;
 }

@@ -68,13 +68,15 @@ export interface RowPlan extends Common {
   readonly rows: 'compared' | 'not compared';
   /** Whether the client's statement returns rows of its own, in front of ours. */
   readonly client: 'rows' | 'no rows';
-  /** Quoted, qualified names of the tables whose rows these are: what is changed elsewhere, they do not bring along. */
+  /** Quoted, qualified names of the tables whose rows these are. */
   readonly stored: readonly string[];
+  /** The same for followers on which no trigger fires: all that the lead's triggers have made of the rows. */
+  readonly direct: Pick<RowPlan, 'sent' | 'prefix' | 'casts' | 'suffix'> | undefined;
   /**
-   * Whether a volatile function of the user's is called. What it has changed elsewhere must be done by followers as well, so that
-   * they get the same text then, these times put into it.
+   * What followers get where functions or triggers have changed more than these rows, and that cannot be told row by row:
+   * the `same text`, these times put into it, or these `rows`, so that their own functions and triggers do the rest.
    */
-  readonly calls: 'none' | 'volatile function';
+  readonly otherwise: 'rows' | 'same text';
   readonly times: readonly Nondeterminism[];
 }
 

@@ -12,7 +12,7 @@ import { PproxError } from '../lib/errors.ts';
 import type { Analyser } from '../sql/analyse.ts';
 import { qualified } from '../sql/quote.ts';
 import type { InsertCommand, ModifyCommand, Nondeterminism, QualifiedName, Statement } from '../sql/statement.ts';
-import { type Effects, notReplayable, type ReplayPlan, type RowPlan, type SameTextPlan } from './plan.ts';
+import { type Effects, notReplayable, type ReplayPlan, type SameTextPlan } from './plan.ts';
 import { Reasons } from './reasons.ts';
 import { cascades, insertPlan, modifyPlan } from './row-plan.ts';
 import { type Comparison, comparingRows, sameText, unsafePart } from './same-text.ts';
@@ -64,7 +64,7 @@ export class Planner {
         return sameText(this.#reasons.varying(statement), statement, 'not compared', 'what it calls');
       case 'utility':
         if (command.name === 'REFRESH MATERIALIZED VIEW') return this.#refresh(asker, statement);
-        return sameText(this.#reasons.varying(statement), statement, 'not compared', command.name);
+        return this.#utility(asker, statement, command.name);
       default:
         return sameText(this.#reasons.varying(statement), statement, 'not compared', command.kind);
     }
@@ -82,15 +82,18 @@ export class Planner {
       (await this.#reasons.ofInsert(asker, statement, command, table, varying)) ??
       (await this.#unprovenNested(asker, statement));
     const rows = command.hasReturning ? 'compared' : 'not compared';
+    const times = replaceable(varying);
     if (reason === undefined) {
       const plan = sameText(varying, statement, rows, 'rows that its text holds');
+      const fired = { reason: TRIGGERS, calls: 'none', text: 'the same effect', times } as const;
+      const byRows = table.triggers === 'none' || statement.explains ? undefined : insertPlan(command, table, fired);
+      if (byRows !== undefined && !(byRows instanceof PproxError)) return byRows;
       return comparingRows(plan, statement, command, table, { why: undefined, effects: 'in the text' });
     }
     const calls = await this.#calls(asker, statement, await this.#reasons.defaultCall(asker, command, table));
-    const times = replaceable(varying);
     const plan = statement.explains
       ? notReplayable(`EXPLAIN ANALYZE of an INSERT with ${reason}`)
-      : insertPlan(command, table, { reason, calls, times });
+      : insertPlan(command, table, { reason, calls, text: 'another effect', times });
     if (!(plan instanceof PproxError)) return plan;
     // Which rows take a default, and which do not, their order says: what varies cannot be made the same by locks.
     const drawn = await this.#reasons.varyingColumn(asker, command.target);
@@ -112,13 +115,20 @@ export class Planner {
       view ??
       (await this.#reasons.ofModification(asker, statement, modification, table, varying)) ??
       (await this.#unprovenNested(asker, statement));
+    const why = {
+      reason: reason ?? TRIGGERS,
+      calls,
+      text: reason === undefined ? 'the same effect' : 'another effect',
+      times: replaceable(varying),
+    } as const;
+    const byRows = statement.explains
+      ? ({ kind: 'impossible', why: 'EXPLAIN shows none of its rows' } as const)
+      : modifyPlan({ command, modification, name: target, table }, why);
     if (reason === undefined) {
+      if (byRows.kind === 'rows' && table.triggers === 'some') return byRows;
       const plan = sameText(varying, statement, rows, 'a row that is told by its key, and nothing else');
       return comparingRows({ ...plan, effects }, statement, command, table, { why: undefined, effects });
     }
-    const byRows = statement.explains
-      ? ({ kind: 'impossible', why: 'EXPLAIN shows none of its rows' } as const)
-      : modifyPlan({ command, modification, name: target, table }, { reason, calls, times: replaceable(varying) });
     if (byRows.kind === 'rows') return byRows;
     if (view !== undefined) throw notReplayable(view);
     return this.#locked(asker, statement, {
@@ -129,7 +139,11 @@ export class Planner {
     });
   }
 
-  async #calls(asker: CatalogAsker, statement: Statement, inDefaults: string | undefined): Promise<RowPlan['calls']> {
+  async #calls(
+    asker: CatalogAsker,
+    statement: Statement,
+    inDefaults: string | undefined,
+  ): Promise<'none' | 'volatile function'> {
     const called = inDefaults ?? (await this.#reasons.volatileCall(asker, statement));
     return called === undefined ? 'none' : 'volatile function';
   }
@@ -212,9 +226,8 @@ export class Planner {
     const plan = { ...sameText(varying, statement, rows ? 'compared' : 'not compared', why), locks };
     if (compared === undefined) return this.#firedElsewhere(asker, statement, plan);
     const { command, table } = compared;
-    // What RETURNING shows has to pass the policies for SELECT as well; a rule may have none, and a view no columns of its own.
-    const hidden = table.policies === 'some' && !command.hasReturning;
-    const blind = table.kind === 'v' || table.rules === 'some' || statement.explains || hidden;
+    // A rule may have no RETURNING, and a view no columns of its own.
+    const blind = table.kind === 'v' || table.rules === 'some' || statement.explains;
     if (blind) return this.#firedElsewhere(asker, statement, plan);
     return comparingRows(plan, statement, command, table, { why, effects: plan.effects });
   }
@@ -226,6 +239,11 @@ export class Planner {
       const table = await this.#catalog.table(asker, name);
       // What is new; a materialized view changes by REFRESH alone.
       if (table === undefined || table.kind === 'm') continue;
+      if (table.policies === 'some')
+        throw notReplayable(
+          `policies of ${qualified(name)}, which may read other tables`,
+          'Add RETURNING, or a condition on a column.',
+        );
       if (table.persistence === 'temporary')
         throw notReplayable(`${qualified(name)}, a temporary table that the lead alone has`, SPLIT);
       if (name.schema === 'pg_catalog' || name.schema === 'information_schema') continue;
@@ -277,6 +295,14 @@ export class Planner {
     return { ...plan, rule: 'rows of a query', locks: await this.#locks(asker, sources), proof: proofOf(target) };
   }
 
+  async #utility(asker: CatalogAsker, statement: Statement, name: string): Promise<ReplayPlan> {
+    const plan = sameText(this.#reasons.varying(statement), statement, 'not compared', name);
+    if (name !== 'SET CONSTRAINTS') return plan;
+    // It fires what has waited.
+    const { deferredTriggers } = await this.#catalog.facts(asker);
+    return deferredTriggers === 'none' ? plan : { ...plan, effects: 'hidden' };
+  }
+
   async #refresh(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
     const varying = await this.#reasons.view(asker, statement.relations);
     if (varying !== undefined) throw notReplayable(varying);
@@ -316,6 +342,7 @@ function replaceable(varying: readonly Nondeterminism[]): readonly Nondeterminis
   return varying.filter(({ kind, span }) => kind === 'transaction time' && span !== undefined);
 }
 
+const TRIGGERS = 'triggers of its table';
 const SPLIT = 'Use a statement for each of the changes, in one transaction.';
 
 /**

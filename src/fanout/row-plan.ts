@@ -14,13 +14,23 @@ import type { InsertCommand, ModifyCommand, Modification, QualifiedName } from '
 import { type Effects, notReplayable, type RowPlan } from './plan.ts';
 
 /** Why the rows are needed, and what else is to be known of the statement. */
-export interface Why extends Pick<RowPlan, 'calls' | 'times'> {
+export interface Why {
   readonly reason: string;
+  /** Whether a volatile function of the user's is called. */
+  readonly calls: 'none' | 'volatile function';
+  /** Whether the same text would do as well, triggers aside. */
+  readonly text: 'the same effect' | 'another effect';
+  readonly times: RowPlan['times'];
+}
+
+function otherwise({ calls, text }: Why): RowPlan['otherwise'] {
+  return calls !== 'none' || text === 'the same effect' ? 'same text' : 'rows';
 }
 
 /** Or the refusal (`not_replayable`) where there is none. */
-export function insertPlan(command: InsertCommand, table: Table, { reason, calls, times }: Why): RowPlan | PproxError {
-  const effects: Effects = calls === 'none' ? 'in the text' : 'hidden';
+export function insertPlan(command: InsertCommand, table: Table, why: Why): RowPlan | PproxError {
+  const { reason, times } = why;
+  const effects: Effects = why.calls === 'none' ? 'in the text' : 'hidden';
   if (command.hasWritingWith) return notReplayable(`INSERT with ${reason} and a WITH that writes`);
   if (table.kind !== 'r' && table.kind !== 'p')
     return notReplayable(`INSERT with ${reason} into something that is not a table`);
@@ -49,6 +59,7 @@ export function insertPlan(command: InsertCommand, table: Table, { reason, calls
   const names = columns.map(({ name }) => quoteIdentifier(name));
   const conflict = conflictClause(command, table, names);
   if (typeof conflict !== 'string') return conflict;
+  const prefix = `INSERT INTO ${qualified(command.target)} (${names.join(', ')}) OVERRIDING SYSTEM VALUE VALUES `;
   return {
     kind: 'rows',
     rule: reason,
@@ -56,8 +67,12 @@ export function insertPlan(command: InsertCommand, table: Table, { reason, calls
     columns,
     sent: columns.length,
     keyed: 0,
-    prefix: `INSERT INTO ${qualified(command.target)} (${names.join(', ')}) OVERRIDING SYSTEM VALUE VALUES `,
+    prefix,
     casts: [],
+    direct:
+      table.triggers === 'some' && table.deferred === 'none'
+        ? { sent: columns.length, prefix, casts: [], suffix: conflict }
+        : undefined,
     suffix: conflict + (table.triggers === 'some' ? ` RETURNING ${names.join(', ')}` : ''),
     verb: 'INSERT 0',
     batch: 'many rows',
@@ -65,7 +80,7 @@ export function insertPlan(command: InsertCommand, table: Table, { reason, calls
     client: command.hasReturning ? 'rows' : 'no rows',
     effects: table.triggers === 'some' ? 'hidden' : effects,
     stored: table.stored,
-    calls,
+    otherwise: otherwise(why),
     times,
   };
 }
@@ -98,9 +113,10 @@ export interface Target {
 /** For an UPDATE or DELETE whose rows can be told by a key that stays; else why not. */
 export function modifyPlan(
   { command, modification, name, table }: Target,
-  { reason, calls, times }: Why,
+  why: Why,
 ): RowPlan | { readonly kind: 'impossible'; readonly why: string } {
-  const effects: Effects = calls === 'none' ? 'in the text' : 'hidden';
+  const { reason, times } = why;
+  const effects: Effects = why.calls === 'none' ? 'in the text' : 'hidden';
   const obstacle = findObstacle(command, modification, table);
   if (obstacle !== undefined) return { kind: 'impossible', why: obstacle };
   const byName = new Map(table.columns.map((column) => [column.name, column]));
@@ -118,41 +134,62 @@ export function modifyPlan(
   const fired = table.triggers === 'some';
   const sent = [...key, ...given];
   const others = fired ? table.columns.filter((one) => one.selectable && !sent.includes(one)) : [];
-  const columns = [...sent, ...others];
-  const place = (column: Column): string => `v.c${sent.indexOf(column) + 1}`;
-  const target = `${modification.only ? 'ONLY ' : ''}${qualified(name)} AS t`;
-  const set = given.map((column) => `${quoteIdentifier(column.name)} = ${place(column)}`).join(', ');
-  const where = key.map((column) => `t.${quoteIdentifier(column.name)} = ${place(column)}`).join(' AND ');
-  const back = columns.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ');
+  const columns = [...sent, ...others.filter(givable), ...others.filter((one) => !givable(one))];
   const update = command.statement === 'update';
+  const back = ` RETURNING ${columns.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ')}`;
+  const texts = (values: readonly Column[]): NonNullable<RowPlan['direct']> => {
+    const all = [...key, ...values];
+    const place = (column: Column): string => `c${all.indexOf(column) + 1}`;
+    const target = `${modification.only ? 'ONLY ' : ''}${qualified(name)} AS t`;
+    const set = values.map((column) => `${quoteIdentifier(column.name)} = v.${place(column)}`).join(', ');
+    const where = key.map((column) => `t.${quoteIdentifier(column.name)} = v.${place(column)}`).join(' AND ');
+    return {
+      sent: all.length,
+      prefix: update ? `UPDATE ${target} SET ${set} FROM (VALUES ` : `DELETE FROM ${target} USING (VALUES `,
+      casts: all.map(({ type }) => `::${type}`),
+      suffix: `) AS v (${all.map(place).join(', ')}) WHERE ${where}`,
+    };
+  };
+  const planned = texts(given);
   return {
     kind: 'rows',
     rule: reason,
     returning: returning(name, command, columns),
     columns,
-    sent: sent.length,
+    ...planned,
+    suffix: fired ? planned.suffix + back : planned.suffix,
     keyed: key.length,
-    prefix: update ? `UPDATE ${target} SET ${set} FROM (VALUES ` : `DELETE FROM ${target} USING (VALUES `,
-    casts: sent.map(({ type }) => `::${type}`),
-    suffix: `) AS v (${sent.map(place).join(', ').replaceAll('v.', '')}) WHERE ${where}${fired ? ` RETURNING ${back}` : ''}`,
     verb: update ? 'UPDATE' : 'DELETE',
     batch: given.some((column) => table.constrained.includes(column.name)) ? 'one row' : 'many rows',
     rows: fired ? 'compared' : 'not compared',
     client: command.hasReturning ? 'rows' : 'no rows',
     effects: fired || cascades(modification, table) ? 'hidden' : effects,
     stored: table.stored,
-    calls,
+    direct: fired && whole(table, key) ? texts(update ? [...given, ...others.filter(givable)] : []) : undefined,
+    otherwise: otherwise(why),
     times,
   };
 }
 
-function findObstacle(command: ModifyCommand, { only }: Modification, table: Table): string | undefined {
+/** Whether an UPDATE may give the column a value that was read. */
+function givable({ generated, identity, exact }: Column): boolean {
+  return generated === '' && identity !== 'a' && exact;
+}
+
+/** Whether all that triggers may have changed by now can be read, and given to a follower's row. */
+function whole(table: Table, key: readonly Column[]): boolean {
+  // What fires at COMMIT has to be waited for there.
+  if (table.deferred === 'some') return false;
+  return table.columns.every((one) => one.generated !== '' || key.includes(one) || (one.selectable && givable(one)));
+}
+
+function findObstacle(command: ModifyCommand, { only, selects }: Modification, table: Table): string | undefined {
   if (command.hasWritingWith) return 'its WITH writes as well';
   if (table.kind !== 'r' && table.kind !== 'p') return 'its target is not a table';
   if (table.rules === 'some') return 'its target has rules';
   if (table.children === 'some' && !only) return 'others inherit from its target';
   // What RETURNING shows has to pass the policies for SELECT as well.
-  if (table.policies === 'some' && !command.hasReturning) return 'row-level security guards what it would return';
+  if (table.policies === 'some' && !selects) return 'row-level security guards what it would return';
   return undefined;
 }
 

@@ -21,6 +21,16 @@ export interface RowTarget {
 /** When the followers get the rows: as they come, or when `release` says that the followers are ready for them. */
 export type Sending = 'at once' | 'when released';
 
+/** `direct`: no trigger fires there. */
+export type Released = 'as planned' | 'direct';
+
+/** A statement of ours with its rows; `direct`: in place of `text` where it is released so. */
+interface Batch {
+  readonly text: Buffer;
+  readonly direct: Buffer | undefined;
+  readonly expected: Effect;
+}
+
 /** Rows that wait for `release`. */
 const HELD_BYTES = 64 * 1024 * 1024;
 
@@ -62,15 +72,19 @@ export class RowReplay implements RowTap {
   /** They do not within their time: nothing more is sent. */
   #refused: Error | undefined;
   /** Batches that have not been sent, in order. */
-  #held: { readonly text: Buffer; readonly expected: Effect }[] = [];
+  #held: Batch[] = [];
   #heldBytes = 0;
   /** What was sent, as long as it is little enough to be sent again. */
-  #kept: { readonly text: Buffer; readonly expected: Effect }[] | 'too much' = [];
+  #kept: Batch[] | 'too much' = [];
   #keptBytes = 0;
   /** More rows were to wait than memory is for: what is held is not all of them, and must not be sent. */
   overflow: 'no' | 'yes' = 'no';
   readonly #casts: readonly Buffer[];
+  readonly #directCasts: readonly Buffer[];
+  #released: Released = 'as planned';
   #parts: Buffer[] = [];
+  /** The same for `direct`; empty where the plan has none. */
+  #directParts: Buffer[] = [];
   #bytes = 0;
   #rows = 0;
   #digest = new RowDigest();
@@ -97,6 +111,7 @@ export class RowReplay implements RowTap {
     this.#timeoutMs = timeoutMs;
     this.#plan = plan;
     this.#casts = plan.casts.map((cast) => Buffer.from(cast));
+    this.#directCasts = plan.direct?.casts.map((cast) => Buffer.from(cast)) ?? [];
     this.#targets = targets;
     this.#source = source;
     this.#backslashes = backslashes;
@@ -106,21 +121,29 @@ export class RowReplay implements RowTap {
   add(values: readonly (Buffer | null)[], wire: Buffer): void {
     this.total++;
     this.#rows++;
-    this.#parts.push(this.#rows === 1 ? OPEN : NEXT);
-    this.#bytes += 3;
-    for (let index = 0; index < this.#plan.sent; index++) {
-      const value = values[index] ?? null;
-      if (index > 0) this.#parts.push(COMMA);
-      const literal = value === null ? NULL : quote(value, this.#backslashes);
-      this.#parts.push(literal);
-      this.#bytes += literal.length + 1;
-      const cast = this.#rows === 1 ? this.#casts[index] : undefined;
-      if (cast !== undefined) this.#parts.push(cast);
-      if (index >= this.#plan.keyed) this.#draw(index, value);
-    }
-    this.#parts.push(CLOSE);
+    const { sent, keyed, direct } = this.#plan;
+    const literals = values.map((value) => (value === null ? NULL : quote(value, this.#backslashes)));
+    this.#bytes += this.#row(this.#parts, literals, sent, this.#casts);
+    if (direct !== undefined) this.#bytes += this.#row(this.#directParts, literals, direct.sent, this.#directCasts);
+    for (let index = keyed; index < sent; index++) this.#draw(index, values[index] ?? null);
     this.#digest.tap(wire, 0, wire.length, true);
     if (this.#bytes >= BATCH_BYTES || this.#plan.batch === 'one row') this.#endBatch();
+  }
+
+  /** Adds one row to `parts`; answers with its bytes. */
+  #row(parts: Buffer[], literals: readonly Buffer[], sent: number, casts: readonly Buffer[]): number {
+    let bytes = 2;
+    parts.push(this.#rows === 1 ? OPEN : NEXT);
+    for (let index = 0; index < sent; index++) {
+      if (index > 0) parts.push(COMMA);
+      const literal = literals[index] ?? NULL;
+      parts.push(literal);
+      bytes += literal.length + 1;
+      const cast = this.#rows === 1 ? casts[index] : undefined;
+      if (cast !== undefined) parts.push(cast);
+    }
+    parts.push(CLOSE);
+    return bytes;
   }
 
   /** All rows as statements for any follower, where none was sent yet; from here none will be. Undefined where some were. */
@@ -159,30 +182,37 @@ export class RowReplay implements RowTap {
   }
 
   /** The followers are ready: what was held goes out, and all that comes. */
-  release(): void {
+  release(as: Released): void {
+    this.#released = as;
     this.#sending = 'at once';
     this.#pump();
   }
 
-  #takeBatch(): { readonly text: Buffer; readonly expected: Effect } | undefined {
+  #takeBatch(): Batch | undefined {
     if (this.#rows === 0) return undefined;
+    const { direct } = this.#plan;
     const text = Buffer.concat([Buffer.from(this.#plan.prefix), ...this.#parts, Buffer.from(this.#plan.suffix)]);
+    const other =
+      direct === undefined
+        ? undefined
+        : Buffer.concat([Buffer.from(direct.prefix), ...this.#directParts, Buffer.from(direct.suffix)]);
     const expected: Effect = {
       tag: `${this.#plan.verb} ${this.#rows}`,
       rows: this.#plan.rows === 'compared' ? this.#digest.value : undefined,
     };
     this.#parts = [];
+    this.#directParts = [];
     this.#bytes = 0;
     this.#rows = 0;
     this.#digest = new RowDigest();
-    return { text, expected };
+    return { text, direct: other, expected };
   }
 
   #endBatch(): void {
     const batch = this.#takeBatch();
     if (batch === undefined) return;
     if (this.#sending === 'when released') {
-      this.#heldBytes += batch.text.length;
+      this.#heldBytes += batch.text.length + (batch.direct?.length ?? 0);
       if (this.#heldBytes > HELD_BYTES) this.overflow = 'yes';
       if (this.overflow === 'yes') this.#held = [];
       else this.#held.push(batch);
@@ -215,12 +245,12 @@ export class RowReplay implements RowTap {
       const batch = this.#held.shift();
       if (batch === undefined) return;
       const visible = this.#visible();
-      if (visible === undefined) this.#dispatch(batch.text, batch.expected);
+      if (visible === undefined) this.#dispatch(batch);
       else this.#wait(visible, batch);
     }
   }
 
-  #wait(visible: Promise<void>, batch: { readonly text: Buffer; readonly expected: Effect }): void {
+  #wait(visible: Promise<void>, batch: Batch): void {
     this.#gate = 'waiting';
     const waited = visible
       .catch((error: Error) => {
@@ -229,22 +259,26 @@ export class RowReplay implements RowTap {
       .then(() => {
         this.#gate = 'open';
         this.#settled.delete(waited);
-        if (this.#refused === undefined) this.#dispatch(batch.text, batch.expected);
+        if (this.#refused === undefined) this.#dispatch(batch);
         this.#pump();
         if (!this.#full) this.#source.release('row replay slow');
       });
     this.#settled.add(waited);
   }
 
-  #keep(text: Buffer, expected: Effect): void {
+  #keep(batch: Batch): void {
     if (this.#kept === 'too much') return;
-    this.#keptBytes += text.length;
+    this.#keptBytes += batch.text.length + (batch.direct?.length ?? 0);
     if (this.#keptBytes > KEPT_BYTES) this.#kept = 'too much';
-    else this.#kept.push({ text, expected });
+    else this.#kept.push(batch);
   }
 
-  #dispatch(text: Buffer, expected: Effect): void {
-    this.#keep(text, expected);
+  #dispatch(batch: Batch): void {
+    this.#keep(batch);
+    // Without triggers there is nothing to compare, and nothing that is returned for it.
+    const direct = this.#released === 'direct' ? batch.direct : undefined;
+    const text = direct ?? batch.text;
+    const expected = direct === undefined ? batch.expected : { ...batch.expected, rows: undefined };
     const watchdog = guard(
       this.#targets.map(({ backend }) => backend),
       this.#timeoutMs,

@@ -2,11 +2,13 @@
 import { BackendLostError, type Lost } from '../backend/receiver.ts';
 import { rollback } from '../commit/one-phase.ts';
 import type { CommitLeg } from '../commit/coordinator.ts';
+import { CHECK } from '../commit/decisions.ts';
 import { ReplayLog } from '../fanout/replay-log.ts';
 import { PproxError } from '../lib/errors.ts';
 import { Completion, errorFrame } from './reply.ts';
 import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import type { FollowerLeg, LeadLeg, Legs } from './legs.ts';
+import { fireEverywhere } from './hidden-effects.ts';
 import { commitSettings, loseSettings, settleCustom } from './setting-transfer.ts';
 import { settlePins } from './pins.ts';
 import type { SessionState, WritersBlock } from './state.ts';
@@ -53,6 +55,7 @@ export async function commitBlock(
   let behind: Awaited<ReturnType<typeof takeBehind>>;
   try {
     deferred = block.catalog === 'changed' || (await services.catalog.deferrable(session)) ? 'possible' : 'none';
+    if (writes === 'likely' && deferred === 'possible') await fireDeferred(session, block);
     // Whatever is asked before the followers prepare is asked of what is done. Where there are several, what one has prepared
     // while another waits for a lock would be a wait that no server tells: it is nobody's session's.
     const alone = block.legs.leased.length === 1 && services.coordinator.leadAhead !== 'never';
@@ -107,6 +110,14 @@ export async function commitBlock(
   if (options.chain && block.legs.alive) continueBlock(session, block);
   else await leaveBlock(session, block);
   return outcome.kind === 'committed' ? 'committed' : 'refused';
+}
+
+/** Triggers that have waited for COMMIT may change rows: what they do is looked at while it can be. */
+async function fireDeferred(session: SessionState, block: WritersBlock): Promise<void> {
+  const { deferredTriggers } = await session.services.catalog.facts(session);
+  if (deferredTriggers === 'none') return;
+  await followersCaughtUp(session, block);
+  await fireEverywhere(session, block, CHECK);
 }
 
 /** AND CHAIN: the lead is in its next transaction already; followers begin theirs when they are needed. */

@@ -1,11 +1,31 @@
-/** A statement that may do more than its text says, between two looks on the lead and on every follower. */
+/**
+ * A statement that may do more than its text says, on the followers once the lead has run it:
+ *
+ *     every change can be told row by row, and       ─► direct: the lead's rows, on followers on which no trigger fires
+ *     triggers may be turned off
+ *     a function has changed other tables,           ─► the same text, rows and changes compared
+ *     or the text has no rows of its own
+ *     else                                           ─► the lead's rows, what triggers do compared
+ */
+import { BackendLostError, Collector } from '../backend/receiver.ts';
 import type { Backend } from '../backend/backend.ts';
+import type { Table } from '../cluster/catalog.ts';
+import {
+  type Access,
+  accessOf,
+  accessText,
+  capturedPlan,
+  digestText,
+  rowsText,
+  storedColumns,
+} from '../fanout/captured-rows.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
 import {
   alignText,
   changes,
   compareChanges,
   compareDraws,
+  isOfObjects,
   LOOK,
   type Look,
   lookOf,
@@ -14,43 +34,181 @@ import {
   NOTHING,
 } from '../fanout/hidden-effects.ts';
 import type { RowPlan } from '../fanout/plan.ts';
-import type { RowReplay } from '../fanout/row-replay.ts';
+import { RowReplay } from '../fanout/row-replay.ts';
 import { PproxError } from '../lib/errors.ts';
+import { quoteEscaped } from '../sql/quote.ts';
+import { encodeQuery } from '../wire/frontend.ts';
+import { CapturedRows } from './captured-rows.ts';
 import type { FollowerLeg } from './legs.ts';
-import { askLegs, beginFollowers, othersVisible, throwFailures } from './replay.ts';
+import {
+  askLegs,
+  beginFollowers,
+  compareAnswers,
+  followerDeadline,
+  othersVisible,
+  tell,
+  throwFailures,
+} from './replay.ts';
+import { ServerError } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 
 /** On one connection. */
 export async function look(backend: Backend): Promise<Look> {
-  const answer = await backend.ask(LOOK);
-  if (answer.error !== undefined)
-    throw new PproxError('catalog_unreadable', { sqlstate: answer.error.code, message: answer.error.message });
-  return lookOf(answer);
+  return lookOf(await answerOf(backend, LOOK));
 }
 
-/** Whether a function that the statement called has changed what its own rows do not bring along. */
-export function changedElsewhere({ calls, stored }: RowPlan, lead: Looks): boolean {
-  return calls !== 'none' && [...changes(lead).keys()].some((table) => !stored.includes(table));
+async function answerOf(backend: Backend, text: string): Promise<Awaited<ReturnType<Backend['ask']>>> {
+  const answer = await backend.ask(text);
+  if (answer.error === undefined) return answer;
+  throw new PproxError('catalog_unreadable', { sqlstate: answer.error.code, message: answer.error.message });
 }
 
-/** The lead's side, and where the followers stood before they do the same. */
+/** A table that was changed out of sight, as far as the session may know it. */
+interface Written {
+  readonly name: string;
+  readonly table: Table;
+  readonly access: Access;
+}
+
+/** The lead's side of a statement: what it has done. */
 export interface HiddenEffects {
   readonly lead: Looks;
-  /** Sequences that followers draw from as the lead did. */
+  /** Changed tables that can be looked through. */
+  readonly written: readonly Written[];
+  /** Rows elsewhere than in the plan's own tables, each of which can be told; undefined where some cannot. */
+  readonly told: readonly { readonly name: string; readonly plan: RowPlan }[] | undefined;
+  readonly elsewhere: 'nothing' | 'something';
+}
+
+/** `plan`: undefined where the statement has no rows of its own. `total`: how many it has. */
+export async function seeEffects(
+  session: SessionState,
+  block: WritersBlock,
+  before: Look,
+  plan: RowPlan | undefined,
+  total: number,
+): Promise<HiddenEffects> {
+  const { backend } = block.legs.lead.lease;
+  const lead: Looks = { before, after: await look(backend) };
+  const changed = changes(lead);
+  const names = [...changed.keys()].filter((name) => !isOfObjects(name));
+  const written: Written[] = [];
+  const access = names.length === 0 ? [] : accessOf((await answerOf(backend, accessText(names))).rows);
+  for (const one of access) {
+    if (one.read === 'not allowed') continue;
+    const table = await session.services.catalog.tableOf(session, one.table);
+    if (table !== undefined) written.push({ name: one.table, table, access: one });
+  }
+  const own = new Set(plan?.stored);
+  const others = [...changed.keys()].filter((name) => !own.has(name));
+  const elsewhere = others.length === 0 ? 'nothing' : 'something';
+  if (plan === undefined || !accountsFor(plan, total, changed)) return { lead, written, told: undefined, elsewhere };
+  const told = others.map((name) => {
+    const found = written.find((one) => one.name === name);
+    const [, , deleted] = changed.get(name) ?? [];
+    const captured = found?.access.write === 'allowed' && deleted === 0 ? capturedPlan(name, found.table) : undefined;
+    return captured === undefined ? undefined : { name, plan: captured };
+  });
+  return { lead, written, elsewhere, told: told.includes(undefined) ? undefined : told.flatMap((one) => one ?? []) };
+}
+
+/** Whether the statement's own rows are all that was changed where they stand: no trigger has changed others beside them. */
+function accountsFor({ stored, verb }: RowPlan, total: number, changed: ReturnType<typeof changes>): boolean {
+  let [inserted, updated, deleted] = [0, 0, 0];
+  for (const name of stored) {
+    const counts = changed.get(name) ?? [0, 0, 0];
+    inserted += counts[0];
+    updated += counts[1];
+    deleted += counts[2];
+  }
+  // A row that moves to another partition is deleted there and inserted here.
+  if (verb === 'UPDATE') return updated + inserted === total && inserted === deleted;
+  if (verb === 'DELETE') return deleted === total && inserted + updated === 0;
+  return inserted + updated === total && deleted === 0;
+}
+
+/**
+ * The lead's rows and those that were told, on followers on which no trigger fires: all that there is to do. Answers with
+ * `not possible`, and has done nothing then, where they cannot be made so.
+ */
+export async function replayDirectly(
+  session: SessionState,
+  block: WritersBlock,
+  effects: HiddenEffects,
+  {
+    replay,
+    stored,
+    started,
+  }: { readonly replay: RowReplay; readonly stored: readonly string[]; readonly started: number },
+): Promise<'done' | 'not possible'> {
+  const { followers, lead } = block.legs;
+  if (effects.told === undefined) return 'not possible';
+  beginFollowers(session, block);
+  const tables = [...stored, ...effects.told.map(({ name }) => name)];
+  const modes = await Promise.all(followers.map(({ lease }) => triggerMode(session, lease.backend, tables)));
+  if (modes.includes(undefined)) return 'not possible';
+  await session.services.coordinator.visibleEverywhere();
+  for (const leg of followers) tell(leg, `SET LOCAL ${ROLE} = replica`);
+  replay.release('direct');
+  throwFailures(block, await replay.finish());
+  for (const { name, plan } of effects.told) {
+    const rows = new RowReplay(
+      plan,
+      followers.map(({ node, lease }) => ({ label: node.label, backend: lease.backend })),
+      lead.lease.backend.channel,
+      session.lexis.standardStrings === 'on' ? 'literal' : 'escape',
+      followerDeadline(session, performance.now() - started),
+      'at once',
+      () => undefined,
+    );
+    const captured = new CapturedRows(rows);
+    lead.lease.backend.send(encodeQuery(rowsText(name, plan.columns)), captured);
+    const { error, status } = await session.cancellable(lead.lease.backend, captured.reply);
+    block.status = status;
+    if (error !== undefined) throw new PproxError('not_replayed', { sqlstate: error.code, message: error.message });
+    throwFailures(block, await rows.finish());
+  }
+  for (const [index, leg] of followers.entries()) tell(leg, `SET LOCAL ${ROLE} = ${modes[index] ?? 'origin'}`);
+  for (const name of movedSequences(effects.lead.before, effects.lead.after))
+    await reserve(session, effects.lead, name);
+  return 'done';
+}
+
+const ROLE = 'session_replication_role';
+
+/**
+ * Which triggers fire there; undefined where some of these tables' would fire in spite of it, or where the session may not change it.
+ * PostgreSQL 15 and later can grant the setting; before, it is a superuser's.
+ */
+async function triggerMode(
+  session: SessionState,
+  backend: Backend,
+  tables: readonly string[],
+): Promise<string | undefined> {
+  const major = Number.parseInt(backend.parameters.get('server_version') ?? '', 10);
+  const may =
+    major >= 15 ? `pg_catalog.has_parameter_privilege('${ROLE}', 'SET')` : `current_setting('is_superuser') = 'on'`;
+  // ENABLE REPLICA and ENABLE ALWAYS.
+  const others = `SELECT FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('R', 'A')
+    AND tgrelid IN (${tables.map((name) => `to_regclass(${quoteEscaped(name)})`).join(', ')})`;
+  const asked = answerOf(backend, `SELECT current_setting('${ROLE}') WHERE ${may} AND NOT EXISTS (${others})`);
+  const { rows } = await session.cancellable(backend, asked);
+  return rows[0]?.[0] ?? undefined;
+}
+
+/** Where the followers stand before they do the same, and the sequences that they draw from as the lead did. */
+export interface Aligned {
   readonly drawn: readonly string[];
   readonly followers: ReadonlyMap<FollowerLeg, Look>;
 }
 
-/**
- * Once the lead has run it: followers draw from where the lead drew. `replay`: rows that bring their values along, undefined where
- * followers draw them all.
- */
+/** `replay`: rows that bring their values along, undefined where followers draw them all. */
 export async function alignFollowers(
   session: SessionState,
   block: WritersBlock,
-  lead: Looks,
+  { lead }: HiddenEffects,
   replay: RowReplay | undefined,
-): Promise<HiddenEffects> {
+): Promise<Aligned> {
   const { legs } = block;
   await othersVisible(session, legs.followers);
   // In the transaction at hand: before it, counts of earlier ones may be there that are told and taken off when it begins.
@@ -67,31 +225,69 @@ export async function alignFollowers(
     session.services.sequences.forget();
     throwFailures(block, await askLegs(legs.followers, session.services.settings.followerTimeoutMs, () => text));
   }
-  return { lead, drawn, followers };
+  return { drawn, followers };
 }
 
-/** Once the followers have done the same. `but`: tables whose rows are compared in another way. */
+/**
+ * Once the followers have done the same: sequences, the number of rows changed in each table, and what the transaction has written to those
+ * that can be looked through. `but`: tables whose rows are compared in another way.
+ */
 export async function compareHidden(
   session: SessionState,
   block: WritersBlock,
-  { lead, drawn, followers }: HiddenEffects,
+  { lead, written }: HiddenEffects,
+  { drawn, followers }: Aligned,
   but: ReadonlySet<string>,
 ): Promise<readonly FollowerFailure[]> {
-  const found = await Promise.all(
-    block.legs.followers.map(async (leg) => {
+  const counted = await Promise.all(
+    block.legs.followers.map(async (leg): Promise<FollowerFailure | undefined> => {
       const { label } = leg.node;
-      const after = await session.cancellable(leg.lease.backend, look(leg.lease.backend));
-      const before = followers.get(leg) ?? NOTHING;
-      return compareDraws(label, drawn, lead, after) ?? compareChanges(label, lead, { before, after }, but);
+      const { backend } = leg.lease;
+      try {
+        const after = await session.cancellable(backend, look(backend));
+        const before = followers.get(leg) ?? NOTHING;
+        return compareDraws(label, drawn, lead, after) ?? compareChanges(label, lead, { before, after }, but);
+      } catch (error) {
+        if (error instanceof BackendLostError) return { kind: 'lost', label, lost: error.lost };
+        throw error;
+      }
     }),
   );
-  return found.flatMap((failure) => failure ?? []);
+  const failures = counted.flatMap((failure) => failure ?? []);
+  if (failures.length > 0 || written.length === 0) return failures;
+  const text = written.map(({ name, table }) => `(${digestText(name, storedColumns(table))})`).join(' UNION ALL ');
+  return compareAnswers(session, block, text);
 }
 
 /** Followers' sequences stay ahead of those that the lead has drawn from. */
-export async function reserveDrawn(session: SessionState, { lead, drawn }: HiddenEffects): Promise<void> {
-  for (const name of drawn) {
-    const [value] = lead.after.sequences.get(name)?.split(',') ?? [];
-    if (value !== undefined) await session.services.sequences.reserve(session, name, BigInt(value));
-  }
+export async function reserveDrawn(session: SessionState, { lead }: HiddenEffects, { drawn }: Aligned): Promise<void> {
+  for (const name of drawn) await reserve(session, lead, name);
+}
+
+async function reserve(session: SessionState, { after }: Looks, name: string): Promise<void> {
+  const [value] = after.sequences.get(name)?.split(',') ?? [];
+  if (value !== undefined) await session.services.sequences.reserve(session, name, BigInt(value));
+}
+
+/**
+ * A statement of ours on every writer that fires what has waited for it. Throws ServerError where the lead refuses, PproxError where the
+ * followers do something else.
+ */
+export async function fireEverywhere(session: SessionState, block: WritersBlock, text: string): Promise<void> {
+  const { lead, followers } = block.legs;
+  const { backend } = lead.lease;
+  const before = await look(backend);
+  const collector = new Collector();
+  backend.query(text, collector);
+  const { status } = await session.cancellable(backend, collector.reply);
+  block.status = status;
+  if (collector.errorFrame !== undefined) throw new ServerError(collector.errorFrame);
+  const seen = await seeEffects(session, block, before, undefined, 0);
+  // Whatever is only checked, followers check when they prepare.
+  if (changes(seen.lead).size === 0 && movedSequences(seen.lead.before, seen.lead.after).length === 0) return;
+  const aligned = await alignFollowers(session, block, seen, undefined);
+  const failures = await askLegs(followers, session.services.settings.followerTimeoutMs, () => text);
+  throwFailures(block, failures);
+  throwFailures(block, await compareHidden(session, block, seen, aligned, new Set()));
+  await reserveDrawn(session, seen, aligned);
 }

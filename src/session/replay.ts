@@ -24,6 +24,7 @@ import type { RowReplay } from '../fanout/row-replay.ts';
 import type { Node } from '../cluster/node.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Nondeterminism, Statement } from '../sql/statement.ts';
+import { encodeQuery } from '../wire/frontend.ts';
 import type { FollowerLeg } from './legs.ts';
 import { ServerError } from './reply.ts';
 import { type Addition, type Request, withAddition } from './request.ts';
@@ -278,6 +279,23 @@ export async function onFollowers(
   } finally {
     watchdog.clear();
   }
+}
+
+/** A query of ours that must answer the same on every writer. Throws PproxError where the lead refuses it. */
+export async function compareAnswers(
+  session: SessionState,
+  block: WritersBlock,
+  text: string,
+): Promise<readonly FollowerFailure[]> {
+  const { lead, followers } = block.legs;
+  const message = encodeQuery(text);
+  const started = performance.now();
+  const receiver = new EffectReceiver();
+  lead.lease.backend.send(message, receiver);
+  const { effect, error, status } = await session.cancellable(lead.lease.backend, receiver.reply);
+  block.status = status;
+  if (error !== undefined) throw new PproxError('not_replayed', { sqlstate: error.code, message: error.message });
+  return onFollowers(session, followers, () => message, effect, performance.now() - started);
 }
 
 export function throwFailures(block: WritersBlock, failures: readonly FollowerFailure[]): void {

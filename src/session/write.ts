@@ -1,7 +1,7 @@
 /** Statements with a durable effect: on the lead, then on every follower, compared, within one transaction. */
 import { BackendLostError } from '../backend/receiver.ts';
-import { type Effect, EffectReceiver } from '../fanout/follower.ts';
-import type { Look, Looks } from '../fanout/hidden-effects.ts';
+import type { Effect } from '../fanout/follower.ts';
+import type { Look } from '../fanout/hidden-effects.ts';
 import { locksOf, type ReplayPlan } from '../fanout/plan.ts';
 import { type ReplayedStatement, ReplayLog } from '../fanout/replay-log.ts';
 import { RowDigest } from '../fanout/row-digest.ts';
@@ -9,16 +9,15 @@ import { RowReplay, type RowTap } from '../fanout/row-replay.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Statement } from '../sql/statement.ts';
 import { decodeCommandTag } from '../wire/backend.ts';
-import { encodeQuery } from '../wire/frontend.ts';
 import { TransactionStatus } from '../wire/tags.ts';
 import { loseBlock } from './block-end.ts';
-import { alignFollowers, changedElsewhere, compareHidden, look, reserveDrawn } from './hidden-effects.ts';
+import { alignFollowers, compareHidden, look, replayDirectly, reserveDrawn, seeEffects } from './hidden-effects.ts';
 import type { FollowerLeg } from './legs.ts';
 import { Relay, type RelayResult } from './relay.ts';
 import {
   additionOf,
   beginRows,
-  onFollowers,
+  compareAnswers,
   othersVisible,
   replayed,
   replayRows,
@@ -137,17 +136,26 @@ async function hiddenToo(
 ): Promise<void> {
   const { statement, plan, request, started, before, done } = asked;
   const { backend } = block.legs.lead.lease;
-  const lead: Looks = { before, after: await look(backend) };
-  const byRows = plan.kind === 'rows' && !changedElsewhere(plan, lead) ? done.replay : undefined;
-  if (byRows?.overflow === 'yes') {
+  const rows = plan.kind === 'rows' ? plan : undefined;
+  const seen = await seeEffects(session, block, before, rows, done.replay?.total ?? 0);
+  const text = rows === undefined || (rows.otherwise === 'same text' && seen.elsewhere === 'something');
+  const { replay } = done;
+  if (replay?.overflow === 'yes') {
     throw new PproxError('not_replayed', {
-      message: 'too many rows at once for a table with triggers',
+      message: 'too many rows at once for a statement that may do more than its text says',
       hint: 'Change them in smaller batches.',
     });
   }
-  const effects = await alignFollowers(session, block, lead, byRows);
+  // Rows of a table without triggers are those of followers on which none fires.
+  const whole = rows !== undefined && (rows.direct !== undefined || (rows.rows === 'not compared' && text));
+  if (replay !== undefined && whole) {
+    const { stored } = rows;
+    if ((await replayDirectly(session, block, seen, { replay, stored, started })) === 'done') return;
+  }
+  const byRows = text ? undefined : replay;
+  const aligned = await alignFollowers(session, block, seen, byRows);
   if (byRows !== undefined) {
-    byRows.release();
+    byRows.release('as planned');
     throwFailures(block, await replayRows(session, block, byRows));
   } else {
     const time = done.time ?? (plan.times.length > 0 ? transactionTime(backend) : undefined);
@@ -155,9 +163,9 @@ async function hiddenToo(
     const { moment } = session.services.coordinator;
     throwFailures(block, await replaySame(session, block, [same], moment, { pace: 'lockstep', kept: 'not at all' }));
   }
-  const stored = byRows !== undefined && plan.kind === 'rows' ? plan.stored : [];
-  throwFailures(block, await compareHidden(session, block, effects, new Set(stored)));
-  await reserveDrawn(session, effects);
+  const but = byRows === undefined ? [] : (rows?.stored ?? []);
+  throwFailures(block, await compareHidden(session, block, seen, aligned, new Set(but)));
+  await reserveDrawn(session, seen, aligned);
 }
 
 /** Rows that are few enough to be a statement like others; none where the lead has stored none. */
@@ -181,15 +189,7 @@ function leavesSomething({ command: { kind }, node }: Statement): boolean {
 async function prove(session: SessionState, block: WritersBlock, text: string, { tag }: Effect): Promise<void> {
   // Nothing was made where it stood already, or is to be filled later.
   if (!/^(SELECT|REFRESH)/.test(tag)) return;
-  const { lead, followers } = block.legs;
-  const message = encodeQuery(Buffer.from(text));
-  const started = performance.now();
-  const receiver = new EffectReceiver();
-  lead.lease.backend.send(message, receiver);
-  const { effect, error, status } = await session.cancellable(lead.lease.backend, receiver.reply);
-  block.status = status;
-  if (error !== undefined) throw new PproxError('not_replayed', { sqlstate: error.code, message: error.message });
-  throwFailures(block, await onFollowers(session, followers, () => message, effect, performance.now() - started));
+  throwFailures(block, await compareAnswers(session, block, text));
 }
 
 /** Rows that are sent while the lead still produces them come behind what the followers are behind by. */
@@ -233,7 +233,7 @@ async function onLead(
       plan.effects === 'hidden' ? 'when released' : 'at once',
       streamGate(session, block, plan),
     );
-    if (plan.calls !== 'none') digest = new RowDigest();
+    if (plan.otherwise === 'same text') digest = new RowDigest();
   } else if (plan.kind === 'verified' || plan.rows === 'compared') digest = new RowDigest();
   const tap = replay !== undefined && digest !== undefined ? both(replay, digest) : (replay ?? digest);
   if (addition !== undefined && tap !== undefined) {

@@ -14,7 +14,19 @@ export function modificationOf(fields: Fields): Modification {
     assigned: [...new Set(listOf(targetList).flatMap((item) => assignedColumn(item) ?? []))],
     equated: equatedColumns(whereClause, nameInStatement(target)),
     reads: more || readsRelation(own) ? 'other rows' : 'own row',
+    selects: namesColumn(own),
   };
+}
+
+/** Whether anything below is the value of a column, other than by being assigned to. */
+function namesColumn(value: unknown): boolean {
+  const waiting = [value];
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    if (typeof next !== 'object' || next === null) continue;
+    if ('ColumnRef' in next) return true;
+    for (const child of Object.values(next)) if (child !== undefined) waiting.push(child);
+  }
+  return false;
 }
 
 /** What one that stands below WITH does. */

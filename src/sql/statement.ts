@@ -130,6 +130,8 @@ export interface Modification {
   readonly equated: readonly string[];
   /** `own row`: neither a join, nor a subquery, nor a cursor. */
   readonly reads: 'own row' | 'other rows';
+  /** Whether it reads columns, so that it needs SELECT as well, and the policies for it apply (manual, "CREATE POLICY"). */
+  readonly selects: boolean;
 }
 
 export interface ModifyCommand {

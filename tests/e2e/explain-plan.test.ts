@@ -47,7 +47,7 @@ const cases: Readonly<Record<string, Readonly<Record<string, Expected>>>> = {
     'UPDATE part SET n = 1 WHERE id = 1 AND at = DATE $$2026-01-01$$': ['statement', /told by its key/],
     'UPDATE item SET at = now() WHERE id = 5': ['statement', /told by its key/],
     'UPDATE ONLY parent SET n = 1 WHERE id = 1': ['statement', /told by its key/],
-    'UPDATE fired SET n = 2 WHERE id = 1': ['verified statement', /triggers/],
+    'UPDATE fired SET n = 2 WHERE id = 1': ['rows', /triggers/],
   },
   'row by row': {
     'UPDATE item SET n = 1 WHERE grp = 5': ['rows', /beyond a key/],

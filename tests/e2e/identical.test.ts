@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type pg from 'pg';
 import { dump, sql } from '../support/cluster.ts';
-import { startScene } from './scene.ts';
+import { becomePlain, startScene } from './scene.ts';
 
 const { cluster, proxy } = await startScene({}, { reader: false });
 const connect = proxy.connect;
@@ -109,7 +109,7 @@ test('what varies in an UPDATE or DELETE is what it was on the lead', async () =
   }
 });
 
-test('a trigger that makes the row differ is found, and the statement rolled back', async () => {
+test('a trigger that makes the row differ makes it the same on followers where triggers may be turned off, or is found', async () => {
   const client = await connect();
   await client.query(`CREATE TABLE kept (id int PRIMARY KEY, x text, at timestamptz);
     CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.x := upper(new.x); RETURN new; END $$;
@@ -118,6 +118,11 @@ test('a trigger that makes the row differ is found, and the statement rolled bac
   assert.deepEqual((await client.query("INSERT INTO kept VALUES (1, 'a') RETURNING x AS loud")).rows, [{ loud: 'A' }]);
   assert.equal((await client.query("UPDATE kept AS k SET x = 'b' WHERE k.id = 1")).rowCount, 1);
   await client.query('CREATE TRIGGER two BEFORE INSERT OR UPDATE ON kept FOR EACH ROW EXECUTE FUNCTION touch()');
+  await client.query("UPDATE kept SET x = 'c' WHERE id = 1");
+  await client.query("INSERT INTO kept (id, x) VALUES (3, 'e'), (4, 'f')");
+  await client.query("UPDATE kept SET x = 'g' WHERE id > 2");
+  await assertEqual();
+  await becomePlain(cluster, client);
   await assertRefused(client, "UPDATE kept SET x = 'c' WHERE id = 1", '40002');
   await assertRefused(client, "INSERT INTO kept (id, x) VALUES (2, 'd')", '40002');
   await assertEqual();

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import type pg from 'pg';
 import { sql } from '../support/cluster.ts';
-import { assertWritersEqual, refusal, startScene, until } from './scene.ts';
+import { assertWritersEqual, becomePlain, refusal, startScene, until } from './scene.ts';
 
 const { cluster, proxy } = await startScene({}, { reader: false });
 const { w1, w2 } = cluster;
@@ -191,6 +191,10 @@ describe('what a function does elsewhere', () => {
   }
 
   test('and is refused where it is not as much on each of them', HANGS, async () => {
+    await client.query('UPDATE item SET n = local() WHERE id = 3');
+    await assertWritersEqual(cluster);
+    await becomePlain(cluster, client);
+    await client.query('DELETE FROM trace');
     for (const text of [
       'SELECT local()',
       'UPDATE item SET n = local() WHERE id = 3',
@@ -202,6 +206,40 @@ describe('what a function does elsewhere', () => {
         error.detail ?? '',
         /rows of public\.trace: \d+ inserted, 0 updated, 0 deleted, where on the lead: \d+ inserted/,
       );
+      await assertWritersEqual(cluster);
+    }
+  });
+});
+
+describe('triggers that wait for COMMIT', () => {
+  before(async () => {
+    await client.query('RESET ROLE');
+    await client.query(`
+      CREATE TABLE late (id int PRIMARY KEY, n int);
+      CREATE TABLE late_log (id serial PRIMARY KEY, n int, at timestamptz);
+      CREATE FUNCTION write_late() RETURNS trigger LANGUAGE plpgsql
+        AS 'BEGIN INSERT INTO late_log (n, at) VALUES (NEW.n, NULL); RETURN NULL; END';
+      CREATE CONSTRAINT TRIGGER late AFTER INSERT OR UPDATE ON late DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION write_late()`);
+  });
+
+  test('do the same on every writer', HANGS, async () => {
+    await client.query('INSERT INTO late VALUES (1, 1), (2, 2)');
+    await client.query('BEGIN; UPDATE late SET n = n + 1 WHERE id = 1; UPDATE late SET n = n + 1; COMMIT');
+    await client.query(
+      'BEGIN; UPDATE late SET n = 5 WHERE id = 2; SET CONSTRAINTS ALL IMMEDIATE; UPDATE late SET n = 6; COMMIT',
+    );
+    await assertWritersEqual(cluster);
+    for (const writer of cluster.writers)
+      assert.deepEqual(await sql(writer, 'SELECT count(*)::int AS n FROM late_log'), [{ n: 8 }]);
+  });
+
+  test('and are found out where they do not', HANGS, async () => {
+    await client.query(`CREATE OR REPLACE FUNCTION write_late() RETURNS trigger LANGUAGE plpgsql
+      AS 'BEGIN INSERT INTO late_log (n, at) VALUES (NEW.n, clock_timestamp()); RETURN NULL; END'`);
+    for (const text of ['UPDATE late SET n = 7 WHERE id = 1', 'BEGIN; UPDATE late SET n = 7 WHERE id = 1; COMMIT']) {
+      assert.equal((await refusal(client.query(text))).code, '40002', text);
+      await client.query('ROLLBACK');
       await assertWritersEqual(cluster);
     }
   });

@@ -8,7 +8,7 @@ import { startNode } from '../support/child.ts';
 import { sql } from '../support/cluster.ts';
 import { clusterDsn, startTestProxy, type TestProxy } from '../support/proxy.ts';
 import { root } from '../support/repository.ts';
-import { assertWritersEqual, loggedTimes, refusal, startScene, value } from './scene.ts';
+import { becomePlain, assertWritersEqual, loggedTimes, refusal, startScene, value } from './scene.ts';
 
 const logged = { settings: { log_statement: 'all' } };
 const { cluster, proxy } = await startScene({}, { reader: false, overrides: { w2: logged } });
@@ -112,6 +112,7 @@ describe('what a follower could not prepare', () => {
 
   test('is refused with 0A000 and what helps, is nowhere then, and goes once that is done', async () => {
     const client = await proxy.connect();
+    await becomePlain(cluster, client);
     const cases = [
       ['INSERT INTO "Shop".loud VALUES (1)', 'ALTER TABLE "Shop".loud DISABLE TRIGGER shout', '"Shop".loud'],
       [

@@ -8,7 +8,7 @@ import type { Settings } from '../../src/config/config.ts';
 import type { ClusterOptions } from '../../src/embedded/cluster.ts';
 import type { Server } from '../../src/embedded/server.ts';
 import type { BackendMessage } from '../support/backend-messages.ts';
-import { dump, startTestCluster, type TestCluster } from '../support/cluster.ts';
+import { dump, sql, startTestCluster, type TestCluster } from '../support/cluster.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { clusterDsn, startTestProxy, type TestProxy } from '../support/proxy.ts';
 
@@ -61,6 +61,19 @@ export async function refusal(work: Promise<unknown>): Promise<pg.DatabaseError>
     throw error;
   }
   throw new assert.AssertionError({ message: 'the statement was to be refused, and was not' });
+}
+
+/**
+ * Makes the client one who may read and write everything, and may not turn triggers off: what a managed database's role is.
+ * Followers' triggers fire for it.
+ */
+export async function becomePlain({ writers }: TestCluster, client: pg.Client): Promise<void> {
+  for (const writer of writers) {
+    const [known] = await sql(writer, "SELECT FROM pg_roles WHERE rolname = 'reads_and_writes'");
+    if (known === undefined)
+      await sql(writer, 'CREATE ROLE reads_and_writes IN ROLE pg_read_all_data, pg_write_all_data');
+  }
+  await client.query('SET ROLE reads_and_writes');
 }
 
 /** The one value of a one-row result. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { sql, withConnection } from '../support/cluster.ts';
-import { assertWritersEqual, refusal } from './scene.ts';
+import { assertWritersEqual, becomePlain, refusal } from './scene.ts';
 import { concludeWrites, writersOnly } from './writes.ts';
 
 const { cluster, proxy } = await writersOnly();
@@ -86,6 +86,7 @@ describe('a follower on which something else would happen', () => {
       CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.at := clock_timestamp(); RETURN NEW; END $$;
       INSERT INTO stamped VALUES (1, 1, '2024-01-01'), (2, 2, '2024-01-01');
       CREATE TRIGGER stamp BEFORE INSERT OR UPDATE ON stamped FOR EACH ROW EXECUTE FUNCTION stamp()`);
+    await becomePlain(cluster, client);
     for (const text of [
       'UPDATE stamped SET x = 5 WHERE id = 1',
       'INSERT INTO stamped VALUES (3, 3)',

@@ -38,7 +38,8 @@ const plan: RowPlan = {
   client: 'no rows',
   effects: 'in the text',
   stored: [],
-  calls: 'none',
+  direct: undefined,
+  otherwise: 'rows',
   times: [],
 };
 
@@ -182,7 +183,7 @@ describe('the replay of rows', () => {
     const batches = 100;
     for (let id = 0; id < batches; id++) add(String(id), 'w'.repeat(300_000));
     assert.deepEqual(session.queries, []);
-    replay.release();
+    replay.release('as planned');
     assert.deepEqual(await replay.finish(), []);
     const ids = session.queries.map((text) => Number(/\('(\d+)'/.exec(text)?.[1]));
     assert.deepEqual(
@@ -198,7 +199,7 @@ describe('the replay of rows', () => {
     assert.equal(replay.overflow, 'no');
     for (let id = 63; id < 70; id++) add(String(id), long);
     assert.equal(replay.overflow, 'yes');
-    replay.release();
+    replay.release('as planned');
     await replay.finish();
     assert.deepEqual(session.queries, []);
   });

@@ -1,0 +1,97 @@
+/**
+ * Rows that the transaction at hand has written to a table, whoever has written them for it: found by their `xmin` (manual, "System
+ * Columns"). A row that is visible and whose transaction is in progress is one's own, or one of one's subtransactions.
+ */
+import type { Column, Table } from '../cluster/catalog.ts';
+import { quoteIdentifier, quoteEscaped } from '../sql/quote.ts';
+import type { RowPlan } from './plan.ts';
+
+/** Tables are read whole for it, up to this size: some tenths of a second. */
+const LARGEST_BYTES = 64 * 1024 * 1024;
+
+/** What the session may do with a table, and whether it is small enough to be looked through. */
+export interface Access {
+  /** Quoted, qualified. */
+  readonly table: string;
+  readonly read: 'allowed' | 'not allowed';
+  readonly write: 'allowed' | 'not allowed';
+}
+
+/** For tables by their quoted, qualified names; those too large to be read are not among the answers. */
+export function accessText(tables: readonly string[]): string {
+  return `SELECT name, CASE WHEN pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+      AND NOT pg_catalog.row_security_active(c.oid) THEN 'allowed' ELSE 'not allowed' END,
+    CASE WHEN pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')
+      THEN 'allowed' ELSE 'not allowed' END
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace,
+    LATERAL (SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name) q
+  WHERE c.relkind = 'r' AND name = ANY (ARRAY[${tables.map(quoteEscaped).join(', ')}])
+    AND pg_catalog.pg_relation_size(c.oid) <= ${LARGEST_BYTES}`;
+}
+
+export function accessOf(rows: readonly (readonly (string | null)[])[]): readonly Access[] {
+  return rows.map(([table, read, write]) => ({
+    table: table ?? '',
+    read: read === 'allowed' ? 'allowed' : 'not allowed',
+    write: write === 'allowed' ? 'allowed' : 'not allowed',
+  }));
+}
+
+/** xmin has 32 bits; what is beyond them is that of the transaction at hand, or one more where they have begun anew since. */
+const OWN = `FROM (SELECT top, top & 4294967295 AS low FROM (SELECT pg_catalog.pg_current_xact_id()::text::bigint AS top) x) m, `;
+const IS_OWN = `WHERE age(t.xmin) <= age(pg_catalog.pg_current_xact_id()::xid)
+  AND pg_catalog.pg_xact_status((m.top - m.low + t.xmin::text::bigint
+    + CASE WHEN t.xmin::text::bigint < m.low THEN 4294967296 ELSE 0 END)::text::xid8) = 'in progress'`;
+
+/** In one row: how many there are, and the sum of their hashes; columns by their names. */
+export function digestText(name: string, columns: readonly Column[]): string {
+  const list = columns.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ');
+  return `SELECT count(*), sum(pg_catalog.hashtextextended(ROW(${list})::text COLLATE "C", 0)) ${OWN}ONLY ${name} AS t ${IS_OWN}`;
+}
+
+/** The rows themselves. */
+export function rowsText(name: string, columns: readonly Column[]): string {
+  return `SELECT ${columns.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ')} ${OWN}ONLY ${name} AS t ${IS_OWN}`;
+}
+
+/** Columns that are given values: those that PostgreSQL computes are not. */
+export function storedColumns(table: Table): readonly Column[] {
+  return table.columns.filter(({ generated }) => generated === '');
+}
+
+/**
+ * Makes a follower's table hold those rows, whether it has older ones of theirs or not. Undefined where nothing tells which those
+ * are, or where what is read is not the whole value.
+ */
+export function capturedPlan(name: string, table: Table): RowPlan | undefined {
+  const columns = storedColumns(table);
+  const [key] = table.keys;
+  if (key === undefined || columns.some(({ exact, selectable }) => !exact || !selectable)) return undefined;
+  const names = columns.map((column) => quoteIdentifier(column.name));
+  const assigned = columns
+    .filter((column) => !key.includes(column.name) && column.identity !== 'a')
+    .map((column) => `${quoteIdentifier(column.name)} = EXCLUDED.${quoteIdentifier(column.name)}`);
+  // DO NOTHING would not count a row that is there already.
+  const [first] = key.map(quoteIdentifier);
+  const met = assigned.length === 0 ? `${first} = EXCLUDED.${first}` : assigned.join(', ');
+  return {
+    kind: 'rows',
+    rule: 'written out of sight',
+    effects: 'in the text',
+    returning: '',
+    columns,
+    sent: columns.length,
+    keyed: 0,
+    prefix: `INSERT INTO ${name} (${names.join(', ')}) OVERRIDING SYSTEM VALUE VALUES `,
+    casts: [],
+    suffix: ` ON CONFLICT (${key.map(quoteIdentifier).join(', ')}) DO UPDATE SET ${met}`,
+    verb: 'INSERT 0',
+    batch: 'many rows',
+    rows: 'not compared',
+    client: 'no rows',
+    direct: undefined,
+    otherwise: 'rows',
+    stored: [name],
+    times: [],
+  };
+}
