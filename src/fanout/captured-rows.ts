@@ -22,7 +22,7 @@ export function accessText(tables: readonly string[]): string {
   return `SELECT name, CASE WHEN pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
       AND NOT pg_catalog.row_security_active(c.oid) THEN 'allowed' ELSE 'not allowed' END,
     CASE WHEN pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')
-      THEN 'allowed' ELSE 'not allowed' END
+      AND pg_catalog.has_table_privilege(c.oid, 'DELETE') THEN 'allowed' ELSE 'not allowed' END
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace,
     LATERAL (SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name) q
   WHERE c.relkind = 'r' AND name = ANY (ARRAY[${tables.map(quoteEscaped).join(', ')}])
@@ -38,7 +38,7 @@ export function accessOf(rows: readonly (readonly (string | null)[])[]): readonl
 }
 
 /** xmin has 32 bits; what is beyond them is that of the transaction at hand, or one more where they have begun anew since. */
-const OWN = `FROM (SELECT top, top & 4294967295 AS low FROM (SELECT pg_catalog.pg_current_xact_id()::text::bigint AS top) x) m, `;
+const MINE = 'SELECT top, top & 4294967295 AS low FROM (SELECT pg_catalog.pg_current_xact_id()::text::bigint AS top) x';
 const IS_OWN = `WHERE age(t.xmin) <= age(pg_catalog.pg_current_xact_id()::xid)
   AND pg_catalog.pg_xact_status((m.top - m.low + t.xmin::text::bigint
     + CASE WHEN t.xmin::text::bigint < m.low THEN 4294967296 ELSE 0 END)::text::xid8) = 'in progress'`;
@@ -46,12 +46,12 @@ const IS_OWN = `WHERE age(t.xmin) <= age(pg_catalog.pg_current_xact_id()::xid)
 /** In one row: how many there are, and the sum of their hashes; columns by their names. */
 export function digestText(name: string, columns: readonly Column[]): string {
   const list = columns.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ');
-  return `SELECT count(*), sum(pg_catalog.hashtextextended(ROW(${list})::text COLLATE "C", 0)) ${OWN}ONLY ${name} AS t ${IS_OWN}`;
+  return `SELECT count(*), sum(pg_catalog.hashtextextended(ROW(${list})::text COLLATE "C", 0)) FROM (${MINE}) m, ONLY ${name} AS t ${IS_OWN}`;
 }
 
 /** The rows themselves. */
 export function rowsText(name: string, columns: readonly Column[]): string {
-  return `SELECT ${columns.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ')} ${OWN}ONLY ${name} AS t ${IS_OWN}`;
+  return `SELECT ${columns.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ')} FROM (${MINE}) m, ONLY ${name} AS t ${IS_OWN}`;
 }
 
 /** Columns that are given values: those that PostgreSQL computes are not. */
@@ -59,22 +59,25 @@ export function storedColumns(table: Table): readonly Column[] {
   return table.columns.filter(({ generated }) => generated === '');
 }
 
+/** What makes a follower's table hold the rows that the lead's transaction has written to it. */
+export interface Told {
+  readonly name: string;
+  /** Run in front of the rows; undefined where their key says which older ones they take the place of. */
+  readonly first: string | undefined;
+  readonly plan: RowPlan;
+}
+
 /**
- * Makes a follower's table hold those rows, whether it has older ones of theirs or not. Undefined where nothing tells which those
- * are, or where what is read is not the whole value.
+ * Undefined where what is read is not the whole value, or where nothing tells which rows have been changed. Without a key that is so
+ * but for rows that are all new: `changed` says whether they are. Those of the transaction's own that the follower has are removed then.
  */
-export function capturedPlan(name: string, table: Table): RowPlan | undefined {
+export function tell(name: string, table: Table, changed: 'rows are new' | 'rows were changed'): Told | undefined {
   const columns = storedColumns(table);
   const [key] = table.keys;
-  if (key === undefined || columns.some(({ exact, selectable }) => !exact || !selectable)) return undefined;
+  if (columns.some(({ exact, selectable }) => !exact || !selectable)) return undefined;
+  if (key === undefined && changed === 'rows were changed') return undefined;
   const names = columns.map((column) => quoteIdentifier(column.name));
-  const assigned = columns
-    .filter((column) => !key.includes(column.name) && column.identity !== 'a')
-    .map((column) => `${quoteIdentifier(column.name)} = EXCLUDED.${quoteIdentifier(column.name)}`);
-  // DO NOTHING would not count a row that is there already.
-  const [first] = key.map(quoteIdentifier);
-  const met = assigned.length === 0 ? `${first} = EXCLUDED.${first}` : assigned.join(', ');
-  return {
+  const plan: RowPlan = {
     kind: 'rows',
     rule: 'written out of sight',
     effects: 'in the text',
@@ -84,7 +87,7 @@ export function capturedPlan(name: string, table: Table): RowPlan | undefined {
     keyed: 0,
     prefix: `INSERT INTO ${name} (${names.join(', ')}) OVERRIDING SYSTEM VALUE VALUES `,
     casts: [],
-    suffix: ` ON CONFLICT (${key.map(quoteIdentifier).join(', ')}) DO UPDATE SET ${met}`,
+    suffix: key === undefined ? '' : takingPlaceOf(columns, key),
     verb: 'INSERT 0',
     batch: 'many rows',
     rows: 'not compared',
@@ -94,4 +97,19 @@ export function capturedPlan(name: string, table: Table): RowPlan | undefined {
     stored: [name],
     times: [],
   };
+  return {
+    name,
+    plan,
+    first: key === undefined ? `DELETE FROM ONLY ${name} AS t USING (${MINE}) m ${IS_OWN}` : undefined,
+  };
+}
+
+function takingPlaceOf(columns: readonly Column[], names: readonly string[]): string {
+  const key = names.map(quoteIdentifier);
+  const assigned = columns
+    .filter(({ name, identity }) => !names.includes(name) && identity !== 'a')
+    .map(({ name }) => `${quoteIdentifier(name)} = EXCLUDED.${quoteIdentifier(name)}`);
+  // DO NOTHING would not count a row that is there already.
+  const set = assigned.length > 0 ? assigned.join(', ') : `${key[0]} = EXCLUDED.${key[0]}`;
+  return ` ON CONFLICT (${key.join(', ')}) DO UPDATE SET ${set}`;
 }

@@ -131,6 +131,8 @@ export class Planner {
     }
     if (byRows.kind === 'rows') return byRows;
     if (view !== undefined) throw notReplayable(view);
+    const drawn = await this.#reasons.varyingDefault(asker, modification, table);
+    if (drawn !== undefined) throw notReplayable(drawn);
     return this.#locked(asker, statement, {
       varying,
       why: reason,

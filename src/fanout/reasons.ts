@@ -123,10 +123,21 @@ export class Reasons {
     if (unsafe !== undefined) return unsafe.name;
     const computed = await this.#computed(asker, statement, table);
     if (computed !== undefined) return computed;
-    for (const column of table.columns.filter(({ name }) => modification.defaulted.includes(name))) {
+    return (
+      (await this.varyingDefault(asker, modification, table)) ?? (await this.beyondKey(asker, modification, table))
+    );
+  }
+
+  /** Of a column that an UPDATE gives its default. */
+  async varyingDefault(
+    asker: CatalogAsker,
+    { defaulted: names }: Modification,
+    table: Table,
+  ): Promise<string | undefined> {
+    for (const column of table.columns.filter(({ name }) => names.includes(name))) {
       if (await this.columnVaries(asker, column)) return `the default of column ${column.name}`;
     }
-    return this.beyondKey(asker, modification, table);
+    return undefined;
   }
 
   /** Undefined where it is about one row at most, the same one everywhere: its own locks order what is done to it. */

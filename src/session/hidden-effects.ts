@@ -14,10 +14,11 @@ import {
   type Access,
   accessOf,
   accessText,
-  capturedPlan,
   digestText,
   rowsText,
   storedColumns,
+  tell as tellRows,
+  type Told,
 } from '../fanout/captured-rows.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
 import {
@@ -76,7 +77,7 @@ export interface HiddenEffects {
   /** Changed tables that can be looked through. */
   readonly written: readonly Written[];
   /** Rows elsewhere than in the plan's own tables, each of which can be told; undefined where some cannot. */
-  readonly told: readonly { readonly name: string; readonly plan: RowPlan }[] | undefined;
+  readonly told: readonly Told[] | undefined;
   readonly elsewhere: 'nothing' | 'something';
 }
 
@@ -105,9 +106,9 @@ export async function seeEffects(
   if (plan === undefined || !accountsFor(plan, total, changed)) return { lead, written, told: undefined, elsewhere };
   const told = others.map((name) => {
     const found = written.find((one) => one.name === name);
-    const [, , deleted] = changed.get(name) ?? [];
-    const captured = found?.access.write === 'allowed' && deleted === 0 ? capturedPlan(name, found.table) : undefined;
-    return captured === undefined ? undefined : { name, plan: captured };
+    const [, updated, deleted] = changed.get(name) ?? [];
+    if (found?.access.write !== 'allowed' || deleted !== 0) return undefined;
+    return tellRows(name, found.table, updated === 0 ? 'rows are new' : 'rows were changed');
   });
   return { lead, written, elsewhere, told: told.includes(undefined) ? undefined : told.flatMap((one) => one ?? []) };
 }
@@ -151,7 +152,8 @@ export async function replayDirectly(
   for (const leg of followers) tell(leg, `SET LOCAL ${ROLE} = replica`);
   replay.release('direct');
   throwFailures(block, await replay.finish());
-  for (const { name, plan } of effects.told) {
+  for (const { name, plan, first } of effects.told) {
+    if (first !== undefined) for (const leg of followers) tell(leg, first);
     const rows = new RowReplay(
       plan,
       followers.map(({ node, lease }) => ({ label: node.label, backend: lease.backend })),
