@@ -13,6 +13,8 @@ export interface CatalogAsker {
   readonly scope: string;
   /** `forbidden`: its session or transaction sees a catalog of its own (uncommitted DDL, a search_path, temporary tables). */
   readonly caching: 'allowed' | 'forbidden';
+  /** `perhaps others`: a function of the user's may have changed settings on the lead out of sight. */
+  readonly settingsOfFunctions: 'known' | 'perhaps others';
   /** Runs on the lead. */
   ask(text: string): Promise<Answer>;
 }
@@ -81,6 +83,8 @@ export interface Table {
   readonly stored: readonly string[];
   /** Columns that unique and exclusion constraints look at. */
   readonly constrained: readonly string[];
+  /** Those of them that are looked at row by row, so that the order of rows counts: constraints that are not deferrable. */
+  readonly ordered: readonly string[];
   /** Of a view, materialized or not: the relations that it reads. */
   readonly bases: readonly QualifiedName[];
 }
@@ -176,8 +180,8 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
       JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.number WHERE u.place <= i.indnkeyatts) k
     WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate AND i.indisvalid AND k.filled
       AND i.indpred IS NULL AND i.indexprs IS NULL), '[]'),
-  coalesce((SELECT json_agg(DISTINCT a.attname) FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
-    WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion) AND a.attnum > 0 AND (a.attnum = ANY (i.indkey::int2[])
+  coalesce((SELECT json_agg(json_build_array(a.attname, i.indimmediate)) FROM pg_catalog.pg_index i
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion) AND a.attnum > 0 AND (a.attnum = ANY (i.indkey::int2[])
       OR EXISTS (SELECT FROM pg_catalog.pg_depend p WHERE p.classid = 'pg_class'::regclass AND p.objid = i.indexrelid
         AND p.refclassid = 'pg_class'::regclass AND p.refobjid = c.oid AND p.refobjsubid = a.attnum))), '[]'),
   (WITH RECURSIVE below (oid) AS (
@@ -274,7 +278,8 @@ export class Catalog {
         lockable: lockable === 't',
         columns: columns as Column[],
         keys: keys as string[][],
-        constrained: constrained as string[],
+        constrained: (constrained as [string, boolean][]).map(([name]) => name),
+        ordered: (constrained as [string, boolean][]).flatMap(([name, atOnce]) => (atOnce ? name : [])),
         stored: stored as string[],
         bases: bases as QualifiedName[],
         actions: actions as string[],

@@ -20,10 +20,12 @@ export interface Look {
   readonly sequences: ReadonlyMap<string, string>;
   /** Rows inserted, updated and deleted so far: `1, 0, 2`. A table without any is left out. */
   readonly tables: ReadonlyMap<string, string>;
+  /** Equal where the session's settings are, custom ones aside; undefined where they were not looked at. */
+  readonly settings: string | undefined;
 }
 
 /** Of nothing. */
-export const NOTHING: Look = { sequences: new Map(), tables: new Map() };
+export const NOTHING: Look = { sequences: new Map(), tables: new Map(), settings: undefined };
 
 /** A statement that changes these has changed more than rows. */
 const OBJECTS = [
@@ -52,11 +54,20 @@ export const LOOK = `SELECT 'sequence', quote_ident(schemaname) || '.' || quote_
       pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) AS updated, pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) AS deleted) d
   WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND (c.oid >= 16384 OR c.oid = ANY ('{${OBJECTS.join(',')}}'::regclass[])) AND d.inserted + d.updated + d.deleted > 0`;
 
+/** The same, and settings: a function that changes them does so where it runs. */
+export const LOOK_WITH_SETTINGS = `${LOOK}
+  UNION ALL SELECT 'settings', '', pg_catalog.md5(string_agg(name || setting, ',' ORDER BY name))
+  FROM pg_catalog.pg_settings WHERE source = 'session'`;
+
 export function lookOf({ rows }: Answer): Look {
   const sequences = new Map<string, string>();
   const tables = new Map<string, string>();
-  for (const [kind, name, state] of rows) (kind === 'table' ? tables : sequences).set(name ?? '', state ?? '');
-  return { sequences, tables };
+  let settings: string | undefined;
+  for (const [kind, name, state] of rows) {
+    if (kind === 'settings') settings = state ?? '';
+    else (kind === 'table' ? tables : sequences).set(name ?? '', state ?? '');
+  }
+  return { sequences, tables, settings };
 }
 
 /** Names of sequences that stand elsewhere than before; one that is new moved from nowhere and needs nothing. */

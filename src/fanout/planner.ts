@@ -28,6 +28,7 @@ const UNPROVEN: SameTextPlan = {
   effects: 'in the text',
   locks: [],
   proof: undefined,
+  inPlace: 'nothing',
 };
 
 export class Planner {
@@ -90,6 +91,7 @@ export class Planner {
       if (byRows !== undefined && !(byRows instanceof PproxError)) return byRows;
       return comparingRows(plan, statement, command, table, { why: undefined, effects: 'in the text' });
     }
+    refuseDurable(statement, reason);
     const calls = await this.#calls(asker, statement, await this.#reasons.defaultCall(asker, command, table));
     const plan = statement.explains
       ? notReplayable(`EXPLAIN ANALYZE of an INSERT with ${reason}`)
@@ -115,6 +117,7 @@ export class Planner {
       view ??
       (await this.#reasons.ofModification(asker, statement, modification, table, varying)) ??
       (await this.#unprovenNested(asker, statement));
+    if (reason !== undefined) refuseDurable(statement, reason);
     const why = {
       reason: reason ?? TRIGGERS,
       calls,
@@ -276,7 +279,9 @@ export class Planner {
   async #query(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
     const plan = sameText(this.#reasons.varying(statement), statement, 'compared', 'what it calls');
     const called = await this.#reasons.volatileCall(asker, statement);
-    return called === undefined ? plan : { ...plan, effects: 'hidden', rule: `${called}(), which is volatile` };
+    return called === undefined
+      ? plan
+      : { ...plan, effects: 'hidden', inPlace: 'rows', rule: `${called}(), which is volatile` };
   }
 
   /** Rows that it makes are those of a query (CREATE TABLE AS), or computed for each row there is (ALTER TABLE). */
@@ -293,6 +298,8 @@ export class Planner {
     if (found !== undefined) throw notReplayable(found, 'Create the table first, and fill it by INSERT.');
     const plan = sameText(this.#reasons.varying(statement), statement, 'not compared', 'a definition');
     const [target, ...sources] = relations;
+    if (statement.rewrites === 'rows' && target !== undefined)
+      return { ...plan, rule: 'rows that are given other values', proof: proofOf(target) };
     if (!fills || target === undefined || statement.explains) return plan;
     return { ...plan, rule: 'rows of a query', locks: await this.#locks(asker, sources), proof: proofOf(target) };
   }
@@ -337,6 +344,11 @@ export class Planner {
     }
     return plan;
   }
+}
+
+/** What rows do not bring along, and would be done on the lead alone. */
+function refuseDurable({ durable: [name] }: Statement, reason: string): void {
+  if (name !== undefined) throw notReplayable(`${name} beside ${reason}`, 'Use a statement of its own for the call.');
 }
 
 /** What the lead's time can stand in for. */

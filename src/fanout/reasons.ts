@@ -99,7 +99,8 @@ export class Reasons {
       const rule = await this.view(asker, [command.target]);
       if (rule !== undefined) return rule;
     }
-    for (const column of defaulted(command, table)) {
+    const given = table.columns.filter(({ name }) => command.conflictDefaults.includes(name));
+    for (const column of [...defaulted(command, table), ...given]) {
       if (await this.columnVaries(asker, column)) return `the default of column ${column.name}`;
     }
     for (const base of table.bases) {
@@ -156,6 +157,8 @@ export class Reasons {
   }
 
   async #computed(asker: CatalogAsker, statement: Statement, table: Table): Promise<string | undefined> {
+    if (asker.settingsOfFunctions === 'perhaps others' && statement.shadowable.includes('current_setting'))
+      return 'current_setting(), where a function may have changed settings';
     const called = await this.volatileCall(asker, statement);
     if (called !== undefined) return `${called}(), which is volatile`;
     const hidden = await this.mayVary(asker, statement, table);
@@ -201,5 +204,6 @@ function defaulted(command: InsertCommand, table: Table): readonly Column[] {
   const plain = table.columns.filter((column) => column.generated === '');
   const listed = command.columns ?? plain.slice(0, command.width ?? plain.length).map(({ name }) => name);
   const given = new Set(listed.filter((_, position) => !command.defaultPositions.includes(position)));
-  return plain.filter(({ name }) => !given.has(name));
+  const ownValue = command.overriding === 'user value';
+  return plain.filter(({ name, identity }) => !given.has(name) || (ownValue && identity !== ''));
 }

@@ -160,7 +160,7 @@ export function modifyPlan(
     suffix: fired ? planned.suffix + back : planned.suffix,
     keyed: key.length,
     verb: update ? 'UPDATE' : 'DELETE',
-    batch: given.some((column) => table.constrained.includes(column.name)) ? 'one row' : 'many rows',
+    batch: given.some((column) => table.ordered.includes(column.name)) ? 'one row' : 'many rows',
     rows: fired ? 'compared' : 'not compared',
     client: command.hasReturning ? 'rows' : 'no rows',
     effects: fired || cascades(modification, table) ? 'hidden' : effects,

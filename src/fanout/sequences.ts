@@ -23,6 +23,8 @@ interface Bound {
 export class SequenceKeeper {
   readonly #block: number;
   readonly #bounds = new Map<string, Bound>();
+  /** Counts `forget`: a bound that was asked for before one is not known to hold after it. */
+  #generation = 0;
   /** Reservations under way: one at a time for a sequence. */
   readonly #reserving = new Map<string, Promise<void>>();
 
@@ -31,9 +33,10 @@ export class SequenceKeeper {
     this.#block = block;
   }
 
-  /** Sequences were set, restarted or dropped: what was reserved holds no more. */
+  /** Sequences were set, restarted or dropped: what was reserved holds no more, nor what is being reserved. */
   forget(): void {
     this.#bounds.clear();
+    this.#generation++;
   }
 
   /** The lead has given out `value` of `sequence` (quoted, qualified): followers are ahead of it when this resolves. */
@@ -83,11 +86,15 @@ export class SequenceKeeper {
 
   async #advance(scope: SequenceScope, key: string, sequence: string, value: bigint): Promise<void> {
     const name = quoteLiteral(sequence);
+    const generation = this.#generation;
+    // In a subquery of its own: a scan in FROM keeps the sequence's page pinned while setval() waits for its lock, and whoever has that
+    // lock may have to wait for the page, without an end that either would see (COMMIT PREPARED of ALTER SEQUENCE … RESTART).
+    const last = `(SELECT last_value FROM ${sequence})`;
     const answers = await scope.askFollowers(`SELECT CASE
-        WHEN q.seqincrement > 0 AND s.last_value < t.target THEN setval(${name}::regclass, t.target)
-        WHEN q.seqincrement < 0 AND s.last_value > t.target THEN setval(${name}::regclass, t.target)
-        ELSE s.last_value END, q.seqincrement, t.target
-      FROM ${sequence} s, pg_catalog.pg_sequence q, LATERAL (SELECT CASE WHEN q.seqincrement > 0
+        WHEN q.seqincrement > 0 AND ${last} < t.target THEN setval(${name}::regclass, t.target)
+        WHEN q.seqincrement < 0 AND ${last} > t.target THEN setval(${name}::regclass, t.target)
+        ELSE ${last} END, q.seqincrement, t.target
+      FROM pg_catalog.pg_sequence q, LATERAL (SELECT CASE WHEN q.seqincrement > 0
         THEN least(q.seqmax::numeric, ${value}::numeric + q.seqincrement::numeric * ${this.#block})
         ELSE greatest(q.seqmin::numeric, ${value}::numeric + q.seqincrement::numeric * ${this.#block}) END::bigint AS target) t
       WHERE q.seqrelid = ${name}::regclass`);
@@ -98,6 +105,7 @@ export class SequenceKeeper {
         message: `sequence ${sequence} could not be advanced on the followers`,
       });
     }
+    if (generation !== this.#generation) return;
     this.#bounds.set(key, { value: BigInt(target), direction: BigInt(increment) > 0n ? 'up' : 'down' });
   }
 }

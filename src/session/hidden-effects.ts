@@ -28,6 +28,7 @@ import {
   compareDraws,
   isOfObjects,
   LOOK,
+  LOOK_WITH_SETTINGS,
   type Look,
   lookOf,
   type Looks,
@@ -53,9 +54,9 @@ import {
 import { ServerError } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 
-/** On one connection. */
-export async function look(backend: Backend): Promise<Look> {
-  return lookOf(await answerOf(backend, LOOK));
+/** On one connection. `settings`: for statements that a follower may not have to run at all. */
+export async function look(backend: Backend, settings: 'too' | 'not' = 'not'): Promise<Look> {
+  return lookOf(await answerOf(backend, settings === 'too' ? LOOK_WITH_SETTINGS : LOOK));
 }
 
 async function answerOf(backend: Backend, text: string): Promise<Awaited<ReturnType<Backend['ask']>>> {
@@ -90,7 +91,7 @@ export async function seeEffects(
   total: number,
 ): Promise<HiddenEffects> {
   const { backend } = block.legs.lead.lease;
-  const lead: Looks = { before, after: await look(backend) };
+  const lead: Looks = { before, after: await look(backend, before.settings === undefined ? 'not' : 'too') };
   const changed = changes(lead);
   const names = [...changed.keys()].filter((name) => !isOfObjects(name));
   const written: Written[] = [];
@@ -103,11 +104,13 @@ export async function seeEffects(
   const own = new Set(plan?.stored);
   const others = [...changed.keys()].filter((name) => !own.has(name));
   const elsewhere = others.length === 0 ? 'nothing' : 'something';
-  if (plan === undefined || !accountsFor(plan, total, changed)) return { lead, written, told: undefined, elsewhere };
+  const accounted =
+    plan === undefined ? lead.before.settings === lead.after.settings : accountsFor(plan, total, changed);
+  if (!accounted) return { lead, written, told: undefined, elsewhere };
   const told = others.map((name) => {
     const found = written.find((one) => one.name === name);
     const [, updated, deleted] = changed.get(name) ?? [];
-    if (found?.access.write !== 'allowed' || deleted !== 0) return undefined;
+    if (found?.access.write !== 'allowed' || deleted !== 0 || found.table.deferred === 'some') return undefined;
     return tellRows(name, found.table, updated === 0 ? 'rows are new' : 'rows were changed');
   });
   return { lead, written, elsewhere, told: told.includes(undefined) ? undefined : told.flatMap((one) => one ?? []) };
@@ -140,7 +143,7 @@ export async function replayDirectly(
     replay,
     stored,
     started,
-  }: { readonly replay: RowReplay; readonly stored: readonly string[]; readonly started: number },
+  }: { readonly replay: RowReplay | undefined; readonly stored: readonly string[]; readonly started: number },
 ): Promise<'done' | 'not possible'> {
   const { followers, lead } = block.legs;
   if (effects.told === undefined) return 'not possible';
@@ -150,8 +153,8 @@ export async function replayDirectly(
   if (modes.includes(undefined)) return 'not possible';
   await session.services.coordinator.visibleEverywhere();
   for (const leg of followers) tell(leg, `SET LOCAL ${ROLE} = replica`);
-  replay.release('direct');
-  throwFailures(block, await replay.finish());
+  replay?.release('direct');
+  if (replay !== undefined) throwFailures(block, await replay.finish());
   for (const { name, plan, first } of effects.told) {
     if (first !== undefined) for (const leg of followers) tell(leg, first);
     const rows = new RowReplay(
@@ -263,6 +266,8 @@ export async function compareHidden(
 
 /** Followers' sequences stay ahead of those that the lead has drawn from. */
 export async function reserveDrawn(session: SessionState, { lead }: HiddenEffects, { drawn }: Aligned): Promise<void> {
+  // Between the setting back and now, somebody else may have taken their old places for reserved.
+  if (drawn.length > 0) session.services.sequences.forget();
   for (const name of drawn) await reserve(session, lead, name);
 }
 

@@ -410,6 +410,10 @@ export class SessionState implements CatalogAsker, SequenceScope {
     return view === '' ? key : `${key}\0\0\0${view}`;
   }
 
+  get settingsOfFunctions(): 'known' | 'perhaps others' {
+    return this.pins.has('volatile function') ? 'perhaps others' : 'known';
+  }
+
   get caching(): 'allowed' | 'forbidden' {
     const own = this.block.kind === 'writers' && this.block.catalog !== 'unchanged';
     return own || OWN_CATALOG_PINS.some((pin) => this.pins.has(pin)) ? 'forbidden' : 'allowed';

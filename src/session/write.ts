@@ -86,7 +86,7 @@ export async function writeStatement(
   if (leavesSomething(statement)) block.writes = 'possible';
   const { moment } = session.services.coordinator;
   const { backend } = block.legs.lead.lease;
-  const before = plan.effects === 'hidden' ? await look(backend) : undefined;
+  const before = plan.effects === 'hidden' ? await look(backend, plan.kind === 'statement' ? 'too' : 'not') : undefined;
   const started = performance.now();
   const done = await onLead(session, block, plan, request);
   const { result, effect, replay, time } = done;
@@ -146,12 +146,13 @@ async function hiddenToo(
       hint: 'Change them in smaller batches.',
     });
   }
-  // Rows of a table without triggers are those of followers on which none fires.
-  const whole = rows !== undefined && (rows.direct !== undefined || (rows.rows === 'not compared' && text));
-  if (replay !== undefined && whole) {
-    const { stored } = rows;
-    if ((await replayDirectly(session, block, seen, { replay, stored, started })) === 'done') return;
-  }
+  // Rows of a table without triggers are those of followers on which none fires. A text that has changed no rows may have done more.
+  const told =
+    rows === undefined
+      ? plan.kind === 'statement' && plan.inPlace === 'rows' && seen.elsewhere === 'something'
+      : rows.direct !== undefined || (rows.rows === 'not compared' && text);
+  const stored = rows?.stored ?? [];
+  if (told && (await replayDirectly(session, block, seen, { replay, stored, started })) === 'done') return;
   const byRows = text ? undefined : replay;
   const aligned = await alignFollowers(session, block, seen, byRows);
   if (byRows !== undefined) {
@@ -163,7 +164,7 @@ async function hiddenToo(
     const { moment } = session.services.coordinator;
     throwFailures(block, await replaySame(session, block, [same], moment, { pace: 'lockstep', kept: 'not at all' }));
   }
-  const but = byRows === undefined ? [] : (rows?.stored ?? []);
+  const but = byRows === undefined ? [] : stored;
   throwFailures(block, await compareHidden(session, block, seen, aligned, new Set(but)));
   await reserveDrawn(session, seen, aligned);
 }
@@ -188,7 +189,7 @@ function leavesSomething({ command: { kind }, node }: Statement): boolean {
 /** What the statement has made holds the same rows on every writer. */
 async function prove(session: SessionState, block: WritersBlock, text: string, { tag }: Effect): Promise<void> {
   // Nothing was made where it stood already, or is to be filled later.
-  if (!/^(SELECT|REFRESH)/.test(tag)) return;
+  if (!/^(SELECT|REFRESH|ALTER)/.test(tag)) return;
   throwFailures(block, await compareAnswers(session, block, text));
 }
 

@@ -42,6 +42,7 @@ export function noteCall(
     return;
   }
   if (name.schema === undefined) facts.shadowable.add(name.name);
+  if (functionEffect(name.name)?.route === 'writers' || name.name === 'setval') facts.durable.add(`${name.name}()`);
   if (!isPortable(name.name)) facts.unportable.add(name.name);
   if (fields['over'] !== undefined || takesRowsAsTheyCome(name.name)) facts.order.add(`${name.name}()`);
   if (returnsSet(name.name)) facts.mayReturnSet = true;

@@ -334,7 +334,11 @@ class Classification {
     for (const key in fields) {
       if (this.#tag === 'CreateStmt' && key === 'partbound') walker.evaluated(fields[key]);
       else if (this.#tag !== 'AlterTableStmt' || key !== 'cmds') walker.stored(fields[key]);
-      else for (const command of listOf(fields[key])) walker.stored(command, rewrites(command) ? 'both' : 'stored');
+      else
+        for (const command of listOf(fields[key])) {
+          walker.stored(command, rewrites(command) ? 'both' : 'stored');
+          if (dependsOnRows(command)) walker.facts.rewrites = 'rows';
+        }
     }
     const until = stringOf(optionOf(listOf(fields['options']) as readonly Node[], 'validUntil')?.value);
     const bytes = Buffer.from(until ?? '');
@@ -378,6 +382,8 @@ class Classification {
       sequences: facts.sequences,
       unportable: [...facts.unportable],
       order: [...facts.order],
+      durable: [...facts.durable],
+      rewrites: facts.rewrites,
       columnParameters: facts.columnParameters,
       needsSequenceState: facts.needsSequenceState,
       executes: facts.executes,
@@ -391,6 +397,18 @@ class Classification {
 function rewrites(command: unknown): boolean {
   const subtype = nodeOf(command, 'AlterTableCmd')?.['subtype'];
   return subtype === 'AT_AddColumn' || subtype === 'AT_AlterColumnType';
+}
+
+/** A sequence numbers the rows that there are, or their values are read as those of another type. */
+function dependsOnRows(command: unknown): boolean {
+  const fields = nodeOf(command, 'AlterTableCmd');
+  if (fields?.['subtype'] === 'AT_AlterColumnType') return true;
+  const column = fields?.['subtype'] === 'AT_AddColumn' ? nodeOf(fields['def'], 'ColumnDef') : undefined;
+  const type = isFields(column?.['typeName']) ? stringsOf(column['typeName']['names']).at(-1) : undefined;
+  const identity = listOf(column?.['constraints']).some(
+    (one) => nodeOf(one, 'Constraint')?.['contype'] === 'CONSTR_IDENTITY',
+  );
+  return identity || /^(small|big)?serial[248]?$/.test(type ?? '');
 }
 
 /** ON COMMIT DROP. */

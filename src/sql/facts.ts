@@ -50,6 +50,8 @@ export class Facts {
   readonly conversions = new Set<string | undefined>();
   readonly unportable = new Set<string>();
   readonly order = new Set<string>();
+  readonly durable = new Set<string>();
+  rewrites: 'nothing' | 'rows' = 'nothing';
   sequenceCalls: 'none' | 'nextval' | 'setval' = 'none';
   readonly sequenceNames = new Set<string>();
   readonly sequenceParameters = new Set<number>();

@@ -28,6 +28,8 @@ export function insertCommand(statement: InsertStmt, facts: Facts): InsertComman
     onConflict: conflict === undefined ? 'error' : conflict.action === 'ONCONFLICT_UPDATE' ? 'update' : 'nothing',
     conflictColumns: [...new Set(columnNames(conflict?.targetList))],
     reads: query || readsRelation(conflict) || readsRelation(statement.returningClause) ? 'other rows' : 'own row',
+    conflictDefaults: defaultedNames(conflict?.targetList),
+    overriding: statement.override === 'OVERRIDING_USER_VALUE' ? 'user value' : 'nothing or system value',
     hasReturning: statement.returningClause !== undefined,
     hasWritingWith: facts.writesInWith,
   };
@@ -39,6 +41,13 @@ function columnNames(targets: readonly Node[] | undefined): string[] {
     if ('ResTarget' in target && target.ResTarget.name !== undefined) names.push(target.ResTarget.name);
   }
   return names;
+}
+
+/** Those that are given the keyword DEFAULT. */
+function defaultedNames(targets: readonly Node[] | undefined): string[] {
+  return columnNames(
+    targets?.filter((target) => nodeOf(nodeOf(target, 'ResTarget')?.['val'], 'SetToDefault') !== undefined),
+  );
 }
 
 /** The expressions of each row of VALUES, or of a SELECT that makes exactly one; undefined for any other query. */

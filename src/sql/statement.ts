@@ -111,6 +111,10 @@ export interface InsertCommand {
   readonly onConflict: 'error' | 'nothing' | 'update';
   /** Columns assigned by ON CONFLICT DO UPDATE SET. */
   readonly conflictColumns: readonly string[];
+  /** Those of them that are given the keyword DEFAULT. */
+  readonly conflictDefaults: readonly string[];
+  /** OVERRIDING USER VALUE: identity columns take their own value, whatever is given. */
+  readonly overriding: 'user value' | 'nothing or system value';
   /** What the row, ON CONFLICT and RETURNING look at. */
   readonly reads: 'own row' | 'other rows';
   readonly hasReturning: boolean;
@@ -228,6 +232,10 @@ export interface Statement {
   readonly sequences: SequenceCalls;
   /** Built-in functions whose result may depend on what the server was built with: its locale, its mathematics, its zones. */
   readonly unportable: readonly string[];
+  /** Built-in functions that change something beside rows of tables: large objects, where a sequence stands. */
+  readonly durable: readonly string[];
+  /** ALTER TABLE: whether it gives the rows there are values that depend on their order, or reads them as another type. */
+  readonly rewrites: 'nothing' | 'rows';
   /** By name, what makes the result depend on the order in which a server finds rows: LIMIT, a window, an aggregate of a list. */
   readonly order: readonly string[];
   /** Parameters all of whose places are columns', by their numbers. */

@@ -10,6 +10,7 @@ const READY = 0x49;
 class Lead implements CatalogAsker {
   scope = 'a';
   caching: CatalogAsker['caching'] = 'allowed';
+  readonly settingsOfFunctions = 'known';
   asked = 0;
   deferrable = 'f';
   /** Called with each question, before it is answered. */
@@ -17,7 +18,7 @@ class Lead implements CatalogAsker {
 
   ask(): Promise<Answer> {
     this.asked++;
-    const rows = [['["f"]', '[]', '["v"]', this.deferrable, '[]']];
+    const rows = [['["f"]', '[]', '["v"]', this.deferrable, 'f', '[]']];
     this.meanwhile();
     return Promise.resolve({ rows, tags: ['SELECT 1'], error: undefined, status: READY });
   }
@@ -70,6 +71,7 @@ describe('what is known of a catalog', () => {
     const failing: CatalogAsker = {
       scope: 'a',
       caching: 'allowed',
+      settingsOfFunctions: 'known',
       ask: () =>
         Promise.resolve({
           rows: [],
