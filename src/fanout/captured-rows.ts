@@ -43,10 +43,10 @@ const IS_OWN = `WHERE age(t.xmin) <= age(pg_catalog.pg_current_xact_id()::xid)
   AND pg_catalog.pg_xact_status((m.top - m.low + t.xmin::text::bigint
     + CASE WHEN t.xmin::text::bigint < m.low THEN 4294967296 ELSE 0 END)::text::xid8) = 'in progress'`;
 
-/** In one row: how many there are, and the sum of their hashes; columns by their names. */
-export function digestText(name: string, columns: readonly Column[]): string {
+/** In one row: how many there are, and the sum of their hashes; columns by their names. `below`: partitions too, or the table alone. */
+export function digestText(name: string, columns: readonly Column[], below: 'ONLY ' | '' = 'ONLY '): string {
   const list = columns.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ');
-  return `SELECT count(*), sum(pg_catalog.hashtextextended(ROW(${list})::text COLLATE "C", 0)) FROM (${MINE}) m, ONLY ${name} AS t ${IS_OWN}`;
+  return `SELECT count(*), sum(pg_catalog.hashtextextended(ROW(${list})::text COLLATE "C", 0)) FROM (${MINE}) m, ${below}${name} AS t ${IS_OWN}`;
 }
 
 /** The rows themselves. */

@@ -7,11 +7,12 @@
  *
  * Where pprox cannot make that sure the statement is refused before any server has seen it.
  */
-import type { Catalog, CatalogAsker, Table } from '../cluster/catalog.ts';
+import type { Catalog, CatalogAsker, Column, Table } from '../cluster/catalog.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Analyser } from '../sql/analyse.ts';
 import { qualified } from '../sql/quote.ts';
 import type { InsertCommand, ModifyCommand, Nondeterminism, QualifiedName, Statement } from '../sql/statement.ts';
+import { digestText, storedColumns } from './captured-rows.ts';
 import { type Effects, notReplayable, type ReplayPlan, type SameTextPlan } from './plan.ts';
 import { Reasons } from './reasons.ts';
 import { cascades, insertPlan, modifyPlan } from './row-plan.ts';
@@ -332,8 +333,8 @@ export class Planner {
     // A column that cannot be copied into is the lead's to refuse.
     const known = new Set(table?.columns.filter(({ generated }) => generated === '').map(({ name }) => name));
     const plan = sameText(this.#reasons.varying(statement), statement, 'not compared', 'rows that the client sends');
-    if (listed?.some((name) => !known.has(name)) === true) return plan;
-    for (const column of table?.columns ?? []) {
+    if (table === undefined || listed?.some((name) => !known.has(name)) === true) return plan;
+    for (const column of table.columns) {
       if (listed === undefined || listed.includes(column.name)) continue;
       if (await this.#reasons.columnVaries(asker, column)) {
         throw notReplayable(
@@ -342,8 +343,21 @@ export class Planner {
         );
       }
     }
-    return plan;
+    const words = table.columns.some((column) => readsWords(column) && listed?.includes(column.name) !== false);
+    return {
+      ...plan,
+      effects: table.triggers === 'some' ? 'hidden' : plan.effects,
+      proof: words ? digestText(qualified(command.target), storedColumns(table), '') : undefined,
+    };
   }
+}
+
+/** Types whose input reads no word as a moment. */
+const WORDLESS =
+  /^(smallint|integer|bigint|numeric(\(.*\))?|real|double precision|boolean|uuid|bytea|oid|inet|cidr|macaddr8?|interval.*|bit.*|money|xml)(\[\])*$/;
+
+function readsWords({ textual, type }: Column): boolean {
+  return !textual && !WORDLESS.test(type);
 }
 
 /** What rows do not bring along, and would be done on the lead alone. */

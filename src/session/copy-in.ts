@@ -11,6 +11,9 @@ import { guard } from '../backend/guard.ts';
 import type { Backend } from '../backend/backend.ts';
 import { BackendLostError } from '../backend/receiver.ts';
 import { EffectReceiver, judge } from '../fanout/follower.ts';
+import { CopyWords } from '../fanout/copy-words.ts';
+import { type Look, movedSequences } from '../fanout/hidden-effects.ts';
+import type { SameTextPlan } from '../fanout/plan.ts';
 import type { Statement } from '../sql/statement.ts';
 import { decodeCommandTag } from '../wire/backend.ts';
 import { COPY_DONE, encodeCopyFail } from '../wire/frontend.ts';
@@ -18,12 +21,13 @@ import { FrontendStreamError } from '../wire/frontend-reader.ts';
 import { MessageWriter } from '../wire/writer.ts';
 import { FrontendTag } from '../wire/tags.ts';
 import type { Node } from '../cluster/node.ts';
+import { compareHidden, look, looks, reserveDrawn, seeEffects } from './hidden-effects.ts';
 import { Relay, type RelayResult } from './relay.ts';
 import type { FollowerLeg } from './legs.ts';
 import type { Request } from './request.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
-import { allVisible, beginFollowers, followerDeadline, throwFailures } from './replay.ts';
+import { allVisible, beginFollowers, compareAnswers, followerDeadline, throwFailures } from './replay.ts';
 import { keep, openImplicit } from './write.ts';
 
 /** How the client's data ended. `cut`: a server ended the COPY before the client did. */
@@ -48,12 +52,12 @@ export async function copyIn(
   if (route === 'lead' && session.block.kind === 'none' && company === 'one') {
     const legs = await session.leaseLead();
     try {
-      return await copyTo(session, statement, text, undefined, legs.lead.lease.backend, []);
+      return await copyTo(session, statement, text, undefined, legs.lead.lease.backend, [], undefined);
     } finally {
       await session.giveBack(legs);
     }
   }
-  if (route === 'writers') await session.services.planner.plan(session, statement);
+  const plan = route === 'writers' ? await session.services.planner.plan(session, statement) : undefined;
   const block = await openImplicit(session);
   if (route === 'writers') block.writes = 'possible';
   return copyTo(
@@ -63,6 +67,7 @@ export async function copyIn(
     block,
     block.legs.lead.lease.backend,
     route === 'writers' ? block.legs.followers : [],
+    plan?.kind === 'statement' ? plan : undefined,
   );
 }
 
@@ -73,8 +78,10 @@ async function copyTo(
   block: WritersBlock | undefined,
   lead: Backend,
   legs: readonly FollowerLeg[],
+  plan: SameTextPlan | undefined,
 ): Promise<StatementEnd> {
   const started = performance.now();
+  const before = plan?.effects === 'hidden' ? await look(lead) : undefined;
   const { relay, response, ended } = await ask(session, lead, text);
   if (response === undefined) {
     const result = await ended;
@@ -91,6 +98,8 @@ async function copyTo(
     }
     beginFollowers(session, block);
   }
+  const there = before === undefined ? undefined : await looks(session, legs);
+  const words = plan?.proof === undefined ? undefined : new CopyWords();
   const copiers = legs.map(({ node, lease }): Copier => {
     const receiver = new EffectReceiver();
     lease.backend.query(text, receiver);
@@ -105,7 +114,7 @@ async function copyTo(
   let end: DataEnd = { kind: 'cut' };
   if (!ready.includes('refused')) {
     session.link.send(response);
-    end = await pump(session, relay, lead, copiers);
+    end = await pump(session, relay, lead, copiers, words);
   }
   if (end.kind !== 'done') return abort(session, block, relay, lead, copiers, end);
   lead.sendCopy(COPY_DONE);
@@ -139,9 +148,25 @@ async function copyTo(
       block,
       found.flatMap((failure) => failure ?? []),
     );
+    // Each server has read such words by its own clock.
+    if (plan?.proof !== undefined && words?.found === 'a word')
+      throwFailures(block, await compareAnswers(session, block, plan.proof));
+    if (before !== undefined && there !== undefined) await compareTriggers(session, block, before, there);
     await keep(session, block, statement, undefined);
   }
   return { kind: 'done', held: result.held };
+}
+
+/** Triggers have fired on every server by itself: what they have changed must be the same. */
+async function compareTriggers(
+  session: SessionState,
+  block: WritersBlock,
+  before: Look,
+  followers: ReadonlyMap<FollowerLeg, Look>,
+): Promise<void> {
+  const seen = await seeEffects(session, block, before, undefined, 0);
+  throwFailures(block, await compareHidden(session, block, seen, { drawn: [], followers }, new Set()));
+  await reserveDrawn(session, seen, { drawn: movedSequences(seen.lead.before, seen.lead.after), followers });
 }
 
 /** Starts the COPY on the lead: its CopyInResponse, or undefined where it refuses, which the client has been told. */
@@ -163,7 +188,13 @@ function ask(
 }
 
 /** Hands the client's data to every backend until it ends, or until one of them has ended the COPY by itself. */
-async function pump(session: SessionState, relay: Relay, lead: Backend, copiers: readonly Copier[]): Promise<DataEnd> {
+async function pump(
+  session: SessionState,
+  relay: Relay,
+  lead: Backend,
+  copiers: readonly Copier[],
+  words: CopyWords | undefined,
+): Promise<DataEnd> {
   const { link } = session;
   const backends = [lead, ...copiers.map(({ backend }) => backend)];
   let state: 'pumping' | 'cut' | 'ended' = 'pumping';
@@ -188,6 +219,7 @@ async function pump(session: SessionState, relay: Relay, lead: Backend, copiers:
       if (part === 'interrupted') break;
       if (part === undefined) return { kind: 'gone' };
       if (part.kind === 'data') {
+        words?.feed(part.bytes);
         for (const backend of backends) backend.sendCopy(part.bytes);
         await drained(session, backends);
         continue;

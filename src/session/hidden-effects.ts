@@ -9,6 +9,7 @@
  */
 import { BackendLostError, Collector } from '../backend/receiver.ts';
 import type { Backend } from '../backend/backend.ts';
+import { guard } from '../backend/guard.ts';
 import type { Table } from '../cluster/catalog.ts';
 import {
   type Access,
@@ -57,6 +58,31 @@ import type { SessionState, WritersBlock } from './state.ts';
 /** On one connection. `settings`: for statements that a follower may not have to run at all. */
 export async function look(backend: Backend, settings: 'too' | 'not' = 'not'): Promise<Look> {
   return lookOf(await answerOf(backend, settings === 'too' ? LOOK_WITH_SETTINGS : LOOK));
+}
+
+/** On each of these, whose transactions have begun. A follower that does not answer in time is given up. */
+export async function looks(
+  session: SessionState,
+  legs: readonly FollowerLeg[],
+): Promise<ReadonlyMap<FollowerLeg, Look>> {
+  return within(session, legs, async (leg): Promise<[FollowerLeg, Look]> => [leg, await look(leg.lease.backend)]).then(
+    (found) => new Map(found),
+  );
+}
+
+/** Something of ours on each follower, which has its deadline and may be cancelled by the client. */
+async function within<T>(
+  session: SessionState,
+  legs: readonly FollowerLeg[],
+  ask: (leg: FollowerLeg) => Promise<T>,
+): Promise<readonly T[]> {
+  const watchdog = guard(
+    legs.map(({ lease }) => lease.backend),
+    session.services.settings.followerTimeoutMs,
+  );
+  return Promise.all(legs.map((leg) => session.cancellable(leg.lease.backend, ask(leg)))).finally(() =>
+    watchdog.clear(),
+  );
 }
 
 async function answerOf(backend: Backend, text: string): Promise<Awaited<ReturnType<Backend['ask']>>> {
@@ -149,7 +175,7 @@ export async function replayDirectly(
   if (effects.told === undefined) return 'not possible';
   beginFollowers(session, block);
   const tables = [...stored, ...effects.told.map(({ name }) => name)];
-  const modes = await Promise.all(followers.map(({ lease }) => triggerMode(session, lease.backend, tables)));
+  const modes = await within(session, followers, ({ lease }) => triggerMode(lease.backend, tables));
   if (modes.includes(undefined)) return 'not possible';
   await session.services.coordinator.visibleEverywhere();
   for (const leg of followers) tell(leg, `SET LOCAL ${ROLE} = replica`);
@@ -185,19 +211,14 @@ const ROLE = 'session_replication_role';
  * Which triggers fire there; undefined where some of these tables' would fire in spite of it, or where the session may not change it.
  * PostgreSQL 15 and later can grant the setting; before, it is a superuser's.
  */
-async function triggerMode(
-  session: SessionState,
-  backend: Backend,
-  tables: readonly string[],
-): Promise<string | undefined> {
+async function triggerMode(backend: Backend, tables: readonly string[]): Promise<string | undefined> {
   const major = Number.parseInt(backend.parameters.get('server_version') ?? '', 10);
   const may =
     major >= 15 ? `pg_catalog.has_parameter_privilege('${ROLE}', 'SET')` : `current_setting('is_superuser') = 'on'`;
   // ENABLE REPLICA and ENABLE ALWAYS.
   const others = `SELECT FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('R', 'A')
     AND tgrelid IN (${tables.map((name) => `to_regclass(${quoteEscaped(name)})`).join(', ')})`;
-  const asked = answerOf(backend, `SELECT current_setting('${ROLE}') WHERE ${may} AND NOT EXISTS (${others})`);
-  const { rows } = await session.cancellable(backend, asked);
+  const { rows } = await answerOf(backend, `SELECT current_setting('${ROLE}') WHERE ${may} AND NOT EXISTS (${others})`);
   return rows[0]?.[0] ?? undefined;
 }
 
@@ -218,11 +239,7 @@ export async function alignFollowers(
   await othersVisible(session, legs.followers);
   // In the transaction at hand: before it, counts of earlier ones may be there that are told and taken off when it begins.
   beginFollowers(session, block);
-  const looks = legs.followers.map(async (leg): Promise<[FollowerLeg, Look]> => {
-    const { backend } = leg.lease;
-    return [leg, await session.cancellable(backend, look(backend))];
-  });
-  const followers = new Map(await Promise.all(looks));
+  const followers = await looks(session, legs.followers);
   const drawn = movedSequences(lead.before, lead.after).filter((name) => replay?.drawn.has(name) !== true);
   if (drawn.length > 0) {
     const text = alignText(drawn, lead.before);
@@ -244,20 +261,17 @@ export async function compareHidden(
   { drawn, followers }: Aligned,
   but: ReadonlySet<string>,
 ): Promise<readonly FollowerFailure[]> {
-  const counted = await Promise.all(
-    block.legs.followers.map(async (leg): Promise<FollowerFailure | undefined> => {
-      const { label } = leg.node;
-      const { backend } = leg.lease;
-      try {
-        const after = await session.cancellable(backend, look(backend));
-        const before = followers.get(leg) ?? NOTHING;
-        return compareDraws(label, drawn, lead, after) ?? compareChanges(label, lead, { before, after }, but);
-      } catch (error) {
-        if (error instanceof BackendLostError) return { kind: 'lost', label, lost: error.lost };
-        throw error;
-      }
-    }),
-  );
+  const counted = await within(session, block.legs.followers, async (leg): Promise<FollowerFailure | undefined> => {
+    const { label } = leg.node;
+    try {
+      const after = await look(leg.lease.backend);
+      const before = followers.get(leg) ?? NOTHING;
+      return compareDraws(label, drawn, lead, after) ?? compareChanges(label, lead, { before, after }, but);
+    } catch (error) {
+      if (error instanceof BackendLostError) return { kind: 'lost', label, lost: error.lost };
+      throw error;
+    }
+  });
   const failures = counted.flatMap((failure) => failure ?? []);
   if (failures.length > 0 || written.length === 0) return failures;
   const text = written.map(({ name, table }) => `(${digestText(name, storedColumns(table))})`).join(' UNION ALL ');

@@ -285,3 +285,38 @@ test('COPY to the client comes from one server, whole', async () => {
   assert.equal(messages.filter(({ type }) => type === 'CopyData').length, 5000);
   assert.equal(tagIn(messages), 'COPY 5000');
 });
+
+describe('what each server would make another value of', () => {
+  test('by its own clock is found, and nothing of it stays', async () => {
+    const client = await connectRaw(scene);
+    await client.query('DROP TABLE IF EXISTS dated; CREATE TABLE dated (id int PRIMARY KEY, at timestamptz, x text)');
+    await begin(client, 'COPY dated (id, at) FROM STDIN');
+    assert.equal(tagIn(await finish(client, copyData('1\t2026-01-01\n'), copyDone())), 'COPY 1');
+    for (const word of ['now', 'NOW', String.raw`n\157w`]) {
+      await begin(client, 'COPY dated (id, at) FROM STDIN');
+      const error = errorIn(await finish(client, copyData(`2\t${word}\n`), copyDone()));
+      assert.equal(error['C'], '40002', word);
+    }
+    // As a text it is the same word everywhere.
+    await begin(client, 'COPY dated (id, at, x) FROM STDIN');
+    assert.equal(tagIn(await finish(client, copyData('3\t2026-01-01\tnow\n'), copyDone())), 'COPY 1');
+    await assertWritersEqual(cluster);
+    assert.deepEqual(await sql(w2, 'SELECT id FROM dated ORDER BY id'), [{ id: 1 }, { id: 3 }]);
+  });
+
+  test('by a trigger is found as well', async () => {
+    const client = await connectRaw(scene);
+    await client.query(`DROP TABLE IF EXISTS fired, log; CREATE TABLE fired (id int PRIMARY KEY, n int); CREATE TABLE log (id int, port int);
+      CREATE OR REPLACE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO log VALUES (NEW.id); NEW.n := 7; RETURN NEW; END';
+      CREATE TRIGGER fire BEFORE INSERT ON fired FOR EACH ROW EXECUTE FUNCTION fire()`);
+    await begin(client, 'COPY fired FROM STDIN');
+    assert.equal(tagIn(await finish(client, copyData('1\t1\n'), copyDone())), 'COPY 1');
+    await client.query(
+      `CREATE OR REPLACE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO log VALUES (NEW.id, inet_server_port()); RETURN NEW; END'`,
+    );
+    await begin(client, 'COPY fired FROM STDIN');
+    assert.equal(errorIn(await finish(client, copyData('2\t2\n'), copyDone()))['C'], '40002');
+    await assertWritersEqual(cluster);
+    assert.deepEqual(await sql(w2, 'SELECT id, n FROM fired'), [{ id: 1, n: 7 }]);
+  });
+});
