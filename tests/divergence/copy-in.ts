@@ -1,6 +1,6 @@
 /** COPY … FROM STDIN for `pg`, which has none: the text, then all data at once. */
 import type { Duplex } from 'node:stream';
-import pg from 'pg';
+import type pg from 'pg';
 
 /** What `pg` gives to the query that is under way. */
 interface Wire {
@@ -10,8 +10,9 @@ interface Wire {
 
 export function copyIn(client: pg.Client, text: string, data: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    let failure: Error | undefined;
-    client.query({
+    const query = {
+      /** `pg` puts the end of its own time limit here. */
+      callback: () => undefined,
       submit: (wire: Wire) => wire.query(text),
       handleCopyInResponse: (wire: Wire) => {
         wire.stream.write(Buffer.concat([frame('d', Buffer.from(data)), frame('c', Buffer.alloc(0))]));
@@ -21,16 +22,17 @@ export function copyIn(client: pg.Client, text: string, data: string): Promise<v
       handleEmptyQuery: () => undefined,
       handlePortalSuspended: () => undefined,
       handleCommandComplete: () => undefined,
+      // `pg` has let go of the query by then: no ReadyForQuery comes here.
       handleError: (error: Error) => {
-        failure = error;
-        // A connection that is lost brings no ReadyForQuery.
-        if (!(error instanceof pg.DatabaseError)) reject(error);
+        query.callback();
+        reject(error);
       },
       handleReadyForQuery: () => {
-        if (failure === undefined) resolve();
-        else reject(failure);
+        query.callback();
+        resolve();
       },
-    });
+    };
+    client.query(query);
   });
 }
 
