@@ -16,3 +16,10 @@ export function table(verdicts: readonly Verdict[]): readonly string[] {
   const total = verdicts.reduce((sum, { durationMs }) => sum + durationMs, 0);
   return [...rows, `${verdicts.length} cases in ${(total / 1000).toFixed(1)} s`];
 }
+
+/** Of a case that was replayed as the same text: what the writers have become by it. */
+export function bite({ differences, errors }: Verdict): 'writers differ' | 'follower fails' | 'nothing' {
+  if (differences.length > 0) return 'writers differ';
+  const failed = [...errors.keys()].some((code) => code === '40002' || /^(?!40).* follower$/.test(code));
+  return failed ? 'follower fails' : 'nothing';
+}

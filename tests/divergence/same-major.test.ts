@@ -1,10 +1,7 @@
-/** Every case of the battery, on two writers of the same version, followers trailing. PPROX_TEST_ROUNDS, PPROX_TEST_SEED. */
-import { startScene } from '../e2e/scene.ts';
-import { playBattery } from './battery.ts';
+/** The battery on two writers of the same version, followers trailing. PPROX_TEST_ROUNDS, PPROX_TEST_SEED, PPROX_TEST_CASE. */
+import { testMajor } from '../support/major.ts';
+import { playable, playBattery, share } from './battery.ts';
 import { allCases } from './cases/all.ts';
-import { ROUNDS } from './harness.ts';
-import { QUICK } from './pace.ts';
+import { startField } from './field.ts';
 
-const { cluster, proxy } = await startScene(QUICK.settings, { reader: false, settings: QUICK.servers });
-
-await playBattery('same major', { writers: cluster.writers, dsns: [proxy.dsn()], rounds: ROUNDS ?? 6 }, allCases);
+await playBattery('same major', await startField(), share(playable(allCases, testMajor ?? 18), 3, 0));

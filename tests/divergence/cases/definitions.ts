@@ -137,10 +137,10 @@ export const definitionCases: readonly Case[] = [
   },
   {
     name: 'refresh of a materialized view with a limit',
-    schema: `${SOURCE}; CREATE MATERIALIZED VIEW some AS SELECT id, grp FROM source ORDER BY grp LIMIT 4`,
+    schema: `${SOURCE}; CREATE MATERIALIZED VIEW few AS SELECT id, grp FROM source ORDER BY grp LIMIT 4`,
     step: (random) =>
       random.chance(0.3)
-        ? ['REFRESH MATERIALIZED VIEW some']
+        ? ['REFRESH MATERIALIZED VIEW few']
         : [`UPDATE source SET n = n + 1, grp = ${random.below(3)} WHERE id = ${random.whole(1, 9)}`],
   },
   {

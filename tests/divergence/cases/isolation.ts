@@ -174,13 +174,33 @@ export const isolationCases: readonly Case[] = [
     bites: true,
   },
   {
-    name: 'copy into a table with a serial and without',
-    schema: `CREATE TABLE s (id serial PRIMARY KEY, who int, x text); CREATE TABLE p (who int, x text DEFAULT 'none', at timestamptz)`,
-    step: (random, client, round) =>
-      random.chance(0.3)
-        ? [{ copy: 'COPY s (who, x) FROM STDIN', data: `${client}\tx${round}\n` }]
-        : [{ copy: 'COPY p (who, at) FROM STDIN', data: `${client}\t2026-01-01\n${client}\tnow\n` }],
+    name: 'copy into a table with a serial',
+    schema: `CREATE TABLE s (id serial PRIMARY KEY, who int, x text)`,
+    step: (_random, client, round) => [
+      { copy: 'COPY s (who, x) FROM STDIN', data: `${client}\tx${round}\n${client}\ty\n` },
+    ],
+    mustCommit: 'no',
     bites: true,
+  },
+  {
+    name: 'copy of the word now',
+    schema: `CREATE TABLE p (who int, x text DEFAULT 'none', at timestamptz)`,
+    step: (_random, client) => [
+      { copy: 'COPY p (who, at) FROM STDIN', data: `${client}\t2026-01-01\n${client}\tnow\n` },
+    ],
+    bites: true,
+  },
+  {
+    name: 'copy of each kind of text',
+    schema: `CREATE TABLE p (who int, x text, y bytea, z float8, d date)`,
+    session: (client) => [`SET DateStyle = '${client % 2 === 0 ? 'SQL, DMY' : 'ISO, MDY'}'`],
+    step: (_random, client) => [
+      {
+        copy: 'COPY p FROM STDIN',
+        data: `${client}\ta\\tb\\\\c\t\\\\x00ff\tNaN\t02/03/2026\n${client}\t\\N\t\\N\t-0\t\\N\n`,
+      },
+      { copy: 'COPY p (who, x) FROM STDIN (FORMAT csv)', data: `${client},"a ""b"",c"\n${client},\n` },
+    ],
   },
   {
     name: 'copy into a table whose rows others change',
