@@ -121,9 +121,19 @@ export const definitionCases: readonly Case[] = [
       `CREATE TEMP TABLE own ON COMMIT DROP AS SELECT id, n FROM source WHERE grp = ${random.below(3)}`,
       `UPDATE own SET n = n + 1`,
       `INSERT INTO log SELECT n, ${client} FROM own`,
-      `UPDATE source SET n = own.n FROM own WHERE own.id = source.id`,
+      `UPDATE source SET n = n + 1 WHERE id = ${random.whole(1, 9)}`,
     ],
     wrapping: 'block',
+  },
+  {
+    name: 'an update from a temporary table',
+    schema: SOURCE,
+    step: (random) => [
+      `CREATE TEMP TABLE own ON COMMIT DROP AS SELECT id, n FROM source WHERE grp = ${random.below(3)}`,
+      `UPDATE source SET n = own.n + 1 FROM own WHERE own.id = source.id`,
+    ],
+    wrapping: 'block',
+    mustCommit: 'no',
   },
   {
     name: 'refresh of a materialized view',
