@@ -19,6 +19,7 @@ export async function playBattery(name: string, field: Field, cases: readonly Ca
         const verdict = await runCase(field, played);
         verdicts.push(verdict);
         t.diagnostic(describeVerdict(verdict));
+        for (const [name, example] of verdict.examples) if (/^(?!40001).* follower$/.test(name)) t.diagnostic(example);
         assertEqualWriters(verdict);
       });
     }

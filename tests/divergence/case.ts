@@ -31,6 +31,8 @@ export interface Case {
   readonly mustCommit?: 'yes' | 'no';
   /** The same text alone, replayed, makes writers differ or followers fail, each time it has been tried. */
   readonly bites?: true;
+  /** What becomes of the server's large objects is compared too; they are removed afterwards. */
+  readonly largeObjects?: 'compared';
   /** `free`: sequences that are set or go round, whose values may come again. */
   readonly sequences?: 'kept ahead' | 'free';
 }

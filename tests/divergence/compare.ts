@@ -1,4 +1,4 @@
-/** What differs between the lead and each follower below one schema: every row of every table, columns, sequences. */
+/** What differs between the lead and each follower below one schema: every row of every table, columns, sequences; and large objects. */
 import type { Server } from '../../src/embedded/server.ts';
 import { sql, withConnection } from '../support/cluster.ts';
 
@@ -62,6 +62,8 @@ async function contents(server: Server, schema: string): Promise<Contents> {
       );
       for (const [row] of rows) lines.push(`${short}: ${row}`);
     }
+    const objects = await ask('SELECT oid::text, md5(lo_get(oid)) FROM pg_largeobject_metadata ORDER BY oid');
+    for (const [oid, digest] of objects) lines.push(`large object ${oid}: ${digest}`);
     return { server: server.name, lines, sequences: found };
   });
 }

@@ -93,6 +93,9 @@ export async function runCase(field: Field, played: Case): Promise<Verdict> {
       .query(`SET lock_timeout = ${DROP_MS}; DROP SCHEMA IF EXISTS ${schema} CASCADE`)
       .catch(() => dropDirectly(field.writers, schema));
     await maker.end();
+    if (played.largeObjects === 'compared') {
+      for (const server of field.writers) await sql(server, 'SELECT lo_unlink(oid) FROM pg_largeobject_metadata');
+    }
   }
 }
 

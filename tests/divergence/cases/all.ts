@@ -1,6 +1,7 @@
 /** Every case of the battery. */
 import type { Case } from '../case.ts';
 import { constraintCases } from './constraints.ts';
+import { defaultCases } from './defaults.ts';
 import { definitionCases } from './definitions.ts';
 import { isolationCases } from './isolation.ts';
 import { keyCases } from './keys.ts';
@@ -20,6 +21,7 @@ export const allCases: readonly Case[] = [
   ...timeCases,
   ...randomCases,
   ...sequenceCases,
+  ...defaultCases,
   ...sessionCases,
   ...predicateCases,
   ...queueCases,

@@ -29,6 +29,7 @@ export const constraintCases: readonly Case[] = [
       return [`DELETE FROM parent WHERE n > ${random.below(3)}`];
     },
     expects: ['23503'],
+    bites: true,
   },
   {
     name: 'on delete set null',

@@ -13,6 +13,7 @@ export const definitionCases: readonly Case[] = [
       random.chance(0.3)
         ? [`CREATE TABLE made_${client}_${round} AS SELECT * FROM source WHERE grp = ${random.below(3)}`]
         : [`UPDATE source SET n = n + 1, grp = ${random.below(3)} WHERE id = ${random.whole(1, 9)}`],
+    bites: true,
   },
   {
     name: 'select into while others insert',
@@ -21,6 +22,7 @@ export const definitionCases: readonly Case[] = [
       random.chance(0.3)
         ? [`SELECT grp, count(*) AS rows, sum(n) AS n INTO made_${client}_${round} FROM source GROUP BY grp`]
         : [`INSERT INTO source VALUES (${fresh(client, round)}, ${random.below(3)}, ${random.whole(1, 9)})`],
+    bites: true,
   },
   {
     name: 'create table as with a row number',
@@ -29,6 +31,7 @@ export const definitionCases: readonly Case[] = [
       random.chance(0.3)
         ? [`CREATE TABLE made_${client}_${round} AS SELECT row_number() OVER (ORDER BY grp) AS place, id FROM source`]
         : [`UPDATE source SET grp = ${random.below(3)} WHERE id = ${random.whole(1, 9)}`],
+    bites: true,
   },
   {
     name: 'create table as with a moment',
@@ -113,6 +116,7 @@ export const definitionCases: readonly Case[] = [
       `DROP TABLE own_${client}`,
     ],
     wrapping: 'block',
+    bites: true,
   },
   {
     name: 'a temporary table as a source',
@@ -144,6 +148,7 @@ export const definitionCases: readonly Case[] = [
       if (luck < 0.3) return ['REFRESH MATERIALIZED VIEW CONCURRENTLY sums'];
       return [`INSERT INTO source VALUES (${fresh(client, round)}, ${random.below(3)}, ${random.whole(1, 9)})`];
     },
+    bites: true,
   },
   {
     name: 'refresh of a materialized view with a limit',

@@ -17,6 +17,7 @@ export const isolationCases: readonly Case[] = [
       `INSERT INTO log SELECT ${client}, sum(n) FROM t`,
     ],
     wrapping: 'block',
+    bites: true,
   },
   {
     name: 'repeatable read and a sum in an update',
@@ -27,6 +28,7 @@ export const isolationCases: readonly Case[] = [
       `UPDATE t SET n = (SELECT sum(n) % 1000 FROM t) + 1 WHERE id = ${random.whole(1, 9)}`,
     ],
     wrapping: 'block',
+    bites: true,
   },
   {
     name: 'serializable write skew',
@@ -63,6 +65,7 @@ export const isolationCases: readonly Case[] = [
     wrapping: 'block',
     expects: ['24000'],
     mustCommit: 'no',
+    bites: true,
   },
   {
     name: 'a table lock',
@@ -129,6 +132,7 @@ export const isolationCases: readonly Case[] = [
       random.chance(0.5)
         ? [`EXECUTE raise (${random.whole(1, 5)}, ${random.below(3)})`]
         : [`UPDATE t SET grp = ${random.below(3)} WHERE id = ${random.whole(1, 9)}`],
+    bites: true,
   },
   {
     name: 'several statements in one query',
@@ -214,5 +218,6 @@ export const isolationCases: readonly Case[] = [
             },
           ]
         : [`UPDATE t SET n = n + 1 WHERE grp = ${random.below(3)}`],
+    bites: true,
   },
 ];

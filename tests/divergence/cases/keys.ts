@@ -29,6 +29,7 @@ export const keyCases: readonly Case[] = [
       ];
     },
     expects: ['23505'],
+    bites: true,
   },
   {
     name: 'updates of the key',
@@ -59,6 +60,7 @@ export const keyCases: readonly Case[] = [
         ? [`UPDATE t SET n = n + 1 WHERE a = ${random.below(3)}`]
         : [`UPDATE t SET a = ${random.below(3)} WHERE b = 'k${random.whole(1, 9)}'`],
     expects: ['23505'],
+    bites: true,
   },
   {
     name: 'a table with no key',
@@ -69,6 +71,7 @@ export const keyCases: readonly Case[] = [
       if (luck < 0.7) return [`UPDATE t SET n = n + 1 WHERE grp = ${random.below(3)} AND n < 2`];
       return [`DELETE FROM t WHERE grp = ${random.below(3)} AND n > 1`];
     },
+    bites: true,
   },
   {
     name: 'a table with no key and one of equal rows',
@@ -78,6 +81,7 @@ export const keyCases: readonly Case[] = [
         ? 'UPDATE t SET n = n + 1 WHERE ctid IN (SELECT ctid FROM t WHERE n < 5 LIMIT 1)'
         : `INSERT INTO t VALUES (${random.below(3)})`,
     ],
+    bites: true,
   },
   {
     name: 'replica identity full and no key',
@@ -87,6 +91,7 @@ export const keyCases: readonly Case[] = [
       random.chance(0.4)
         ? [`INSERT INTO t VALUES (${random.below(3)}, 0)`]
         : [`UPDATE t SET n = n + 1, x = n::text WHERE grp = ${random.below(3)}`],
+    bites: true,
   },
   {
     name: 'a unique index with null in it',
@@ -97,6 +102,7 @@ export const keyCases: readonly Case[] = [
             `INSERT INTO t VALUES (${random.below(3)}, ${random.chance(0.5) ? 'NULL' : random.below(3)}) ON CONFLICT DO NOTHING`,
           ]
         : [`UPDATE t SET n = n + 1 WHERE a = ${random.below(3)}`],
+    bites: true,
   },
   {
     name: 'a unique index on an expression',
@@ -104,6 +110,7 @@ export const keyCases: readonly Case[] = [
     step: (random) => [
       `INSERT INTO t (mail) VALUES ('${random.pick(['A', 'a', 'B', 'b', 'C'])}') ON CONFLICT (lower(mail)) DO UPDATE SET n = t.n + 1, mail = EXCLUDED.mail`,
     ],
+    bites: true,
   },
   {
     name: 'a unique index of a part of the rows',
@@ -180,6 +187,7 @@ export const keyCases: readonly Case[] = [
         : [
             `INSERT INTO target SELECT k, n FROM source WHERE k > ${random.below(3)} ON CONFLICT (k) DO UPDATE SET n = EXCLUDED.n, times = target.times + 1 WHERE target.n < EXCLUDED.n`,
           ],
+    bites: true,
   },
   {
     name: 'upsert with a subquery in its assignment',
@@ -200,6 +208,7 @@ export const keyCases: readonly Case[] = [
       random.chance(0.5)
         ? [`UPDATE source SET n = n + 1 WHERE k = ${random.whole(1, 5)}`]
         : [`INSERT INTO log VALUES (${client}, (SELECT sum(n) FROM source))`],
+    bites: true,
   },
   {
     name: 'merge of one key',
@@ -223,6 +232,7 @@ export const keyCases: readonly Case[] = [
           ],
     majors: 15,
     expects: ['23505', '21000'],
+    bites: true,
   },
   {
     name: 'merge returning',

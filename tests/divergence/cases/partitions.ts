@@ -22,6 +22,7 @@ export const partitionCases: readonly Case[] = [
         ? [`UPDATE t SET region = ${random.below(3)} WHERE region = ${random.below(3)}`]
         : [`UPDATE t SET n = n + 1 WHERE region = ${random.below(3)}`],
     expects: ['23505'],
+    bites: true,
   },
   {
     name: 'a partition is written by its own name',
@@ -33,6 +34,7 @@ export const partitionCases: readonly Case[] = [
       if (luck < 0.8) return ['DELETE FROM t_rest WHERE n > 2 OR id > 1000'];
       return [`UPDATE t SET n = n + 1 WHERE n < ${random.whole(1, 5)}`];
     },
+    bites: true,
   },
   {
     name: 'a partitioned table with an identity and defaults',
@@ -52,6 +54,7 @@ export const partitionCases: readonly Case[] = [
     },
     wrapping: 'block',
     expects: ['23514', '42P01'],
+    bites: true,
   },
   {
     name: 'a parent with children',
@@ -64,6 +67,7 @@ export const partitionCases: readonly Case[] = [
       if (luck < 0.8) return [`UPDATE ONLY parent SET n = n * 2 + 1 WHERE id < ${random.whole(1, 5)}`];
       return [`DELETE FROM parent WHERE id > 1000 AND n > ${random.whole(0, 3)}`];
     },
+    bites: true,
   },
   {
     name: 'parent and child have rows of the same key',
@@ -73,5 +77,6 @@ export const partitionCases: readonly Case[] = [
       random.chance(0.5)
         ? [`UPDATE parent SET n = n + id WHERE id = ${random.whole(1, 4)}`]
         : [`UPDATE child SET n = n * 2 % 1009 WHERE id IN (SELECT id FROM parent ORDER BY n LIMIT 2)`],
+    bites: true,
   },
 ];

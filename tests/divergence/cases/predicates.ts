@@ -16,6 +16,7 @@ export const predicateCases: readonly Case[] = [
       random.chance(0.5)
         ? [`INSERT INTO t VALUES (${fresh(client, round)}, ${random.below(3)})`]
         : [`UPDATE t SET n = n + 1 WHERE grp = ${random.below(3)}`],
+    bites: true,
   },
   {
     name: 'update of a group while others move rows into it',
@@ -24,6 +25,7 @@ export const predicateCases: readonly Case[] = [
       random.chance(0.5)
         ? [`UPDATE t SET grp = ${random.below(3)} WHERE id = ${random.whole(1, 12)}`]
         : [`UPDATE t SET n = n * 2 + 1 WHERE grp = ${random.below(3)} AND n < 100000`],
+    bites: true,
   },
   {
     name: 'delete of a group while others insert into it',
@@ -34,6 +36,7 @@ export const predicateCases: readonly Case[] = [
             `INSERT INTO t VALUES (${fresh(client, round)}, ${random.below(3)}), (${fresh(client, round, 1)}, ${random.below(3)})`,
           ]
         : [`DELETE FROM t WHERE grp = ${random.below(3)}`],
+    bites: true,
   },
   {
     name: 'update of a group by one parameter',
@@ -42,6 +45,7 @@ export const predicateCases: readonly Case[] = [
       random.chance(0.5)
         ? [{ text: 'INSERT INTO t VALUES ($1, $2)', values: [fresh(client, round), random.below(3)], name: 'put' }]
         : [{ text: 'UPDATE t SET n = n + 1 WHERE grp = $1', values: [random.below(3)], name: 'raise' }],
+    bites: true,
   },
   {
     name: 'phantoms with the same number of rows',
@@ -52,6 +56,7 @@ export const predicateCases: readonly Case[] = [
             `UPDATE t SET grp = CASE grp WHEN 0 THEN 1 WHEN 1 THEN 0 ELSE grp END WHERE id IN (${random.whole(1, 6)}, ${random.whole(7, 12)})`,
           ]
         : ['UPDATE t SET n = n + 1 WHERE grp = 0'],
+    bites: true,
   },
   {
     name: 'update of several rows by range',
@@ -85,6 +90,7 @@ export const predicateCases: readonly Case[] = [
       random.chance(0.5)
         ? ['UPDATE t SET n = n + 1 WHERE id IN (SELECT id FROM t ORDER BY grp LIMIT 3)']
         : [`UPDATE t SET grp = ${random.below(3)} WHERE id = ${random.whole(1, 12)}`],
+    bites: true,
   },
   {
     name: 'limit without order',
@@ -93,6 +99,7 @@ export const predicateCases: readonly Case[] = [
       random.chance(0.6)
         ? [`UPDATE t SET n = n + 1 WHERE id IN (SELECT id FROM t WHERE n < ${random.whole(1, 9)} LIMIT 2)`]
         : [`UPDATE t SET n = 0 WHERE id = ${random.whole(1, 12)}`],
+    bites: true,
   },
   {
     name: 'delete of the oldest ones',
@@ -101,6 +108,7 @@ export const predicateCases: readonly Case[] = [
       random.chance(0.7)
         ? [`INSERT INTO t VALUES (${fresh(client, round)}, ${random.below(3)})`]
         : ['DELETE FROM t WHERE id IN (SELECT id FROM t ORDER BY grp, n LIMIT 2)'],
+    bites: true,
   },
   {
     name: 'the sum of another table',
@@ -159,6 +167,7 @@ export const predicateCases: readonly Case[] = [
       if (luck < 0.7) return [`UPDATE detail SET head = ${random.below(10)} WHERE id = ${random.whole(1, 12)}`];
       return ['DELETE FROM head WHERE NOT EXISTS (SELECT 1 FROM detail WHERE detail.head = head.id)'];
     },
+    bites: true,
   },
   {
     name: 'insert where nothing is there yet',
@@ -179,6 +188,7 @@ export const predicateCases: readonly Case[] = [
       random.chance(0.5)
         ? [`INSERT INTO copy (origin, n) SELECT id, n FROM t WHERE grp = ${random.below(3)}`]
         : [`UPDATE t SET n = n + 1, grp = ${random.below(3)} WHERE id = ${random.whole(1, 12)}`],
+    bites: true,
   },
   {
     name: 'rows of a query that others change',
@@ -187,6 +197,7 @@ export const predicateCases: readonly Case[] = [
       random.chance(0.4)
         ? ['INSERT INTO sums SELECT grp, sum(n), count(*) FROM t GROUP BY grp']
         : [`UPDATE t SET n = n + 1, grp = ${random.below(3)} WHERE id = ${random.whole(1, 12)}`],
+    bites: true,
   },
   {
     name: 'a rank by window function',
@@ -197,6 +208,7 @@ export const predicateCases: readonly Case[] = [
         : [
             'UPDATE t SET place = r.place FROM (SELECT id, row_number() OVER (ORDER BY score) AS place FROM t) r WHERE r.id = t.id',
           ],
+    bites: true,
   },
   {
     name: 'string_agg and array_agg without order',
@@ -207,6 +219,7 @@ export const predicateCases: readonly Case[] = [
         : [
             `UPDATE log SET x = (SELECT string_agg(id::text, ',') FROM t WHERE grp = log.id), y = (SELECT array_agg(n) FROM t) WHERE id = ${random.below(3)}`,
           ],
+    bites: true,
   },
   {
     name: 'exists in another group',
@@ -215,6 +228,7 @@ export const predicateCases: readonly Case[] = [
       random.chance(0.6)
         ? [`UPDATE t SET grp = ${random.below(6)} WHERE id = ${random.whole(1, 12)}`]
         : [`UPDATE t SET n = n + 1 WHERE EXISTS (SELECT 1 FROM t o WHERE o.grp = t.grp AND o.id <> t.id)`],
+    bites: true,
   },
   {
     name: 'a transfer between two rows',
@@ -233,6 +247,7 @@ export const predicateCases: readonly Case[] = [
     step: (random) => [
       `UPDATE t SET n = n + 1 FROM (SELECT id FROM t WHERE grp = ${random.below(3)} ORDER BY n, id LIMIT 1 FOR UPDATE) w WHERE w.id = t.id`,
     ],
+    bites: true,
   },
   {
     name: 'a claim by compare and set',

@@ -20,6 +20,7 @@ export const programCases: readonly Case[] = [
     step: (random) => [
       `DO $$ DECLARE m int; BEGIN SELECT sum(n) INTO m FROM t; UPDATE t SET n = m % 100 + 1 WHERE id = ${random.whole(1, 9)}; END $$`,
     ],
+    bites: true,
   },
   {
     name: 'a DO block with a moment and a random number',
@@ -72,6 +73,7 @@ export const programCases: readonly Case[] = [
     schema: `${ROWS}; CREATE FUNCTION take(who int) RETURNS int LANGUAGE sql AS 'UPDATE t SET grp = who WHERE id = (SELECT id FROM t WHERE grp < 3 ORDER BY id FOR UPDATE SKIP LOCKED LIMIT 1) RETURNING id'`,
     step: (random, client) =>
       random.chance(0.5) ? [`SELECT take(${10 + client})`] : [`UPDATE t SET grp = 0 WHERE id = ${random.whole(1, 9)}`],
+    bites: true,
   },
   {
     name: 'a function whose result is void and hides what it did',
@@ -81,6 +83,7 @@ export const programCases: readonly Case[] = [
       random.chance(0.4)
         ? [`SELECT refill(${random.below(3)})`]
         : [`UPDATE t SET n = n + 1, grp = ${random.below(3)} WHERE id = ${random.whole(1, 9)}`],
+    bites: true,
   },
   {
     name: 'a function that catches an error',
@@ -98,5 +101,6 @@ export const programCases: readonly Case[] = [
       random.chance(0.5)
         ? [`SELECT dynamic(${random.below(3)})`]
         : [`INSERT INTO t VALUES (${fresh(client, round)}, ${random.below(3)})`],
+    bites: true,
   },
 ];

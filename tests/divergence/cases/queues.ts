@@ -15,6 +15,7 @@ export const queueCases: readonly Case[] = [
             `UPDATE job SET state = 'taken', worker = ${client}, tries = tries + 1
              WHERE id = (SELECT id FROM job WHERE state = 'new' ORDER BY id FOR UPDATE SKIP LOCKED LIMIT 1) RETURNING id`,
           ],
+    bites: true,
   },
   {
     name: 'one job with skip locked and no order',
@@ -22,6 +23,7 @@ export const queueCases: readonly Case[] = [
     step: (_random, client) => [
       `UPDATE job SET state = 'taken', worker = ${client} WHERE id = (SELECT id FROM job WHERE state = 'new' FOR UPDATE SKIP LOCKED LIMIT 1)`,
     ],
+    bites: true,
   },
   {
     name: 'three jobs with skip locked below WITH',
@@ -33,6 +35,7 @@ export const queueCases: readonly Case[] = [
             `WITH c AS (SELECT id FROM job WHERE state = 'new' FOR UPDATE SKIP LOCKED LIMIT 3)
              UPDATE job SET state = 'taken', worker = ${client}, tries = tries + 1 FROM c WHERE c.id = job.id RETURNING job.*`,
           ],
+    bites: true,
   },
   {
     name: 'jobs deleted with skip locked',
@@ -41,6 +44,7 @@ export const queueCases: readonly Case[] = [
       random.chance(0.5)
         ? [`INSERT INTO job (state) VALUES ('new')`]
         : ['DELETE FROM job WHERE id IN (SELECT id FROM job ORDER BY id FOR UPDATE SKIP LOCKED LIMIT 2) RETURNING id'],
+    bites: true,
   },
   {
     name: 'a job taken by select and finished later',
@@ -52,6 +56,7 @@ export const queueCases: readonly Case[] = [
     ],
     wrapping: 'block',
     expects: ['23505'],
+    bites: true,
   },
   {
     name: 'nowait',
@@ -69,5 +74,6 @@ export const queueCases: readonly Case[] = [
       `UPDATE job SET state = 'old' WHERE tries > 3`,
     ],
     wrapping: 'block',
+    bites: true,
   },
 ];

@@ -84,6 +84,7 @@ export const randomCases: readonly Case[] = [
       random.chance(0.5)
         ? ['UPDATE rate SET n = n + 1 WHERE id = 1']
         : [`UPDATE bill SET n = present_rate() WHERE id = ${random.whole(1, 4)}`],
+    bites: true,
   },
   {
     name: 'a function called immutable that reads another table',
@@ -94,6 +95,7 @@ export const randomCases: readonly Case[] = [
       random.chance(0.5)
         ? ['UPDATE rate SET n = n + 1 WHERE id = 1']
         : [`UPDATE bill SET n = present_rate() WHERE id = ${random.whole(1, 4)}`],
+    bites: true,
   },
   {
     name: 'the identity of a row or a transaction',
@@ -111,5 +113,6 @@ export const randomCases: readonly Case[] = [
       random.chance(0.5)
         ? [`UPDATE t SET n = n + 1 WHERE ctid = (SELECT min(ctid) FROM t)`]
         : [`DELETE FROM t WHERE id > 6; INSERT INTO t (id) VALUES (${random.whole(7, 9)}) ON CONFLICT DO NOTHING`],
+    bites: true,
   },
 ];

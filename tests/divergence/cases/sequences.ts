@@ -109,6 +109,7 @@ export const sequenceCases: readonly Case[] = [
         : [`INSERT INTO t (who) VALUES (${client})`],
     expects: ['23505'],
     sequences: 'free',
+    bites: true,
   },
   {
     name: 'a sequence is restarted while others draw',

@@ -54,6 +54,7 @@ export const sessionCases: readonly Case[] = [
     step: (_random, client) => [
       `INSERT INTO log (who, day, x, i) SELECT ${client}, day, day::text || i::text, i FROM source`,
     ],
+    bites: true,
   },
   {
     name: 'application_name and a setting of the application',
@@ -112,5 +113,6 @@ export const sessionCases: readonly Case[] = [
       CREATE TABLE log (id serial, x float8, y float4, s text)`,
     session: (client) => [`SET extra_float_digits = ${client % 3 === 0 ? 0 : 1}`],
     step: (random) => [`INSERT INTO log (x, y, s) SELECT x, y, x::text FROM source WHERE x < ${random.next()}`],
+    bites: true,
   },
 ];

@@ -16,6 +16,7 @@ export const triggerCases: readonly Case[] = [
       random.chance(0.4)
         ? [`INSERT INTO t (id, grp) VALUES (${fresh(client, round)}, ${random.below(3)})`]
         : [`UPDATE t SET n = n + 1 WHERE grp = ${random.below(3)}`],
+    bites: true,
   },
   {
     name: 'a trigger before that looks elsewhere',
@@ -24,6 +25,7 @@ export const triggerCases: readonly Case[] = [
       CREATE TRIGGER priced BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION priced()`,
     step: (random) =>
       random.chance(0.5) ? ['UPDATE price SET n = n + 1'] : [`UPDATE t SET x = 'p' WHERE id = ${random.whole(1, 9)}`],
+    bites: true,
   },
   {
     name: 'a trigger before that keeps the moment',
@@ -65,6 +67,7 @@ export const triggerCases: readonly Case[] = [
         UPDATE counted SET rows = (SELECT count(*) FROM t WHERE grp = new.grp) WHERE grp = new.grp; RETURN NULL; END $$;
       CREATE TRIGGER counting AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION counting()`,
     step: (random, client, round) => [`INSERT INTO t (id, grp) VALUES (${fresh(client, round)}, ${random.below(3)})`],
+    bites: true,
   },
   {
     name: 'a trigger of a statement with its rows',
@@ -75,6 +78,7 @@ export const triggerCases: readonly Case[] = [
       random.chance(0.5)
         ? [`UPDATE t SET n = n + 1 WHERE grp = ${random.below(3)}`]
         : [`UPDATE t SET grp = ${random.below(3)} WHERE id = ${random.whole(1, 9)}`],
+    bites: true,
   },
   {
     name: 'a deferred constraint trigger that writes',
@@ -82,6 +86,7 @@ export const triggerCases: readonly Case[] = [
       CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO audit SELECT new.id, (SELECT sum(n) FROM t); RETURN NULL; END $$;
       CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION late()`,
     step: (random) => [`UPDATE t SET n = n + 1 WHERE id = ${random.whole(1, 9)}`],
+    bites: true,
   },
   {
     name: 'a trigger that forbids some rows',
@@ -93,6 +98,7 @@ export const triggerCases: readonly Case[] = [
       if (luck < 0.6) return [`DELETE FROM t WHERE id > 1000 AND grp = ${random.below(3)}`];
       return [`UPDATE t SET grp = ${random.below(3)} WHERE id = ${random.whole(1, 9)}`];
     },
+    bites: true,
   },
   {
     name: 'a view that is updated through',
@@ -104,6 +110,7 @@ export const triggerCases: readonly Case[] = [
       if (luck < 0.9) return [`UPDATE t SET grp = ${random.below(3)} WHERE id = ${random.whole(1, 9)}`];
       return ['DELETE FROM v WHERE n > 3 AND id > 1000'];
     },
+    bites: true,
   },
   {
     name: 'a view with an instead of trigger',
@@ -115,6 +122,7 @@ export const triggerCases: readonly Case[] = [
       if (luck < 0.6) return [`UPDATE w SET n = 0 WHERE grp = ${random.below(3)}`];
       return [`UPDATE t SET grp = ${random.below(3)} WHERE id = ${random.whole(1, 9)}`];
     },
+    bites: true,
   },
   {
     name: 'rules that write too',
@@ -126,6 +134,7 @@ export const triggerCases: readonly Case[] = [
       if (luck < 0.7) return [`UPDATE t SET n = n + 1 WHERE grp = ${random.below(3)}`];
       return [`DELETE FROM t WHERE grp = ${random.below(3)}`];
     },
+    bites: true,
   },
   {
     name: 'policies by a setting of the application',
@@ -135,6 +144,7 @@ export const triggerCases: readonly Case[] = [
       random.chance(0.3)
         ? [`INSERT INTO t (id, grp) VALUES (${fresh(client, round)}, ${client % 3})`]
         : [`UPDATE t SET n = n + ${random.whole(1, 5)}`],
+    bites: true,
   },
   {
     name: 'policies that look at another table',
@@ -145,6 +155,7 @@ export const triggerCases: readonly Case[] = [
       random.chance(0.5)
         ? [`UPDATE allowed SET yes = NOT yes WHERE grp = ${random.below(3)}`]
         : [`UPDATE t SET n = n + 1 WHERE id > ${random.below(6)}`],
+    bites: true,
   },
   {
     name: 'a role that may insert and not select',

@@ -38,6 +38,7 @@ export const valueCases: readonly Case[] = [
             `UPDATE t SET x = '${random.pick(['Äpfel', 'apfel', 'Zebra', 'ähre', 'B-b', 'bb', 'É'])}' WHERE id = ${random.whole(1, 4)}`,
           ]
         : ['UPDATE t SET n = n + 1 WHERE x = (SELECT max(x) FROM t)'],
+    bites: true,
   },
   {
     name: 'documents are changed in place',
@@ -78,6 +79,7 @@ export const valueCases: readonly Case[] = [
       random.chance(0.5)
         ? [`UPDATE t SET p.x = (p).x + 1, p.label = 'l, "${random.below(9)}"' WHERE (p).y = ${random.below(2)}`]
         : [`UPDATE t SET p = ROW((p).x * 2 % 1009, ${random.below(2)}, NULL)::point3 WHERE id = ${random.whole(1, 4)}`],
+    bites: true,
   },
   {
     name: 'values of an enum',
@@ -117,6 +119,7 @@ export const valueCases: readonly Case[] = [
       `UPDATE t SET r = int4range(lower(r) + ${random.whole(-2, 2)}, upper(r) + 3), m = m + nummultirange(numrange(${random.below(90)}, ${random.whole(91, 99)}.50)) WHERE r @> ${random.whole(1, 14)}`,
     ],
     expects: ['22000'],
+    bites: true,
   },
   {
     name: 'intervals money and network addresses',

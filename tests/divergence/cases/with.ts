@@ -13,6 +13,7 @@ export const withCases: readonly Case[] = [
       random.chance(0.6)
         ? [`INSERT INTO t VALUES (${fresh(client, round)}, ${random.below(3)})`]
         : [`WITH d AS (DELETE FROM t WHERE grp = ${random.below(3)} RETURNING *) INSERT INTO archive SELECT * FROM d`],
+    bites: true,
   },
   {
     name: 'delete into an archive with a serial',
@@ -23,6 +24,7 @@ export const withCases: readonly Case[] = [
         : [
             `WITH d AS (DELETE FROM t WHERE grp = ${random.below(3)} RETURNING id) INSERT INTO numbered (id) SELECT id FROM d`,
           ],
+    bites: true,
   },
   {
     name: 'insert and update in one statement',
@@ -60,5 +62,6 @@ export const withCases: readonly Case[] = [
             `WITH RECURSIVE below AS (SELECT id FROM tree WHERE id = ${random.whole(1, 3)} UNION SELECT t.id FROM tree t JOIN below b ON t.parent = b.id)
              UPDATE tree SET n = n + 1 WHERE id IN (SELECT id FROM below)`,
           ],
+    bites: true,
   },
 ];
