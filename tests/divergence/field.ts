@@ -2,7 +2,7 @@
 import { after } from 'node:test';
 import type { Settings } from '../../src/config/config.ts';
 import type { ClusterOptions } from '../../src/embedded/cluster.ts';
-import type { PlanChoice } from '../../src/fanout/plan.ts';
+import type { PlanChoice } from '../../src/fanout/planner.ts';
 import { startTestCluster } from '../support/cluster.ts';
 import { clusterDsn, startTestProxy } from '../support/proxy.ts';
 import { type Field, ROUNDS } from './harness.ts';
