@@ -89,7 +89,6 @@ export const definitionCases: readonly Case[] = [
         : [`UPDATE source SET x = '2026-01-${10 + client}' WHERE id = 2`],
     wrapping: 'block',
     expects: ['42804', '42883'],
-    mustCommit: 'yes',
     bites: true,
   },
   {
@@ -137,7 +136,6 @@ export const definitionCases: readonly Case[] = [
       `UPDATE source SET n = own.n + 1 FROM own WHERE own.id = source.id`,
     ],
     wrapping: 'block',
-    mustCommit: 'no',
   },
   {
     name: 'refresh of a materialized view',

@@ -64,7 +64,6 @@ export const isolationCases: readonly Case[] = [
       ].filter((text) => !text.includes('AND false')),
     wrapping: 'block',
     expects: ['24000'],
-    mustCommit: 'no',
     bites: true,
   },
   {

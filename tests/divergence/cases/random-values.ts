@@ -16,14 +16,12 @@ export const randomCases: readonly Case[] = [
     name: 'random in an update',
     schema: ROWS,
     step: (random) => [`UPDATE t SET n = random() WHERE id = ${random.whole(1, 6)}`],
-    mustCommit: 'no',
     bites: true,
   },
   {
     name: 'random in the predicate of a delete',
     schema: 'CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 400)',
     step: () => ['DELETE FROM t WHERE random() < 0.02'],
-    mustCommit: 'no',
     bites: true,
   },
   {
@@ -46,7 +44,6 @@ export const randomCases: readonly Case[] = [
     name: 'gen_random_uuid in an update of several rows',
     schema: ROWS,
     step: (random) => [`UPDATE t SET u = gen_random_uuid() WHERE id <= ${random.whole(1, 4)}`],
-    mustCommit: 'no',
     bites: true,
   },
   {

@@ -20,7 +20,6 @@ export const sequenceCases: readonly Case[] = [
     schema: `CREATE SEQUENCE s; CREATE TABLE t (id int PRIMARY KEY, n bigint NOT NULL DEFAULT 0);
       INSERT INTO t SELECT generate_series(1, 4)`,
     step: (random) => [`UPDATE t SET n = nextval('s') WHERE id = ${random.whole(1, 4)}`],
-    mustCommit: 'no',
     bites: true,
   },
   {

@@ -36,7 +36,6 @@ export const timeCases: readonly Case[] = [
     name: 'clock_timestamp in an update',
     schema: TIMES,
     step: (random) => [`UPDATE t SET n = n + 1, a = clock_timestamp() WHERE id = ${random.whole(1, 4)}`],
-    mustCommit: 'no',
     bites: true,
   },
   {
@@ -80,7 +79,6 @@ export const timeCases: readonly Case[] = [
     step: (random) => [
       { text: 'UPDATE t SET a = $2::text::timestamptz, n = n + 1 WHERE id = $1', values: [random.whole(1, 4), 'now'] },
     ],
-    mustCommit: 'no',
     bites: true,
   },
   {
