@@ -163,6 +163,9 @@ export class Reasons {
     if (called !== undefined) return `${called}(), which is volatile`;
     const hidden = await this.mayVary(asker, statement, table);
     if (hidden !== undefined) return hidden;
+    // What it is declared as is its owner's word.
+    const [own] = statement.functions;
+    if (own !== undefined) return `${own.name}(), which is not PostgreSQL’s own`;
     const [unportable] = statement.unportable;
     return unportable === undefined ? undefined : `${unportable}(), which depends on the server`;
   }

@@ -17,7 +17,7 @@ const TRIES = 4;
 const field = await startField({ plans: 'same text' });
 await prepare(field);
 const known = playable(allCases, testMajor ?? 18);
-const cases = share(ROUNDS === undefined ? known.filter(({ bites }) => bites === true) : known, 10, 6);
+const cases = share(ROUNDS === undefined ? known.filter(({ bites }) => bites === true) : known, 30, 6);
 const verdicts: Verdict[] = [];
 
 describe(`the same text on every writer (PPROX_TEST_SEED=${SEED})`, () => {

@@ -5,4 +5,4 @@ import { allCases } from './cases/all.ts';
 import { startField } from './field.ts';
 
 const field = await startField({ settings: { followerPace: 'lockstep' } });
-await playBattery('lockstep', field, share(playable(allCases, testMajor ?? 18), 15, 5));
+await playBattery('lockstep', field, share(playable(allCases, testMajor ?? 18), 40, 5));

@@ -7,5 +7,5 @@ const cases = playable(allCases, 14);
 const older = { w1: { major: 14 }, w2: { major: 18 } } as const;
 const newer = { w1: { major: 18 }, w2: { major: 14 } } as const;
 
-await playBattery('lead 14, follower 18', await startField({ overrides: older }), share(cases, 15, 1));
-await playBattery('lead 18, follower 14', await startField({ overrides: newer }), share(cases, 15, 2));
+await playBattery('lead 14, follower 18', await startField({ overrides: older }), share(cases, 40, 1));
+await playBattery('lead 18, follower 14', await startField({ overrides: newer }), share(cases, 40, 2));

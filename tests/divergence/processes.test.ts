@@ -4,4 +4,4 @@ import { playable, playBattery, share } from './battery.ts';
 import { allCases } from './cases/all.ts';
 import { startField } from './field.ts';
 
-await playBattery('three proxies', await startField({ proxies: 3 }), share(playable(allCases, testMajor ?? 18), 15, 4));
+await playBattery('three proxies', await startField({ proxies: 3 }), share(playable(allCases, testMajor ?? 18), 40, 4));

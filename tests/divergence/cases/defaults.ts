@@ -28,6 +28,7 @@ export const defaultCases: readonly Case[] = [
     name: 'the word default in an update of an identity',
     schema: `CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY, k int PRIMARY KEY); INSERT INTO t (k) SELECT generate_series(1, 4)`,
     step: (random) => [`UPDATE t SET id = DEFAULT WHERE k = ${random.whole(1, 4)}`],
+    mustCommit: 'no',
   },
   {
     name: 'the word default in an upsert',

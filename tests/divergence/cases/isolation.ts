@@ -191,6 +191,7 @@ export const isolationCases: readonly Case[] = [
     step: (_random, client) => [
       { copy: 'COPY p (who, at) FROM STDIN', data: `${client}\t2026-01-01\n${client}\tnow\n` },
     ],
+    mustCommit: 'no',
     bites: true,
   },
   {
