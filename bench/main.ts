@@ -9,7 +9,7 @@ import type { Server } from '../src/embedded/server.ts';
 import { cpuSeconds } from './cpu.ts';
 import { type BenchOptions, parseOptions, usage } from './options.ts';
 import { count, countsTable } from './counts.ts';
-import { pgbench } from './pgbench.ts';
+import { OWN_TABLES, pgbench } from './pgbench.ts';
 import { findProgram } from './process.ts';
 import { facts, type Measurement, table, titles } from './report.ts';
 import { databaseOf, leadSql, run, type Site, startSubject, type Subject } from './subjects.ts';
@@ -112,6 +112,10 @@ async function fill(program: string, site: Site, options: BenchOptions): Promise
   );
   for (const { port, host } of [site.servers.lead, site.servers.follower]) {
     await pgbench(program, { port, database: 'postgres' }, ['-i', '-q', '-s', String(options.scale)]);
+    const own = new pg.Client({ host, port, user: 'postgres', database: 'postgres' });
+    await own.connect();
+    await own.query(OWN_TABLES);
+    await own.end();
     const client = new pg.Client({ host, port, user: 'postgres', database: 'template1' });
     await client.connect();
     for (const name of options.subjects) await client.query(`CREATE DATABASE ${databaseOf(name)} TEMPLATE postgres`);

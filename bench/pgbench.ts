@@ -13,9 +13,11 @@ export interface Run {
   readonly latencyMs: number;
 }
 
-const BUILT_IN = { 'select-only': 'select-only', 'simple-update': 'simple-update' } as const satisfies Partial<
-  Record<Workload, string>
->;
+const BUILT_IN = {
+  'select-only': 'select-only',
+  'simple-update': 'simple-update',
+  'tpcb-like': 'tpcb-like',
+} as const satisfies Partial<Record<Workload, string>>;
 
 /** Rows of pgbench_accounts for each unit of its scale. */
 const ACCOUNTS = 100_000;
@@ -33,9 +35,26 @@ export function updatesOf(workload: Workload, scale: number): (() => readonly st
   return () => Array.from({ length: count }, () => update(aid()));
 }
 
+/** Made in the database that pgbench has filled, for the workloads below. */
+export const OWN_TABLES = `CREATE TABLE bench_serial (id serial PRIMARY KEY, n int);
+  CREATE TABLE bench_group (id int PRIMARY KEY, grp int, n int DEFAULT 0);
+  CREATE INDEX ON bench_group (grp);
+  INSERT INTO bench_group SELECT g, g / 5 FROM generate_series(1, 50000) g;
+  CREATE TABLE bench_fired (id int PRIMARY KEY, n int DEFAULT 0, updated_at timestamptz);
+  INSERT INTO bench_fired SELECT g FROM generate_series(1, 50000) g;
+  CREATE FUNCTION bench_stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.updated_at := now(); RETURN NEW; END';
+  CREATE TRIGGER stamp BEFORE UPDATE ON bench_fired FOR EACH ROW EXECUTE FUNCTION bench_stamp()`;
+
+const SCRIPTS: Partial<Record<Workload, string>> = {
+  'serial-insert': 'INSERT INTO bench_serial (n) VALUES (1);\n',
+  // Five rows, told by what is no key.
+  'range-update': '\\set grp random(1, 9999)\nUPDATE bench_group SET n = n + 1 WHERE grp = :grp;\n',
+  'trigger-update': '\\set id random(1, 50000)\nUPDATE bench_fired SET n = n + 1 WHERE id = :id;\n',
+};
+
 /** The same for pgbench (manual, "pgbench", Custom Scripts). */
 function scriptOf(workload: Workload): string | undefined {
-  if (!(workload in UPDATES)) return undefined;
+  if (!(workload in UPDATES)) return SCRIPTS[workload];
   const lines = Array.from({ length: UPDATES[workload as keyof typeof UPDATES] }, (_, index) => [
     `\\set aid${index} random(1, ${ACCOUNTS} * :scale)`,
     `${update(`:aid${index}`)};`,

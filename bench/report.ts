@@ -18,6 +18,7 @@ export const titles: Readonly<Record<SubjectName, string>> = {
   'by-hand': 'two phases by hand, no proxy, two writers',
   pprox: 'pprox, two writers and a reader',
   'pprox-one-phase': 'the same, committing in one phase',
+  'same-text': 'the same in two phases, the same text always',
   pgbouncer: 'PgBouncer, one server',
   pgpool: 'Pgpool-II, native replication, two servers',
 };

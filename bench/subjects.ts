@@ -86,6 +86,8 @@ export async function startSubject(name: SubjectName, site: Site): Promise<Subje
       return startPprox(name, 'two-phase', site);
     case 'pprox-one-phase':
       return startPprox(name, 'one-phase', site);
+    case 'same-text':
+      return startPprox(name, 'two-phase', site);
     case 'pgbouncer':
       return startPgBouncer(site);
     default:
@@ -102,7 +104,10 @@ const dsn = (server: Place): string => `postgresql://postgres@${server.host}:${s
 
 async function startPprox(name: SubjectName, mode: 'two-phase' | 'one-phase', site: Site): Promise<Subject> {
   const [port = 0] = await freePorts(1);
-  const main = join(import.meta.dirname, '..', 'src', 'main.js');
+  const main =
+    name === 'same-text'
+      ? join(import.meta.dirname, 'same-text-proxy.js')
+      : join(import.meta.dirname, '..', 'src', 'main.js');
   const { reader } = site;
   const daemon = await startDaemon(process.execPath, [main], port, {
     cwd: site.folder,

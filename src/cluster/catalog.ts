@@ -21,6 +21,8 @@ export interface CatalogAsker {
 
 export interface DatabaseFacts {
   readonly volatileFunctions: ReadonlySet<string>;
+  /** Those of them that make values and change nothing, as their extensions' documentation says (uuid-ossp, pgcrypto). */
+  readonly valueFunctions: ReadonlySet<string>;
   readonly volatileOperators: ReadonlySet<string>;
   /** Users' functions, and types that may be written like one, whose result may be another one on another server. */
   readonly stableFunctions: ReadonlySet<string>;
@@ -108,6 +110,10 @@ const FACTS = `WITH RECURSIVE volatile AS (
   JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid AND r.ev_class <> w.ev_class
 )
 SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM volatile), '[]'),
+  coalesce((SELECT json_agg(proname) FROM (SELECT v.proname FROM volatile v LEFT JOIN pg_catalog.pg_depend d
+      ON d.classid = 'pg_proc'::regclass AND d.objid = v.oid AND d.deptype = 'e'
+    LEFT JOIN pg_catalog.pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+    GROUP BY v.proname HAVING bool_and(coalesce(e.extname IN ('uuid-ossp', 'pgcrypto'), false))) n), '[]'),
   coalesce((SELECT json_agg(DISTINCT oprname) FROM pg_catalog.pg_operator o JOIN volatile v ON v.oid = o.oprcode), '[]'),
   coalesce((SELECT json_agg(DISTINCT relname) FROM views JOIN pg_catalog.pg_class c ON c.oid = ev_class), '[]'),
   EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE condeferrable)
@@ -220,6 +226,7 @@ export class Catalog {
     return this.#cached(asker, 'facts', async () => {
       const [
         functions,
+        values,
         operators,
         views,
         deferrable,
@@ -232,6 +239,7 @@ export class Catalog {
       ] = await row(asker, FACTS);
       return {
         volatileFunctions: new Set<string>(JSON.parse(functions ?? '[]')),
+        valueFunctions: new Set<string>(JSON.parse(values ?? '[]')),
         volatileOperators: new Set<string>(JSON.parse(operators ?? '[]')),
         volatileViews: new Set<string>(JSON.parse(views ?? '[]')),
         sequences: new Set<string>(JSON.parse(sequences ?? '[]')),

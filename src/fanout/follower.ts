@@ -11,8 +11,8 @@ import { RowDigest } from './row-digest.ts';
 
 /** What one statement did: compared between the lead and each follower. */
 export interface Effect {
-  /** CommandComplete's, with its row count; empty where the statement failed. */
-  readonly tag: string;
+  /** CommandComplete's, with its row count; empty where the statement failed, undefined where it does not count. */
+  readonly tag: string | undefined;
   /** Of the rows it returned; undefined where rows are not compared. */
   readonly rows: string | undefined;
 }
@@ -92,7 +92,8 @@ export async function judge(
     const { effect, error } = await receiver.reply;
     if (error !== undefined) return { kind: 'error', label, fields: error };
     const sameRows = expected.rows === undefined || expected.rows === effect.rows;
-    return effect.tag === expected.tag && sameRows ? undefined : { kind: 'different', label, expected, found: effect };
+    const sameTag = expected.tag === undefined || expected.tag === effect.tag;
+    return sameTag && sameRows ? undefined : { kind: 'different', label, expected, found: effect };
   } catch (error) {
     if (error instanceof BackendLostError) return { kind: 'lost', label, lost: error.lost };
     throw error;

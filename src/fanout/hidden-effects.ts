@@ -145,6 +145,17 @@ export function compareChanges(
   return undefined;
 }
 
+/**
+ * Of a table whose rows a follower was told: it has to have grown by as many as on the lead. Else a row has got another key, and its old
+ * one is still there.
+ */
+export function compareGrowth(label: string, table: string, lead: Looks, follower: Looks): FollowerFailure | undefined {
+  const [expected, found] = [changes(lead), changes(follower)].map((all) => all.get(table) ?? UNCHANGED);
+  if (expected === undefined || found === undefined) return undefined;
+  if (expected[0] - expected[2] === found[0] - found[2]) return undefined;
+  return { kind: 'elsewhere', label, table, expected: describe(expected), found: describe(found) };
+}
+
 function describe([inserted, updated, deleted]: Counts): string {
   return `${inserted} inserted, ${updated} updated, ${deleted} deleted`;
 }

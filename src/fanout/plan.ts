@@ -31,6 +31,8 @@ export interface SameTextPlan extends SameText {
   readonly rows: 'compared' | 'not compared';
   /** A query whose one row says what has been made, equal on every writer; undefined where there is nothing to compare. */
   readonly proof: string | undefined;
+  /** Quoted, qualified names of the tables that its own rows stand in, as far as they are known. */
+  readonly stored: readonly string[];
   /** Whether followers may get the rows that it has changed in its place, where that is all that it has done. */
   readonly inPlace: 'rows' | 'nothing';
 }

@@ -29,6 +29,7 @@ const UNPROVEN: SameTextPlan = {
   effects: 'in the text',
   locks: [],
   proof: undefined,
+  stored: [],
   inPlace: 'nothing',
 };
 
@@ -150,7 +151,7 @@ export class Planner {
     statement: Statement,
     inDefaults: string | undefined,
   ): Promise<'none' | 'volatile function'> {
-    const called = inDefaults ?? (await this.#reasons.volatileCall(asker, statement));
+    const called = inDefaults ?? (await this.#reasons.effectiveCall(asker, statement));
     return called === undefined ? 'none' : 'volatile function';
   }
 
@@ -347,6 +348,7 @@ export class Planner {
     return {
       ...plan,
       effects: table.triggers === 'some' ? 'hidden' : plan.effects,
+      stored: table.stored,
       proof: words ? digestText(qualified(command.target), storedColumns(table), '') : undefined,
     };
   }

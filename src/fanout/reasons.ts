@@ -67,17 +67,25 @@ export class Reasons {
 
   /** A user's function in the statement that the catalog calls volatile. */
   async volatileCall(asker: CatalogAsker, statement: Statement): Promise<string | undefined> {
-    const called = [...statement.functions.map(({ name }) => name), ...statement.shadowable, ...statement.attributes];
+    const called = calledNames(statement);
     if (called.length === 0) return undefined;
     const { volatileFunctions } = await this.#catalog.facts(asker);
     return called.find((name) => volatileFunctions.has(name));
   }
 
-  /** A user's volatile function that a default calls which the INSERT leaves to the server. */
+  /** A function of the user's that may change something: volatile, and not one of an extension that only makes values. */
+  async effectiveCall(asker: CatalogAsker, statement: Statement): Promise<string | undefined> {
+    const called = calledNames(statement);
+    if (called.length === 0) return undefined;
+    const { volatileFunctions, valueFunctions } = await this.#catalog.facts(asker);
+    return called.find((name) => volatileFunctions.has(name) && !valueFunctions.has(name));
+  }
+
+  /** Such a function that a default calls which the INSERT leaves to the server. */
   async defaultCall(asker: CatalogAsker, command: InsertCommand, table: Table): Promise<string | undefined> {
     for (const column of defaulted(command, table)) {
       const statement = column.default === null ? undefined : this.#expression(column.default);
-      const called = statement && (await this.volatileCall(asker, statement));
+      const called = statement && (await this.effectiveCall(asker, statement));
       if (called !== undefined) return called;
     }
     return undefined;
@@ -195,11 +203,18 @@ export class Reasons {
   /** Whether an expression of the catalog may give another value on another server. */
   async #varies(asker: CatalogAsker, expression: string): Promise<boolean> {
     const statement = this.#expression(expression);
+    if (asker.settingsOfFunctions === 'perhaps others' && statement?.shadowable.includes('current_setting') === true)
+      return true;
     if (statement === undefined || statement.nondeterminism.length > 0 || statement.sequences.calls !== 'none')
       return true;
     if ((await this.volatileCall(asker, statement)) !== undefined) return true;
     return (await this.mayVary(asker, statement, undefined)) !== undefined;
   }
+}
+
+/** Everything in the statement that may be a call of a user's function. */
+function calledNames({ functions, shadowable, attributes }: Statement): readonly string[] {
+  return [...functions.map(({ name }) => name), ...shadowable, ...attributes];
 }
 
 /** The columns that the statement leaves to their defaults. */

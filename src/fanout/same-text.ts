@@ -31,6 +31,7 @@ export function sameText(
     effects: opaque ? 'hidden' : 'in the text',
     locks: [],
     proof: undefined,
+    stored: [],
     inPlace: opaque ? 'rows' : 'nothing',
   };
 }

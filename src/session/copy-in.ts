@@ -12,7 +12,7 @@ import type { Backend } from '../backend/backend.ts';
 import { BackendLostError } from '../backend/receiver.ts';
 import { EffectReceiver, judge } from '../fanout/follower.ts';
 import { CopyWords } from '../fanout/copy-words.ts';
-import { type Look, movedSequences } from '../fanout/hidden-effects.ts';
+import { changes, type Look, movedSequences } from '../fanout/hidden-effects.ts';
 import type { SameTextPlan } from '../fanout/plan.ts';
 import type { Statement } from '../sql/statement.ts';
 import { decodeCommandTag } from '../wire/backend.ts';
@@ -151,7 +151,8 @@ async function copyTo(
     // Each server has read such words by its own clock.
     if (plan?.proof !== undefined && words?.found === 'a word')
       throwFailures(block, await compareAnswers(session, block, plan.proof));
-    if (before !== undefined && there !== undefined) await compareTriggers(session, block, before, there);
+    if (before !== undefined && there !== undefined)
+      await compareTriggers(session, block, plan?.stored ?? [], before, there);
     await keep(session, block, statement, undefined);
   }
   return { kind: 'done', held: result.held };
@@ -161,12 +162,16 @@ async function copyTo(
 async function compareTriggers(
   session: SessionState,
   block: WritersBlock,
+  own: readonly string[],
   before: Look,
   followers: ReadonlyMap<FollowerLeg, Look>,
 ): Promise<void> {
   const seen = await seeEffects(session, block, before, undefined, 0);
   throwFailures(block, await compareHidden(session, block, seen, { drawn: [], followers }, new Set()));
-  await reserveDrawn(session, seen, { drawn: movedSequences(seen.lead.before, seen.lead.after), followers });
+  // Others may have moved sequences meanwhile; it has where it has filled other tables.
+  const elsewhere = [...changes(seen.lead).keys()].some((table) => !own.includes(table));
+  if (elsewhere)
+    await reserveDrawn(session, seen, { drawn: movedSequences(seen.lead.before, seen.lead.after), followers });
 }
 
 /** Starts the COPY on the lead: its CopyInResponse, or undefined where it refuses, which the client has been told. */

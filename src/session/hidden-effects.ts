@@ -27,6 +27,7 @@ import {
   changes,
   compareChanges,
   compareDraws,
+  compareGrowth,
   isOfObjects,
   LOOK,
   LOOK_WITH_SETTINGS,
@@ -174,14 +175,16 @@ export async function replayDirectly(
   const { followers, lead } = block.legs;
   if (effects.told === undefined) return 'not possible';
   beginFollowers(session, block);
-  const tables = [...stored, ...effects.told.map(({ name }) => name)];
+  const { told } = effects;
+  const tables = [...stored, ...told.map(({ name }) => name)];
   const modes = await within(session, followers, ({ lease }) => triggerMode(lease.backend, tables));
   if (modes.includes(undefined)) return 'not possible';
   await session.services.coordinator.visibleEverywhere();
+  const before = told.length > 0 ? await looks(session, followers) : undefined;
   for (const leg of followers) tell(leg, `SET LOCAL ${ROLE} = replica`);
   replay?.release('direct');
   if (replay !== undefined) throwFailures(block, await replay.finish());
-  for (const { name, plan, first } of effects.told) {
+  for (const { name, plan, first } of told) {
     if (first !== undefined) for (const leg of followers) tell(leg, first);
     const rows = new RowReplay(
       plan,
@@ -200,6 +203,16 @@ export async function replayDirectly(
     throwFailures(block, await rows.finish());
   }
   for (const [index, leg] of followers.entries()) tell(leg, `SET LOCAL ${ROLE} = ${modes[index] ?? 'origin'}`);
+  if (before !== undefined) {
+    const after = await looks(session, followers);
+    throwFailures(
+      block,
+      followers.flatMap((leg) => {
+        const follower = { before: before.get(leg) ?? NOTHING, after: after.get(leg) ?? NOTHING };
+        return told.flatMap(({ name }) => compareGrowth(leg.node.label, name, effects.lead, follower) ?? []);
+      }),
+    );
+  }
   for (const name of movedSequences(effects.lead.before, effects.lead.after))
     await reserve(session, effects.lead, name);
   return 'done';

@@ -211,6 +211,83 @@ describe('what a function does elsewhere', () => {
   });
 });
 
+describe('what triggers and functions write elsewhere is told row by row', () => {
+  before(async () => {
+    await client.query('RESET ROLE');
+    await client.query(`
+      CREATE TABLE owner (id int PRIMARY KEY, n int, seen timestamptz);
+      CREATE TABLE audit (id serial PRIMARY KEY, what text, at timestamptz DEFAULT clock_timestamp());
+      CREATE TABLE heap (what text, at timestamptz);
+      CREATE TABLE total (grp int PRIMARY KEY, n bigint, at timestamptz);
+      INSERT INTO owner SELECT g, g FROM generate_series(1, 10) g;
+      INSERT INTO total SELECT g, 0 FROM generate_series(0, 1) g;
+      CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.seen := clock_timestamp(); RETURN NEW; END';
+      CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE r record := coalesce(NEW, OLD); BEGIN
+        INSERT INTO audit (what) VALUES (TG_OP || r.id);
+        INSERT INTO heap VALUES (TG_OP, clock_timestamp());
+        UPDATE total SET n = n + 1, at = clock_timestamp() WHERE grp = r.id % 2;
+        RETURN NULL; END $$;
+      CREATE TRIGGER stamp BEFORE INSERT OR UPDATE ON owner FOR EACH ROW EXECUTE FUNCTION stamp();
+      CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON owner FOR EACH ROW EXECUTE FUNCTION note();
+      CREATE FUNCTION work(one int) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO heap VALUES ('work', clock_timestamp());
+        INSERT INTO audit (what) VALUES ('work' || random());
+        UPDATE total SET n = (SELECT sum(n) FROM owner) WHERE grp = one % 2;
+        RETURN 'done'; END $$;
+      CREATE PROCEDURE proceed(one int) LANGUAGE plpgsql AS 'BEGIN PERFORM work(one); END';
+      CREATE FUNCTION look(one int) RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT sum(n) FROM owner) + one; END'`);
+  });
+
+  const statements = [
+    'UPDATE owner SET n = n + 1 WHERE id = 3',
+    'UPDATE owner SET n = n + 1 WHERE id < 5 RETURNING seen',
+    'INSERT INTO owner (id, n) VALUES (101, 1), (102, 2)',
+    'INSERT INTO owner (id, n) SELECT id + 200, n FROM owner WHERE id < 3',
+    'INSERT INTO owner (id, n) VALUES (101, 7) ON CONFLICT (id) DO UPDATE SET n = 8',
+    'DELETE FROM owner WHERE id = 102',
+    'DELETE FROM owner WHERE id > 200',
+    'SELECT work(1)',
+    'CALL proceed(2)',
+    'DO $$ BEGIN PERFORM work(3); UPDATE owner SET n = 5 WHERE id = 1; END $$',
+    'BEGIN; UPDATE owner SET n = 9 WHERE id = 4; SAVEPOINT s; UPDATE owner SET n = 10 WHERE id = 4; ROLLBACK TO s; SELECT work(2); COMMIT',
+  ];
+  for (const text of statements) {
+    test(text, HANGS, async () => {
+      await client.query(text);
+      await assertWritersEqual(cluster);
+    });
+  }
+
+  test('by many at once', HANGS, async () => {
+    const work = Array.from({ length: 8 }, async (_, one) => {
+      const own = await proxy.connect();
+      for (let round = 0; round < 5; round++) {
+        await own.query(`UPDATE owner SET n = n + 1 WHERE id = ${one + 1}`);
+        await own.query(`SELECT work(${one})`);
+        await own.query(`SELECT look(${one})`);
+      }
+      await own.end();
+    });
+    await Promise.all(work);
+    await assertWritersEqual(cluster);
+  });
+
+  test('but not where a row has got another key', HANGS, async () => {
+    await client.query(
+      `CREATE FUNCTION move() RETURNS int LANGUAGE sql AS 'UPDATE total SET grp = grp + 10 RETURNING 1'`,
+    );
+    assert.equal((await refusal(client.query('SELECT move()'))).code, '40002');
+    await assertWritersEqual(cluster);
+  });
+
+  test('nor are triggers of followers that fire always, which do it then', HANGS, async () => {
+    for (const writer of cluster.writers) await sql(writer, 'ALTER TABLE owner ENABLE ALWAYS TRIGGER note');
+    assert.equal((await refusal(client.query('UPDATE owner SET n = 1 WHERE id = 3'))).code, '40002');
+    for (const writer of cluster.writers) await sql(writer, 'ALTER TABLE owner ENABLE TRIGGER note');
+    await assertWritersEqual(cluster);
+  });
+});
+
 describe('triggers that wait for COMMIT', () => {
   before(async () => {
     await client.query('RESET ROLE');

@@ -18,7 +18,7 @@ class Lead implements CatalogAsker {
 
   ask(): Promise<Answer> {
     this.asked++;
-    const rows = [['["f"]', '[]', '["v"]', this.deferrable, 'f', '[]']];
+    const rows = [['["f"]', '[]', '[]', '["v"]', this.deferrable, 'f', '[]']];
     this.meanwhile();
     return Promise.resolve({ rows, tags: ['SELECT 1'], error: undefined, status: READY });
   }
