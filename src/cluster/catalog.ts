@@ -72,8 +72,8 @@ export interface Table {
   readonly rules: 'none' | 'some';
   /** Tables that inherit from it: what is unique in each of them is not in all. Partitions are none. */
   readonly children: 'none' | 'some';
-  /** Whether policies of row-level security apply to this session. */
-  readonly policies: 'none' | 'some';
+  /** Policies of row-level security that apply to this session, and whether they look at more than the row. */
+  readonly policies: 'none' | 'of the row' | 'of other rows';
   /** Whether this session may keep others from writing it. */
   readonly lockable: boolean;
   /** Its rules as CREATE RULE, a view's query among them; those of PostgreSQL's own views left out. */
@@ -153,7 +153,11 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
   (${REACHED}),
   EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'),
   c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhparent = c.oid),
-  pg_catalog.row_security_active(c.oid), pg_catalog.has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE'),
+  CASE WHEN NOT pg_catalog.row_security_active(c.oid) THEN 'none' WHEN EXISTS (
+      SELECT FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_depend d ON d.classid = 'pg_policy'::regclass AND d.objid = p.oid
+      WHERE p.polrelid = c.oid AND (d.refclassid = 'pg_proc'::regclass OR d.refclassid = 'pg_class'::regclass AND d.refobjid <> c.oid)
+    ) THEN 'of other rows' ELSE 'of the row' END,
+  pg_catalog.has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE'),
   coalesce((SELECT json_agg(json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
       'default', coalesce(pg_get_expr(d.adbin, d.adrelid), ty.typdefault),
       'identity', a.attidentity, 'generated', a.attgenerated,
@@ -282,7 +286,7 @@ export class Catalog {
         deferred: deferred === true ? 'some' : 'none',
         rules: rules === 't' ? 'some' : 'none',
         children: children === 't' ? 'some' : 'none',
-        policies: policies === 't' ? 'some' : 'none',
+        policies: policies === 'none' || policies === 'of the row' ? policies : 'of other rows',
         lockable: lockable === 't',
         columns: columns as Column[],
         keys: keys as string[][],

@@ -233,8 +233,9 @@ export class Planner {
     const plan = { ...sameText(varying, statement, rows ? 'compared' : 'not compared', why), locks };
     if (compared === undefined) return this.#firedElsewhere(asker, statement, plan);
     const { command, table } = compared;
-    // A rule may have no RETURNING, and a view no columns of its own.
-    const blind = table.kind === 'v' || table.rules === 'some' || statement.explains;
+    // A rule may have no RETURNING, a view has no columns of its own, and what is returned has to pass the policies for SELECT.
+    const guarded = table.policies !== 'none' && !command.hasReturning;
+    const blind = guarded || table.kind === 'v' || table.rules === 'some' || statement.explains;
     if (blind) return this.#firedElsewhere(asker, statement, plan);
     return comparingRows(plan, statement, command, table, { why, effects: plan.effects });
   }
@@ -246,7 +247,7 @@ export class Planner {
       const table = await this.#catalog.table(asker, name);
       // What is new; a materialized view changes by REFRESH alone.
       if (table === undefined || table.kind === 'm') continue;
-      if (table.policies === 'some')
+      if (table.policies === 'of other rows')
         throw notReplayable(
           `policies of ${qualified(name)}, which may read other tables`,
           'Add RETURNING, or a condition on a column.',

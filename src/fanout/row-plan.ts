@@ -35,7 +35,7 @@ export function insertPlan(command: InsertCommand, table: Table, why: Why): RowP
   if (table.kind !== 'r' && table.kind !== 'p')
     return notReplayable(`INSERT with ${reason} into something that is not a table`);
   if (table.rules === 'some') return notReplayable(`INSERT with ${reason} into a table with rules`);
-  if (table.policies === 'some' && !command.hasReturning) {
+  if (table.policies !== 'none' && !command.hasReturning) {
     return notReplayable(
       `INSERT with ${reason} under row-level security`,
       'Add RETURNING to the statement: what it stores has to be read back, which policies may not allow.',
@@ -189,7 +189,7 @@ function findObstacle(command: ModifyCommand, { only, selects }: Modification, t
   if (table.rules === 'some') return 'its target has rules';
   if (table.children === 'some' && !only) return 'others inherit from its target';
   // What RETURNING shows has to pass the policies for SELECT as well.
-  if (table.policies === 'some' && !selects) return 'row-level security guards what it would return';
+  if (table.policies !== 'none' && !selects) return 'row-level security guards what it would return';
   return undefined;
 }
 

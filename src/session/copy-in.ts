@@ -12,7 +12,7 @@ import type { Backend } from '../backend/backend.ts';
 import { BackendLostError } from '../backend/receiver.ts';
 import { EffectReceiver, judge } from '../fanout/follower.ts';
 import { CopyWords } from '../fanout/copy-words.ts';
-import { changes, type Look, movedSequences } from '../fanout/hidden-effects.ts';
+import { type Look, movedSequences } from '../fanout/hidden-effects.ts';
 import type { SameTextPlan } from '../fanout/plan.ts';
 import type { Statement } from '../sql/statement.ts';
 import { decodeCommandTag } from '../wire/backend.ts';
@@ -168,10 +168,12 @@ async function compareTriggers(
 ): Promise<void> {
   const seen = await seeEffects(session, block, before, undefined, 0);
   throwFailures(block, await compareHidden(session, block, seen, { drawn: [], followers }, new Set()));
-  // Others may have moved sequences meanwhile; it has where it has filled other tables.
-  const elsewhere = [...changes(seen.lead).keys()].some((table) => !own.includes(table));
-  if (elsewhere)
-    await reserveDrawn(session, seen, { drawn: movedSequences(seen.lead.before, seen.lead.after), followers });
+  // Others may have moved sequences meanwhile: what was drawn is in the tables that it has filled beside its own.
+  const filled = seen.written.filter(({ name }) => !own.includes(name)).flatMap(({ table }) => table.columns);
+  const drawn = movedSequences(seen.lead.before, seen.lead.after).filter((name) =>
+    filled.some(({ sequence }) => sequence === name),
+  );
+  await reserveDrawn(session, seen, { drawn: [], followers }, drawn);
 }
 
 /** Starts the COPY on the lead: its CopyInResponse, or undefined where it refuses, which the client has been told. */

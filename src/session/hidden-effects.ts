@@ -174,6 +174,7 @@ export async function replayDirectly(
 ): Promise<'done' | 'not possible'> {
   const { followers, lead } = block.legs;
   if (effects.told === undefined) return 'not possible';
+  await othersVisible(session, followers);
   beginFollowers(session, block);
   const { told } = effects;
   const tables = [...stored, ...told.map(({ name }) => name)];
@@ -247,13 +248,15 @@ export async function alignFollowers(
   block: WritersBlock,
   { lead }: HiddenEffects,
   replay: RowReplay | undefined,
+  draws: 'what the lead drew' | 'nothing',
 ): Promise<Aligned> {
   const { legs } = block;
   await othersVisible(session, legs.followers);
   // In the transaction at hand: before it, counts of earlier ones may be there that are told and taken off when it begins.
   beginFollowers(session, block);
   const followers = await looks(session, legs.followers);
-  const drawn = movedSequences(lead.before, lead.after).filter((name) => replay?.drawn.has(name) !== true);
+  const moved = draws === 'nothing' ? [] : movedSequences(lead.before, lead.after);
+  const drawn = moved.filter((name) => replay?.drawn.has(name) !== true);
   if (drawn.length > 0) {
     const text = alignText(drawn, lead.before);
     await session.services.coordinator.visibleEverywhere();
@@ -291,11 +294,16 @@ export async function compareHidden(
   return compareAnswers(session, block, text);
 }
 
-/** Followers' sequences stay ahead of those that the lead has drawn from. */
-export async function reserveDrawn(session: SessionState, { lead }: HiddenEffects, { drawn }: Aligned): Promise<void> {
+/** Followers' sequences stay ahead of these, which the lead has drawn from. */
+export async function reserveDrawn(
+  session: SessionState,
+  { lead }: HiddenEffects,
+  { drawn }: Aligned,
+  names: readonly string[] = drawn,
+): Promise<void> {
   // Between the setting back and now, somebody else may have taken their old places for reserved.
   if (drawn.length > 0) session.services.sequences.forget();
-  for (const name of drawn) await reserve(session, lead, name);
+  for (const name of names) await reserve(session, lead, name);
 }
 
 async function reserve(session: SessionState, { after }: Looks, name: string): Promise<void> {
@@ -319,7 +327,7 @@ export async function fireEverywhere(session: SessionState, block: WritersBlock,
   const seen = await seeEffects(session, block, before, undefined, 0);
   // Whatever is only checked, followers check when they prepare.
   if (changes(seen.lead).size === 0 && movedSequences(seen.lead.before, seen.lead.after).length === 0) return;
-  const aligned = await alignFollowers(session, block, seen, undefined);
+  const aligned = await alignFollowers(session, block, seen, undefined, 'what the lead drew');
   const failures = await askLegs(followers, session.services.settings.followerTimeoutMs, () => text);
   throwFailures(block, failures);
   throwFailures(block, await compareHidden(session, block, seen, aligned, new Set()));

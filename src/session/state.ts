@@ -36,6 +36,7 @@ import { closeStatements } from '../backend/statement-closing.ts';
 import { bring, leaseWith } from './setting-lease.ts';
 import type { ReplayLog } from '../fanout/replay-log.ts';
 import type { Trail } from './trail.ts';
+import { defaultsOf } from './lead-defaults.ts';
 import { SessionSettings } from './settings.ts';
 
 /** What all sessions share. */
@@ -155,6 +156,8 @@ export class SessionState implements CatalogAsker, SequenceScope {
   readonly #told = new Map<string, string>();
   /** The lead's settings before the client changed any. */
   #initial: ReadonlyMap<string, string> | undefined;
+  /** What its server sessions on the lead begin with, and those on followers have to; empty until the first of these. */
+  #defaults: ReadonlyMap<string, string> = new Map();
   #toldFrom: { backend: Backend; version: number } | undefined;
 
   constructor(services: Services, client: ClientIdentity, link: ClientLink, log: Log) {
@@ -229,8 +232,8 @@ export class SessionState implements CatalogAsker, SequenceScope {
   }
 
   /**
-   * A follower reads and writes dates as the lead does, whatever its own configuration says: else the same text would be
-   * another value. Its clocks stand still: a transaction waits there while the lead works. Asked for when the lead's settings
+   * A follower finds names, and reads, computes and writes values as the lead does, whatever its own configuration says: else
+   * the same text would have another effect. Its clocks stand still: a transaction waits there while the lead works. Asked for when the lead's settings
    * are known, since followers are leased behind the lead.
    */
   #asOnLead(): ClientIdentity {
@@ -241,7 +244,15 @@ export class SessionState implements CatalogAsker, SequenceScope {
       const value = (this.#initial ?? this.#told).get(name);
       if (value !== undefined && !given.has(name.toLowerCase())) parameters.set(name, value);
     }
+    for (const [name, value] of this.#defaults) if (!given.has(name.toLowerCase())) parameters.set(name, value);
     return { ...this.client, parameters };
+  }
+
+  /** What followers begin with is known before the first of them is leased. Rejects as `defaultsOf`. */
+  async #learnDefaults({ lead }: Legs): Promise<void> {
+    if (this.#defaults.size > 0 || this.cluster.followers.length === 0) return;
+    this.#defaults = await defaultsOf(lead.lease.backend);
+    for (const node of this.cluster.followers) this.#logins.delete(node);
   }
 
   /** A lease whose backend has the session's settings. Rejects with PproxError. */
@@ -290,6 +301,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
   async leaseWriters(need: 'all' | 'if up' = 'all'): Promise<Legs> {
     const legs = await this.leaseLead();
     try {
+      await this.#learnDefaults(legs);
       await legs.leaseFollowers(this.cluster.followers, (node) => this.lease(node), need);
       // Those of a pinned session were leased before it made its latest settings.
       for (const leg of legs.leased) await this.#update(leg);

@@ -1,7 +1,7 @@
 /** Statements with a durable effect: on the lead, then on every follower, compared, within one transaction. */
 import { BackendLostError } from '../backend/receiver.ts';
 import type { Effect } from '../fanout/follower.ts';
-import type { Look } from '../fanout/hidden-effects.ts';
+import { type Look, movedSequences } from '../fanout/hidden-effects.ts';
 import { locksOf, type ReplayPlan } from '../fanout/plan.ts';
 import { type ReplayedStatement, ReplayLog } from '../fanout/replay-log.ts';
 import { RowDigest } from '../fanout/row-digest.ts';
@@ -154,14 +154,14 @@ async function hiddenToo(
   const stored = rows?.stored ?? [];
   if (told && (await replayDirectly(session, block, seen, { replay, stored, started })) === 'done') return;
   const byRows = text ? undefined : replay;
-  const aligned = await alignFollowers(session, block, seen, byRows);
+  // What has changed nothing is a read: others may change what it reads, and draw from sequences, in between.
+  const reads = plan.kind === 'statement' && plan.inPlace === 'rows' && seen.elsewhere === 'nothing';
+  const aligned = await alignFollowers(session, block, seen, byRows, reads ? 'nothing' : 'what the lead drew');
   if (byRows !== undefined) {
     byRows.release('as planned');
     throwFailures(block, await replayRows(session, block, byRows));
   } else {
     const time = done.time ?? (plan.times.length > 0 ? transactionTime(backend) : undefined);
-    // What has changed nothing is a read: others may change what it reads in between.
-    const reads = plan.kind === 'statement' && plan.inPlace === 'rows' && seen.elsewhere === 'nothing';
     const expected: Effect = reads ? { tag: undefined, rows: undefined } : done.effect;
     const same = await replayed(block, plan, statement, request, expected, started, time);
     const { moment } = session.services.coordinator;
@@ -169,7 +169,7 @@ async function hiddenToo(
   }
   const but = byRows === undefined ? [] : stored;
   throwFailures(block, await compareHidden(session, block, seen, aligned, new Set(but)));
-  await reserveDrawn(session, seen, aligned);
+  await reserveDrawn(session, seen, aligned, reads ? movedSequences(before, seen.lead.after) : aligned.drawn);
 }
 
 /** Rows that are few enough to be a statement like others; none where the lead has stored none. */

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type pg from 'pg';
 import { dump, sql } from '../support/cluster.ts';
+import { clusterDsn, startTestProxy } from '../support/proxy.ts';
 import { becomePlain, startScene } from './scene.ts';
 
 const { cluster, proxy } = await startScene({}, { reader: false });
@@ -37,6 +38,32 @@ test('dates are read as the lead reads them, whatever the follower is configured
     "SELECT extract(epoch FROM at)::int AS at, to_char(day, 'MM') AS month FROM dates",
   );
   assert.equal(row?.['month'], '01');
+});
+
+test('names and values are those of the lead, whatever the follower has set for the role or the database', async () => {
+  await sql(cluster.w2, 'CREATE SCHEMA aside');
+  await sql(cluster.w2, 'CREATE TABLE aside.named (id int PRIMARY KEY, v text)');
+  await sql(cluster.w1, 'CREATE SCHEMA aside');
+  await sql(cluster.w1, 'CREATE TABLE aside.named (id int PRIMARY KEY, v text)');
+  await sql(cluster.w2, 'ALTER ROLE postgres SET search_path = aside, public');
+  await sql(cluster.w2, 'ALTER DATABASE postgres SET extra_float_digits = -10');
+  await sql(cluster.w2, 'ALTER ROLE postgres SET bytea_output = escape');
+  await sql(cluster.w1, "ALTER ROLE postgres SET app.tenant = 'all'");
+  await sql(cluster.w1, "ALTER ROLE postgres IN DATABASE postgres SET app.tenant = 'it''s mine'");
+  const fresh = await startTestProxy({ writers: cluster.writers.map(clusterDsn) });
+  const client = await fresh.connect();
+  await client.query('CREATE TABLE named (id int PRIMARY KEY, v text)');
+  await client.query("INSERT INTO named VALUES (1, 1.0::float8 / 3 || ' ' || '\\x00ff'::bytea::text)");
+  await client.query("INSERT INTO named VALUES (2, current_setting('app.tenant'))");
+  await client.query('UPDATE named SET v = v || 0.1::float8 WHERE id = 1');
+  const [row] = await sql(cluster.w2, 'SELECT v FROM public.named WHERE id = 2');
+  for (const writer of cluster.writers) {
+    await sql(writer, 'ALTER ROLE postgres RESET ALL');
+    await sql(writer, 'ALTER ROLE postgres IN DATABASE postgres RESET ALL');
+    await sql(writer, 'ALTER DATABASE postgres RESET ALL');
+  }
+  assert.equal(row?.['v'], "it's mine");
+  await assertEqual();
 });
 
 test('a setting made by SET or set_config holds on every writer', async () => {

@@ -9,7 +9,7 @@ import type { Server } from '../../src/embedded/server.ts';
 import { sql } from '../support/cluster.ts';
 import { copyData, copyDone, query } from '../support/frontend-messages.ts';
 import { clusterDsn, startTestProxy } from '../support/proxy.ts';
-import { assertWritersEqual, connectRaw, refusal, startScene, until, value } from './scene.ts';
+import { becomePlain, assertWritersEqual, connectRaw, refusal, startScene, until, value } from './scene.ts';
 
 const settings = {
   commitMode: 'two-phase',
@@ -91,6 +91,7 @@ describe('a commit', () => {
       "CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_notify($$loud$$, $$x$$); RETURN NULL; END'",
     );
     await client.query('CREATE TRIGGER shout AFTER INSERT ON loud FOR EACH ROW EXECUTE FUNCTION shout()');
+    await becomePlain(cluster, client);
     const error = await refusal(client.query('INSERT INTO loud VALUES (1)'));
     assert.equal(error.code, '0A000', error.message);
     assert.match(error.hint ?? '', /Disable there the trigger/);
