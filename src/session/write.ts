@@ -84,7 +84,6 @@ export async function writeStatement(
   const locks = locksOf(plan);
   if (locks.length > 0) await lockTables(session, block, locks);
   if (leavesSomething(statement)) block.writes = 'possible';
-  const { moment } = session.services.coordinator;
   const { backend } = block.legs.lead.lease;
   const before = plan.effects === 'hidden' ? await look(backend, plan.kind === 'statement' ? 'too' : 'not') : undefined;
   const started = performance.now();
@@ -94,6 +93,8 @@ export async function writeStatement(
   if (result.error !== undefined) return FAILED;
   if (before !== undefined) await hiddenToo(session, block, { statement, plan, request, started, before, done });
   else {
+    // What the lead has seen, it shows by now.
+    const { moment } = session.services.coordinator;
     const stored = replay === undefined ? undefined : storedRows(block, replay, started);
     const same =
       replay === undefined ? [await replayed(block, plan, statement, request, effect, started, time)] : stored;
