@@ -104,9 +104,9 @@ export const differences: readonly DeclaredDifference[] = [
     title: 'Writes whose effect another writer could not repeat are refused',
     postgres: 'Any expression may be written, volatile ones too.',
     pprox:
-      '`0A000`, and nothing is run: volatile expressions in UPDATE and DELETE, WHERE CURRENT OF, currval() beside setval(), INSERT from a query beside a WITH that writes, COPY into a table that fills columns from a sequence or a volatile default, objects of the catalog in what is stored or compared (`::regclass`), setval() of a sequence by its number.',
+      '`0A000`, and nothing is run: volatile expressions and WHERE CURRENT OF in an UPDATE or DELETE of a table without a key, currval() beside setval(), an INSERT that draws from a sequence beside a WITH that writes, COPY into a table that fills columns from a sequence or a volatile default, objects of the catalog in what is stored (`::regclass`), setval() of a sequence by its number.',
     reason:
-      'The same text would have another effect on each writer (an object has a number of its own on each), and their rows are not replayed from the lead’s yet.',
+      'The same text would have another effect on each writer (an object has a number of its own on each), and what the lead has done cannot be told row by row ([replay plans](../replay-plans.md)).',
     where: ['writes that are not replayed yet', 'sequences by their numbers'],
     reconcile: answers({
       'UPDATE chance SET v = random()': '0A000, I',
