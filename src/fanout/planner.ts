@@ -7,6 +7,7 @@
  *
  * Where pprox cannot make that sure the statement is refused before any server has seen it.
  */
+import type { Answer } from '../backend/receiver.ts';
 import type { Catalog, CatalogAsker, Column, Table } from '../cluster/catalog.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Analyser } from '../sql/analyse.ts';
@@ -47,7 +48,10 @@ export class Planner {
 
   /** Rejects with PproxError `not_replayable` where no plan is safe. */
   async plan(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
-    if (this.#choice === 'same text') return UNPROVEN;
+    return this.#choice === 'same text' ? UNPROVEN : this.#plan(remembering(asker), statement);
+  }
+
+  async #plan(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
     await this.#checkNested(asker, statement);
     const { command } = statement;
     switch (command.kind) {
@@ -361,6 +365,23 @@ const WORDLESS =
 
 function readsWords({ textual, type }: Column): boolean {
   return !textual && !WORDLESS.test(type);
+}
+
+/** For one plan: where the catalog may not keep what it is told, nothing is asked twice all the same. */
+function remembering(asker: CatalogAsker): CatalogAsker {
+  if (asker.caching === 'allowed') return asker;
+  const { scope, caching, settingsOfFunctions } = asker;
+  const answers = new Map<string, Promise<Answer>>();
+  return {
+    scope,
+    caching,
+    settingsOfFunctions,
+    ask: (text) => {
+      const known = answers.get(text) ?? asker.ask(text);
+      answers.set(text, known);
+      return known;
+    },
+  };
 }
 
 /** What rows do not bring along, and would be done on the lead alone. */
