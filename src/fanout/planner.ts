@@ -146,7 +146,7 @@ export class Planner {
       varying,
       why: reason,
       compared: { command, table },
-      refusal: notReplayable(`${reason}, and ${byRows.why}`),
+      refusal: notReplayable(`${reason}, and ${byRows.why}`, table.keys.length === 0 ? KEYLESS : undefined),
     });
   }
 
@@ -224,7 +224,7 @@ export class Planner {
   ): Promise<ReplayPlan> {
     const { varying, why, compared, refusal } = asked;
     const unsafe = unsafePart(varying);
-    if (unsafe !== undefined) throw notReplayable(unsafe.name);
+    if (unsafe !== undefined) throw compared === undefined ? notReplayable(unsafe.name) : refusal;
     const called = await this.#reasons.volatileCall(asker, statement);
     const varies =
       called === undefined ? await this.#reasons.hidden(asker, statement) : `${called}(), which is volatile`;
@@ -395,6 +395,7 @@ function replaceable(varying: readonly Nondeterminism[]): readonly Nondeterminis
 }
 
 const TRIGGERS = 'triggers of its table';
+const KEYLESS = 'Give its table a primary key, or the value in the statement.';
 const SPLIT = 'Use a statement for each of the changes, in one transaction.';
 
 /**
