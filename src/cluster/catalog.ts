@@ -99,9 +99,13 @@ const TTL_MS = 5000;
 const LIMIT = 10_000;
 
 const FACTS = `WITH RECURSIVE volatile AS (
-  SELECT oid, proname FROM pg_catalog.pg_proc
-  WHERE provolatile = 'v' AND pronamespace NOT IN (
+  SELECT p.oid, p.proname FROM pg_catalog.pg_proc p
+  WHERE p.provolatile = 'v' AND p.pronamespace NOT IN (
     SELECT oid FROM pg_catalog.pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema', 'pprox'))
+  -- By its name alone, PostgreSQL's own one of the same arguments is called.
+  AND NOT (p.proname = 'gen_random_uuid' AND p.pronargs = 0 AND EXISTS (
+    SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'pgcrypto'
+    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_extension'::regclass))
 ), views AS (
   SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid JOIN volatile v ON v.oid = d.refobjid
   WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_proc'::regclass

@@ -92,7 +92,8 @@ export async function writeStatement(
   block.status = result.status;
   if (result.error !== undefined) return FAILED;
   if (before !== undefined) await hiddenToo(session, block, { statement, plan, request, started, before, done });
-  else {
+  // A follower may find what another transaction has put there since: it is not told of a change that was none.
+  else if (!changedNothing(statement, effect)) {
     // What the lead has seen, it shows by now.
     const { moment } = session.services.coordinator;
     const stored = replay === undefined ? undefined : storedRows(block, replay, started);
@@ -111,6 +112,12 @@ export async function writeStatement(
   if (plan.kind === 'statement' && plan.proof !== undefined) await prove(session, block, plan.proof, effect);
   await keep(session, block, statement, replay);
   return { kind: 'done', held: request.completed(result.held) };
+}
+
+/** Of a change of rows, by its tag: `UPDATE 0`. */
+function changedNothing({ command, nested, explains }: Statement, { tag }: Effect): boolean {
+  const changes = command.kind === 'insert' || (command.kind === 'modify' && command.statement !== 'select');
+  return changes && nested.length === 0 && !explains && tag !== undefined && /^[A-Z ]+( 0)? 0$/.test(tag);
 }
 
 interface DoneOnLead {
