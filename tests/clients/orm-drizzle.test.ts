@@ -18,7 +18,6 @@ test('Drizzle with migrations, named prepared statements and eight workers sees 
   assert.match(seen, /^unique: \[\["23505","customers_email_unique"\]\]$/m);
   const client = await stage.proxy.connect({ database: 'drizzle_through' });
   const planned = await plansOf(client, statements);
-  for (const { shape, times, plan, reason } of planned) context.diagnostic(`${times} × ${plan} (${reason}): ${shape}`);
   context.diagnostic(summaryOf(planned));
   assert.ok(planned.length > 15, 'there are many kinds of statements');
   assert.deepEqual(

@@ -34,7 +34,6 @@ export async function drizzleScenario(connectionString: string, statements: Stat
     await eightWorkers((worker) => buy(db, prepared, worker));
     await look(db, show);
     await refused(db, show);
-    show('named', await named(pool));
   } finally {
     await pool.end();
   }
@@ -244,11 +243,4 @@ async function refused(db: Database, show: Show): Promise<void> {
     await tx.insert(customers).values({ email: 'third@example.org' });
   });
   show('failed transaction', await failure(ended));
-}
-
-/** Named statements of a connection, as the server it happens to be on tells them. */
-async function named(pool: pg.Pool): Promise<readonly unknown[]> {
-  const text = 'SELECT $1::int + 1 AS n';
-  const { rows } = await pool.query<{ n: number }>({ name: 'plus_one', text, values: [1] });
-  return rows;
 }

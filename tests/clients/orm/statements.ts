@@ -68,14 +68,14 @@ function literal(value: unknown): string {
   return pg.escapeLiteral(JSON.stringify(value));
 }
 
-/** Of the errors after which a transaction may be tried again: 40001 and 40P01. */
+/** Of the errors, those after which a transaction may be tried again: 40001 and 40P01. */
 function isWorthAnotherTry(error: unknown): boolean {
   const code = codeOf(error);
   return code === '40001' || code === '40P01';
 }
 
 /** The SQLSTATE of what a driver has thrown, or of what an ORM has wrapped it in. */
-export function codeOf(error: unknown): string | undefined {
+function codeOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   if ('code' in error && typeof error.code === 'string') return error.code;
   return codeOf('driverError' in error ? error.driverError : error.cause);
