@@ -14,7 +14,7 @@ test('Drizzle with migrations, named prepared statements and eight workers sees 
     statements.length = 0;
     return drizzleScenario(dsnOf(target, database), statements);
   });
-  assert.match(seen, /^shared: \[\{"visits":40\}\]$/m);
+  assert.match(seen, /^shared: \[\{"visits":24\}\]$/m);
   assert.match(seen, /^unique: \[\["23505","customers_email_unique"\]\]$/m);
   const client = await stage.proxy.connect({ database: 'drizzle_through' });
   const planned = await plansOf(client, statements);

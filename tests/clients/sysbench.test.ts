@@ -20,14 +20,14 @@ const modes = ['auto', 'disable'] as const;
  * keys: which of two rows of one key another transaction meets is a race, and pprox answers 40002 where the writers saw both.
  */
 const workloads = [
-  ['oltp_read_write', 40, '--delete_inserts=0', '--index_updates=2'],
+  ['oltp_read_write', 30, '--delete_inserts=0', '--index_updates=2'],
   ['oltp_read_write', 10, '--threads=1'],
-  ['oltp_write_only', 80, '--delete_inserts=0', '--index_updates=2', '--non_index_updates=2'],
+  ['oltp_write_only', 60, '--delete_inserts=0', '--index_updates=2', '--non_index_updates=2'],
   ['oltp_write_only', 20, '--threads=1'],
-  ['oltp_update_index', 150],
-  ['oltp_update_non_index', 150],
-  ['oltp_insert', 150],
-  ['oltp_delete', 150],
+  ['oltp_update_index', 100],
+  ['oltp_update_non_index', 100],
+  ['oltp_insert', 100],
+  ['oltp_delete', 100],
 ] as const satisfies readonly (readonly [string, number, ...string[]])[];
 
 await createDatabases(stage, ...modes.map((mode) => `sysbench_${mode}`), 'sysbench_plans');

@@ -102,7 +102,7 @@ async function buy(db: Database, prepared: ReturnType<typeof prepare>, worker: n
   await db
     .insert(orders)
     .values(Array.from({ length: 15 }, () => ({ customerId: customer.id, status: 'paid' as const })));
-  for (let round = 1; round <= 5; round += 1) {
+  for (let round = 1; round <= 3; round += 1) {
     const [order] = await prepared.addOrder.execute({ customer: customer.id });
     if (order === undefined) throw new Error('an inserted row is returned');
     const sku = `sku-${1 + ((worker + round) % 10)}`;
