@@ -14,8 +14,6 @@ export async function typeormScenario(url: string, statements: Statement[]): Pro
     url,
     applicationName: 'scenario',
     poolSize: 8,
-    uuidExtension: 'pgcrypto', // whose gen_random_uuid() is PostgreSQL's own by now
-    installExtensions: false,
     entities: [UserEntity, PostEntity, TagEntity, CommentEntity],
     migrations,
     logger: loggerInto(statements),
