@@ -14,7 +14,7 @@ import type { Analyser } from '../sql/analyse.ts';
 import { qualified } from '../sql/quote.ts';
 import type { InsertCommand, ModifyCommand, Nondeterminism, QualifiedName, Statement } from '../sql/statement.ts';
 import { digestText, storedColumns } from './captured-rows.ts';
-import { type Effects, notReplayable, type ReplayPlan, type SameTextPlan } from './plan.ts';
+import { type Effects, notReplayable, type ReplayPlan, type SameTextPlan, type VerifiedPlan } from './plan.ts';
 import { Reasons } from './reasons.ts';
 import { cascades, insertPlan, modifyPlan } from './row-plan.ts';
 import { type Comparison, comparingRows, sameText, unsafePart } from './same-text.ts';
@@ -95,7 +95,11 @@ export class Planner {
       const fired = { reason: TRIGGERS, calls: 'none', text: 'the same effect', times } as const;
       const byRows = table.triggers === 'none' || statement.explains ? undefined : insertPlan(command, table, fired);
       if (byRows !== undefined && !(byRows instanceof PproxError)) return byRows;
-      return comparingRows(plan, statement, command, table, { why: undefined, effects: 'in the text' });
+      return this.#nestedToo(
+        asker,
+        statement,
+        comparingRows(plan, statement, command, table, { why: undefined, effects: 'in the text' }),
+      );
     }
     refuseDurable(statement, reason);
     const calls = await this.#calls(asker, statement, await this.#reasons.defaultCall(asker, command, table));
@@ -136,7 +140,11 @@ export class Planner {
     if (reason === undefined) {
       if (byRows.kind === 'rows' && table.triggers === 'some') return byRows;
       const plan = sameText(varying, statement, rows, 'a row that is told by its key, and nothing else');
-      return comparingRows({ ...plan, effects }, statement, command, table, { why: undefined, effects });
+      return this.#nestedToo(
+        asker,
+        statement,
+        comparingRows({ ...plan, effects }, statement, command, table, { why: undefined, effects }),
+      );
     }
     if (byRows.kind === 'rows') return byRows;
     if (view !== undefined) throw notReplayable(view);
@@ -205,6 +213,14 @@ export class Planner {
         'Use an INSERT of its own.',
       );
     }
+    for (const { target, what } of statement.nested) {
+      const table = typeof what === 'string' ? undefined : await this.#catalog.table(asker, target);
+      const drawn =
+        table === undefined || typeof what === 'string'
+          ? undefined
+          : await this.#reasons.varyingDefault(asker, what, table);
+      if (drawn !== undefined) throw notReplayable(`${drawn}, inside another statement`, SPLIT);
+    }
   }
 
   // ---- Locks ------------------------------------------------------------------------------------------------------
@@ -241,7 +257,8 @@ export class Planner {
     const guarded = table.policies !== 'none' && !command.hasReturning;
     const blind = guarded || table.kind === 'v' || table.rules === 'some' || statement.explains;
     if (blind) return this.#firedElsewhere(asker, statement, plan);
-    return comparingRows(plan, statement, command, table, { why, effects: plan.effects });
+    const effects: Effects = table.cascades === 'some' ? 'hidden' : plan.effects;
+    return this.#nestedToo(asker, statement, comparingRows(plan, statement, command, table, { why, effects }));
   }
 
   /** Every table among them. Rejects with `not_replayable` where the session may not lock one. */
@@ -269,6 +286,19 @@ export class Planner {
       locks.push(name);
     }
     return locks;
+  }
+
+  /** What changes below WITH set off, beside the plan's own target. */
+  async #nestedToo<T extends SameTextPlan | VerifiedPlan>(
+    asker: CatalogAsker,
+    { nested }: Statement,
+    plan: T,
+  ): Promise<T> {
+    for (const { target } of nested) {
+      const table = await this.#catalog.table(asker, target);
+      if (table?.triggers === 'some' || table?.cascades === 'some') return { ...plan, effects: 'hidden' };
+    }
+    return plan;
   }
 
   /** Triggers of any of its targets, and what their keys set off. */

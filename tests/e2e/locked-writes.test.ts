@@ -289,10 +289,16 @@ describe('what triggers and functions write elsewhere is told row by row', () =>
 });
 
 describe('a row that goes and comes again under its key', () => {
-  for (const text of ['DELETE FROM again WHERE id = 1', 'UPDATE again SET n = n + 1 WHERE id = 1', 'BEGIN; DELETE FROM again WHERE id = 1; COMMIT']) {
+  for (const text of [
+    'DELETE FROM again WHERE id = 1',
+    'UPDATE again SET n = n + 1 WHERE id = 1',
+    'BEGIN; DELETE FROM again WHERE id = 1; COMMIT',
+  ]) {
     test(`is as little there for who waited for it as on one server: ${text}`, HANGS, async () => {
       const other = await proxy.connect();
-      await client.query('DROP TABLE IF EXISTS again; CREATE TABLE again (id int PRIMARY KEY, n int); INSERT INTO again VALUES (1, 1)');
+      await client.query(
+        'DROP TABLE IF EXISTS again; CREATE TABLE again (id int PRIMARY KEY, n int); INSERT INTO again VALUES (1, 1)',
+      );
       await client.query('BEGIN; DELETE FROM again WHERE id = 1; INSERT INTO again VALUES (1, 5)');
       const waiting = other.query(text);
       await until('the other waits on the lead', async () => {
