@@ -93,7 +93,7 @@ const VOLATILE: Readonly<Record<ColumnType, readonly string[]>> = {
   'varchar(12)': ['left(md5(random()::text), 12)'],
   bool: ['random() < 0.5'],
   timestamptz: ['now()', 'clock_timestamp()', 'statement_timestamp()', 'CURRENT_TIMESTAMP(2)'],
-  date: ['CURRENT_DATE', "('now'::text)::date"],
+  date: ['CURRENT_DATE', "(now() + interval '1 day')::date"],
   uuid: ['gen_random_uuid()'],
   jsonb: ["jsonb_build_object('at', clock_timestamp())", 'to_jsonb(random())'],
   'int[]': ['ARRAY[(random() * 9)::int, NULL]'],

@@ -49,8 +49,8 @@ const DROP_MS = 5_000;
 
 /** Lost to another transaction, pprox's own refusals, after an error. */
 const ALLOWED: ReadonlySet<string> = new Set(['40001', '40P01', '40002', '0A000', '55P03', '25P02']);
-/** What the lead may say of values, constraints and names. */
-const LEADS_OWN = /^(22|23|42)...$/;
+/** What the lead may say of rows that meet twice, values, constraints and names. */
+const LEADS_OWN = /^(21|22|23|42)...$/;
 
 let schemas = 0;
 

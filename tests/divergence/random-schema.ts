@@ -59,6 +59,8 @@ export interface Table {
   /** Columns that an ON CONFLICT may name. */
   readonly conflict: readonly string[] | undefined;
   readonly child: string | undefined;
+  /** Whether a foreign key names it. */
+  readonly referenced: boolean;
 }
 
 const none = 'none' as const;
@@ -117,6 +119,7 @@ export function tablesOf(draft: Draft): readonly Table[] {
         ...(referenceOf(draft, index) === undefined ? [] : [parent]),
       ],
       conflict: conflictOf(one),
+      referenced: draft.tables.some((_, from) => referenceOf(draft, from) === index),
       child: one.shape === 'inherited' ? `t${index}_child` : undefined,
     };
   });

@@ -9,6 +9,8 @@ import type { Column, Table } from './random-schema.ts';
 interface Place {
   readonly random: Random;
   readonly values: string[] | undefined;
+  /** Whether to draw what gives each server another value: several changes at once are refused with it. */
+  readonly varying: 'drawn' | 'seldom';
 }
 
 export interface Drawn {
@@ -28,7 +30,7 @@ export function transaction(tables: readonly Table[], seed: number, major: numbe
   const begin = random.pick(BEGINS);
   const commands = Array.from({ length: random.whole(1, 3) }, (): Command => {
     const values = random.chance(0.3) ? [] : undefined;
-    const text = statement({ random, values }, tables, major);
+    const text = statement({ random, values, varying: 'drawn' }, tables, major);
     if (values === undefined) return text;
     if (values.length === 0) return text;
     return random.chance(0.3) ? { text, values, name: `s${seed}_${values.length}_${text.length}` } : { text, values };
@@ -44,8 +46,9 @@ function statement(place: Place, tables: readonly Table[], major: number): strin
   if (luck < 0.3) return insert(place, table, other);
   if (luck < 0.68) return update(place, table, other);
   if (luck < 0.8) return remove(place, table, other);
-  if (luck < 0.87 && major >= 15) return merge(place, table, other);
-  if (luck < 0.94) return several(place, table, other);
+  const calm: Place = { ...place, varying: random.chance(0.1) ? 'drawn' : 'seldom' };
+  if (luck < 0.87 && major >= 15) return merge(calm, table, other);
+  if (luck < 0.94) return several(calm, table, other);
   if (table.child !== undefined) return childInsert(place, table);
   return `SELECT count(*), min(id) FROM ${table.name} WHERE ${condition(place, table, other)}`;
 }
@@ -74,7 +77,7 @@ function fresh(place: Place, { name, type, role, required }: Column): string {
   // Beyond what others give: most columns are not unique, and some are.
   if (type === 'text' && random.chance(0.5)) return literalOf(place, `w${random.below(1_000_000)}`, 'text');
   if (type === 'numeric' || type === 'float8') return literalOf(place, String(random.below(1_000_000) / 100), type);
-  if (random.chance(0.15)) return expression(type, literal(place, type), 'volatile', random);
+  if (random.chance(0.15)) return expression(type, '', 'volatile', random);
   return literal(place, type);
 }
 
@@ -123,9 +126,7 @@ function selected(place: Place, column: Column): string {
   if (column.role !== 'value') return fresh(place, column);
   if (column.type === 'text') return random.chance(0.5) ? "'from ' || s.id" : 'md5(random()::text)';
   if (column.type === 'int') return random.chance(0.5) ? 's.id * 2' : '(random() * 50)::int';
-  return random.chance(0.2)
-    ? expression(column.type, literal(place, column.type), 'volatile', random)
-    : literal(place, column.type);
+  return random.chance(0.2) ? expression(column.type, '', 'volatile', random) : literal(place, column.type);
 }
 
 function onConflict(place: Place, table: Table): string {
@@ -182,7 +183,7 @@ function assignments(place: Place, { columns, draft }: Table, own: string, other
   const parts = [...chosen].map(({ name, type, required }) => {
     if (type === 'int' && others.length > 0 && random.chance(0.6)) return `${name} = ${random.pick(others)}`;
     if (random.chance(0.35)) return `${name} = ${expression(type, `${own}.${name}`, 'stable', random)}`;
-    if (random.chance(0.3)) return `${name} = ${expression(type, `${own}.${name}`, 'volatile', random)}`;
+    if (place.varying === 'drawn' && random.chance(0.3)) return `${name} = ${expression(type, '', 'volatile', random)}`;
     if (required === 'optional' && random.chance(0.15)) return `${name} = DEFAULT`;
     return `${name} = ${literal(place, type)}`;
   });
@@ -223,30 +224,38 @@ function remove(place: Place, table: Table, other: Table): string {
 
 function merge(place: Place, table: Table, other: Table): string {
   const { random } = place;
-  const required = table.columns.filter((column) => column.required === 'required' && column.name !== 'id');
-  const given = [
-    { name: 'id', text: 's.id' },
-    ...required.map((column) => ({ name: column.name, text: plain(place, column) })),
-  ];
   const source = random.chance(0.5)
     ? `(VALUES (${number(place, 1, 14)}), (${number(place, 15, 400)})) AS s (id)`
     : `(SELECT id FROM ${other.name} WHERE id BETWEEN 3 AND 5) AS s`;
   const matched = random.chance(0.75) ? `UPDATE SET ${assignments(place, table, 't', ['s.id'])}` : 'DELETE';
-  const names = given.map(({ name }) => name).join(', ');
-  const how = table.draft.key === 'identity always' ? ' OVERRIDING SYSTEM VALUE' : '';
-  const missing = random.chance(0.7)
-    ? `INSERT (${names})${how} VALUES (${given.map(({ text }) => text).join(', ')})`
-    : 'DO NOTHING';
+  const missing = random.chance(0.7) ? mergeInsert(place, table) : 'DO NOTHING';
   return `MERGE INTO ${table.name} t USING ${source} ON t.id = s.id WHEN MATCHED THEN ${matched} WHEN NOT MATCHED THEN ${missing}`;
+}
+
+function mergeInsert(place: Place, table: Table): string {
+  // A default that varies is refused there.
+  const given = table.columns.filter(({ name, required }, index) => {
+    const own = table.draft.columns[index - (table.draft.key === 'composite' ? 2 : 1)];
+    return name === 'id' || required === 'required' || own?.default === 'volatile';
+  });
+  const texts = given.map((column) => (column.name === 'id' ? 's.id' : plain(place, column)));
+  const how = table.draft.key === 'identity always' ? ' OVERRIDING SYSTEM VALUE' : '';
+  return `INSERT (${given.map(({ name }) => name).join(', ')})${how} VALUES (${texts.join(', ')})`;
 }
 
 function plain(place: Place, { name, type }: Column): string {
   return name === 'grp' ? "'a'" : literal(place, type);
 }
 
-/** Several writes below WITH. */
-function several(place: Place, table: Table, other: Table): string {
+/** Whether what a change of the table sets off writes to other tables. */
+function setsOff({ draft, referenced }: Table): boolean {
+  return draft.after !== 'none' || referenced;
+}
+
+/** Several writes below WITH. Not drawn: a table below WITH whose triggers or keys change others, beside a target without. */
+function several(place: Place, drawn: Table, other: Table): string {
   const { random } = place;
+  const table = setsOff(drawn) ? other : drawn;
   const first = random.chance(0.5)
     ? `UPDATE ${table.name} SET ${assignments(place, table, table.name, [])} WHERE id = ${number(place, 1, 14)} RETURNING id`
     : `DELETE FROM ${table.name} WHERE id = ${number(place, 1, 60)} RETURNING id`;
