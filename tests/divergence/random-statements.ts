@@ -247,12 +247,12 @@ function plain(place: Place, { name, type }: Column): string {
   return name === 'grp' ? "'a'" : literal(place, type);
 }
 
-/** Whether what a change of the table sets off writes to other tables. */
+/** Whether a change of the table sets off more than its text says. */
 function setsOff({ draft, referenced }: Table): boolean {
-  return draft.after !== 'none' || referenced;
+  return draft.before !== 'none' || draft.after !== 'none' || referenced;
 }
 
-/** Several writes below WITH. Not drawn: a table below WITH whose triggers or keys change others, beside a target without. */
+/** Several writes below WITH. Not drawn: a table below WITH with triggers or cascades, beside a target without: these are not compared. */
 function several(place: Place, drawn: Table, other: Table): string {
   const { random } = place;
   const table = setsOff(drawn) ? other : drawn;
