@@ -9,8 +9,8 @@ import type { Column, Table } from './random-schema.ts';
 interface Place {
   readonly random: Random;
   readonly values: string[] | undefined;
-  /** Whether to draw what gives each server another value: several changes at once are refused with it. */
-  readonly varying: 'drawn' | 'seldom';
+  /** Whether to draw what gives each server another value, defaults among it: several changes at once are refused with it. */
+  readonly varying: 'drawn' | 'no';
 }
 
 export interface Drawn {
@@ -46,8 +46,8 @@ function statement(place: Place, tables: readonly Table[], major: number): strin
   if (luck < 0.3) return insert(place, table, other);
   if (luck < 0.68) return update(place, table, other);
   if (luck < 0.8) return remove(place, table, other);
-  const calm: Place = { ...place, varying: random.chance(0.1) ? 'drawn' : 'seldom' };
-  if (luck < 0.87 && major >= 15) return merge(calm, table, other);
+  const calm: Place = { ...place, varying: 'no' };
+  if (luck < 0.87 && major >= 15) return merge(random.chance(0.1) ? place : calm, table, other);
   if (luck < 0.94) return several(calm, table, other);
   if (table.child !== undefined) return childInsert(place, table);
   return `SELECT count(*), min(id) FROM ${table.name} WHERE ${condition(place, table, other)}`;
@@ -184,7 +184,7 @@ function assignments(place: Place, { columns, draft }: Table, own: string, other
     if (type === 'int' && others.length > 0 && random.chance(0.6)) return `${name} = ${random.pick(others)}`;
     if (random.chance(0.35)) return `${name} = ${expression(type, `${own}.${name}`, 'stable', random)}`;
     if (place.varying === 'drawn' && random.chance(0.3)) return `${name} = ${expression(type, '', 'volatile', random)}`;
-    if (required === 'optional' && random.chance(0.15)) return `${name} = DEFAULT`;
+    if (required === 'optional' && place.varying === 'drawn' && random.chance(0.15)) return `${name} = DEFAULT`;
     return `${name} = ${literal(place, type)}`;
   });
   const reference = columns.find(({ role }) => role === 'reference');
