@@ -27,39 +27,27 @@ const WORDS = ['', 'a', 'Zebra', 'ärger', "it's", 'back\\slash', 'two\nlines', 
 
 /** The text of a value, unquoted. */
 export function valueText(type: ColumnType, random: Random): string {
-  switch (type) {
-    case 'int':
-      return String(random.whole(-9, 60));
-    case 'bigint':
-      return random.pick(['-9223372036854775807', '0', '4294967296', String(random.below(1_000_000))]);
-    case 'numeric':
-      return random.pick(['1.0', '1.000', '-0.0001', '1e30', 'NaN', String(random.below(1000) / 8)]);
-    case 'numeric(10,2)':
-      return (random.below(100_000) / 100).toFixed(2);
-    case 'text':
-      return random.pick(WORDS) + (random.chance(0.5) ? String(random.below(1000)) : '');
-    case 'varchar(12)':
-      return random.pick(WORDS).slice(0, 9) + (random.chance(0.5) ? String(random.below(100)) : '');
-    case 'bool':
-      return random.pick(['true', 'false']);
-    case 'timestamptz':
-      return random.pick(['infinity', '0044-03-15 00:00:00+00 BC', `2024-03-31 0${random.below(9)}:30:00.123456+02`]);
-    case 'date':
-      return random.pick(['-infinity', '4713-01-01 BC', `2024-02-${random.whole(10, 29)}`]);
-    case 'uuid':
-      return `00000000-0000-4000-8000-${String(random.below(1_000_000)).padStart(12, '0')}`;
-    case 'jsonb':
-      return random.pick(['{}', 'null', '[1, 2.50, "x"]', `{"n": ${random.below(50)}, "s": "é\\n"}`]);
-    case 'int[]':
-      return random.pick(['{}', '{NULL}', '{{1,2},{3,4}}', `{${random.below(9)},NULL,7}`]);
-    case 'bytea':
-      return random.pick(['\\x', '\\x00ff', `\\x${String(random.below(100)).padStart(2, '0')}`]);
-    case 'float8':
-      return random.pick(['NaN', '-Infinity', '-0', '1e-300', '0.1', String(random.next())]);
-    case 'mood':
-      return random.pick(['sad', 'ok', 'happy']);
-  }
+  return TEXTS[type](random);
 }
+
+const TEXTS: Readonly<Record<ColumnType, (random: Random) => string>> = {
+  int: (random) => String(random.whole(-9, 60)),
+  bigint: (random) => random.pick(['-9223372036854775807', '0', '4294967296', String(random.below(1_000_000))]),
+  numeric: (random) => random.pick(['1.0', '1.000', '-0.0001', '1e30', 'NaN', String(random.below(1000) / 8)]),
+  'numeric(10,2)': (random) => (random.below(100_000) / 100).toFixed(2),
+  text: (random) => random.pick(WORDS) + (random.chance(0.5) ? String(random.below(1000)) : ''),
+  'varchar(12)': (random) => random.pick(WORDS).slice(0, 9) + (random.chance(0.5) ? String(random.below(100)) : ''),
+  bool: (random) => random.pick(['true', 'false']),
+  timestamptz: (random) =>
+    random.pick(['infinity', '0044-03-15 00:00:00+00 BC', `2024-03-31 0${random.below(9)}:30:00.123456+02`]),
+  date: (random) => random.pick(['-infinity', '4713-01-01 BC', `2024-02-${random.whole(10, 29)}`]),
+  uuid: (random) => `00000000-0000-4000-8000-${String(random.below(1_000_000)).padStart(12, '0')}`,
+  jsonb: (random) => random.pick(['{}', 'null', '[1, 2.50, "x"]', `{"n": ${random.below(50)}, "s": "é\\n"}`]),
+  'int[]': (random) => random.pick(['{}', '{NULL}', '{{1,2},{3,4}}', `{${random.below(9)},NULL,7}`]),
+  bytea: (random) => random.pick(['\\x', '\\x00ff', `\\x${String(random.below(100)).padStart(2, '0')}`]),
+  float8: (random) => random.pick(['NaN', '-Infinity', '-0', '1e-300', '0.1', String(random.next())]),
+  mood: (random) => random.pick(['sad', 'ok', 'happy']),
+};
 
 /** Computes a value of the type from the column's own, or gives another each time (`volatile`). */
 export function expression(type: ColumnType, column: string, manner: 'stable' | 'volatile', random: Random): string {

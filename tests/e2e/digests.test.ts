@@ -34,9 +34,9 @@ const padded = (low: number, high: number, width: number): fc.Arbitrary<string> 
 const bits = (width: number): fc.Arbitrary<string> =>
   fc.bigInt({ min: -(2n ** BigInt(width - 1)), max: 2n ** BigInt(width - 1) - 1n }).map(String);
 const hex = (min: number, max: number): fc.Arbitrary<string> =>
-  fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: min, maxLength: max });
+  fc.string({ unit: fc.constantFrom(...'0123456789abcdef'.split('')), minLength: min, maxLength: max });
 const digits = (max: number): fc.Arbitrary<string> =>
-  fc.string({ unit: fc.constantFrom(...'0123456789'), minLength: 1, maxLength: max });
+  fc.string({ unit: fc.constantFrom(...'0123456789'.split('')), minLength: 1, maxLength: max });
 const join = (...parts: readonly (fc.Arbitrary<string> | string)[]): fc.Arbitrary<string> =>
   fc.tuple(...parts.map((part) => (typeof part === 'string' ? fc.constant(part) : part))).map((all) => all.join(''));
 const list = (one: fc.Arbitrary<string>, min: number, max: number, between = ','): fc.Arbitrary<string> =>
@@ -331,7 +331,7 @@ const KINDS: readonly Kind[] = [
     extremes: ['(,)', '(0,"")', '(1,"a ""b"" \\\\")'],
     others: join('(', decimal, ',', quoted(text), ')'),
   },
-  { type: 'short', extremes: TEXTS, others: text.map((one) => [...one].slice(0, 20).join('')) },
+  { type: 'short', extremes: TEXTS, others: text.map((one) => Array.from(one).slice(0, 20).join('')) },
 ];
 
 const MADE = `CREATE TYPE mood AS ENUM ('sad', 'ok', 'it''s'); CREATE TYPE pair AS (n numeric, words text);
