@@ -305,7 +305,8 @@ export class Planner {
   async #firedElsewhere(asker: CatalogAsker, statement: Statement, plan: SameTextPlan): Promise<SameTextPlan> {
     for (const name of statement.relations) {
       const table = await this.#catalog.table(asker, name);
-      if (table?.triggers === 'some' || table?.cascades === 'some') return { ...plan, effects: 'hidden' };
+      if (table?.triggers === 'some' || table?.cascades === 'some')
+        return { ...plan, effects: 'hidden', inPlace: 'rows' };
     }
     return plan;
   }
