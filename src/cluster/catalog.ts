@@ -94,7 +94,7 @@ export interface Table {
 export type Persistence = 'permanent' | 'temporary' | 'missing';
 
 /** DDL that passes through drops the knowledge at once; this bounds how long DDL run elsewhere stays unnoticed. */
-const TTL_MS = 5000;
+export const TTL_MS = 5000;
 /** Entries of all scopes together. */
 const LIMIT = 10_000;
 
@@ -223,6 +223,11 @@ export class Catalog {
   readonly #entries = new Map<string, Entry>();
   /** Counts `forget`: what was read before one is not kept after it. */
   #generation = 0;
+
+  /** Changes when everything may have. */
+  get generation(): number {
+    return this.#generation;
+  }
 
   /** Everything may have changed. */
   forget(): void {

@@ -8,7 +8,7 @@
  * Where pprox cannot make that sure the statement is refused before any server has seen it.
  */
 import type { Answer } from '../backend/receiver.ts';
-import type { Catalog, CatalogAsker, Column, Table } from '../cluster/catalog.ts';
+import { type Catalog, type CatalogAsker, type Column, type Table, TTL_MS } from '../cluster/catalog.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Analyser } from '../sql/analyse.ts';
 import { qualified } from '../sql/quote.ts';
@@ -21,6 +21,16 @@ import { type Comparison, comparingRows, sameText, unsafePart } from './same-tex
 
 /** `same text`: what a proxy does that takes the same text for the same effect. For tests, which show what would differ. */
 export type PlanChoice = 'proven' | 'same text';
+
+/** As old as what was asked for it first. */
+interface KnownPlan {
+  readonly plan: ReplayPlan;
+  readonly generation: number;
+  readonly since: number;
+}
+
+/** Plans kept for one shape: logins, search paths. */
+const SCOPES = 100;
 
 const UNPROVEN: SameTextPlan = {
   kind: 'statement',
@@ -38,6 +48,8 @@ export class Planner {
   readonly #catalog: Catalog;
   readonly #reasons: Reasons;
   readonly #choice: PlanChoice;
+  /** By the one list that all statements of a shape share (`sql/shape-cache.ts`), with which they go; then by the asker's scope. */
+  readonly #plans = new WeakMap<readonly QualifiedName[], Map<string, KnownPlan>>();
 
   /** `roles`: whether a session has the same login role on every writer. */
   constructor(catalog: Catalog, analyser: Analyser, roles: 'same' | 'different', choice: PlanChoice) {
@@ -48,7 +60,22 @@ export class Planner {
 
   /** Rejects with PproxError `not_replayable` where no plan is safe. */
   async plan(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
-    return this.#choice === 'same text' ? UNPROVEN : this.#plan(remembering(asker), statement);
+    if (this.#choice === 'same text') return UNPROVEN;
+    const { command, nondeterminism, relations } = statement;
+    const changesRows = command.kind === 'insert' || command.kind === 'modify';
+    // What varies has its place in the text, and may be a parameter's value.
+    const alike = changesRows && nondeterminism.length === 0 && asker.settingsOfFunctions === 'known';
+    if (!alike || asker.caching === 'forbidden') return this.#plan(remembering(asker), statement);
+    const known = this.#plans.get(relations)?.get(asker.scope);
+    const { generation } = this.#catalog;
+    const since = Date.now();
+    if (known?.generation === generation && since - known.since < TTL_MS) return known.plan;
+    const plan = await this.#plan(asker, statement);
+    const ofShape = this.#plans.get(relations) ?? new Map<string, KnownPlan>();
+    if (ofShape.size >= SCOPES) ofShape.clear();
+    ofShape.set(asker.scope, { plan, generation, since });
+    this.#plans.set(relations, ofShape);
+    return plan;
   }
 
   async #plan(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
