@@ -160,7 +160,7 @@ function accountsFor({ stored, verb }: RowPlan, total: number, changed: ReturnTy
 
 /**
  * The lead's rows and those that were told, on followers on which no trigger fires: all that there is to do. Answers with
- * `not possible`, and has done nothing then, where they cannot be made so.
+ * `not possible`, and has left nothing then, where they cannot be made so, or where the rows were not all.
  */
 export async function replayDirectly(
   session: SessionState,
@@ -170,7 +170,14 @@ export async function replayDirectly(
     replay,
     stored,
     started,
-  }: { readonly replay: RowReplay | undefined; readonly stored: readonly string[]; readonly started: number },
+    otherwise,
+  }: {
+    readonly replay: RowReplay | undefined;
+    readonly stored: readonly string[];
+    readonly started: number;
+    /** Whether followers can be taken back and run the same text, where what was told turns out not to be all. */
+    readonly otherwise: 'the same text' | 'nothing';
+  },
 ): Promise<'done' | 'not possible'> {
   const { followers, lead } = block.legs;
   if (effects.told === undefined) return 'not possible';
@@ -182,7 +189,8 @@ export async function replayDirectly(
   if (modes.includes(undefined)) return 'not possible';
   await session.services.coordinator.visibleEverywhere();
   const before = told.length > 0 ? await looks(session, followers) : undefined;
-  for (const leg of followers) tell(leg, `SET LOCAL ${ROLE} = replica`);
+  const marked = told.length > 0 && otherwise === 'the same text';
+  for (const leg of followers) tell(leg, `${marked ? `SAVEPOINT ${TOLD}; ` : ''}SET LOCAL ${ROLE} = replica`);
   replay?.release('direct');
   if (replay !== undefined) throwFailures(block, await replay.finish());
   for (const { name, plan, first } of told) {
@@ -206,13 +214,18 @@ export async function replayDirectly(
   for (const [index, leg] of followers.entries()) tell(leg, `SET LOCAL ${ROLE} = ${modes[index] ?? 'origin'}`);
   if (before !== undefined) {
     const after = await looks(session, followers);
-    throwFailures(
-      block,
-      followers.flatMap((leg) => {
-        const follower = { before: before.get(leg) ?? NOTHING, after: after.get(leg) ?? NOTHING };
-        return told.flatMap(({ name }) => compareGrowth(leg.node.label, name, effects.lead, follower) ?? []);
-      }),
-    );
+    const grown = followers.flatMap((leg) => {
+      const follower = { before: before.get(leg) ?? NOTHING, after: after.get(leg) ?? NOTHING };
+      return told.flatMap(({ name }) => compareGrowth(leg.node.label, name, effects.lead, follower) ?? []);
+    });
+    if (marked) {
+      const end =
+        grown.length > 0 ? `ROLLBACK TO SAVEPOINT ${TOLD}; RELEASE SAVEPOINT ${TOLD}` : `RELEASE SAVEPOINT ${TOLD}`;
+      for (const leg of followers) tell(leg, end);
+      // What a subtransaction has inserted and taken back counts on the lead as well.
+      if (grown.length > 0) return 'not possible';
+    }
+    throwFailures(block, grown);
   }
   for (const name of movedSequences(effects.lead.before, effects.lead.after))
     await reserve(session, effects.lead, name);
@@ -220,6 +233,8 @@ export async function replayDirectly(
 }
 
 const ROLE = 'session_replication_role';
+/** Ours on followers, gone before the client can make another one. */
+const TOLD = '"pprox: told"';
 
 /**
  * Which triggers fire there; undefined where some of these tables' would fire in spite of it, or where the session may not change it.

@@ -160,7 +160,9 @@ async function hiddenToo(
       ? plan.kind === 'statement' && plan.inPlace === 'rows' && seen.elsewhere === 'something'
       : rows.direct !== undefined || (rows.rows === 'not compared' && text);
   const stored = rows?.stored ?? [];
-  if (told && (await replayDirectly(session, block, seen, { replay, stored, started })) === 'done') return;
+  const otherwise = text ? 'the same text' : 'nothing';
+  const direct = { replay, stored, started, otherwise } as const;
+  if (told && (await replayDirectly(session, block, seen, direct)) === 'done') return;
   const byRows = text ? undefined : replay;
   // What has changed nothing is a read: others may change what it reads, and draw from sequences, in between.
   const reads = plan.kind === 'statement' && plan.inPlace === 'rows' && seen.elsewhere === 'nothing';

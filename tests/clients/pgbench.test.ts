@@ -50,7 +50,7 @@ async function assertAccounted(transactions: number): Promise<void> {
 }
 
 for (const [protocol, seconds] of [
-  ['simple', 10],
+  ['simple', 5],
   ['extended', 4],
   ['prepared', 4],
 ] as const) {

@@ -9,7 +9,7 @@ import { SEED } from './harness.ts';
 import { emptyTally, play, report, script, type Turn, type World } from './random-run.ts';
 import { drafts } from './random-schema.ts';
 
-const USUAL_RUNS = 6;
+const USUAL_RUNS = 4;
 const CLIENTS = 8;
 /** Runs that look for a smaller world which fails as well. */
 const SHRINKING_RUNS = 12;
