@@ -93,7 +93,7 @@ export async function writeStatement(
   if (result.error !== undefined) return FAILED;
   if (before !== undefined) await hiddenToo(session, block, { statement, plan, request, started, before, done });
   // A follower may find what another transaction has put there since: it is not told of a change that was none.
-  else if (!changedNothing(statement, effect)) {
+  else if (!changedNothing(statement, plan, effect)) {
     // What the lead has seen, it shows by now.
     const { moment } = session.services.coordinator;
     const stored = replay === undefined ? undefined : storedRows(block, replay, started);
@@ -114,10 +114,13 @@ export async function writeStatement(
   return { kind: 'done', held: request.completed(result.held) };
 }
 
-/** Of a change of rows, by its tag: `UPDATE 0`. */
-function changedNothing({ command, nested, explains }: Statement, { tag }: Effect): boolean {
-  const changes = command.kind === 'insert' || (command.kind === 'modify' && command.statement !== 'select');
-  return changes && nested.length === 0 && !explains && tag !== undefined && /^[A-Z ]+( 0)? 0$/.test(tag);
+/**
+ * Of an UPDATE or DELETE, by its tag: `UPDATE 0`. Where rules may have changed other rows in its place the tag does not say so; they and
+ * views are behind locks.
+ */
+function changedNothing({ command, nested, explains }: Statement, plan: ReplayPlan, { tag }: Effect): boolean {
+  if (command.kind !== 'modify' || command.modification === undefined || nested.length > 0 || explains) return false;
+  return locksOf(plan).length === 0 && tag?.endsWith(' 0') === true;
 }
 
 interface DoneOnLead {

@@ -302,6 +302,17 @@ describe('what triggers and functions write elsewhere is told row by row', () =>
   });
 });
 
+test('what a rule has done in the place of a DELETE is done everywhere, whatever the tag says', HANGS, async () => {
+  await client.query(`RESET ROLE; CREATE TABLE ruled (id int PRIMARY KEY, x text); INSERT INTO ruled VALUES (1, ''), (2, '');
+    CREATE RULE kept AS ON DELETE TO ruled DO INSTEAD UPDATE ruled SET x = 'deleted' WHERE ruled.id = old.id;
+    CREATE RULE beside AS ON INSERT TO ruled WHERE new.id > 10 DO INSTEAD UPDATE ruled SET x = 'met' WHERE id = 2`);
+  assert.equal((await client.query('DELETE FROM ruled WHERE id = 1')).rowCount, 0);
+  await client.query("INSERT INTO ruled VALUES (11, 'x')");
+  await assertWritersEqual(cluster);
+  const { rows } = await client.query('SELECT x FROM ruled ORDER BY id');
+  assert.deepEqual(rows, [{ x: 'deleted' }, { x: 'met' }]);
+});
+
 describe('a row that goes and comes again under its key', () => {
   for (const text of [
     'DELETE FROM again WHERE id = 1',
