@@ -62,6 +62,7 @@ export function storedColumns(table: Table): readonly Column[] {
 /** What makes a follower's table hold the rows that the lead's transaction has written to it. */
 export interface Told {
   readonly name: string;
+  readonly changed: 'rows are new' | 'rows were changed';
   /** Run in front of the rows; undefined where their key says which older ones they take the place of. */
   readonly first: string | undefined;
   readonly plan: RowPlan;
@@ -71,7 +72,7 @@ export interface Told {
  * Undefined where what is read is not the whole value, or where nothing tells which rows have been changed. Without a key that is so
  * but for rows that are all new: `changed` says whether they are. Those of the transaction's own that the follower has are removed then.
  */
-export function tell(name: string, table: Table, changed: 'rows are new' | 'rows were changed'): Told | undefined {
+export function tell(name: string, table: Table, changed: Told['changed']): Told | undefined {
   const columns = storedColumns(table);
   const [key] = table.keys;
   if (columns.some(({ exact, selectable }) => !exact || !selectable)) return undefined;
@@ -99,6 +100,7 @@ export function tell(name: string, table: Table, changed: 'rows are new' | 'rows
   };
   return {
     name,
+    changed,
     plan,
     first: key === undefined ? `DELETE FROM ONLY ${name} AS t USING (${MINE}) m ${IS_OWN}` : undefined,
   };

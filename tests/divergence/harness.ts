@@ -61,7 +61,8 @@ export async function prepare({ dsns }: Field): Promise<void> {
   await client.end();
 }
 
-async function connect(dsn: string): Promise<pg.Client> {
+/** A client whose queries end, answered or not. */
+export async function connect(dsn: string): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: dsn, query_timeout: HANG_MS });
   client.on('error', () => undefined); // a query in flight rejects by itself
   client.on('notice', () => undefined);

@@ -3,7 +3,7 @@ import pg from 'pg';
 import { Random } from '../simulation/random.ts';
 import { sql } from '../support/cluster.ts';
 import { differences, settled } from './compare.ts';
-import type { Field } from './harness.ts';
+import { connect, type Field } from './harness.ts';
 import { definitions, type Draft, tablesOf } from './random-schema.ts';
 import { type Drawn, transaction } from './random-statements.ts';
 import { type Ending, runTransaction } from './transaction.ts';
@@ -43,8 +43,6 @@ export function emptyTally(): Tally {
   };
 }
 
-/** Beyond every deadline of the proxy: a query without an answer for so long is one that hangs. */
-const HANG_MS = 60_000;
 const DROP_MS = 5_000;
 
 /** Lost to another transaction, pprox's own refusals, after an error. */
@@ -79,14 +77,6 @@ export async function play(field: Field, world: World, major: number, tally: Tal
     });
     await maker.end();
   }
-}
-
-async function connect(dsn: string): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString: dsn, query_timeout: HANG_MS });
-  client.on('error', () => undefined); // a query in flight rejects by itself
-  client.on('notice', () => undefined);
-  await client.connect();
-  return client;
 }
 
 /** Why the schema could not be made. */

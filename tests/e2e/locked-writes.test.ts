@@ -294,6 +294,17 @@ describe('what triggers and functions write elsewhere is told row by row', () =>
     assert.deepEqual(await sql(w2, 'SELECT grp FROM total ORDER BY grp'), [{ grp: 10 }, { grp: 11 }]);
   });
 
+  test('nor where what was taken back hides that it has', HANGS, async () => {
+    await client.query(`CREATE TABLE moved (id int PRIMARY KEY, n int); INSERT INTO moved VALUES (1, 1), (2, 2);
+      CREATE FUNCTION move_and_try() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+        BEGIN INSERT INTO moved VALUES (7, 7); RAISE EXCEPTION 'no';
+        EXCEPTION WHEN raise_exception THEN UPDATE moved SET id = 10 WHERE id = 1; END;
+        RETURN 1; END $$`);
+    await client.query('SELECT move_and_try()');
+    await assertWritersEqual(cluster);
+    assert.deepEqual(await sql(w2, 'SELECT id FROM moved ORDER BY id'), [{ id: 2 }, { id: 10 }]);
+  });
+
   test('nor are triggers of followers that fire always, which do it then', HANGS, async () => {
     for (const writer of cluster.writers) await sql(writer, 'ALTER TABLE owner ENABLE ALWAYS TRIGGER note');
     assert.equal((await refusal(client.query('UPDATE owner SET n = 1 WHERE id = 3'))).code, '40002');
