@@ -341,8 +341,8 @@ export async function fireEverywhere(session: SessionState, block: WritersBlock,
   block.status = status;
   if (collector.errorFrame !== undefined) throw new ServerError(collector.errorFrame);
   const seen = await seeEffects(session, block, before, undefined, 0);
-  // Whatever is only checked, followers check when they prepare.
-  if (changes(seen.lead).size === 0 && movedSequences(seen.lead.before, seen.lead.after).length === 0) return;
+  // Whatever is only checked, followers check when they prepare. Sequences alone were moved by others.
+  if (changes(seen.lead).size === 0) return;
   const aligned = await alignFollowers(session, block, seen, undefined, 'what the lead drew');
   const failures = await askLegs(followers, session.services.settings.followerTimeoutMs, () => text);
   throwFailures(block, failures);
