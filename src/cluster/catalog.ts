@@ -67,6 +67,8 @@ export interface Table {
   readonly triggers: 'none' | 'some';
   /** Whether a row that goes, or whose key changes, sets off triggers or defaults elsewhere, by actions of foreign keys. */
   readonly cascades: 'none' | 'some';
+  /** Whether foreign keys refer to it. */
+  readonly referenced: 'no' | 'yes';
   /** Whether any of these may fire as late as at COMMIT. */
   readonly deferred: 'none' | 'some';
   readonly rules: 'none' | 'some';
@@ -162,6 +164,7 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
       WHERE p.polrelid = c.oid AND (d.refclassid = 'pg_proc'::regclass OR d.refclassid = 'pg_class'::regclass AND d.refobjid <> c.oid)
     ) THEN 'of other rows' ELSE 'of the row' END,
   pg_catalog.has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE'),
+  EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE contype = 'f' AND confrelid = c.oid),
   coalesce((SELECT json_agg(json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
       'default', coalesce(pg_get_expr(d.adbin, d.adrelid), ty.typdefault),
       'identity', a.attidentity, 'generated', a.attgenerated,
@@ -278,7 +281,7 @@ export class Catalog {
   /** The same by its name as SQL writes it: quoted where it has to be, and qualified. */
   tableOf(asker: CatalogAsker, text: string): Promise<Table | undefined> {
     return this.#cached(asker, `table ${text}`, async () => {
-      const [kind, persistence, reached, rules, children, policies, lockable, ...lists] = await row(
+      const [kind, persistence, reached, rules, children, policies, lockable, referenced, ...lists] = await row(
         asker,
         `${TABLE}to_regclass(${quoteLiteral(text)})`,
       );
@@ -297,6 +300,7 @@ export class Catalog {
         children: children === 't' ? 'some' : 'none',
         policies: policies === 'none' || policies === 'of the row' ? policies : 'of other rows',
         lockable: lockable === 't',
+        referenced: referenced === 't' ? 'yes' : 'no',
         columns: columns as Column[],
         keys: keys as string[][],
         constrained: (constrained as [string, boolean][]).map(([name]) => name),

@@ -17,16 +17,16 @@ export interface Access {
   readonly write: 'allowed' | 'not allowed';
 }
 
-/** For tables by their quoted, qualified names; those too large to be read are not among the answers. */
-export function accessText(tables: readonly string[]): string {
+/** For tables by their quoted, qualified names; of `small tables`, those too large to be read are not among the answers. */
+export function accessText(tables: readonly string[], size: 'small tables' | 'all tables'): string {
+  const limit = size === 'all tables' ? '' : `AND pg_catalog.pg_relation_size(c.oid) <= ${LARGEST_BYTES}`;
   return `SELECT name, CASE WHEN pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
       AND NOT pg_catalog.row_security_active(c.oid) THEN 'allowed' ELSE 'not allowed' END,
     CASE WHEN pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')
       AND pg_catalog.has_table_privilege(c.oid, 'DELETE') THEN 'allowed' ELSE 'not allowed' END
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace,
     LATERAL (SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name) q
-  WHERE c.relkind = 'r' AND name = ANY (ARRAY[${tables.map(quoteEscaped).join(', ')}])
-    AND pg_catalog.pg_relation_size(c.oid) <= ${LARGEST_BYTES}`;
+  WHERE c.relkind = 'r' AND name = ANY (ARRAY[${tables.map(quoteEscaped).join(', ')}]) ${limit}`;
 }
 
 export function accessOf(rows: readonly (readonly (string | null)[])[]): readonly Access[] {
@@ -66,6 +66,8 @@ export interface Told {
   /** Run in front of the rows; undefined where their key says which older ones they take the place of. */
   readonly first: string | undefined;
   readonly plan: RowPlan;
+  /** What taking these rows sets off on a follower, triggers not being turned off there. */
+  readonly fires: 'nothing' | 'perhaps something';
 }
 
 /**
@@ -102,6 +104,10 @@ export function tell(name: string, table: Table, changed: Told['changed']): Told
     name,
     changed,
     plan,
+    fires:
+      table.triggers === 'none' && table.rules === 'none' && (key !== undefined || table.referenced === 'no')
+        ? 'nothing'
+        : 'perhaps something',
     first: key === undefined ? `DELETE FROM ONLY ${name} AS t USING (${MINE}) m ${IS_OWN}` : undefined,
   };
 }

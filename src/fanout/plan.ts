@@ -33,8 +33,24 @@ export interface SameTextPlan extends SameText {
   readonly proof: string | undefined;
   /** Quoted, qualified names of the tables that its own rows stand in, as far as they are known. */
   readonly stored: readonly string[];
-  /** Whether followers may get the rows that it has changed in its place, where that is all that it has done. */
-  readonly inPlace: 'rows' | 'nothing';
+  /**
+   * Whether followers may get the rows that it has changed in its place, where that is all that it has done; `rows alone`: they get nothing
+   * else.
+   */
+  readonly inPlace: 'rows' | 'rows alone' | 'nothing';
+  /** What has to be done behind it, so that a table holds on followers what it holds on the lead. */
+  readonly remade: Remade | undefined;
+}
+
+/** A table that a definition gives values of which some vary. */
+export interface Remade {
+  readonly table: QualifiedName;
+  /** Columns whose default followers were given with the lead's time in it: it is to be what the lead's is. */
+  readonly defaults: readonly string[];
+  /** Whether followers are told its rows. */
+  readonly rows: 'told' | 'told where they differ';
+  /** Columns that tell its rows apart before and after; undefined where none do. */
+  readonly key: readonly string[] | undefined;
 }
 
 /** The same text, and the rows that it leaves behind compared: triggers may have made them differ. */

@@ -42,6 +42,7 @@ const UNPROVEN: SameTextPlan = {
   proof: undefined,
   stored: [],
   inPlace: 'nothing',
+  remade: undefined,
 };
 
 export class Planner {
@@ -398,14 +399,16 @@ export class Planner {
     const known = new Set(table?.columns.filter(({ generated }) => generated === '').map(({ name }) => name));
     const plan = sameText(this.#reasons.varying(statement), statement, 'not compared', 'rows that the client sends');
     if (table === undefined || listed?.some((name) => !known.has(name)) === true) return plan;
-    for (const column of table.columns) {
-      if (listed === undefined || listed.includes(column.name)) continue;
-      if (await this.#reasons.columnVaries(asker, column)) {
+    const left = await this.#leftToVary(asker, command, table);
+    if (left !== undefined) {
+      const blind = storedColumns(table).find(({ exact, selectable }) => !exact || !selectable);
+      const what = `COPY that leaves column ${left} to its default`;
+      if (blind !== undefined)
         throw notReplayable(
-          `COPY that leaves column ${column.name} to its default`,
+          `${what}, and column ${blind.name}, ${blind.selectable ? 'whose values this session is shown in part' : 'which the session may not read'}`,
           'List the column and give its values.',
         );
-      }
+      return { ...plan, rule: what, effects: 'hidden', stored: table.stored, inPlace: 'rows alone' };
     }
     const words = table.columns.some((column) => readsWords(column) && listed?.includes(column.name) !== false);
     return {
@@ -414,6 +417,19 @@ export class Planner {
       stored: table.stored,
       proof: words ? digestText(qualified(command.target), storedColumns(table), '') : undefined,
     };
+  }
+
+  /** By name, a column that a COPY does not fill and whose default gives each server another value. */
+  async #leftToVary(
+    asker: CatalogAsker,
+    { columns: listed }: { readonly columns: readonly string[] | undefined },
+    table: Table,
+  ): Promise<string | undefined> {
+    for (const column of table.columns) {
+      if (listed === undefined || listed.includes(column.name)) continue;
+      if (await this.#reasons.columnVaries(asker, column)) return column.name;
+    }
+    return undefined;
   }
 }
 

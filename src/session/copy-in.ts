@@ -4,6 +4,8 @@
  *   client ─► part ─┬► lead
  *                   └► followers          the slowest of them brakes the client
  *
+ * Where columns are left to defaults that vary, the lead alone takes the data, and followers are told the rows that it has stored.
+ *
  * The lead accepts the COPY first, and ends it first. Whoever fails in the middle, the others are told CopyFail and the
  * transaction is rolled back; what the client still sends of it is dropped, as a server does.
  */
@@ -21,7 +23,7 @@ import { FrontendStreamError } from '../wire/frontend-reader.ts';
 import { MessageWriter } from '../wire/writer.ts';
 import { FrontendTag } from '../wire/tags.ts';
 import type { Node } from '../cluster/node.ts';
-import { compareHidden, look, looks, reserveDrawn, seeEffects } from './hidden-effects.ts';
+import { compareHidden, look, looks, replayAlone, reserveDrawn, seeEffects } from './hidden-effects.ts';
 import { Relay, type RelayResult } from './relay.ts';
 import type { FollowerLeg } from './legs.ts';
 import type { Request } from './request.ts';
@@ -60,15 +62,9 @@ export async function copyIn(
   const plan = route === 'writers' ? await session.services.planner.plan(session, statement) : undefined;
   const block = await openImplicit(session);
   if (route === 'writers') block.writes = 'possible';
-  return copyTo(
-    session,
-    statement,
-    text,
-    block,
-    block.legs.lead.lease.backend,
-    route === 'writers' ? block.legs.followers : [],
-    plan?.kind === 'statement' ? plan : undefined,
-  );
+  const same = plan?.kind === 'statement' ? plan : undefined;
+  const takers = route === 'writers' && same?.inPlace !== 'rows alone' ? block.legs.followers : [];
+  return copyTo(session, statement, text, block, block.legs.lead.lease.backend, takers, same);
 }
 
 async function copyTo(
@@ -151,7 +147,9 @@ async function copyTo(
     // Each server has read such words by its own clock.
     if (plan?.proof !== undefined && words?.found === 'a word')
       throwFailures(block, await compareAnswers(session, block, plan.proof));
-    if (before !== undefined && there !== undefined)
+    if (before !== undefined && plan?.inPlace === 'rows alone')
+      await replayAlone(session, block, plan, before, started);
+    else if (before !== undefined && there !== undefined)
       await compareTriggers(session, block, plan?.stored ?? [], before, there);
     await keep(session, block, statement, undefined);
   }

@@ -9,14 +9,12 @@
  */
 import { BackendLostError, Collector } from '../backend/receiver.ts';
 import type { Backend } from '../backend/backend.ts';
-import { guard } from '../backend/guard.ts';
 import type { Table } from '../cluster/catalog.ts';
 import {
   type Access,
   accessOf,
   accessText,
   digestText,
-  rowsText,
   storedColumns,
   tell as tellRows,
   type Told,
@@ -37,24 +35,15 @@ import {
   movedSequences,
   NOTHING,
 } from '../fanout/hidden-effects.ts';
-import type { RowPlan } from '../fanout/plan.ts';
-import { RowReplay } from '../fanout/row-replay.ts';
-import { PproxError } from '../lib/errors.ts';
-import { quoteEscaped } from '../sql/quote.ts';
-import { encodeQuery } from '../wire/frontend.ts';
-import { CapturedRows } from './captured-rows.ts';
+import type { RowPlan, SameTextPlan } from '../fanout/plan.ts';
+import type { RowReplay } from '../fanout/row-replay.ts';
 import type { FollowerLeg } from './legs.ts';
-import {
-  askLegs,
-  beginFollowers,
-  compareAnswers,
-  followerDeadline,
-  othersVisible,
-  tell,
-  throwFailures,
-} from './replay.ts';
+import { askLegs, beginFollowers, compareAnswers, othersVisible, tell, throwFailures } from './replay.ts';
+import { answerOf, within } from './own-questions.ts';
+import { PproxError } from '../lib/errors.ts';
 import { ServerError } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
+import { quieten, sendTold } from './told-rows.ts';
 
 /** On one connection. `settings`: for statements that a follower may not have to run at all. */
 export async function look(backend: Backend, settings: 'too' | 'not' = 'not'): Promise<Look> {
@@ -69,27 +58,6 @@ export async function looks(
   return within(session, legs, async (leg): Promise<[FollowerLeg, Look]> => [leg, await look(leg.lease.backend)]).then(
     (found) => new Map(found),
   );
-}
-
-/** Something of ours on each follower, which has its deadline and may be cancelled by the client. */
-async function within<T>(
-  session: SessionState,
-  legs: readonly FollowerLeg[],
-  ask: (leg: FollowerLeg) => Promise<T>,
-): Promise<readonly T[]> {
-  const watchdog = guard(
-    legs.map(({ lease }) => lease.backend),
-    session.services.settings.followerTimeoutMs,
-  );
-  return Promise.all(legs.map((leg) => session.cancellable(leg.lease.backend, ask(leg)))).finally(() =>
-    watchdog.clear(),
-  );
-}
-
-async function answerOf(backend: Backend, text: string): Promise<Awaited<ReturnType<Backend['ask']>>> {
-  const answer = await backend.ask(text);
-  if (answer.error === undefined) return answer;
-  throw new PproxError('catalog_unreadable', { sqlstate: answer.error.code, message: answer.error.message });
 }
 
 /** A table that was changed out of sight, as far as the session may know it. */
@@ -109,20 +77,21 @@ export interface HiddenEffects {
   readonly elsewhere: 'nothing' | 'something';
 }
 
-/** `plan`: undefined where the statement has no rows of its own. `total`: how many it has. */
+/** `plan`: undefined where the statement has no rows of its own. `total`: how many it has. `size`: of the tables that are looked through. */
 export async function seeEffects(
   session: SessionState,
   block: WritersBlock,
   before: Look,
   plan: RowPlan | undefined,
   total: number,
+  size: 'small tables' | 'all tables' = 'small tables',
 ): Promise<HiddenEffects> {
   const { backend } = block.legs.lead.lease;
   const lead: Looks = { before, after: await look(backend, before.settings === undefined ? 'not' : 'too') };
   const changed = changes(lead);
   const names = [...changed.keys()].filter((name) => !isOfObjects(name));
   const written: Written[] = [];
-  const access = names.length === 0 ? [] : accessOf((await answerOf(backend, accessText(names))).rows);
+  const access = names.length === 0 ? [] : accessOf((await answerOf(backend, accessText(names, size))).rows);
   for (const one of access) {
     if (one.read === 'not allowed') continue;
     const table = await session.services.catalog.tableOf(session, one.table);
@@ -162,7 +131,7 @@ function accountsFor({ stored, verb }: RowPlan, total: number, changed: ReturnTy
 
 /**
  * The lead's rows and those that were told, on followers on which no trigger fires: all that there is to do. Answers with
- * `not possible`, and has left nothing then, where they cannot be made so, or where the rows were not all.
+ * `not possible`, and has left nothing then, where they cannot be made so, or where the rows were not all. `stored`: the statement's own tables.
  */
 export async function replayDirectly(
   session: SessionState,
@@ -181,45 +150,28 @@ export async function replayDirectly(
     readonly otherwise: 'the same text' | 'nothing';
   },
 ): Promise<'done' | 'not possible'> {
-  const { followers, lead } = block.legs;
+  const { followers } = block.legs;
   if (effects.told === undefined) return 'not possible';
   await othersVisible(session, followers);
   beginFollowers(session, block);
   const { told } = effects;
-  const tables = [...stored, ...told.map(({ name }) => name)];
-  const modes = await within(session, followers, ({ lease }) => triggerMode(lease.backend, tables));
-  if (modes.includes(undefined)) return 'not possible';
+  const quiet = await quieten(session, block, told, replay === undefined ? undefined : stored);
+  if (quiet === undefined) return 'not possible';
   await session.services.coordinator.visibleEverywhere();
-  const changed = told.filter((one) => one.changed === 'rows were changed');
-  const before = changed.length > 0 ? await looks(session, followers) : undefined;
-  const mark = changed.length > 0 && otherwise === 'the same text' ? `SAVEPOINT ${TOLD}; ` : '';
-  for (const leg of followers) tell(leg, `${mark}SET LOCAL ${ROLE} = replica`);
+  const counted = told.filter(({ name, changed }) => changed === 'rows were changed' || stored.includes(name));
+  const before = counted.length > 0 ? await looks(session, followers) : undefined;
+  const mark = counted.length > 0 && otherwise === 'the same text' ? `SAVEPOINT ${TOLD}; ` : '';
+  const begin = `${mark}${quiet.begin}`;
+  if (begin !== '') for (const leg of followers) tell(leg, begin);
   replay?.release('direct');
   if (replay !== undefined) throwFailures(block, await replay.finish());
-  for (const { name, plan, first } of told) {
-    if (first !== undefined) for (const leg of followers) tell(leg, first);
-    const rows = new RowReplay(
-      plan,
-      followers.map(({ node, lease }) => ({ label: node.label, backend: lease.backend })),
-      lead.lease.backend.channel,
-      session.lexis.standardStrings === 'on' ? 'literal' : 'escape',
-      followerDeadline(session, performance.now() - started),
-      'at once',
-      () => undefined,
-    );
-    const captured = new CapturedRows(rows);
-    lead.lease.backend.send(encodeQuery(rowsText(name, plan.columns)), captured);
-    const { error, status } = await session.cancellable(lead.lease.backend, captured.reply);
-    block.status = status;
-    if (error !== undefined) throw new PproxError('not_replayed', { sqlstate: error.code, message: error.message });
-    throwFailures(block, await rows.finish());
-  }
-  for (const [index, leg] of followers.entries()) tell(leg, `SET LOCAL ${ROLE} = ${modes[index] ?? 'origin'}`);
+  await sendTold(session, block, told, started);
+  quiet.end();
   if (before !== undefined) {
     const after = await looks(session, followers);
     const grown = followers.flatMap((leg) => {
       const follower = { before: before.get(leg) ?? NOTHING, after: after.get(leg) ?? NOTHING };
-      return changed.flatMap(({ name }) => compareGrowth(leg.node.label, name, effects.lead, follower) ?? []);
+      return counted.flatMap(({ name }) => compareGrowth(leg.node.label, name, effects.lead, follower) ?? []);
     });
     if (mark === '') throwFailures(block, grown);
     else {
@@ -233,23 +185,29 @@ export async function replayDirectly(
   return 'done';
 }
 
-const ROLE = 'session_replication_role';
 /** Ours on followers, gone before the client can make another one. */
 const TOLD = '"pprox: told"';
 
 /**
- * Which triggers fire there; undefined where some of these tables' would fire in spite of it, or where the session may not change it.
- * PostgreSQL 15 and later can grant the setting; before, it is a superuser's.
+ * What the lead has done, told to followers that do not run it themselves. Throws PproxError where that is not possible; the transaction is
+ * rolled back then.
  */
-async function triggerMode(backend: Backend, tables: readonly string[]): Promise<string | undefined> {
-  const major = Number.parseInt(backend.parameters.get('server_version') ?? '', 10);
-  const may =
-    major >= 15 ? `pg_catalog.has_parameter_privilege('${ROLE}', 'SET')` : `current_setting('is_superuser') = 'on'`;
-  // ENABLE REPLICA and ENABLE ALWAYS.
-  const others = `SELECT FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('R', 'A')
-    AND tgrelid IN (${tables.map((name) => `to_regclass(${quoteEscaped(name)})`).join(', ')})`;
-  const { rows } = await answerOf(backend, `SELECT current_setting('${ROLE}') WHERE ${may} AND NOT EXISTS (${others})`);
-  return rows[0]?.[0] ?? undefined;
+export async function replayAlone(
+  session: SessionState,
+  block: WritersBlock,
+  { rule, stored }: SameTextPlan,
+  before: Look,
+  started: number,
+): Promise<void> {
+  const seen = await seeEffects(session, block, before, undefined, 0, 'all tables');
+  const direct = { replay: undefined, stored, started, otherwise: 'nothing' } as const;
+  if ((await replayDirectly(session, block, seen, direct)) === 'done') return;
+  throw new PproxError('not_replayed', {
+    message: `what the statement has stored cannot be told to the followers: ${rule}`,
+    detail:
+      'It has triggers, or has changed rows of tables with triggers, which the session may not turn off on a follower, or which it may not read or write.',
+    hint: 'Give each column its value, or GRANT SET ON PARAMETER session_replication_role to the role (PostgreSQL 15 and later).',
+  });
 }
 
 /** Where the followers stand before they do the same, and the sequences that they draw from as the lead did. */

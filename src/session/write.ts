@@ -11,7 +11,15 @@ import type { Statement } from '../sql/statement.ts';
 import { decodeCommandTag } from '../wire/backend.ts';
 import { TransactionStatus } from '../wire/tags.ts';
 import { loseBlock } from './block-end.ts';
-import { alignFollowers, compareHidden, look, replayDirectly, reserveDrawn, seeEffects } from './hidden-effects.ts';
+import {
+  alignFollowers,
+  compareHidden,
+  look,
+  replayAlone,
+  replayDirectly,
+  reserveDrawn,
+  seeEffects,
+} from './hidden-effects.ts';
 import type { FollowerLeg } from './legs.ts';
 import { Relay, type RelayResult } from './relay.ts';
 import {
@@ -147,6 +155,8 @@ async function hiddenToo(
 ): Promise<void> {
   const { statement, plan, request, started, before, done } = asked;
   const { backend } = block.legs.lead.lease;
+  if (plan.kind === 'statement' && plan.inPlace === 'rows alone')
+    return replayAlone(session, block, plan, before, started);
   const rows = plan.kind === 'rows' ? plan : undefined;
   const seen = await seeEffects(session, block, before, rows, done.replay?.total ?? 0);
   const text = rows === undefined || (rows.otherwise === 'same text' && seen.elsewhere === 'something');

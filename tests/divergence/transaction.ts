@@ -2,7 +2,7 @@
 import pg from 'pg';
 import type { Random } from '../simulation/random.ts';
 import type { Case, Command } from './case.ts';
-import { copyIn } from './copy-in.ts';
+import { copyIn } from '../support/copy-in.ts';
 
 export type Ending =
   | { readonly kind: 'committed' }

@@ -1,0 +1,86 @@
+/** Rows read back on the lead, on followers on which no trigger fires for them. */
+import type { Backend } from '../backend/backend.ts';
+import { rowsText, type Told } from '../fanout/captured-rows.ts';
+import { RowReplay } from '../fanout/row-replay.ts';
+import { PproxError } from '../lib/errors.ts';
+import { quoteEscaped } from '../sql/quote.ts';
+import { encodeQuery } from '../wire/frontend.ts';
+import { CapturedRows } from './captured-rows.ts';
+import { answerOf, within } from './own-questions.ts';
+import { followerDeadline, tell, throwFailures } from './replay.ts';
+import type { SessionState, WritersBlock } from './state.ts';
+
+const ROLE = 'session_replication_role';
+
+/** Between `begin`, which each follower is sent in front of the rows, and `end`, no trigger fires. */
+export interface Quiet {
+  readonly begin: string;
+  end(): void;
+}
+
+/**
+ * Undefined where triggers may fire on a follower: those of the told tables may be turned off where the session may do so, and need not be
+ * where there are none. `stored`: other tables whose rows are sent as well, and which have some.
+ */
+export async function quieten(
+  session: SessionState,
+  block: WritersBlock,
+  told: readonly Told[],
+  stored: readonly string[] | undefined,
+): Promise<Quiet | undefined> {
+  const { followers } = block.legs;
+  const tables = [...(stored ?? []), ...told.map(({ name }) => name)];
+  const modes = await within(session, followers, ({ lease }) => triggerMode(lease.backend, tables));
+  if (!modes.includes(undefined)) {
+    const end = (): void => {
+      for (const [index, leg] of followers.entries()) tell(leg, `SET LOCAL ${ROLE} = ${modes[index] ?? 'origin'}`);
+    };
+    return { begin: `SET LOCAL ${ROLE} = replica`, end };
+  }
+  const silent = stored === undefined && told.every(({ fires }) => fires === 'nothing');
+  return silent ? { begin: '', end: () => undefined } : undefined;
+}
+
+/**
+ * Which triggers fire there; undefined where some of these tables' would fire in spite of it, or where the session may not change it.
+ * PostgreSQL 15 and later can grant the setting; before, it is a superuser's.
+ */
+async function triggerMode(backend: Backend, tables: readonly string[]): Promise<string | undefined> {
+  const major = Number.parseInt(backend.parameters.get('server_version') ?? '', 10);
+  const may =
+    major >= 15 ? `pg_catalog.has_parameter_privilege('${ROLE}', 'SET')` : `current_setting('is_superuser') = 'on'`;
+  // ENABLE REPLICA and ENABLE ALWAYS.
+  const others = `SELECT FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('R', 'A')
+    AND tgrelid IN (${tables.map((name) => `to_regclass(${quoteEscaped(name)})`).join(', ')})`;
+  const { rows } = await answerOf(backend, `SELECT current_setting('${ROLE}') WHERE ${may} AND NOT EXISTS (${others})`);
+  return rows[0]?.[0] ?? undefined;
+}
+
+/** Table by table, as the lead reads them out; followers that do not take them are told by throwing. `started`: by performance.now(). */
+export async function sendTold(
+  session: SessionState,
+  block: WritersBlock,
+  told: readonly Told[],
+  started: number,
+): Promise<void> {
+  const { followers, lead } = block.legs;
+  const { backend } = lead.lease;
+  for (const { name, plan, first } of told) {
+    if (first !== undefined) for (const leg of followers) tell(leg, first);
+    const rows = new RowReplay(
+      plan,
+      followers.map(({ node, lease }) => ({ label: node.label, backend: lease.backend })),
+      backend.channel,
+      session.lexis.standardStrings === 'on' ? 'literal' : 'escape',
+      followerDeadline(session, performance.now() - started),
+      'at once',
+      () => undefined,
+    );
+    const captured = new CapturedRows(rows);
+    backend.send(encodeQuery(rowsText(name, plan.columns)), captured);
+    const { error, status } = await session.cancellable(backend, captured.reply);
+    block.status = status;
+    if (error !== undefined) throw new PproxError('not_replayed', { sqlstate: error.code, message: error.message });
+    throwFailures(block, await rows.finish());
+  }
+}
