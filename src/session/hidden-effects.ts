@@ -140,11 +140,14 @@ export async function replayDirectly(
   {
     replay,
     stored,
+    fires,
     started,
     otherwise,
   }: {
     readonly replay: RowReplay | undefined;
     readonly stored: readonly string[];
+    /** What the lead's rows set off there, triggers not being turned off. */
+    readonly fires: 'nothing' | 'triggers';
     readonly started: number;
     /** Whether followers can be taken back and run the same text, where what was told turns out not to be all. */
     readonly otherwise: 'the same text' | 'nothing';
@@ -155,7 +158,7 @@ export async function replayDirectly(
   await othersVisible(session, followers);
   beginFollowers(session, block);
   const { told } = effects;
-  const quiet = await quieten(session, block, told, replay === undefined ? undefined : stored);
+  const quiet = await quieten(session, block, told, fires === 'nothing' ? [] : stored);
   if (quiet === undefined) return 'not possible';
   await session.services.coordinator.visibleEverywhere();
   const counted = told.filter(({ name, changed }) => changed === 'rows were changed' || stored.includes(name));
@@ -200,7 +203,7 @@ export async function replayAlone(
   started: number,
 ): Promise<void> {
   const seen = await seeEffects(session, block, before, undefined, 0, 'all tables');
-  const direct = { replay: undefined, stored, started, otherwise: 'nothing' } as const;
+  const direct = { replay: undefined, stored, fires: 'nothing', started, otherwise: 'nothing' } as const;
   if ((await replayDirectly(session, block, seen, direct)) === 'done') return;
   throw new PproxError('not_replayed', {
     message: `what the statement has stored cannot be told to the followers: ${rule}`,

@@ -20,16 +20,16 @@ export interface Quiet {
 
 /**
  * Undefined where triggers may fire on a follower: those of the told tables may be turned off where the session may do so, and need not be
- * where there are none. `stored`: other tables whose rows are sent as well, and which have some.
+ * where there are none. `stored`: other tables whose rows are sent as well, and whose triggers would fire.
  */
 export async function quieten(
   session: SessionState,
   block: WritersBlock,
   told: readonly Told[],
-  stored: readonly string[] | undefined,
+  stored: readonly string[],
 ): Promise<Quiet | undefined> {
   const { followers } = block.legs;
-  const tables = [...(stored ?? []), ...told.map(({ name }) => name)];
+  const tables = [...stored, ...told.map(({ name }) => name)];
   const modes = await within(session, followers, ({ lease }) => triggerMode(lease.backend, tables));
   if (!modes.includes(undefined)) {
     const end = (): void => {
@@ -37,7 +37,7 @@ export async function quieten(
     };
     return { begin: `SET LOCAL ${ROLE} = replica`, end };
   }
-  const silent = stored === undefined && told.every(({ fires }) => fires === 'nothing');
+  const silent = stored.length === 0 && told.every(({ fires }) => fires === 'nothing');
   return silent ? { begin: '', end: () => undefined } : undefined;
 }
 

@@ -174,7 +174,8 @@ async function hiddenToo(
       : rows.direct !== undefined || (rows.rows === 'not compared' && text);
   const stored = rows?.stored ?? [];
   const otherwise = text ? 'the same text' : 'nothing';
-  const direct = { replay, stored, started, otherwise } as const;
+  const fires = rows?.direct === undefined ? 'nothing' : 'triggers';
+  const direct = { replay, stored, fires, started, otherwise } as const;
   if (told && (await replayDirectly(session, block, seen, direct)) === 'done') return;
   const byRows = text ? undefined : replay;
   // What has changed nothing is a read: others may change what it reads, and draw from sequences, in between.
