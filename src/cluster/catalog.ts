@@ -312,6 +312,17 @@ export class Catalog {
     });
   }
 
+  /** What a column of a domain is given where nothing else says so; undefined where nothing is, or the name means nothing. */
+  defaultOfType(asker: CatalogAsker, name: QualifiedName): Promise<string | undefined> {
+    return this.#cached(asker, `type ${qualified(name)}`, async () => {
+      const [found] = await row(
+        asker,
+        `SELECT typdefault FROM pg_catalog.pg_type WHERE oid = to_regtype(${quoteLiteral(qualified(name))})`,
+      );
+      return found ?? undefined;
+    });
+  }
+
   /** The function of this number on the lead; undefined where there is none. */
   function(
     asker: CatalogAsker,

@@ -75,8 +75,8 @@ export interface Told {
  * but for rows that are all new: `changed` says whether they are. Those of the transaction's own that the follower has are removed then.
  */
 export function tell(name: string, table: Table, changed: Told['changed']): Told | undefined {
-  const columns = storedColumns(table);
   const [key] = table.keys;
+  const columns = storedColumns(table);
   if (columns.some(({ exact, selectable }) => !exact || !selectable)) return undefined;
   if (key === undefined && changed === 'rows were changed') return undefined;
   const names = columns.map((column) => quoteIdentifier(column.name));

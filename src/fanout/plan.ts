@@ -1,5 +1,5 @@
 /** What followers get for a statement of the lead's: its replay plan. `planner.ts` chooses it. */
-import type { Column } from '../cluster/catalog.ts';
+import type { Column, Table } from '../cluster/catalog.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Nondeterminism, QualifiedName } from '../sql/statement.ts';
 
@@ -42,15 +42,15 @@ export interface SameTextPlan extends SameText {
   readonly remade: Remade | undefined;
 }
 
-/** A table that a definition gives values of which some vary. */
+/** A table that a definition gives values which vary. */
 export interface Remade {
-  readonly table: QualifiedName;
+  readonly name: QualifiedName;
+  /** As it was before. */
+  readonly table: Table;
   /** Columns whose default followers were given with the lead's time in it: it is to be what the lead's is. */
   readonly defaults: readonly string[];
   /** Whether followers are told its rows. */
-  readonly rows: 'told' | 'told where they differ';
-  /** Columns that tell its rows apart before and after; undefined where none do. */
-  readonly key: readonly string[] | undefined;
+  readonly rows: 'told' | 'told where they differ' | 'not told';
 }
 
 /** The same text, and the rows that it leaves behind compared: triggers may have made them differ. */

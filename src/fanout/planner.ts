@@ -352,22 +352,55 @@ export class Planner {
 
   /** Rows that it makes are those of a query (CREATE TABLE AS), or computed for each row there is (ALTER TABLE). */
   async #definition(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
-    const called = await this.#reasons.volatileCall(asker, statement);
-    if (called !== undefined) throw notReplayable(`${called}(), which is volatile, in a definition`);
     const { node, relations } = statement;
+    const alters = node === 'AlterTableStmt';
+    const called = alters
+      ? await this.#reasons.effectiveCall(asker, statement)
+      : await this.#reasons.volatileCall(asker, statement);
+    if (called !== undefined) throw notReplayable(`${called}(), which is volatile, in a definition`);
     const fills = node === 'CreateTableAsStmt' || node === 'SelectStmt';
-    const makes = fills || node === 'AlterTableStmt' ? 'rows' : 'definitions';
     // Texts that they cast are taken at their word.
     const found =
       (fills ? await this.#reasons.view(asker, relations) : undefined) ??
-      (await this.#reasons.mayVary(asker, { ...statement, conversions: [], operators: [] }, undefined, makes));
+      (await this.#reasons.mayVary(
+        asker,
+        { ...statement, conversions: [], operators: [] },
+        undefined,
+        fills || alters ? 'rows' : 'definitions',
+      ));
     if (found !== undefined) throw notReplayable(found, 'Create the table first, and fill it by INSERT.');
+    if (alters) return this.#alteration(asker, statement);
     const plan = sameText(this.#reasons.varying(statement), statement, 'not compared', 'a definition');
     const [target, ...sources] = relations;
-    if (statement.rewrites === 'rows' && target !== undefined)
-      return { ...plan, rule: 'rows that are given other values', proof: proofOf(target) };
     if (!fills || target === undefined || statement.explains) return plan;
     return { ...plan, rule: 'rows of a query', locks: await this.#locks(asker, sources), proof: proofOf(target) };
+  }
+
+  /** ALTER TABLE: what it gives the rows there are may be another value on each server. */
+  async #alteration(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
+    const domain = await this.#reasons.varyingType(asker, statement);
+    if (domain !== undefined)
+      throw notReplayable(`the default of type ${domain}`, 'Add the column with DEFAULT NULL, and fill it by UPDATE.');
+    const varying = this.#reasons.varying(statement);
+    const [name] = statement.relations;
+    const table = name === undefined ? undefined : await this.#catalog.table(asker, name);
+    // The lead has no rows of it.
+    if (name === undefined || table === undefined) return sameText([], statement, 'not compared', 'an unknown target');
+    if (table.kind !== 'r' && table.kind !== 'p') return sameText(varying, statement, 'not compared', 'a definition');
+    const computed =
+      varying.find(isComputed)?.name ??
+      (await this.#reasons.volatileCall(asker, statement)) ??
+      (statement.sequences.calls === 'nextval' ? 'nextval' : undefined);
+    const same = varying.filter((one) => !isComputed(one));
+    const plan = sameText(same, statement, 'not compared', 'a definition');
+    const given = statement.added.filter((column) => column.default === 'given').map((column) => column.name);
+    const defaults = same.length > 0 ? given : [];
+    if (computed !== undefined) refuseBlind(table, `${computed}() in a definition`);
+    if (computed === undefined && statement.rewrites === 'nothing')
+      return defaults.length === 0 ? plan : { ...plan, remade: { name, table, defaults, rows: 'not told' } };
+    const rows = computed === undefined ? 'told where they differ' : 'told';
+    const rule = computed === undefined ? 'rows that are given other values' : `${computed}(), for each row`;
+    return { ...plan, rule, proof: proofOf(name), remade: { name, table, defaults, rows } };
   }
 
   async #utility(asker: CatalogAsker, statement: Statement, name: string): Promise<ReplayPlan> {
@@ -401,14 +434,9 @@ export class Planner {
     if (table === undefined || listed?.some((name) => !known.has(name)) === true) return plan;
     const left = await this.#leftToVary(asker, command, table);
     if (left !== undefined) {
-      const blind = storedColumns(table).find(({ exact, selectable }) => !exact || !selectable);
-      const what = `COPY that leaves column ${left} to its default`;
-      if (blind !== undefined)
-        throw notReplayable(
-          `${what}, and column ${blind.name}, ${blind.selectable ? 'whose values this session is shown in part' : 'which the session may not read'}`,
-          'List the column and give its values.',
-        );
-      return { ...plan, rule: what, effects: 'hidden', stored: table.stored, inPlace: 'rows alone' };
+      const rule = `COPY that leaves column ${left} to its default`;
+      refuseBlind(table, rule);
+      return { ...plan, rule, effects: 'hidden', stored: table.stored, inPlace: 'rows alone' };
     }
     const words = table.columns.some((column) => readsWords(column) && listed?.includes(column.name) !== false);
     return {
@@ -461,6 +489,19 @@ function remembering(asker: CatalogAsker): CatalogAsker {
 /** What rows do not bring along, and would be done on the lead alone. */
 function refuseDurable({ durable: [name] }: Statement, reason: string): void {
   if (name !== undefined) throw notReplayable(`${name} beside ${reason}`, 'Use a statement of its own for the call.');
+}
+
+/** What is computed anew for each row; a word of time is read once, when the text is. */
+function isComputed({ kind, name }: Nondeterminism): boolean {
+  return kind === 'volatile' && !name.startsWith("'");
+}
+
+/** Rows that are read back have to be seen whole. */
+function refuseBlind(table: Table, what: string): void {
+  const blind = storedColumns(table).find(({ exact, selectable }) => !exact || !selectable);
+  if (blind === undefined) return;
+  const why = blind.selectable ? 'whose values this session is shown in part' : 'which the session may not read';
+  throw notReplayable(`${what}, and column ${blind.name}, ${why}`);
 }
 
 /** What the lead's time can stand in for. */

@@ -194,6 +194,16 @@ export class Reasons {
     return column.identity !== '' || (column.default !== null && (await this.#varies(asker, column.default)));
   }
 
+  /** By its type's name, a column that ALTER TABLE adds with the default of a domain, which gives each server another value. */
+  async varyingType(asker: CatalogAsker, { added }: Statement): Promise<string | undefined> {
+    for (const { type, default: own } of added) {
+      if (type === undefined || own === 'given') continue;
+      const expression = await this.#catalog.defaultOfType(asker, type);
+      if (expression !== undefined && (await this.#varies(asker, expression))) return type.name;
+    }
+    return undefined;
+  }
+
   /** An expression of the catalog; undefined where it cannot be read. */
   #expression(text: string): Statement | undefined {
     const analysis = this.#analyser.analyse(Buffer.from(`SELECT ${text}`), LEXIS);

@@ -298,6 +298,18 @@ export async function compareAnswers(
   return onFollowers(session, followers, () => message, effect, performance.now() - started);
 }
 
+/** What the statement has made holds the same rows on every writer: `text` is a query whose answer says so. */
+export async function prove(
+  session: SessionState,
+  block: WritersBlock,
+  text: string,
+  { tag }: Effect,
+): Promise<readonly FollowerFailure[]> {
+  // Nothing was made where it stood already, or is to be filled later.
+  if (tag === undefined || !/^(SELECT|REFRESH|ALTER)/.test(tag)) return [];
+  return compareAnswers(session, block, text);
+}
+
 export function throwFailures(block: WritersBlock, failures: readonly FollowerFailure[]): void {
   if (failures.length === 0) return;
   const failed = new Set(failures.map(({ label }) => label));

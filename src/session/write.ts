@@ -25,7 +25,7 @@ import { Relay, type RelayResult } from './relay.ts';
 import {
   additionOf,
   beginRows,
-  compareAnswers,
+  prove,
   othersVisible,
   replayed,
   replayRows,
@@ -35,6 +35,7 @@ import {
   throwFailures,
 } from './replay.ts';
 import type { Request } from './request.ts';
+import { remake } from './remake.ts';
 import { RowRelay } from './row-relay.ts';
 import { notePins } from './pins.ts';
 import type { SessionState, WritersBlock } from './state.ts';
@@ -117,7 +118,9 @@ export async function writeStatement(
     if (same !== undefined && same.length > 0)
       throwFailures(block, await replaySame(session, block, same, moment, { pace: 'lockstep', kept: 'in the log' }));
   }
-  if (plan.kind === 'statement' && plan.proof !== undefined) await prove(session, block, plan.proof, effect);
+  if (plan.kind === 'statement' && plan.remade !== undefined) await remake(session, block, plan, effect, started);
+  else if (plan.kind === 'statement' && plan.proof !== undefined)
+    throwFailures(block, await prove(session, block, plan.proof, effect));
   await keep(session, block, statement, replay);
   return { kind: 'done', held: request.completed(result.held) };
 }
@@ -211,13 +214,6 @@ function storedRows(
 /** Settings and locks end with their session or transaction; of a query with a function (set_config()) it is not known. */
 function leavesSomething({ command: { kind }, node }: Statement): boolean {
   return kind !== 'set' && kind !== 'set transaction' && kind !== 'read' && node !== 'LockStmt';
-}
-
-/** What the statement has made holds the same rows on every writer. */
-async function prove(session: SessionState, block: WritersBlock, text: string, { tag }: Effect): Promise<void> {
-  // Nothing was made where it stood already, or is to be filled later.
-  if (tag === undefined || !/^(SELECT|REFRESH|ALTER)/.test(tag)) return;
-  throwFailures(block, await compareAnswers(session, block, text));
 }
 
 /** Rows that are sent while the lead still produces them come behind what the followers are behind by. */

@@ -1,6 +1,7 @@
 /** From a statement's parse tree to what decides about it: its `Statement`. */
 
 import type { CopyStmt, DeclareCursorStmt, ExplainStmt, Node, RangeVar } from 'libpg-query';
+import { alteration } from './alteration.ts';
 import { definitionOf, droppedRelations, forbidsBlock, isTemporary } from './definitions.ts';
 import { Facts } from './facts.ts';
 import { insertCommand } from './insert.ts';
@@ -334,11 +335,7 @@ class Classification {
     for (const key in fields) {
       if (this.#tag === 'CreateStmt' && key === 'partbound') walker.evaluated(fields[key]);
       else if (this.#tag !== 'AlterTableStmt' || key !== 'cmds') walker.stored(fields[key]);
-      else
-        for (const command of listOf(fields[key])) {
-          walker.stored(command, rewrites(command) ? 'both' : 'stored');
-          if (dependsOnRows(command)) walker.facts.rewrites = 'rows';
-        }
+      else for (const command of listOf(fields[key])) alteration(command, walker);
     }
     const until = stringOf(optionOf(listOf(fields['options']) as readonly Node[], 'validUntil')?.value);
     const bytes = Buffer.from(until ?? '');
@@ -384,6 +381,7 @@ class Classification {
       order: [...facts.order],
       durable: [...facts.durable],
       rewrites: facts.rewrites,
+      added: facts.added,
       columnParameters: facts.columnParameters,
       needsSequenceState: facts.needsSequenceState,
       executes: facts.executes,
@@ -391,24 +389,6 @@ class Classification {
       explains: false,
     };
   }
-}
-
-/** Commands of ALTER TABLE that evaluate an expression for the rows there are. */
-function rewrites(command: unknown): boolean {
-  const subtype = nodeOf(command, 'AlterTableCmd')?.['subtype'];
-  return subtype === 'AT_AddColumn' || subtype === 'AT_AlterColumnType';
-}
-
-/** A sequence numbers the rows that there are, or their values are read as those of another type. */
-function dependsOnRows(command: unknown): boolean {
-  const fields = nodeOf(command, 'AlterTableCmd');
-  if (fields?.['subtype'] === 'AT_AlterColumnType') return true;
-  const column = fields?.['subtype'] === 'AT_AddColumn' ? nodeOf(fields['def'], 'ColumnDef') : undefined;
-  const type = isFields(column?.['typeName']) ? stringsOf(column['typeName']['names']).at(-1) : undefined;
-  const identity = listOf(column?.['constraints']).some(
-    (one) => nodeOf(one, 'Constraint')?.['contype'] === 'CONSTR_IDENTITY',
-  );
-  return identity || /^(small|big)?serial[248]?$/.test(type ?? '');
 }
 
 /** ON COMMIT DROP. */

@@ -54,6 +54,10 @@ export function isPlainType(type: unknown): boolean {
 
 const MOMENT_TYPES = /^(date|time|timetz|timestamp|timestamptz|(date|ts|tstz)(multi)?range)$/;
 
+export function isBuiltInType(type: Fields): boolean {
+  return isPlainType(type) || MOMENT_TYPES.test(nameOf(stringsOf(type['names'])).name);
+}
+
 /** A function that reads a text into another type: a cast written as one, an input function. */
 export function isReading(name: string, args: readonly unknown[]): boolean {
   return name.endsWith('_in') || (args.length === 1 && MOMENT_TYPES.test(name));

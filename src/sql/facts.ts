@@ -1,6 +1,7 @@
 /** What is found out about one statement while its tree is walked; becomes the fields of a `Statement`. */
 
 import type {
+  AddedColumn,
   ColumnPlace,
   NestedWrite,
   Nondeterminism,
@@ -52,6 +53,7 @@ export class Facts {
   readonly order = new Set<string>();
   readonly durable = new Set<string>();
   rewrites: 'nothing' | 'rows' = 'nothing';
+  readonly added: AddedColumn[] = [];
   sequenceCalls: 'none' | 'nextval' | 'setval' = 'none';
   readonly sequenceNames = new Set<string>();
   readonly sequenceParameters = new Set<number>();

@@ -157,6 +157,14 @@ export interface NestedWrite {
   readonly what: Modification | 'rows' | 'other';
 }
 
+export interface AddedColumn {
+  readonly name: string;
+  /** Whether the text gives it one, a serial's aside. */
+  readonly default: 'given' | 'none';
+  /** Where it is not one of PostgreSQL's own: it may be a domain, with a default that the text does not show. */
+  readonly type: QualifiedName | undefined;
+}
+
 export type Command =
   /** SELECT, VALUES, TABLE without a durable effect by its own text; EXPLAIN without ANALYZE; SHOW. */
   | { readonly kind: 'read' }
@@ -236,6 +244,8 @@ export interface Statement {
   readonly durable: readonly string[];
   /** ALTER TABLE: whether it gives the rows there are values that depend on their order, or reads them as another type. */
   readonly rewrites: 'nothing' | 'rows';
+  /** Of ALTER TABLE … ADD COLUMN. */
+  readonly added: readonly AddedColumn[];
   /** By name, what makes the result depend on the order in which a server finds rows: LIMIT, a window, an aggregate of a list. */
   readonly order: readonly string[];
   /** Parameters all of whose places are columns', by their numbers. */
