@@ -24,6 +24,7 @@ export function describePlan(plan: ReplayPlan, text: string): readonly string[] 
 function nameOf(plan: ReplayPlan): string {
   switch (plan.kind) {
     case 'statement':
+      if (plan.inPlace === 'rows alone') return 'rows, read back';
       return plan.effects === 'hidden' ? 'opaque' : 'statement';
     case 'verified':
       return 'verified statement';
@@ -35,7 +36,10 @@ function nameOf(plan: ReplayPlan): string {
 }
 
 function onFollowers(plan: ReplayPlan, text: string): string {
-  if (plan.kind === 'statement') return 'the same';
+  if (plan.kind === 'statement') {
+    if (plan.inPlace === 'rows alone') return 'the rows that it has stored, read back on the lead';
+    return plan.text ?? 'the same';
+  }
   if (plan.kind === 'verified') return withReturning(text, plan.returning);
   const values = plan.columns.slice(0, plan.sent).map((_, index) => `…${plan.casts[index] ?? ''}`);
   const rows =
@@ -47,10 +51,11 @@ function onFollowers(plan: ReplayPlan, text: string): string {
 }
 
 function comparedBy(plan: ReplayPlan): string {
+  const alone = plan.kind === 'statement' && plan.inPlace === 'rows alone';
   const parts = ['the number of rows'];
   if (plan.kind === 'verified' || plan.rows === 'compared') parts.push('the rows that are returned');
   if (plan.kind === 'statement' && plan.proof !== undefined) parts.push('all rows of what it makes');
-  if (plan.effects === 'hidden') parts.push('changes of other tables by their number', 'sequences');
+  if (plan.effects === 'hidden' && !alone) parts.push('changes of other tables by their number', 'sequences');
   return parts.join('; ');
 }
 

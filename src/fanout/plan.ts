@@ -38,6 +38,8 @@ export interface SameTextPlan extends SameText {
    * else.
    */
   readonly inPlace: 'rows' | 'rows alone' | 'nothing';
+  /** What followers get in place of the text; undefined: the text. */
+  readonly text: string | undefined;
   /** What has to be done behind it, so that a table holds on followers what it holds on the lead. */
   readonly remade: Remade | undefined;
 }
@@ -45,8 +47,8 @@ export interface SameTextPlan extends SameText {
 /** A table that a definition gives values which vary. */
 export interface Remade {
   readonly name: QualifiedName;
-  /** As it was before. */
-  readonly table: Table;
+  /** As it was before; undefined where the lead alone makes it. */
+  readonly table: Table | undefined;
   /** Columns whose default followers were given with the lead's time in it: it is to be what the lead's is. */
   readonly defaults: readonly string[];
   /** Whether followers are told its rows. */

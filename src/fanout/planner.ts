@@ -42,6 +42,7 @@ const UNPROVEN: SameTextPlan = {
   proof: undefined,
   stored: [],
   inPlace: 'nothing',
+  text: undefined,
   remade: undefined,
 };
 
@@ -98,7 +99,7 @@ export class Planner {
         if (statement.route === 'writers') return this.#several(asker, statement, 'not compared');
         return sameText(this.#reasons.varying(statement), statement, 'not compared', 'what it calls');
       case 'utility':
-        if (command.name === 'REFRESH MATERIALIZED VIEW') return this.#refresh(asker, statement);
+        if (REFRESHES.has(command.name)) return this.#refresh(asker, statement, command.name);
         return this.#utility(asker, statement, command.name);
       default:
         return sameText(this.#reasons.varying(statement), statement, 'not compared', command.kind);
@@ -352,28 +353,46 @@ export class Planner {
 
   /** Rows that it makes are those of a query (CREATE TABLE AS), or computed for each row there is (ALTER TABLE). */
   async #definition(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
-    const { node, relations } = statement;
-    const alters = node === 'AlterTableStmt';
-    const called = alters
-      ? await this.#reasons.effectiveCall(asker, statement)
-      : await this.#reasons.volatileCall(asker, statement);
+    const { node, relations, fills } = statement;
+    const makes = fills !== 'nothing' || node === 'AlterTableStmt' ? 'rows' : 'definitions';
+    const called =
+      makes === 'rows'
+        ? await this.#reasons.effectiveCall(asker, statement)
+        : await this.#reasons.volatileCall(asker, statement);
     if (called !== undefined) throw notReplayable(`${called}(), which is volatile, in a definition`);
-    const fills = node === 'CreateTableAsStmt' || node === 'SelectStmt';
     // Texts that they cast are taken at their word.
     const found =
-      (fills ? await this.#reasons.view(asker, relations) : undefined) ??
-      (await this.#reasons.mayVary(
-        asker,
-        { ...statement, conversions: [], operators: [] },
-        undefined,
-        fills || alters ? 'rows' : 'definitions',
-      ));
+      (fills === 'nothing' ? undefined : await this.#reasons.view(asker, relations)) ??
+      (await this.#reasons.mayVary(asker, { ...statement, conversions: [], operators: [] }, undefined, makes));
+    if (fills === 'table' && !statement.explains) return this.#filled(asker, statement, found);
     if (found !== undefined) throw notReplayable(found, 'Create the table first, and fill it by INSERT.');
-    if (alters) return this.#alteration(asker, statement);
+    if (node === 'AlterTableStmt') return this.#alteration(asker, statement);
     const plan = sameText(this.#reasons.varying(statement), statement, 'not compared', 'a definition');
     const [target, ...sources] = relations;
-    if (!fills || target === undefined || statement.explains) return plan;
-    return { ...plan, rule: 'rows of a query', locks: await this.#locks(asker, sources), proof: proofOf(target) };
+    if (fills === 'nothing' || target === undefined || statement.explains) return plan;
+    return { ...plan, rule: QUERY, locks: await this.#locks(asker, sources), proof: proofOf(target) };
+  }
+
+  /** A table made of a query: the same query where it must have the same rows, else the lead's rows. */
+  async #filled(asker: CatalogAsker, statement: Statement, found: string | undefined): Promise<ReplayPlan> {
+    const { relations, order, unportable, functions, sequences } = statement;
+    const [target, ...sources] = relations;
+    const varying = this.#reasons.varying(statement);
+    const reason =
+      varying[0]?.name ??
+      found ??
+      (sequences.calls === 'none' ? undefined : 'a sequence') ??
+      (await this.#reasons.volatileCall(asker, statement)) ??
+      functions[0]?.name ??
+      order[0] ??
+      unportable[0];
+    const plan = sameText([], statement, 'not compared', reason ?? QUERY);
+    if (target === undefined) return plan;
+    const proof = proofOf(target);
+    if (reason === undefined) return { ...plan, locks: await this.#locks(asker, sources), proof };
+    refuseDurable(statement, reason);
+    const remade = { name: target, table: undefined, defaults: [], rows: 'told' } as const;
+    return { ...plan, effects: 'in the text', proof, remade, inPlace: 'rows alone' };
   }
 
   /** ALTER TABLE: what it gives the rows there are may be another value on each server. */
@@ -411,14 +430,16 @@ export class Planner {
     return deferredTriggers === 'none' ? plan : { ...plan, effects: 'hidden' };
   }
 
-  async #refresh(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
+  async #refresh(asker: CatalogAsker, statement: Statement, command: string): Promise<ReplayPlan> {
     const varying = await this.#reasons.view(asker, statement.relations);
     if (varying !== undefined) throw notReplayable(varying);
     const plan = sameText(this.#reasons.varying(statement), statement, 'not compared', 'rows of a query');
     const [view] = statement.relations;
     const table = view && (await this.#catalog.table(asker, view));
     if (view === undefined || table === undefined) return plan;
-    return { ...plan, locks: await this.#locks(asker, table.bases), proof: proofOf(view) };
+    // What it needs for CONCURRENTLY, a transaction that is prepared may not have.
+    const text = command === REFRESH ? undefined : `${REFRESH} ${qualified(view)}`;
+    return { ...plan, text, locks: await this.#locks(asker, table.bases), proof: proofOf(view) };
   }
 
   async #copy(
@@ -509,6 +530,10 @@ function replaceable(varying: readonly Nondeterminism[]): readonly Nondeterminis
   return varying.filter(({ kind, span }) => kind === 'transaction time' && span !== undefined);
 }
 
+const QUERY = 'rows of a query';
+const REFRESH = 'REFRESH MATERIALIZED VIEW';
+/** Those that fill it. */
+const REFRESHES: ReadonlySet<string> = new Set([REFRESH, `${REFRESH} CONCURRENTLY`]);
 const TRIGGERS = 'triggers of its table';
 const KEYLESS = 'Give its table a primary key, or the value in the statement.';
 const SPLIT = 'Use a statement for each of the changes, in one transaction.';

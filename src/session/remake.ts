@@ -1,6 +1,6 @@
 /**
- * ALTER TABLE that gives the rows there are values which vary, on followers once they have run it too: defaults become what the lead's are,
- * and its rows the lead's. Nobody else sees the table before the transaction has ended.
+ * Definitions that give rows values which vary. ALTER TABLE, on followers once they have run it too: defaults become what the lead's are,
+ * and its rows the lead's. CREATE TABLE AS: they get the table, and its rows. Nobody else sees it before the transaction has ended.
  */
 import { tell as tellRows, type Told } from '../fanout/captured-rows.ts';
 import type { Effect, FollowerFailure } from '../fanout/follower.ts';
@@ -8,7 +8,7 @@ import type { Remade, SameTextPlan } from '../fanout/plan.ts';
 import { PproxError } from '../lib/errors.ts';
 import { qualified, quoteIdentifier, quoteLiteral } from '../sql/quote.ts';
 import { answerOf } from './own-questions.ts';
-import { askLegs, beginFollowers, prove, tell, throwFailures } from './replay.ts';
+import { askLegs, beginFollowers, othersVisible, prove, tell, throwFailures } from './replay.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { quieten, sendTold } from './told-rows.ts';
 
@@ -25,10 +25,44 @@ export async function remake(
   block.catalog = 'changed';
   if (remade.defaults.length > 0) await restoreDefaults(session, block, remade);
   if (proof === undefined) return;
+  if (remade.table === undefined) {
+    // Nothing was made where it stood already.
+    if (effect.tag?.startsWith('SELECT') !== true) return;
+    await makeTable(session, block, remade);
+  }
   const differ = remade.rows === 'told' ? [] : await prove(session, block, proof, effect);
   if (remade.rows !== 'told' && differ.length === 0) return;
   await tellTable(session, block, remade, differ, started);
   throwFailures(block, await prove(session, block, proof, effect));
+}
+
+/** Without its rows, as CREATE TABLE AS has made it on the lead. */
+async function makeTable(session: SessionState, block: WritersBlock, { name }: Remade): Promise<void> {
+  const { lead, followers } = block.legs;
+  const { rows } = await answerOf(lead.lease.backend, definitionText(qualified(name)));
+  const text = rows[0]?.[0];
+  if (typeof text !== 'string')
+    throw new PproxError('not_replayed', { message: `the table ${name.name} is not what it was made as` });
+  await othersVisible(session, followers);
+  beginFollowers(session, block);
+  throwFailures(block, await askLegs(followers, session.services.settings.followerTimeoutMs, () => text));
+}
+
+/** Columns and their collations, storage parameters, method and tablespace: CREATE TABLE AS gives a table nothing else. */
+function definitionText(table: string): string {
+  return `SELECT pg_catalog.format('CREATE %s TABLE %s (%s) %s %s %s',
+      CASE c.relpersistence WHEN 'u' THEN 'UNLOGGED' ELSE '' END, ${quoteLiteral(table)},
+      (SELECT string_agg(pg_catalog.format('%I %s%s', a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),
+          (SELECT pg_catalog.format(' COLLATE %I.%I', n.nspname, l.collname) FROM pg_catalog.pg_collation l
+            JOIN pg_catalog.pg_namespace n ON n.oid = l.collnamespace WHERE l.oid = a.attcollation AND l.collname <> 'default')), ', ' ORDER BY a.attnum)
+        FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0),
+      (SELECT pg_catalog.format('USING %I', amname) FROM pg_catalog.pg_am WHERE oid = c.relam),
+      (SELECT pg_catalog.format('WITH (%s)', string_agg(o.prefix || pg_catalog.regexp_replace(o.option, '=(.*)$', '=''\\1'''), ', '))
+        FROM (SELECT '' AS prefix, unnest(c.reloptions) AS option
+          UNION ALL SELECT 'toast.', unnest(t.reloptions) FROM pg_catalog.pg_class t WHERE t.oid = c.reltoastrelid) o
+        HAVING count(*) > 0),
+      (SELECT pg_catalog.format('TABLESPACE %I', spcname) FROM pg_catalog.pg_tablespace WHERE oid = c.reltablespace))
+    FROM pg_catalog.pg_class c WHERE c.oid = to_regclass(${quoteLiteral(table)})`;
 }
 
 /** The expressions, as the lead has kept them. */
@@ -83,7 +117,7 @@ async function toldOf(session: SessionState, { name, table: old }: Remade): Prom
     // Of a partitioned table itself there are none.
     if (now.kind === 'p') continue;
     const types = new Map(now.columns.map((column) => [column.name, column.type]));
-    const key = old.keys.find((names) =>
+    const key = old?.keys.find((names) =>
       names.every((one) => old.columns.some((column) => column.name === one && column.type === types.get(one))),
     );
     // By a key where rows may not go for a moment: others refer to them.

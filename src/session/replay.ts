@@ -203,7 +203,8 @@ export async function replayed(
 ): Promise<ReplayedStatement> {
   const elapsedMs = performance.now() - started;
   const addition = additionOf(plan);
-  const whole = withAddition(request.text, statement.span.end, addition);
+  const inPlace = plan.kind === 'statement' ? plan.text : undefined;
+  const whole = inPlace === undefined ? withAddition(request.text, statement.span.end, addition) : Buffer.from(inPlace);
   const own = time === undefined ? whole : substitute(whole, plan.times, await time);
   const { followers } = block.legs;
   await request.prepareFollowers(followers.map(({ node, lease }) => ({ node, backend: lease.backend })));

@@ -100,9 +100,10 @@ export async function writeStatement(
   const { result, effect, replay, time } = done;
   block.status = result.status;
   if (result.error !== undefined) return FAILED;
+  const alone = plan.kind === 'statement' && plan.inPlace === 'rows alone';
   if (before !== undefined) await hiddenToo(session, block, { statement, plan, request, started, before, done });
   // A follower may find what another transaction has put there since: it is not told of a change that was none.
-  else if (!changedNothing(statement, plan, effect)) {
+  else if (!alone && !changedNothing(statement, plan, effect)) {
     // What the lead has seen, it shows by now.
     const { moment } = session.services.coordinator;
     const stored = replay === undefined ? undefined : storedRows(block, replay, started);

@@ -141,7 +141,10 @@ class Classification {
   #select(): Statement {
     const into = this.#fields['intoClause'];
     if (isFields(into)) {
-      return this.#definition('SELECT INTO', into, (walker) => walker.evaluated({ SelectStmt: this.#fields }));
+      return this.#definition('SELECT INTO', into, (walker) => {
+        walker.facts.fills = 'table';
+        walker.evaluated({ SelectStmt: this.#fields });
+      });
     }
     const facts = new Facts('reader', this.#fields['valuesLists'] === undefined ? 'SELECT' : 'VALUES');
     this.#walker(facts).query({ SelectStmt: this.#fields });
@@ -274,8 +277,12 @@ class Classification {
   #createTableAs(): Statement {
     const materialized = this.#fields['objtype'] === 'OBJECT_MATVIEW';
     const query = this.#fields['query'];
+    const into = this.#fields['into'];
+    const empty = isFields(into) && into['skipData'] === true;
     return this.#definition(materialized ? 'CREATE MATERIALIZED VIEW' : 'CREATE TABLE AS', this.#fields, (walker) => {
-      if (materialized) walker.stored(query, 'both');
+      if (!empty) walker.facts.fills = materialized ? 'materialized view' : 'table';
+      if (empty) walker.stored(query);
+      else if (materialized) walker.stored(query, 'both');
       else walker.evaluated(query);
       const execute = nodeOf(query, 'ExecuteStmt');
       if (execute === undefined) return;
@@ -295,8 +302,10 @@ class Classification {
     }
     const writers = onWriters[tag];
     if (writers !== undefined) {
-      const empty = tag === 'RefreshMatViewStmt' && fields['skipData'] === true ? ' WITH NO DATA' : '';
-      return this.#utility(writers.name + empty, 'writers', writers.pin);
+      const refresh = tag === 'RefreshMatViewStmt' ? fields : {};
+      const how =
+        refresh['skipData'] === true ? ' WITH NO DATA' : refresh['concurrent'] === true ? ' CONCURRENTLY' : '';
+      return this.#utility(writers.name + how, 'writers', writers.pin);
     }
     const definition = definitionOf(tag);
     if (definition === undefined) return this.#utility(tag, 'writers', undefined, `unknown statement ${tag}`);
@@ -382,6 +391,7 @@ class Classification {
       durable: [...facts.durable],
       rewrites: facts.rewrites,
       added: facts.added,
+      fills: facts.fills,
       columnParameters: facts.columnParameters,
       needsSequenceState: facts.needsSequenceState,
       executes: facts.executes,

@@ -10,6 +10,7 @@ import type {
   Route,
   SequenceCalls,
   SettingChange,
+  Statement,
 } from './statement.ts';
 
 const rank: Readonly<Record<Route, number>> = { reader: 0, lead: 1, writers: 2 };
@@ -54,6 +55,7 @@ export class Facts {
   readonly durable = new Set<string>();
   rewrites: 'nothing' | 'rows' = 'nothing';
   readonly added: AddedColumn[] = [];
+  fills: Statement['fills'] = 'nothing';
   sequenceCalls: 'none' | 'nextval' | 'setval' = 'none';
   readonly sequenceNames = new Set<string>();
   readonly sequenceParameters = new Set<number>();

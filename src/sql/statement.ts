@@ -244,6 +244,8 @@ export interface Statement {
   readonly durable: readonly string[];
   /** ALTER TABLE: whether it gives the rows there are values that depend on their order, or reads them as another type. */
   readonly rewrites: 'nothing' | 'rows';
+  /** What a definition fills with the rows of its query. */
+  readonly fills: 'nothing' | 'table' | 'materialized view';
   /** Of ALTER TABLE … ADD COLUMN. */
   readonly added: readonly AddedColumn[];
   /** By name, what makes the result depend on the order in which a server finds rows: LIMIT, a window, an aggregate of a list. */

@@ -90,6 +90,11 @@ const cases: Readonly<Record<string, Readonly<Record<string, Expected>>>> = {
     ],
     'CREATE TABLE copied AS SELECT * FROM item': ['statement, behind locks', /rows of a query/],
     'REFRESH MATERIALIZED VIEW sums': ['statement, behind locks', /rows of a query/],
+    'REFRESH MATERIALIZED VIEW CONCURRENTLY sums': ['statement, behind locks', /rows of a query/],
+  },
+  'read back': {
+    'CREATE TABLE t AS SELECT random()': ['rows, read back', /random\(\)/],
+    'CREATE TABLE t AS SELECT * FROM item ORDER BY grp LIMIT 3': ['rows, read back', /LIMIT/],
   },
   'out of sight': {
     'SELECT roll()': ['opaque', /roll\(\)/],
@@ -116,7 +121,6 @@ describe('refused', () => {
   for (const [text, reason] of [
     ['UPDATE plain SET n = random()', /random\(\)/],
     ['UPDATE plain SET n = 1 WHERE grp IN (SELECT grp FROM plain LIMIT 1)', /no key/],
-    ['CREATE TABLE t AS SELECT random()', /random\(\)/],
     [
       'MERGE INTO entry USING pair p ON p.a = item WHEN NOT MATCHED THEN INSERT (item) VALUES (p.a)',
       /default that varies/,

@@ -158,12 +158,18 @@ describe('what is executed is the same on every writer', () => {
     for (const text of [
       "EXECUTE put (noted('by an argument'))",
       "EXECUTE put (setval('own', 7)::text)",
-      'CREATE TABLE differing AS EXECUTE chance',
       'EXPLAIN ANALYZE EXECUTE gone',
       "EXPLAIN ANALYZE EXECUTE put ('now')",
     ])
       assert.equal((await refusal(client.query(text))).code, '0A000', text);
     assert.equal(await value(client, 'SELECT count(*) FROM item'), before);
+    await assertWritersEqual(cluster);
+  });
+
+  test('CREATE TABLE AS holds the rows that it had on the lead', async () => {
+    const client = await proxy.connect();
+    await client.query('PREPARE chances (int) AS SELECT random() AS r FROM generate_series(1, $1)');
+    assert.equal((await client.query('CREATE TABLE chances AS EXECUTE chances (7)')).rowCount, 7);
     await assertWritersEqual(cluster);
   });
 

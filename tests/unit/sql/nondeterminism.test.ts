@@ -93,6 +93,15 @@ suite('a clock function is cut out exactly, wherever it stands', () => {
     );
   });
 
+  test('of a column that ALTER TABLE adds or makes another type of', () => {
+    const text =
+      'ALTER TABLE t ADD a timestamptz NOT NULL DEFAULT now(), ALTER b TYPE date USING CURRENT_DATE, ALTER c SET DEFAULT now()';
+    assert.deepEqual(partsOf(text), [
+      'transaction time now() = now() : timestamptz',
+      'transaction time CURRENT_DATE = CURRENT_DATE : date',
+    ]);
+  });
+
   test('behind rows that counted once', () => {
     const text =
       "INSERT INTO t SELECT now() FROM (VALUES (1,'a'),(2,'bb'),(3,'ccc')) v WHERE a IN (1,2,3) AND b < CURRENT_DATE";
@@ -113,7 +122,7 @@ suite('a clock function that cannot be replaced has no span', () => {
     'INSERT INTO t SELECT * FROM ROWS FROM (now()) AS n',
     'CREATE TABLE x AS SELECT now()',
     'CREATE MATERIALIZED VIEW m AS SELECT now() AS a',
-    'ALTER TABLE t ADD COLUMN a timestamptz DEFAULT now()',
+    'ALTER TABLE t ADD COLUMN a timestamptz CHECK (a < now())',
     'UPDATE t SET a = U&"\\006eow"()',
   ];
   for (const text of cases) test(text, () => assert.deepEqual(partsOf(text), ['transaction time now()']));

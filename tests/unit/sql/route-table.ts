@@ -333,7 +333,7 @@ const writers: readonly Row[] = [
   ['REINDEX SCHEMA s', 'REINDEX', { block: 'forbidden' }],
   ['REINDEX DATABASE d', 'REINDEX', { block: 'forbidden' }],
   ['REFRESH MATERIALIZED VIEW m', 'REFRESH MATERIALIZED VIEW'],
-  ['REFRESH MATERIALIZED VIEW CONCURRENTLY m', 'REFRESH MATERIALIZED VIEW'],
+  ['REFRESH MATERIALIZED VIEW CONCURRENTLY m', 'REFRESH MATERIALIZED VIEW CONCURRENTLY'],
   ['SET CONSTRAINTS ALL DEFERRED', 'SET CONSTRAINTS', { kind: 'utility' }],
   ['ALTER SYSTEM SET work_mem = 64', 'ALTER SYSTEM', { kind: 'utility', block: 'forbidden' }],
   ['CREATE TABLE t (a int DEFAULT 1)', 'CREATE TABLE', { kind: 'definition', pins: [] }],
