@@ -57,8 +57,8 @@ export interface AsyncListener {
   asyncMessage(tag: number, frame: Buffer): void;
 }
 
-/** Replies owed at most: a fan-out pipelines a handful of queries; more is a bug. */
-const LEDGER_LIMIT = 64;
+/** Replies owed at most: a fan-out pipelines a handful of queries, row replay half of these; more is a bug. */
+export const LEDGER_LIMIT = 128;
 
 export class Backend {
   readonly address: Address;

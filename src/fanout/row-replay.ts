@@ -1,10 +1,11 @@
 /**
  * The lead's rows on their way to the followers: taken from its RETURNING as they arrive, made into statements of bounded
  * size by their plan (`row-plan.ts`), sent while the lead still produces; those of one batch alone are taken, and sent as any statement
- * is. Memory: one batch under construction and `OUTSTANDING_LIMIT` in flight; beyond that the lead is not read.
+ * is. Memory: one batch under construction, and in flight `OUTSTANDING_LIMIT` of them or `OUTSTANDING_BYTES`, whichever is less; beyond
+ * that the lead is not read.
  */
 import { guard } from '../backend/guard.ts';
-import type { Backend } from '../backend/backend.ts';
+import { type Backend, LEDGER_LIMIT } from '../backend/backend.ts';
 import { assert } from '../lib/assert.ts';
 import type { Channel } from '../net/channel.ts';
 import { encodeQuery } from '../wire/frontend.ts';
@@ -39,8 +40,10 @@ const KEPT_BYTES = 8 * 1024 * 1024;
 
 const BATCH_BYTES = 256 * 1024;
 const OUTSTANDING_LIMIT = 4;
-/** The same where each row is a message of its own. */
-const OUTSTANDING_ROWS = 64;
+/** The same where each row is a message of its own: what else a transaction is behind by goes out with them, BEGIN and PREPARE too. */
+const OUTSTANDING_ROWS = LEDGER_LIMIT / 2;
+/** Rows may be large, and are not cut: one is sent whatever its size. */
+const OUTSTANDING_BYTES = 4 * 1024 * 1024;
 
 const NULL = Buffer.from('NULL');
 const QUOTE = 0x27;
@@ -74,6 +77,8 @@ export class RowReplay implements RowTap {
   /** Batches that have not been sent, in order. */
   #held: Batch[] = [];
   #heldBytes = 0;
+  /** Of batches that are not held any more, and not answered. */
+  #sentBytes = 0;
   /** What was sent, as long as it is little enough to be sent again. */
   #kept: Batch[] | 'too much' = [];
   #keptBytes = 0;
@@ -212,7 +217,7 @@ export class RowReplay implements RowTap {
     const batch = this.#takeBatch();
     if (batch === undefined) return;
     if (this.#sending === 'when released') {
-      this.#heldBytes += batch.text.length + (batch.direct?.length ?? 0);
+      this.#heldBytes += bytesOf(batch);
       if (this.#heldBytes > HELD_BYTES) this.overflow = 'yes';
       if (this.overflow === 'yes') this.#held = [];
       else this.#held.push(batch);
@@ -230,7 +235,12 @@ export class RowReplay implements RowTap {
   }
 
   get #full(): boolean {
-    return this.#settled.size + this.#held.length >= this.#limit;
+    if (this.#settled.size + this.#held.length >= this.#limit) return true;
+    return this.#held.reduce((bytes, batch) => bytes + bytesOf(batch), this.#sentBytes) >= OUTSTANDING_BYTES;
+  }
+
+  get #room(): boolean {
+    return this.#settled.size < this.#limit && this.#sentBytes < OUTSTANDING_BYTES;
   }
 
   /** Messages. */
@@ -240,10 +250,11 @@ export class RowReplay implements RowTap {
 
   /** What stands in a batch, the lead has seen before now. */
   #pump(): void {
-    while (this.#settled.size < this.#limit && this.#gate === 'open') {
+    while (this.#room && this.#gate === 'open') {
       if (this.#refused !== undefined) this.#held = [];
       const batch = this.#held.shift();
       if (batch === undefined) return;
+      this.#sentBytes += bytesOf(batch);
       const visible = this.#visible();
       if (visible === undefined) this.#dispatch(batch);
       else this.#wait(visible, batch);
@@ -260,6 +271,7 @@ export class RowReplay implements RowTap {
         this.#gate = 'open';
         this.#settled.delete(waited);
         if (this.#refused === undefined) this.#dispatch(batch);
+        else this.#sentBytes -= bytesOf(batch);
         this.#pump();
         if (!this.#full) this.#source.release('row replay slow');
       });
@@ -268,7 +280,7 @@ export class RowReplay implements RowTap {
 
   #keep(batch: Batch): void {
     if (this.#kept === 'too much') return;
-    this.#keptBytes += batch.text.length + (batch.direct?.length ?? 0);
+    this.#keptBytes += bytesOf(batch);
     if (this.#keptBytes > KEPT_BYTES) this.#kept = 'too much';
     else this.#kept.push(batch);
   }
@@ -294,6 +306,7 @@ export class RowReplay implements RowTap {
     ).then(() => {
       watchdog.clear();
       this.#settled.delete(sent);
+      this.#sentBytes -= bytesOf(batch);
       this.#pump();
       if (!this.#full) this.#source.release('row replay slow');
     });
@@ -311,6 +324,10 @@ export class RowReplay implements RowTap {
     else if (drawn < known.least) known.least = drawn;
     else if (drawn > known.greatest) known.greatest = drawn;
   }
+}
+
+function bytesOf({ text, direct }: Batch): number {
+  return text.length + (direct?.length ?? 0);
 }
 
 const OPEN = Buffer.from('(');

@@ -9,6 +9,8 @@ import { type Field, ROUNDS } from './harness.ts';
 
 export interface FieldOptions {
   readonly settings?: Partial<Settings>;
+  /** How many writers; default two. */
+  readonly writers?: number;
   /** Of the writers. */
   readonly overrides?: ClusterOptions['overrides'];
   /** How many proxies the clients are spread over; default one. */
@@ -23,12 +25,18 @@ const SERVERS = { deadlock_timeout: '10ms', max_connections: '150' };
 /** Transactions of each client where `PPROX_TEST_ROUNDS` says nothing. */
 const USUAL_ROUNDS = 3;
 
-export async function startField({ settings, overrides, proxies = 1, plans }: FieldOptions = {}): Promise<Field> {
+export async function startField({
+  settings,
+  writers = 2,
+  overrides,
+  proxies = 1,
+  plans,
+}: FieldOptions = {}): Promise<Field> {
   const started: { stop(): Promise<void> }[] = [];
   after(async () => {
     for (const part of started.toReversed()) await part.stop();
   });
-  const cluster = await startTestCluster({ reader: false, settings: SERVERS, overrides });
+  const cluster = await startTestCluster({ writers, reader: false, settings: SERVERS, overrides });
   started.push({ stop: () => cluster.stop('immediate') });
   const dsns: string[] = [];
   for (let index = 0; index < proxies; index += 1) {

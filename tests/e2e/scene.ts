@@ -44,8 +44,12 @@ export async function startScene(
 const PATIENCE_MS = 30_000;
 
 /** Polls until `condition` holds; fails with `what` where it never does. */
-export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS;
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  patienceMs = PATIENCE_MS,
+): Promise<void> {
+  const deadline = performance.now() + patienceMs;
   while (!(await condition())) {
     assert.ok(performance.now() < deadline, `waited in vain: ${what}`);
     await sleep(20);

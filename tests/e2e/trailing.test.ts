@@ -265,6 +265,28 @@ describe('a failed block', () => {
   });
 });
 
+describe('rows of a unique column, which followers get one by one', () => {
+  test('are as many as there are, alone or behind other statements', HANGS, async () => {
+    const client = await proxy.connect();
+    await client.query('CREATE TABLE ranked (id int PRIMARY KEY, place int UNIQUE)');
+    await client.query('INSERT INTO ranked SELECT id, id FROM generate_series(1, 2000) id');
+    const lift = (rows: number): Promise<unknown> =>
+      client.query(`UPDATE ranked SET place = place + 10000 WHERE id + 0 <= ${rows}`);
+    for (const rows of [31, 32, 33, 63, 64, 65, 127, 129, 2000]) {
+      await lift(rows);
+      const lock = await lockOnFollower(60);
+      await client.query('BEGIN');
+      for (let n = 1; n <= 15; n++) await client.query(`UPDATE kept SET n = ${n} WHERE id = 60`);
+      const lifted = lift(rows);
+      await followerWaits();
+      await lock.free();
+      await lifted;
+      await client.query('COMMIT');
+    }
+    await assertWritersEqual(cluster);
+  });
+});
+
 describe('in lockstep', () => {
   test('a statement is answered when every writer has run it', HANGS, async () => {
     const lockstep = await startTestProxy({

@@ -27,16 +27,24 @@ export interface MeasuredProxy {
 /** Of each answer: far above what a collection takes. */
 const patienceMs = 60_000;
 
-/** Stopped after the tests of the file, or of the enclosing block. `settings` are variables of pprox. */
+/**
+ * Optimised code comes and goes by the megabyte, and hides what clients leave. Both optimising compilers: the second is on by
+ * itself from Node 22 on.
+ */
+const NOT_OPTIMISED = ['--no-opt', '--no-maglev'];
+
+/**
+ * Stopped after the tests of the file, or of the enclosing block. `settings` are variables of pprox. `code`: `optimised` where
+ * megabytes do not matter, and much is to be done.
+ */
 export async function startMeasuredProxy(
   cluster: Cluster,
   settings: Readonly<Record<string, string>> = {},
+  code: 'not optimised' | 'optimised' = 'not optimised',
 ): Promise<MeasuredProxy> {
   const dsn = ({ host, port }: { host: string; port: number }): string => `postgresql://${host}:${port}`;
   const child = fork(fileURLToPath(new URL('./proxy-process.js', import.meta.url)), {
-    // Optimised code comes and goes by the megabyte, and hides what clients leave. Both optimising compilers: the second
-    // is on by itself from Node 22 on.
-    execArgv: ['--expose-gc', '--no-opt', '--no-maglev'],
+    execArgv: ['--expose-gc', ...(code === 'optimised' ? [] : NOT_OPTIMISED)],
     env: {
       ...process.env,
       PG_WRITERS_CSV: cluster.writers.map(dsn).join(','),

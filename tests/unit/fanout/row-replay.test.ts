@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import type { Backend } from '../../../src/backend/backend.ts';
 import type { Column } from '../../../src/cluster/catalog.ts';
 import type { RowPlan } from '../../../src/fanout/plan.ts';
 import { RowReplay, type Sending } from '../../../src/fanout/row-replay.ts';
@@ -61,6 +62,7 @@ interface Options {
 interface Fixture {
   readonly replay: RowReplay;
   readonly session: FakeSession;
+  readonly target: Backend;
   add(...values: readonly (string | Buffer | null)[]): void;
 }
 
@@ -81,6 +83,7 @@ async function fixture(options: Options = {}): Promise<Fixture> {
   return {
     replay,
     session,
+    target,
     add: (...values) => {
       const bytes = values.map((value) => (value === null ? null : Buffer.from(value)));
       const wire = Buffer.from(JSON.stringify(values));
@@ -176,6 +179,44 @@ describe('the replay of rows', () => {
     for (const from of held) from.send(reply.complete('INSERT 0 3'), reply.ready('T'));
     assert.deepEqual(await ended, []);
     assert.equal(session.queries.length, 4);
+  });
+
+  test('row by row leaves room for what else a follower owes', async () => {
+    const held: FakeSession[] = [];
+    const { replay, session, target, add } = await fixture({
+      plan: { ...plan, batch: 'one row' },
+      answer: (_text, from) => held.push(from),
+    });
+    for (let n = 0; n < 40; n++) void target.ask('earlier').catch(() => undefined);
+    for (let id = 0; id < 200; id++) add(String(id), 'x');
+    await until('the first rows have come', () => session.queries.length === 40 + 64);
+    const ended = replay.finish();
+    let answered = 0;
+    await until('all rows have come, and are answered', () => {
+      for (const from of held.splice(0)) {
+        from.send(reply.complete('INSERT 0 1'), reply.ready('T'));
+        answered++;
+      }
+      return answered === 240;
+    });
+    assert.deepEqual(await ended, []);
+  });
+
+  test('row by row has no more than a few megabytes in flight', async () => {
+    const held: FakeSession[] = [];
+    const { replay, session, add } = await fixture({
+      plan: { ...plan, batch: 'one row' },
+      answer: (_text, from) => held.push(from),
+    });
+    const rows = 12;
+    for (let id = 0; id < rows; id++) add(String(id), 'u'.repeat(1_500_000));
+    const ended = replay.finish();
+    for (let answered = 0; answered < rows; answered += held.splice(0).length) {
+      const due = Math.min(rows, answered + 3);
+      await until('three rows are in flight', () => session.queries.length === due);
+      for (const from of held) from.send(reply.complete('INSERT 0 1'), reply.ready('T'));
+    }
+    assert.deepEqual(await ended, []);
   });
 
   test('that waits for its release sends nothing before, and everything then, in order and a few batches at a time', async () => {
