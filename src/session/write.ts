@@ -127,12 +127,13 @@ export async function writeStatement(
 }
 
 /**
- * Of an UPDATE or DELETE, by its tag: `UPDATE 0`. Where rules may have changed other rows in its place the tag does not say so; they and
- * views are behind locks.
+ * By its tag: `UPDATE 0`, and `INSERT 0 0` of an ON CONFLICT. Where rules may have changed other rows in its place the tag does not say so:
+ * they and views are behind locks, and ON CONFLICT is not for tables that have any (manual, "INSERT").
  */
 function changedNothing({ command, nested, explains }: Statement, plan: ReplayPlan, { tag }: Effect): boolean {
-  if (command.kind !== 'modify' || command.modification === undefined || nested.length > 0 || explains) return false;
-  return locksOf(plan).length === 0 && tag?.endsWith(' 0') === true;
+  if (nested.length > 0 || explains || locksOf(plan).length > 0 || tag?.endsWith(' 0') !== true) return false;
+  if (command.kind === 'insert') return command.onConflict !== 'error';
+  return command.kind === 'modify' && command.modification !== undefined;
 }
 
 interface DoneOnLead {

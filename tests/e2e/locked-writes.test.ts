@@ -361,6 +361,20 @@ describe('a row that goes and comes again under its key', () => {
       await other.end();
     });
   }
+
+  for (const conflict of ['DO NOTHING', 'DO UPDATE SET n = 8 WHERE again.n = 7']) {
+    test(`is not made on a follower where it is gone by then: ON CONFLICT (id) ${conflict}`, HANGS, async () => {
+      await client.query(
+        'DROP TABLE IF EXISTS again; CREATE TABLE again (id int PRIMARY KEY, n int); INSERT INTO again VALUES (1, 1)',
+      );
+      // As by another transaction that has ended there already.
+      await sql(w2, 'DELETE FROM again');
+      const { rowCount } = await client.query(`INSERT INTO again VALUES (1, 2) ON CONFLICT (id) ${conflict}`);
+      assert.equal(rowCount, 0);
+      assert.deepEqual(await sql(w2, 'SELECT n FROM again'), []);
+      await client.query('DROP TABLE again');
+    });
+  }
 });
 
 describe('triggers that wait for COMMIT', () => {
