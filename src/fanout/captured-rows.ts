@@ -50,8 +50,31 @@ export function digestText(name: string, columns: readonly Column[], below: 'ONL
 }
 
 /** The rows themselves. */
-export function rowsText(name: string, columns: readonly Column[]): string {
-  return `SELECT ${columns.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ')} FROM (${MINE}) m, ONLY ${name} AS t ${IS_OWN}`;
+export function rowsText({ name, plan, among }: Told): string {
+  const columns = plan.columns.map((column) => `t.${quoteIdentifier(column.name)}`);
+  return `SELECT ${columns.join(', ')} FROM (${MINE}) m, ONLY ${name} AS t ${IS_OWN}${among}`;
+}
+
+/** How many blocks a table has. */
+export function blocksText(name: string): string {
+  return `SELECT pg_catalog.pg_relation_size(${quoteEscaped(name)}::regclass) / current_setting('block_size')::bigint`;
+}
+
+/** Of one's own rows from this block on, the latest command (`cmin`: manual, "System Columns") and how many are of it. */
+export function latestText(name: string, block: number): string {
+  return `SELECT t.cmin::text, count(*) FROM (${MINE}) m, ONLY ${name} AS t ${IS_OWN} AND t.ctid >= '(${block},0)'::tid
+    GROUP BY t.cmin::text ORDER BY t.cmin::text::bigint DESC LIMIT 1`;
+}
+
+/** Those alone: all that one command has stored, which followers have none of. */
+export function ofCommand(told: Told, table: Table, command: string, block: number): Told {
+  return {
+    ...told,
+    among: ` AND t.cmin = '${command}'::cid AND t.ctid >= '(${block},0)'::tid`,
+    first: undefined,
+    fires: table.triggers === 'none' && table.rules === 'none' ? 'nothing' : 'perhaps something',
+    plan: { ...told.plan, suffix: '' },
+  };
 }
 
 /** Columns that are given values: those that PostgreSQL computes are not. */
@@ -65,6 +88,8 @@ export interface Told {
   readonly changed: 'rows are new' | 'rows were changed';
   /** Run in front of the rows; undefined where their key says which older ones they take the place of. */
   readonly first: string | undefined;
+  /** A condition by which fewer than all of the transaction's own rows are meant; empty where all are. */
+  readonly among: string;
   readonly plan: RowPlan;
   /** What taking these rows sets off on a follower, triggers not being turned off there. */
   readonly fires: 'nothing' | 'perhaps something';
@@ -103,6 +128,7 @@ export function tell(name: string, table: Table, changed: Told['changed']): Told
   return {
     name,
     changed,
+    among: '',
     plan,
     fires:
       table.triggers === 'none' && table.rules === 'none' && (key !== undefined || table.referenced === 'no')

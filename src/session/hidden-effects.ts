@@ -43,7 +43,7 @@ import { answerOf, within } from './own-questions.ts';
 import { PproxError } from '../lib/errors.ts';
 import { ServerError } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
-import { quieten, sendTold } from './told-rows.ts';
+import { quieten, sendTold, storedAtEnd } from './told-rows.ts';
 
 /** On one connection. `settings`: for statements that a follower may not have to run at all. */
 export async function look(backend: Backend, settings: 'too' | 'not' = 'not'): Promise<Look> {
@@ -202,7 +202,7 @@ export async function replayAlone(
   before: Look,
   started: number,
 ): Promise<void> {
-  const seen = await seeEffects(session, block, before, undefined, 0, 'all tables');
+  const seen = await narrowed(block, await seeEffects(session, block, before, undefined, 0, 'all tables'), stored);
   const direct = { replay: undefined, stored, fires: 'nothing', started, otherwise: 'nothing' } as const;
   if ((await replayDirectly(session, block, seen, direct)) === 'done') return;
   throw new PproxError('not_replayed', {
@@ -211,6 +211,21 @@ export async function replayAlone(
       'It has triggers, or has changed rows of tables with triggers, which the session may not turn off on a follower, or which it may not read or write.',
     hint: 'Give each column its value, or GRANT SET ON PARAMETER session_replication_role to the role (PostgreSQL 15 and later).',
   });
+}
+
+/** The rows of these tables that the statement itself has stored, where they can be told from the transaction's others. */
+async function narrowed(block: WritersBlock, seen: HiddenEffects, stored: readonly string[]): Promise<HiddenEffects> {
+  if (seen.told === undefined) return seen;
+  const changed = changes(seen.lead);
+  const told: Told[] = [];
+  for (const one of seen.told) {
+    const table = stored.includes(one.name) ? seen.written.find(({ name }) => name === one.name)?.table : undefined;
+    const [inserted = 0] = changed.get(one.name) ?? [];
+    const own =
+      table === undefined ? undefined : await storedAtEnd(block.legs.lead.lease.backend, one, table, inserted);
+    told.push(own ?? one);
+  }
+  return { ...seen, told };
 }
 
 /** Where the followers stand before they do the same, and the sequences that they draw from as the lead did. */

@@ -1,6 +1,7 @@
 /** Rows read back on the lead, on followers on which no trigger fires for them. */
 import type { Backend } from '../backend/backend.ts';
-import { rowsText, type Told } from '../fanout/captured-rows.ts';
+import type { Table } from '../cluster/catalog.ts';
+import { blocksText, latestText, ofCommand, rowsText, type Told } from '../fanout/captured-rows.ts';
 import { RowReplay } from '../fanout/row-replay.ts';
 import { PproxError } from '../lib/errors.ts';
 import { quoteEscaped } from '../sql/quote.ts';
@@ -65,7 +66,8 @@ export async function sendTold(
 ): Promise<void> {
   const { followers, lead } = block.legs;
   const { backend } = lead.lease;
-  for (const { name, plan, first } of told) {
+  for (const one of told) {
+    const { plan, first } = one;
     if (first !== undefined) for (const leg of followers) tell(leg, first);
     const rows = new RowReplay(
       plan,
@@ -77,10 +79,34 @@ export async function sendTold(
       () => undefined,
     );
     const captured = new CapturedRows(rows);
-    backend.send(encodeQuery(rowsText(name, plan.columns)), captured);
+    backend.send(encodeQuery(rowsText(one)), captured);
     const { error, status } = await session.cancellable(backend, captured.reply);
     block.status = status;
     if (error !== undefined) throw new PproxError('not_replayed', { sqlstate: error.code, message: error.message });
     throwFailures(block, await rows.finish());
+  }
+}
+
+/** Blocks at a table's end that are looked at first: more than servers add at once. */
+const TAIL_BLOCKS = 128;
+
+/**
+ * The rows that a COPY has stored, `count` of them, where they stand at the end of the table: what is older is not read then. Undefined
+ * where they are not all of one command, as where triggers have changed them.
+ */
+export async function storedAtEnd(
+  backend: Backend,
+  told: Told,
+  table: Table,
+  count: number,
+): Promise<Told | undefined> {
+  const [size] = (await answerOf(backend, blocksText(told.name))).rows;
+  const blocks = Number(size?.[0]);
+  for (let tail = TAIL_BLOCKS; ; tail *= 8) {
+    const from = Math.max(0, blocks - tail);
+    const [latest] = (await answerOf(backend, latestText(told.name, from))).rows;
+    const [command, found] = latest ?? [];
+    if (typeof command === 'string' && Number(found) === count) return ofCommand(told, table, command, from);
+    if (from === 0) return undefined;
   }
 }

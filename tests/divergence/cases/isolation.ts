@@ -182,7 +182,6 @@ export const isolationCases: readonly Case[] = [
     step: (_random, client, round) => [
       { copy: 'COPY s (who, x) FROM STDIN', data: `${client}\tx${round}\n${client}\ty\n` },
     ],
-    mustCommit: 'no',
     bites: true,
   },
   {
