@@ -15,6 +15,7 @@ import { TwoPhase } from './commit/two-phase.ts';
 import type { Config, ListenAddress } from './config/config.ts';
 import { DeadlockDetector, type OpenTransaction } from './deadlock/detector.ts';
 import { type PlanChoice, Planner } from './fanout/planner.ts';
+import { Unproven } from './fanout/unproven.ts';
 import { SequenceKeeper } from './fanout/sequences.ts';
 import { descriptorLimit } from './lib/descriptors.ts';
 import { PproxError } from './lib/errors.ts';
@@ -71,6 +72,7 @@ export async function startProxy(config: Config, log: Log, plans: PlanChoice = '
       log,
     }),
     planner: new Planner(catalog, analyser, roles, plans),
+    unproven: new Unproven(config.settings.unproven),
     sequences: new SequenceKeeper(config.settings.sequenceBlock),
     coordinator: commit.coordinator,
     settings: config.settings,

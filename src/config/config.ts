@@ -84,6 +84,8 @@ export interface Settings {
   readonly drainMs: number;
   /** Whether clients' own transactions wait for the followers at every statement. */
   readonly followerPace: 'trailing' | 'lockstep';
+  /** What becomes of effects of functions and triggers that cannot be compared. */
+  readonly unproven: 'accept' | 'refuse';
   readonly commitMode: 'two-phase' | 'one-phase';
   readonly commitTimeoutMs: number;
   readonly recoveryIntervalMs: number;

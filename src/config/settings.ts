@@ -153,6 +153,13 @@ export const settings = {
     doc: 'Inside BEGIN … COMMIT: with `trailing` a client is answered when the lead has run a statement, the followers come behind, and what goes wrong there is told with the next statement or COMMIT; with `lockstep` each statement is answered when every writer has run it.',
     reloadable: false,
   }),
+  unproven: choice({
+    variable: 'PPROX_UNPROVEN',
+    default: 'accept',
+    choices: ['accept', 'refuse'],
+    doc: 'What a function, procedure or trigger has done on every writer by itself and cannot be compared (rows that it deletes, tables of more than 64 MB or that the role may not read, objects that it makes): with `accept` the number of rows has to be the same, and the log names it; with `refuse` the statement is rolled back with 0A000.',
+    reloadable: false,
+  }),
   commitMode: choice({
     variable: 'PPROX_COMMIT_MODE',
     default: 'two-phase',

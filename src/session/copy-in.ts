@@ -165,7 +165,7 @@ async function compareTriggers(
   followers: ReadonlyMap<FollowerLeg, Look>,
 ): Promise<void> {
   const seen = await seeEffects(session, block, before, undefined, 0);
-  throwFailures(block, await compareHidden(session, block, seen, { drawn: [], followers }, new Set()));
+  throwFailures(block, await compareHidden(session, block, seen, { drawn: [], followers }, new Set(), new Set(own)));
   // Others may have moved sequences meanwhile: what was drawn is in the tables that it has filled beside its own.
   const filled = seen.written.filter(({ name }) => !own.includes(name)).flatMap(({ table }) => table.columns);
   const drawn = movedSequences(seen.lead.before, seen.lead.after).filter((name) =>

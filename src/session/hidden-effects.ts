@@ -36,6 +36,7 @@ import {
   NOTHING,
 } from '../fanout/hidden-effects.ts';
 import type { RowPlan, SameTextPlan } from '../fanout/plan.ts';
+import { unprovenEffects } from '../fanout/unproven.ts';
 import type { RowReplay } from '../fanout/row-replay.ts';
 import type { FollowerLeg } from './legs.ts';
 import { askLegs, beginFollowers, compareAnswers, othersVisible, tell, throwFailures } from './replay.ts';
@@ -260,7 +261,8 @@ export async function alignFollowers(
 
 /**
  * Once the followers have done the same: sequences, the number of rows changed in each table, and what the transaction has written to those
- * that can be looked through. `but`: tables whose rows are compared in another way.
+ * that can be looked through. `but`: tables whose rows are compared in another way;
+ * `own`: those whose rows the statement itself names. Throws PproxError where something cannot be compared and that is refused.
  */
 export async function compareHidden(
   session: SessionState,
@@ -268,6 +270,7 @@ export async function compareHidden(
   { lead, written }: HiddenEffects,
   { drawn, followers }: Aligned,
   but: ReadonlySet<string>,
+  own: ReadonlySet<string>,
 ): Promise<readonly FollowerFailure[]> {
   const counted = await within(session, block.legs.followers, async (leg): Promise<FollowerFailure | undefined> => {
     const { label } = leg.node;
@@ -281,7 +284,10 @@ export async function compareHidden(
     }
   });
   const failures = counted.flatMap((failure) => failure ?? []);
-  if (failures.length > 0 || written.length === 0) return failures;
+  if (failures.length > 0) return failures;
+  const compared = new Set(written.map(({ name }) => name));
+  session.services.unproven.note(unprovenEffects(lead, compared, own), session.log);
+  if (written.length === 0) return [];
   const text = written.map(({ name, table }) => `(${digestText(name, storedColumns(table))})`).join(' UNION ALL ');
   return compareAnswers(session, block, text);
 }
@@ -322,6 +328,6 @@ export async function fireEverywhere(session: SessionState, block: WritersBlock,
   const aligned = await alignFollowers(session, block, seen, undefined, 'what the lead drew');
   const failures = await askLegs(followers, session.services.settings.followerTimeoutMs, () => text);
   throwFailures(block, failures);
-  throwFailures(block, await compareHidden(session, block, seen, aligned, new Set()));
+  throwFailures(block, await compareHidden(session, block, seen, aligned, new Set(), new Set()));
   await reserveDrawn(session, seen, aligned);
 }

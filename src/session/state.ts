@@ -17,6 +17,7 @@ import type { ProcessIds } from '../cluster/process-ids.ts';
 import type { Coordinator } from '../commit/coordinator.ts';
 import type { Settings } from '../config/config.ts';
 import type { Planner } from '../fanout/planner.ts';
+import type { Unproven } from '../fanout/unproven.ts';
 import type { SequenceKeeper, SequenceScope } from '../fanout/sequences.ts';
 import type { CloseReason } from '../lib/close-reason.ts';
 import type { Log } from '../lib/log.ts';
@@ -46,6 +47,7 @@ export interface Services {
   readonly catalog: Catalog;
   readonly planner: Planner;
   readonly sequences: SequenceKeeper;
+  readonly unproven: Unproven;
   readonly analyser: Analyser;
   readonly largeAnalyser: LargeAnalyser;
   readonly notifications: Notifications;

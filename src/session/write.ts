@@ -197,8 +197,16 @@ async function hiddenToo(
     throwFailures(block, await replaySame(session, block, [same], moment, { pace: 'lockstep', kept: 'not at all' }));
   }
   const but = byRows === undefined ? [] : stored;
-  throwFailures(block, await compareHidden(session, block, seen, aligned, new Set(but)));
+  const own = rows === undefined ? await targetTables(session, statement) : stored;
+  throwFailures(block, await compareHidden(session, block, seen, aligned, new Set(but), new Set(own)));
   await reserveDrawn(session, seen, aligned, reads ? movedSequences(before, seen.lead.after) : aligned.drawn);
+}
+
+/** Where the rows stand that the statement's own text is about. */
+async function targetTables(session: SessionState, { command }: Statement): Promise<readonly string[]> {
+  const target = command.kind === 'modify' || command.kind === 'insert' ? command.target : undefined;
+  const table = target === undefined ? undefined : await session.services.catalog.table(session, target);
+  return table?.stored ?? [];
 }
 
 /** Rows that are few enough to be a statement like others; none where the lead has stored none. */
