@@ -37,8 +37,8 @@ const STATEMENT_TIMEOUT = '1s';
 /** A play that has gone wrong so often is not played to its end. */
 const ENOUGH = 20;
 
-/** Refused; lost to another transaction; too long or too deep to be read. */
-const MAY_BE: ReadonlySet<string> = new Set(['0A000', '40001', '40P01', '54001']);
+/** Refused; lost to another transaction, and what comes after that in a block; too long or too deep to be read. */
+const MAY_BE: ReadonlySet<string> = new Set(['0A000', '40001', '40P01', '25P02', '54001']);
 
 export function writes(text: string): boolean {
   return /^(insert|update|delete|merge)\b/i.test(text);

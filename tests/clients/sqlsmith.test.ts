@@ -15,9 +15,11 @@ import { assertWritersEqual, createDatabases, fixture, openStage } from './stage
 const stage = await openStage({ major: 18 });
 const { numRuns, seed: firstSeed } = sampling(1);
 const seeds = Array.from({ length: numRuns }, (_, index) => firstSeed + index);
-/** Statements that each seed makes: about one of eleven writes. */
-const MADE = 800;
+/** Statements of SQLsmith's own connection. */
 const RUN = 100;
+/** Statements that are made for the clients: about one of eleven writes, and is played; of the others one of so many. */
+const MADE = 800;
+const OTHERS = 8;
 const CLIENTS = 4;
 
 /** Rows for every table, as often as wanted: SQLsmith deletes all of a table at times. */
@@ -82,10 +84,13 @@ function faults(since: number): readonly string[] {
     .map((line) => JSON.stringify(line));
 }
 
-/** Statements of SQLsmith as it prints them: all that write, and one of eight others. */
+/** Of what SQLsmith prints all that writes, and some others; nothing that could end a connection. */
 function chosen(printed: string): readonly string[] {
-  const texts = printed.split(/;\n/).map((text) => text.trim());
-  return texts.filter((text, index) => text !== '' && (writes(text) || index % 8 === 0));
+  const texts = printed.split(';\n').map((text) => text.trim());
+  return texts.filter(
+    (text, index) =>
+      text !== '' && (writes(text) || index % OTHERS === 0) && !text.includes('pg_catalog.pg_terminate_backend'),
+  );
 }
 
 for (const seed of seeds) {
@@ -104,7 +109,11 @@ for (const seed of seeds) {
       // One letter for each statement; C: the connection was lost.
       const letters = /^[.etSC\n]+(?=\nqueries: )/m.exec(stderr)?.[0].replaceAll('\n', '') ?? '';
       assert.match(letters, new RegExp(`^[.etS]{${RUN}}$`), stderr);
-      context.diagnostic(stderr.slice(stderr.indexOf('queries: '), stderr.indexOf('impedance report')));
+      const refused = [...stderr.matchAll(/^(\d+)\tERROR: {2}the statement would not have the same effect/gm)];
+      const refusals = refused.reduce((sum, [, number]) => sum + Number(number), 0);
+      context.diagnostic(
+        `${RUN} statements: ${letters.replaceAll('.', '').length} errors, ${refusals} of them refusals`,
+      );
       assert.deepEqual(faults(before), []);
       await assertAlike(database);
     },
@@ -126,7 +135,7 @@ for (const seed of seeds) {
       for (const line of report(tally)) context.diagnostic(line);
       assert.deepEqual(tally.wrong, []);
       assert.deepEqual(faults(before), []);
-      assert.ok(tally.committed > 0 && tally.succeeded > 20, 'enough has been changed');
+      assert.ok(tally.committed > 0 && tally.succeeded > 10, 'enough has been changed');
       await assertAlike(database);
     },
   );
