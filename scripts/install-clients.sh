@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the programs that the client tests drive: psql, pg_dump, pgbench, sysbench, psycopg2, DBD::Pg, Go and Java from the
-# system's packages, and into .clients, pinned, psycopg 3 and PgJDBC; fetches the modules of the Go client. For Debian and Ubuntu, as
+# Installs the programs that the client tests drive: psql, pg_dump, pgbench, sysbench, SQLsmith, psycopg2, DBD::Pg, Go and Java from
+# the system's packages, and into .clients, pinned, psycopg 3 and PgJDBC; fetches the modules of the Go client. For Debian and Ubuntu, as
 # root. Does nothing, quickly, when all of them are there.
 #
 #   scripts/install-clients.sh          what the tests drive
@@ -56,6 +56,7 @@ need postgresql-client command -v psql
 need postgresql-client command -v pg_dump
 need postgresql-contrib command -v pgbench
 need sysbench command -v sysbench
+need sqlsmith command -v sqlsmith
 need python3-psycopg2 /usr/bin/python3 -c 'import psycopg2'
 need libdbd-pg-perl /usr/bin/perl -MDBD::Pg -e 1
 need golang-go go_there

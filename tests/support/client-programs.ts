@@ -14,6 +14,7 @@ const probes = {
   pg_dump: [['pg_dump', '--version']],
   pgbench: [['pgbench', '--version']],
   sysbench: [['sysbench', '--version']],
+  sqlsmith: [['sqlsmith', '--version']],
   // Packages of the system belong to its own interpreters, which need not be the first in PATH.
   psycopg2: [
     ['/usr/bin/python3', '-c', 'import psycopg2'],
