@@ -38,6 +38,8 @@ export interface DatabaseFacts {
   readonly deferrable: 'none' | 'some';
   /** Whether any trigger of the user's may fire as late as at COMMIT. */
   readonly deferredTriggers: 'none' | 'some';
+  /** Of the lead. */
+  readonly major: number;
 }
 
 export interface Column {
@@ -138,7 +140,8 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM volatile), '[]'),
     JOIN pg_catalog.pg_type t ON t.oid = casttarget
     WHERE c.oid >= 16384 AND castcontext <> 'e'
       AND (castmethod = 'f' AND p.provolatile <> 'i'
-        OR castmethod = 'i' AND (t.typcategory IN ('A', 'D') OR t.typtype NOT IN ('b', 'e'))))`;
+        OR castmethod = 'i' AND (t.typcategory IN ('A', 'D') OR t.typtype NOT IN ('b', 'e')))),
+  current_setting('server_version_num')::int / 10000`;
 
 /** Where triggers may fire for a row of a table: itself and its partitions; by foreign keys, what refers to these. */
 const REACHED = `WITH RECURSIVE steps (parent, child, by) AS (
@@ -252,6 +255,7 @@ export class Catalog {
         stable,
         stableOperators,
         casts,
+        major,
       ] = await row(asker, FACTS);
       return {
         volatileFunctions: new Set<string>(JSON.parse(functions ?? '[]')),
@@ -265,6 +269,7 @@ export class Catalog {
         casts: casts === 't' ? 'stable' : 'immutable',
         deferrable: deferrable === 't' ? 'some' : 'none',
         deferredTriggers: deferredTriggers === 't' ? 'some' : 'none',
+        major: Number(major),
       };
     });
   }

@@ -5,6 +5,7 @@
 import type { Column, Table } from '../cluster/catalog.ts';
 import { quoteIdentifier, quoteEscaped } from '../sql/quote.ts';
 import type { RowPlan } from './plan.ts';
+import { takingPlaceOf } from './row-plan.ts';
 
 /** Tables are read whole for it, up to this size: some tenths of a second. */
 const LARGEST_BYTES = 64 * 1024 * 1024;
@@ -136,14 +137,4 @@ export function tell(name: string, table: Table, changed: Told['changed']): Told
         : 'perhaps something',
     first: key === undefined ? `DELETE FROM ONLY ${name} AS t USING (${MINE}) m ${IS_OWN}` : undefined,
   };
-}
-
-function takingPlaceOf(columns: readonly Column[], names: readonly string[]): string {
-  const key = names.map(quoteIdentifier);
-  const assigned = columns
-    .filter(({ name, identity }) => !names.includes(name) && identity !== 'a')
-    .map(({ name }) => `${quoteIdentifier(name)} = EXCLUDED.${quoteIdentifier(name)}`);
-  // DO NOTHING would not count a row that is there already.
-  const set = assigned.length > 0 ? assigned.join(', ') : `${key[0]} = EXCLUDED.${key[0]}`;
-  return ` ON CONFLICT (${key.join(', ')}) DO UPDATE SET ${set}`;
 }

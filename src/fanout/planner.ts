@@ -16,7 +16,7 @@ import type { InsertCommand, ModifyCommand, Nondeterminism, QualifiedName, State
 import { digestText, storedColumns } from './captured-rows.ts';
 import { type Effects, notReplayable, type ReplayPlan, type SameTextPlan, type VerifiedPlan } from './plan.ts';
 import { Reasons } from './reasons.ts';
-import { cascades, insertPlan, modifyPlan } from './row-plan.ts';
+import { cascades, insertPlan, mergePlan, modifyPlan } from './row-plan.ts';
 import { type Comparison, comparingRows, sameText, unsafePart } from './same-text.ts';
 
 /** `same text`: what a proxy does that takes the same text for the same effect. For tests, which show what would differ. */
@@ -81,8 +81,9 @@ export class Planner {
   }
 
   async #plan(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
-    await this.#checkNested(asker, statement);
     const { command } = statement;
+    if (command.kind === 'modify' && command.merged !== undefined) return this.#merge(asker, statement, command);
+    await this.#checkNested(asker, statement);
     switch (command.kind) {
       case 'insert':
         return this.#insert(asker, statement, command);
@@ -194,6 +195,37 @@ export class Planner {
   ): Promise<'none' | 'volatile function'> {
     const called = inDefaults ?? (await this.#reasons.effectiveCall(asker, statement));
     return called === undefined ? 'none' : 'volatile function';
+  }
+
+  /** Its rows where RETURNING tells them; the same text behind locks; else what it has stored, read back. */
+  async #merge(asker: CatalogAsker, statement: Statement, command: ModifyCommand): Promise<ReplayPlan> {
+    const { target } = command;
+    const table = target === undefined ? undefined : await this.#catalog.table(asker, target);
+    const locked = async (): Promise<ReplayPlan> => {
+      await this.#checkNested(asker, statement);
+      return this.#several(asker, statement, command.hasReturning ? 'compared' : 'not compared');
+    };
+    if (target === undefined || table === undefined || statement.explains || table.triggers === 'some') return locked();
+    const { major } = await this.#catalog.facts(asker);
+    const calls = await this.#calls(asker, statement, await this.#reasons.callOfDefaults(asker, table));
+    const times = replaceable(this.#reasons.varying(statement));
+    const why = { reason: 'rows that a MERGE has changed or stored', calls, text: 'another effect', times } as const;
+    const plan = mergePlan({ command, name: target, table }, major, why);
+    if (plan !== undefined) {
+      refuseDurable(statement, why.reason);
+      return plan;
+    }
+    const readable = command.merged?.deletes === 'none' && !command.hasWritingWith && calls === 'none';
+    if (!readable || table.kind !== 'r' || table.rules === 'some' || table.children === 'some') return locked();
+    try {
+      return await locked();
+    } catch (error) {
+      if (!(error instanceof PproxError) || error.condition !== 'not_replayable') throw error;
+      refuseDurable(statement, why.reason);
+      refuseBlind(table, why.reason);
+      const same = sameText([], statement, 'not compared', why.reason);
+      return { ...same, effects: 'hidden', stored: table.stored, inPlace: 'rows alone' };
+    }
   }
 
   /** Several changes in one statement, a MERGE among them: what each of them does is not told. */

@@ -83,7 +83,16 @@ export class Reasons {
 
   /** Such a function that a default calls which the INSERT leaves to the server. */
   async defaultCall(asker: CatalogAsker, command: InsertCommand, table: Table): Promise<string | undefined> {
-    for (const column of defaulted(command, table)) {
+    return this.#callOf(asker, defaulted(command, table));
+  }
+
+  /** The same of any of its columns' defaults. */
+  callOfDefaults(asker: CatalogAsker, table: Table): Promise<string | undefined> {
+    return this.#callOf(asker, table.columns);
+  }
+
+  async #callOf(asker: CatalogAsker, columns: readonly Column[]): Promise<string | undefined> {
+    for (const column of columns) {
       const statement = column.default === null ? undefined : this.#expression(column.default);
       const called = statement && (await this.effectiveCall(asker, statement));
       if (called !== undefined) return called;

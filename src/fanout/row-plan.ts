@@ -171,6 +171,63 @@ export function modifyPlan(
   };
 }
 
+/** The first release whose MERGE takes RETURNING (manual, "MERGE"). */
+const MERGE_RETURNS = 17;
+
+/**
+ * For a MERGE that deletes nothing and leaves a key as it is, into a table without triggers: its rows take the place of those with their
+ * keys, or are new. Undefined where that is not so.
+ */
+export function mergePlan(
+  { command, name, table }: Omit<Target, 'modification'>,
+  major: number,
+  { reason, calls, times }: Why,
+): RowPlan | undefined {
+  const { merged } = command;
+  const columns = table.columns.filter(({ generated }) => generated === '');
+  if (merged === undefined || merged.deletes === 'some' || major < MERGE_RETURNS) return undefined;
+  if (table.kind !== 'r' && table.kind !== 'p') return undefined;
+  const guarded = table.rules === 'some' || table.policies !== 'none' || table.children === 'some';
+  if (guarded || command.hasWritingWith || table.triggers === 'some') return undefined;
+  if (columns.some(({ exact, selectable }) => !exact || !selectable)) return undefined;
+  const key = table.keys.find((names) => !names.some((one) => merged.assigned.includes(one)));
+  if (key === undefined || columns.some((one) => one.identity === 'a' && merged.assigned.includes(one.name)))
+    return undefined;
+  const names = columns.map((column) => quoteIdentifier(column.name)).join(', ');
+  return {
+    kind: 'rows',
+    rule: reason,
+    returning: returning(name, command, columns),
+    columns,
+    sent: columns.length,
+    keyed: 0,
+    prefix: `INSERT INTO ${qualified(name)} (${names}) OVERRIDING SYSTEM VALUE VALUES `,
+    casts: [],
+    suffix: takingPlaceOf(columns, key),
+    verb: 'INSERT 0',
+    // Of two rows that exchange what is unique in them, the order counts.
+    batch: merged.assigned.some((one) => table.ordered.includes(one)) ? 'one row' : 'many rows',
+    rows: 'not compared',
+    client: command.hasReturning ? 'rows' : 'no rows',
+    effects: calls === 'none' ? 'in the text' : 'hidden',
+    stored: table.stored,
+    direct: undefined,
+    otherwise: calls === 'none' ? 'rows' : 'same text',
+    times,
+  };
+}
+
+/** Behind rows that are inserted: those with their key are there already, and are given the other values. */
+export function takingPlaceOf(columns: readonly Column[], names: readonly string[]): string {
+  const key = names.map(quoteIdentifier);
+  const assigned = columns
+    .filter(({ name, identity }) => !names.includes(name) && identity !== 'a')
+    .map(({ name }) => `${quoteIdentifier(name)} = EXCLUDED.${quoteIdentifier(name)}`);
+  // DO NOTHING would not count a row that is there already.
+  const set = assigned.length > 0 ? assigned.join(', ') : `${key[0]} = EXCLUDED.${key[0]}`;
+  return ` ON CONFLICT (${key.join(', ')}) DO UPDATE SET ${set}`;
+}
+
 /** Whether an UPDATE may give the column a value that was read. */
 function givable({ generated, identity, exact }: Column): boolean {
   return generated === '' && identity !== 'a' && exact;

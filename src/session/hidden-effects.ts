@@ -78,7 +78,8 @@ export interface HiddenEffects {
   readonly elsewhere: 'nothing' | 'something';
 }
 
-/** `plan`: undefined where the statement has no rows of its own. `total`: how many it has. `size`: of the tables that are looked through. */
+/** `plan`: undefined where the statement has no rows of its own. `total`: how many it has. `size`: of the tables that are looked through;
+ * `counted`: those which the statement's own text alone has changed, no function. */
 export async function seeEffects(
   session: SessionState,
   block: WritersBlock,
@@ -86,6 +87,7 @@ export async function seeEffects(
   plan: RowPlan | undefined,
   total: number,
   size: 'small tables' | 'all tables' = 'small tables',
+  counted: readonly string[] = [],
 ): Promise<HiddenEffects> {
   const { backend } = block.legs.lead.lease;
   const lead: Looks = { before, after: await look(backend, before.settings === undefined ? 'not' : 'too') };
@@ -109,8 +111,9 @@ export async function seeEffects(
     const [inserted, updated, deleted] = changed.get(name) ?? [];
     if (found?.access.write !== 'allowed' || deleted !== 0 || found.table.deferred === 'some') return undefined;
     if (updated === 0) return tellRows(name, found.table, 'rows are new');
-    // That no key has changed is seen by the table not growing: by how much it should, a subtransaction that was undone would hide.
-    return inserted === 0 ? tellRows(name, found.table, 'rows were changed') : undefined;
+    // That no key has changed is seen by the table not growing: by how much it should, a subtransaction of a function would hide.
+    const exact = inserted === 0 || (counted.includes(name) && found.table.triggers === 'none');
+    return exact ? tellRows(name, found.table, 'rows were changed') : undefined;
   });
   return { lead, written, elsewhere, told: told.includes(undefined) ? undefined : told.flatMap((one) => one ?? []) };
 }
@@ -184,9 +187,13 @@ export async function replayDirectly(
       if (grown.length > 0) return 'not possible';
     }
   }
-  for (const name of movedSequences(effects.lead.before, effects.lead.after))
-    await reserve(session, effects.lead, name);
+  await reserveMoved(session, effects);
   return 'done';
+}
+
+/** Followers' sequences stay ahead of all that the lead has drawn. */
+async function reserveMoved(session: SessionState, { lead }: HiddenEffects): Promise<void> {
+  for (const name of movedSequences(lead.before, lead.after)) await reserve(session, lead, name);
 }
 
 /** Ours on followers, gone before the client can make another one. */
@@ -203,8 +210,13 @@ export async function replayAlone(
   before: Look,
   started: number,
 ): Promise<void> {
-  const seen = await narrowed(block, await seeEffects(session, block, before, undefined, 0, 'all tables'), stored);
+  const seen = await narrowed(
+    block,
+    await seeEffects(session, block, before, undefined, 0, 'all tables', stored),
+    stored,
+  );
   const direct = { replay: undefined, stored, fires: 'nothing', started, otherwise: 'nothing' } as const;
+  if (seen.told?.length === 0) return reserveMoved(session, seen);
   if ((await replayDirectly(session, block, seen, direct)) === 'done') return;
   throw new PproxError('not_replayed', {
     message: `what the statement has stored cannot be told to the followers: ${rule}`,
@@ -220,7 +232,8 @@ async function narrowed(block: WritersBlock, seen: HiddenEffects, stored: readon
   const changed = changes(seen.lead);
   const told: Told[] = [];
   for (const one of seen.told) {
-    const table = stored.includes(one.name) ? seen.written.find(({ name }) => name === one.name)?.table : undefined;
+    const added = one.changed === 'rows are new' && stored.includes(one.name);
+    const table = added ? seen.written.find(({ name }) => name === one.name)?.table : undefined;
     const [inserted = 0] = changed.get(one.name) ?? [];
     const own =
       table === undefined ? undefined : await storedAtEnd(block.legs.lead.lease.backend, one, table, inserted);

@@ -175,7 +175,8 @@ async function hiddenToo(
   // Rows of a table without triggers are those of followers on which none fires. A text that has changed no rows may have done more.
   const told =
     rows === undefined
-      ? plan.kind === 'statement' && plan.inPlace === 'rows' && seen.elsewhere === 'something'
+      ? (plan.kind === 'verified' || (plan.kind === 'statement' && plan.inPlace === 'rows')) &&
+        seen.elsewhere === 'something'
       : rows.direct !== undefined || (rows.rows === 'not compared' && text);
   const stored = rows?.stored ?? [];
   const otherwise = text ? 'the same text' : 'nothing';

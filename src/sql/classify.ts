@@ -5,7 +5,7 @@ import { alteration } from './alteration.ts';
 import { definitionOf, droppedRelations, forbidsBlock, isTemporary } from './definitions.ts';
 import { Facts } from './facts.ts';
 import { insertCommand } from './insert.ts';
-import { modificationOf } from './modification.ts';
+import { mergedBy, modificationOf } from './modification.ts';
 import { settingChange, transactionControl } from './transaction.ts';
 import {
   booleanOption,
@@ -156,6 +156,7 @@ class Classification {
           alias: undefined,
           hasReturning: true,
           modification: undefined,
+          merged: undefined,
           hasWritingWith: true,
         }
       : readCommand;
@@ -184,6 +185,7 @@ class Classification {
       alias: relation.alias?.aliasname,
       hasReturning,
       modification: statement === 'merge' ? undefined : modificationOf(this.#fields),
+      merged: statement === 'merge' ? mergedBy(this.#fields) : undefined,
       hasWritingWith: facts.writesInWith,
     };
   }

@@ -1,6 +1,6 @@
 /** What an UPDATE or DELETE says about the rows that it changes: which it means, what it gives them, what else it reads. */
 
-import type { Modification, NestedWrite } from './statement.ts';
+import type { Modification, ModifyCommand, NestedWrite } from './statement.ts';
 import { isFields, listOf, nodeOf, readsRelation, stringOf, stringsOf, tagged, type Fields } from './tree.ts';
 
 export function modificationOf(fields: Fields): Modification {
@@ -15,6 +15,15 @@ export function modificationOf(fields: Fields): Modification {
     equated: equatedColumns(whereClause, nameInStatement(target)),
     reads: more || readsRelation(own) ? 'other rows' : 'own row',
     selects: namesColumn(own),
+  };
+}
+
+export function mergedBy(fields: Fields): NonNullable<ModifyCommand['merged']> {
+  const clauses = listOf(fields['mergeWhenClauses']).map((clause) => nodeOf(clause, 'MergeWhenClause'));
+  const updates = clauses.filter((clause) => clause?.['commandType'] === 'CMD_UPDATE');
+  return {
+    assigned: updates.flatMap((clause) => listOf(clause?.['targetList']).flatMap((item) => assignedColumn(item) ?? [])),
+    deletes: clauses.some((clause) => clause?.['commandType'] === 'CMD_DELETE') ? 'some' : 'none',
   };
 }
 

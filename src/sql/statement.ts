@@ -147,6 +147,8 @@ export interface ModifyCommand {
   readonly hasReturning: boolean;
   /** Of an UPDATE or DELETE. */
   readonly modification: Modification | undefined;
+  /** Of a MERGE: columns that its UPDATEs give values to, and whether it has a DELETE. */
+  readonly merged: { readonly assigned: readonly string[]; readonly deletes: 'some' | 'none' } | undefined;
   /** Data-modifying WITH clauses beside the command itself. */
   readonly hasWritingWith: boolean;
 }

@@ -36,6 +36,7 @@ for (const role of ['a superuser', 'a role that may not turn triggers off'] as c
       await becomePlain(cluster, client);
     }
     await copyIn(client, 'COPY item (x) FROM STDIN', LINES);
+    await copyIn(client, 'COPY item (x) FROM STDIN', '');
     await client.query('BEGIN');
     await client.query("INSERT INTO plain (x) VALUES ('before')");
     await copyIn(client, 'COPY plain (x) FROM STDIN', LINES);

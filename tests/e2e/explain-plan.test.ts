@@ -64,6 +64,8 @@ const cases: Readonly<Record<string, Readonly<Record<string, Expected>>>> = {
     'UPDATE fired SET n = 2 WHERE grp = 1': ['rows', /beyond a key/],
     'DELETE FROM item WHERE id IN (SELECT id FROM item ORDER BY n LIMIT 3)': ['rows', /other rows/],
     "INSERT INTO entry (words) VALUES ('x')": ['rows', /default of column id/],
+    'MERGE INTO item USING pair p ON p.a = item.id WHEN MATCHED THEN UPDATE SET n = p.n': ['rows', /a MERGE/],
+    'MERGE INTO entry USING pair p ON p.a = item WHEN NOT MATCHED THEN INSERT (item) VALUES (p.a)': ['rows', /a MERGE/],
     'INSERT INTO item SELECT * FROM item': ['rows', /rows of a query/],
     "INSERT INTO item VALUES (1, 'x'), (2, 'y') ON CONFLICT DO NOTHING": ['rows', /several rows with ON CONFLICT/],
   },
@@ -80,7 +82,7 @@ const cases: Readonly<Record<string, Readonly<Record<string, Expected>>>> = {
     ],
     'UPDATE parent SET n = 1': ['verified statement, behind locks', /inherit/],
     'UPDATE few SET grp = 1': ['statement, behind locks', /not a table/],
-    'MERGE INTO item USING pair p ON p.a = item.id WHEN MATCHED THEN UPDATE SET n = p.n': [
+    'MERGE INTO item USING pair p ON p.a = item.id WHEN MATCHED THEN DELETE': [
       'statement, behind locks',
       /several changes/,
     ],
@@ -122,7 +124,7 @@ describe('refused', () => {
     ['UPDATE plain SET n = random()', /random\(\)/],
     ['UPDATE plain SET n = 1 WHERE grp IN (SELECT grp FROM plain LIMIT 1)', /no key/],
     [
-      'MERGE INTO entry USING pair p ON p.a = item WHEN NOT MATCHED THEN INSERT (item) VALUES (p.a)',
+      'MERGE INTO entry USING pair p ON p.a = item WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (item) VALUES (p.a)',
       /default that varies/,
     ],
   ] as const) {
