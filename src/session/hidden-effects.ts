@@ -172,7 +172,13 @@ export async function replayDirectly(
   if (begin !== '') for (const leg of followers) tell(leg, begin);
   replay?.release('direct');
   if (replay !== undefined) throwFailures(block, await replay.finish());
-  await sendTold(session, block, told, started);
+  // A row with another key may meet what its old one has left there.
+  const refused = await sendTold(session, block, told, started);
+  if (mark === '' || refused.some(({ kind }) => kind === 'lost')) throwFailures(block, refused);
+  if (refused.length > 0) {
+    takeBack(block);
+    return 'not possible';
+  }
   quiet.end();
   if (before !== undefined) {
     const after = await looks(session, followers);
@@ -181,11 +187,10 @@ export async function replayDirectly(
       return counted.flatMap(({ name }) => compareGrowth(leg.node.label, name, effects.lead, follower) ?? []);
     });
     if (mark === '') throwFailures(block, grown);
-    else {
-      const back = grown.length > 0 ? `ROLLBACK TO SAVEPOINT ${TOLD}; ` : '';
-      for (const leg of followers) tell(leg, `${back}RELEASE SAVEPOINT ${TOLD}`);
-      if (grown.length > 0) return 'not possible';
-    }
+    else if (grown.length > 0) {
+      takeBack(block);
+      return 'not possible';
+    } else for (const leg of followers) tell(leg, `RELEASE SAVEPOINT ${TOLD}`);
   }
   await reserveMoved(session, effects);
   return 'done';
@@ -198,6 +203,11 @@ async function reserveMoved(session: SessionState, { lead }: HiddenEffects): Pro
 
 /** Ours on followers, gone before the client can make another one. */
 const TOLD = '"pprox: told"';
+
+/** What followers were told. */
+function takeBack({ legs }: WritersBlock): void {
+  for (const leg of legs.followers) tell(leg, `ROLLBACK TO SAVEPOINT ${TOLD}; RELEASE SAVEPOINT ${TOLD}`);
+}
 
 /**
  * What the lead has done, told to followers that do not run it themselves. Throws PproxError where that is not possible; the transaction is

@@ -102,7 +102,7 @@ async function tellTable(
     });
   }
   if (quiet.begin !== '') for (const leg of block.legs.followers) tell(leg, quiet.begin);
-  await sendTold(session, block, told, started);
+  throwFailures(block, await sendTold(session, block, told, started));
   quiet.end();
 }
 

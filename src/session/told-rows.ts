@@ -2,13 +2,14 @@
 import type { Backend } from '../backend/backend.ts';
 import type { Table } from '../cluster/catalog.ts';
 import { blocksText, latestText, ofCommand, rowsText, type Told } from '../fanout/captured-rows.ts';
+import type { FollowerFailure } from '../fanout/follower.ts';
 import { RowReplay } from '../fanout/row-replay.ts';
 import { PproxError } from '../lib/errors.ts';
 import { quoteEscaped } from '../sql/quote.ts';
 import { encodeQuery } from '../wire/frontend.ts';
 import { CapturedRows } from './captured-rows.ts';
 import { answerOf, within } from './own-questions.ts';
-import { followerDeadline, tell, throwFailures } from './replay.ts';
+import { followerDeadline, tell } from './replay.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 
 const ROLE = 'session_replication_role';
@@ -57,13 +58,16 @@ async function triggerMode(backend: Backend, tables: readonly string[]): Promise
   return rows[0]?.[0] ?? undefined;
 }
 
-/** Table by table, as the lead reads them out; followers that do not take them are told by throwing. `started`: by performance.now(). */
+/**
+ * Table by table, as the lead reads them out, up to the first that a follower does not take. Throws PproxError where the lead cannot read
+ * one. `started`: by performance.now().
+ */
 export async function sendTold(
   session: SessionState,
   block: WritersBlock,
   told: readonly Told[],
   started: number,
-): Promise<void> {
+): Promise<readonly FollowerFailure[]> {
   const { followers, lead } = block.legs;
   const { backend } = lead.lease;
   for (const one of told) {
@@ -83,8 +87,10 @@ export async function sendTold(
     const { error, status } = await session.cancellable(backend, captured.reply);
     block.status = status;
     if (error !== undefined) throw new PproxError('not_replayed', { sqlstate: error.code, message: error.message });
-    throwFailures(block, await rows.finish());
+    const failures = await rows.finish();
+    if (failures.length > 0) return failures;
   }
+  return [];
 }
 
 /** Blocks at a table's end that are looked at first: more than servers add at once. */
