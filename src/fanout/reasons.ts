@@ -182,7 +182,7 @@ export class Reasons {
     if (hidden !== undefined) return hidden;
     // What it is declared as is its owner's word.
     const [own] = statement.functions;
-    if (own !== undefined) return `${own.name}(), which is not PostgreSQL’s own`;
+    if (own !== undefined) return `${own.name}(), which is not known to give the same everywhere`;
     const [unportable] = statement.unportable;
     return unportable === undefined ? undefined : `${unportable}(), which depends on the server`;
   }
