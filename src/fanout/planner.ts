@@ -392,10 +392,11 @@ export class Planner {
         ? await this.#reasons.effectiveCall(asker, statement)
         : await this.#reasons.volatileCall(asker, statement);
     if (called !== undefined) throw notReplayable(`${called}(), which is volatile, in a definition`);
-    // Texts that they cast are taken at their word.
+    // Texts that they cast are taken at their word, but where it does no harm to doubt it.
+    const asked = fills === 'table' ? statement : { ...statement, conversions: [], operators: [] };
     const found =
       (fills === 'nothing' ? undefined : await this.#reasons.view(asker, relations)) ??
-      (await this.#reasons.mayVary(asker, { ...statement, conversions: [], operators: [] }, undefined, makes));
+      (await this.#reasons.mayVary(asker, asked, undefined, makes));
     if (fills === 'table' && !statement.explains) return this.#filled(asker, statement, found);
     if (found !== undefined) throw notReplayable(found, 'Create the table first, and fill it by INSERT.');
     if (node === 'AlterTableStmt') return this.#alteration(asker, statement);

@@ -114,7 +114,7 @@ describe('moments are refused', () => {
     "UPDATE open_task SET at = 'now'": [],
     "UPDATE open_task SET word = 'now' WHERE at < 'tomorrow'": [],
     "EXPLAIN ANALYZE UPDATE task SET at = 'now'": [],
-    "MERGE INTO task USING (VALUES (1)) v (id) ON task.id = v.id WHEN MATCHED THEN UPDATE SET at = 'now'": [],
+    "MERGE INTO task USING (VALUES (1)) v (id) ON task.id = v.id WHEN MATCHED AND at = 'now' THEN DELETE": [],
   };
   for (const [text, values] of Object.entries(statements)) {
     test(text, async () => {
