@@ -194,6 +194,7 @@ export function mergePlan(
   if (key === undefined || columns.some((one) => one.identity === 'a' && merged.assigned.includes(one.name)))
     return undefined;
   const names = columns.map((column) => quoteIdentifier(column.name)).join(', ');
+  const fires = merged.assigned.length > 0 && cascades(merged, table);
   return {
     kind: 'rows',
     rule: reason,
@@ -209,7 +210,7 @@ export function mergePlan(
     batch: merged.assigned.some((one) => table.ordered.includes(one)) ? 'one row' : 'many rows',
     rows: 'not compared',
     client: command.hasReturning ? 'rows' : 'no rows',
-    effects: calls === 'none' ? 'in the text' : 'hidden',
+    effects: calls === 'none' && !fires ? 'in the text' : 'hidden',
     stored: table.stored,
     direct: undefined,
     otherwise: calls === 'none' ? 'rows' : 'same text',

@@ -57,6 +57,20 @@ for (const major of [18, 15] as const) {
       await assertWritersEqual(cluster);
     });
 
+    test('what a foreign key sets off is the same', HANGS, async () => {
+      await client.query('RESET ROLE');
+      await client.query(`CREATE TABLE child (id int PRIMARY KEY, code text REFERENCES item (code) ON UPDATE CASCADE, at timestamptz);
+        INSERT INTO child SELECT g, 'c' || g FROM generate_series(1, 10) g;
+        CREATE OR REPLACE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.at := clock_timestamp(); RETURN NEW; END';
+        CREATE TRIGGER stamp BEFORE UPDATE ON child FOR EACH ROW EXECUTE FUNCTION stamp()`);
+      const text =
+        "MERGE INTO item i USING source s ON i.code = s.code WHEN MATCHED THEN UPDATE SET code = i.code || '+'";
+      const error = await client.query(text).catch((thrown: pg.DatabaseError) => thrown);
+      if (error instanceof Error) assert.equal((error as pg.DatabaseError).code, '40002', error.message);
+      await assertWritersEqual(cluster);
+      await client.query('DROP TABLE child');
+    });
+
     test('one that deletes and draws from a sequence is refused', HANGS, async () => {
       const text = `MERGE INTO item i USING source s ON i.code = s.code WHEN MATCHED THEN DELETE ${NEW_ROWS}`;
       const error = await refusal(client.query(text));
