@@ -175,7 +175,7 @@ export function modifyPlan(
 const MERGE_RETURNS = 17;
 
 /**
- * For a MERGE that deletes nothing and leaves a key as it is, into a table without triggers: its rows take the place of those with their
+ * For a MERGE that deletes nothing, leaves a key as it is and sets off no trigger: its rows take the place of those with their
  * keys, or are new. Undefined where that is not so.
  */
 export function mergePlan(
@@ -188,13 +188,13 @@ export function mergePlan(
   if (merged === undefined || merged.deletes === 'some' || major < MERGE_RETURNS) return undefined;
   if (table.kind !== 'r' && table.kind !== 'p') return undefined;
   const guarded = table.rules === 'some' || table.policies !== 'none' || table.children === 'some';
-  if (guarded || command.hasWritingWith || table.triggers === 'some') return undefined;
+  const fires = table.triggers === 'some' || (merged.assigned.length > 0 && cascades(merged, table));
+  if (guarded || command.hasWritingWith || fires) return undefined;
   if (columns.some(({ exact, selectable }) => !exact || !selectable)) return undefined;
   const key = table.keys.find((names) => !names.some((one) => merged.assigned.includes(one)));
   if (key === undefined || columns.some((one) => one.identity === 'a' && merged.assigned.includes(one.name)))
     return undefined;
   const names = columns.map((column) => quoteIdentifier(column.name)).join(', ');
-  const fires = merged.assigned.length > 0 && cascades(merged, table);
   return {
     kind: 'rows',
     rule: reason,
@@ -210,7 +210,7 @@ export function mergePlan(
     batch: merged.assigned.some((one) => table.ordered.includes(one)) ? 'one row' : 'many rows',
     rows: 'not compared',
     client: command.hasReturning ? 'rows' : 'no rows',
-    effects: calls === 'none' && !fires ? 'in the text' : 'hidden',
+    effects: calls === 'none' ? 'in the text' : 'hidden',
     stored: table.stored,
     direct: undefined,
     otherwise: calls === 'none' ? 'rows' : 'same text',

@@ -221,6 +221,7 @@ export async function replayAlone(
   started: number,
 ): Promise<void> {
   const seen = await narrowed(
+    session,
     block,
     await seeEffects(session, block, before, undefined, 0, 'all tables', stored),
     stored,
@@ -237,7 +238,12 @@ export async function replayAlone(
 }
 
 /** The rows of these tables that the statement itself has stored, where they can be told from the transaction's others. */
-async function narrowed(block: WritersBlock, seen: HiddenEffects, stored: readonly string[]): Promise<HiddenEffects> {
+async function narrowed(
+  session: SessionState,
+  block: WritersBlock,
+  seen: HiddenEffects,
+  stored: readonly string[],
+): Promise<HiddenEffects> {
   if (seen.told === undefined) return seen;
   const changed = changes(seen.lead);
   const told: Told[] = [];
@@ -246,7 +252,7 @@ async function narrowed(block: WritersBlock, seen: HiddenEffects, stored: readon
     const table = added ? seen.written.find(({ name }) => name === one.name)?.table : undefined;
     const [inserted = 0] = changed.get(one.name) ?? [];
     const own =
-      table === undefined ? undefined : await storedAtEnd(block.legs.lead.lease.backend, one, table, inserted);
+      table === undefined ? undefined : await storedAtEnd(session, block.legs.lead.lease.backend, one, table, inserted);
     told.push(own ?? one);
   }
   return { ...seen, told };

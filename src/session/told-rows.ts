@@ -101,16 +101,17 @@ const TAIL_BLOCKS = 128;
  * where they are not all of one command, as where triggers have changed them.
  */
 export async function storedAtEnd(
+  session: SessionState,
   backend: Backend,
   told: Told,
   table: Table,
   count: number,
 ): Promise<Told | undefined> {
-  const [size] = (await answerOf(backend, blocksText(told.name))).rows;
+  const [size] = (await session.cancellable(backend, answerOf(backend, blocksText(told.name)))).rows;
   const blocks = Number(size?.[0]);
   for (let tail = TAIL_BLOCKS; ; tail *= 8) {
     const from = Math.max(0, blocks - tail);
-    const [latest] = (await answerOf(backend, latestText(told.name, from))).rows;
+    const [latest] = (await session.cancellable(backend, answerOf(backend, latestText(told.name, from)))).rows;
     const [command, found] = latest ?? [];
     if (typeof command === 'string' && Number(found) === count) return ofCommand(told, table, command, from);
     if (from === 0) return undefined;

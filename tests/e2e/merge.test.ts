@@ -49,11 +49,9 @@ for (const major of [18, 15] as const) {
       });
     }
 
-    test('a key that changes is told, or nothing is left', HANGS, async () => {
+    test('a key that changes while rows take defaults that vary leaves nothing', HANGS, async () => {
       const text = `MERGE INTO item i USING source s ON i.code = s.code WHEN MATCHED THEN UPDATE SET id = i.id + 100, code = i.code || 'x' ${NEW_ROWS}`;
-      const error = await client.query(text).catch((thrown: pg.DatabaseError) => thrown);
-      if (error instanceof Error)
-        assert.ok(['0A000', '40002'].includes((error as pg.DatabaseError).code ?? ''), error.message);
+      assert.equal((await refusal(client.query(text))).code, '40002');
       await assertWritersEqual(cluster);
     });
 
@@ -65,8 +63,7 @@ for (const major of [18, 15] as const) {
         CREATE TRIGGER stamp BEFORE UPDATE ON child FOR EACH ROW EXECUTE FUNCTION stamp()`);
       const text =
         "MERGE INTO item i USING source s ON i.code = s.code WHEN MATCHED THEN UPDATE SET code = i.code || '+'";
-      const error = await client.query(text).catch((thrown: pg.DatabaseError) => thrown);
-      if (error instanceof Error) assert.equal((error as pg.DatabaseError).code, '40002', error.message);
+      await client.query(text);
       await assertWritersEqual(cluster);
       await client.query('DROP TABLE child');
     });
