@@ -9,6 +9,7 @@
  */
 import type { Answer } from '../backend/receiver.ts';
 import { type Catalog, type CatalogAsker, type Column, type Table, TTL_MS } from '../cluster/catalog.ts';
+import { assert } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Analyser } from '../sql/analyse.ts';
 import { qualified } from '../sql/quote.ts';
@@ -22,14 +23,16 @@ import { type Comparison, comparingRows, sameText, unsafePart } from './same-tex
 /** `same text`: what a proxy does that takes the same text for the same effect. For tests, which show what would differ. */
 export type PlanChoice = 'proven' | 'same text';
 
-/** As old as what was asked for it first. */
+/** As old as what was asked for it first. Its times stand where they stood in the text that it was made for. */
 interface KnownPlan {
   readonly plan: ReplayPlan;
+  /** Which parts of the statement that varies its times are, by their indices. */
+  readonly times: readonly number[];
   readonly generation: number;
   readonly since: number;
 }
 
-/** Plans kept for one shape: logins, search paths. */
+/** Plans kept for one shape: logins, search paths, parameters with values that vary or none. */
 const SCOPES = 100;
 
 const UNPROVEN: SameTextPlan = {
@@ -50,7 +53,7 @@ export class Planner {
   readonly #catalog: Catalog;
   readonly #reasons: Reasons;
   readonly #choice: PlanChoice;
-  /** By the one list that all statements of a shape share (`sql/shape-cache.ts`), with which they go; then by the asker's scope. */
+  /** By the one list that all statements of a shape share (`sql/shape-cache.ts`), with which they go; then by the asker's scope and what varies. */
   readonly #plans = new WeakMap<readonly QualifiedName[], Map<string, KnownPlan>>();
 
   /** `roles`: whether a session has the same login role on every writer. */
@@ -65,17 +68,19 @@ export class Planner {
     if (this.#choice === 'same text') return UNPROVEN;
     const { command, nondeterminism, relations } = statement;
     const changesRows = command.kind === 'insert' || command.kind === 'modify';
-    // What varies has its place in the text, and may be a parameter's value.
-    const alike = changesRows && nondeterminism.length === 0 && asker.settingsOfFunctions === 'known';
-    if (!alike || asker.caching === 'forbidden') return this.#plan(remembering(asker), statement);
-    const known = this.#plans.get(relations)?.get(asker.scope);
+    if (!changesRows || asker.settingsOfFunctions !== 'known' || asker.caching === 'forbidden')
+      return this.#plan(remembering(asker), statement);
+    const key = nondeterminism.length === 0 ? asker.scope : `${asker.scope}\0${whatVaries(nondeterminism)}`;
+    const known = this.#plans.get(relations)?.get(key);
     const { generation } = this.#catalog;
     const since = Date.now();
-    if (known?.generation === generation && since - known.since < TTL_MS) return known.plan;
+    if (known?.generation === generation && since - known.since < TTL_MS) return placed(known, statement);
     const plan = await this.#plan(asker, statement);
     const ofShape = this.#plans.get(relations) ?? new Map<string, KnownPlan>();
     if (ofShape.size >= SCOPES) ofShape.clear();
-    ofShape.set(asker.scope, { plan, generation, since });
+    const times = plan.times.map((one) => nondeterminism.indexOf(one));
+    assert(!times.includes(-1), 'the times of a plan are parts of its statement');
+    ofShape.set(key, { plan, times, generation, since });
     this.#plans.set(relations, ofShape);
     return plan;
   }
@@ -513,6 +518,20 @@ export class Planner {
     }
     return undefined;
   }
+}
+
+/** All of it but where it stands in the text: what may be a parameter's value varies or does not, each time. */
+function whatVaries(nondeterminism: readonly Nondeterminism[]): string {
+  return nondeterminism
+    .map(({ kind, name, span, type, parameter, column }) =>
+      [kind, name, span === undefined ? '' : 'placed', type, parameter, column?.columns, column?.operators].join('\t'),
+    )
+    .join('\n');
+}
+
+/** The same plan, with the times of this text. */
+function placed({ plan, times }: KnownPlan, { nondeterminism }: Statement): ReplayPlan {
+  return times.length === 0 ? plan : { ...plan, times: times.flatMap((index) => nondeterminism[index] ?? []) };
 }
 
 /** Types whose input reads no word as a moment. */

@@ -109,6 +109,29 @@ describe('moments are the lead’s on every writer', () => {
   }
 });
 
+describe('a plan that is known already', () => {
+  test('gives the lead’s time where it stands in this text', async () => {
+    await fill();
+    for (const word of ['a', 'a longer word', '', 'it’s "now()"']) {
+      await client.query(`UPDATE task SET word = '${word}', at = now(), d = CURRENT_DATE WHERE id = 1`);
+      await assertWritersEqual(cluster);
+    }
+    for (const id of [10, 1000, 100000]) {
+      await client.query(`INSERT INTO task (id, word, at) VALUES (${id}, 'x', CURRENT_TIMESTAMP)`);
+    }
+    await assertWritersEqual(cluster);
+  });
+
+  test('is not one for a parameter that holds a moment', async () => {
+    await fill();
+    const at = (value: string) => ({ name: 'moment', text: 'UPDATE task SET at = $1 WHERE id = 1', values: [value] });
+    for (const value of ['2001-02-03', 'now', '2001-02-03', 'now']) {
+      await client.query(at(value));
+      await assertWritersEqual(cluster);
+    }
+  });
+});
+
 describe('moments are refused', () => {
   const statements: Readonly<Record<string, readonly unknown[]>> = {
     "UPDATE open_task SET at = 'now'": [],
