@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { Catalog } from './cluster/catalog.ts';
 import { Cluster } from './cluster/cluster.ts';
 import { Notifications } from './cluster/notifications.ts';
+import { Onlookers } from './cluster/onlookers.ts';
 import { ProcessIds } from './cluster/process-ids.ts';
 import type { Coordinator } from './commit/coordinator.ts';
 import { Decider } from './commit/decider.ts';
@@ -71,6 +72,7 @@ export async function startProxy(config: Config, log: Log, plans: PlanChoice = '
       beatMs: Math.min(config.settings.healthIntervalMs, 1000),
       log,
     }),
+    onlookers: new Onlookers({ timeoutMs: config.settings.followerTimeoutMs, idleMs: config.settings.poolIdleMs }),
     planner: new Planner(catalog, analyser, roles, plans),
     unproven: new Unproven(config.settings.unproven),
     sequences: new SequenceKeeper(config.settings.sequenceBlock),
@@ -165,6 +167,7 @@ export async function startProxy(config: Config, log: Log, plans: PlanChoice = '
     services.largeAnalyser.close();
     services.notifications.close();
     services.processIds.close();
+    services.onlookers.close();
     commit.close();
     detector.close();
     cluster.close();

@@ -78,6 +78,11 @@ export function ofCommand(told: Told, table: Table, command: string, block: numb
   };
 }
 
+/** All of one's own rows go. */
+export function removalOfOwnText(name: string): string {
+  return `DELETE FROM ONLY ${name} AS t USING (${MINE}) m ${IS_OWN}`;
+}
+
 /** Columns that are given values: those that PostgreSQL computes are not. */
 export function storedColumns(table: Table): readonly Column[] {
   return table.columns.filter(({ generated }) => generated === '');
@@ -135,6 +140,6 @@ export function tell(name: string, table: Table, changed: Told['changed']): Told
       table.triggers === 'none' && table.rules === 'none' && (key !== undefined || table.referenced === 'no')
         ? 'nothing'
         : 'perhaps something',
-    first: key === undefined ? `DELETE FROM ONLY ${name} AS t USING (${MINE}) m ${IS_OWN}` : undefined,
+    first: key === undefined ? removalOfOwnText(name) : undefined,
   };
 }

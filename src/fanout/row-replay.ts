@@ -336,7 +336,7 @@ const COMMA = Buffer.from(',');
 const CLOSE = Buffer.from(')');
 
 /** A string constant of the value's bytes, whatever the client's encoding: no trailing byte of any of them is a quote. */
-function quote(value: Buffer, backslashes: 'literal' | 'escape'): Buffer {
+export function quote(value: Buffer, backslashes: 'literal' | 'escape'): Buffer {
   let extra = 2;
   for (const byte of value) if (byte === QUOTE || (byte === BACKSLASH && backslashes === 'escape')) extra++;
   const literal = Buffer.allocUnsafe(value.length + extra);

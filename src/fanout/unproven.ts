@@ -9,18 +9,19 @@ import { changes, isOfObjects, type Looks } from './hidden-effects.ts';
 export type UnprovenPolicy = 'accept' | 'refuse';
 
 /**
- * For people, one for each table. Rows that are gone cannot be looked at: which they were is not known, only how many. `compared`: tables
- * all of whose new and changed rows were; `own`: those whose rows the statement itself names.
+ * For people, one for each table. `compared`: tables all of whose new and changed rows were; `removed`: tables of which it is known that the
+ * same rows are gone; `own`: those whose rows the statement itself names.
  */
 export function unprovenEffects(
   lead: Looks,
   compared: ReadonlySet<string>,
+  removed: ReadonlySet<string>,
   own: ReadonlySet<string>,
 ): readonly string[] {
   const found = [...changes(lead)].flatMap(([table, [, , deleted]]) => {
     if (isOfObjects(table)) return 'objects that it makes or changes';
     if (own.has(table)) return [];
-    if (deleted > 0) return `rows deleted from ${table}`;
+    if (deleted > 0 && !removed.has(table)) return `rows deleted from ${table}`;
     return compared.has(table) ? [] : `rows of ${table}, which is too large or may not be read`;
   });
   return [...new Set(found)];

@@ -13,6 +13,7 @@ import type { Cluster } from '../cluster/cluster.ts';
 import { type Lsn, parseLsn } from '../cluster/lsn.ts';
 import type { Node } from '../cluster/node.ts';
 import type { Notifications } from '../cluster/notifications.ts';
+import { LOOKING_ON, type Onlookers } from '../cluster/onlookers.ts';
 import type { ProcessIds } from '../cluster/process-ids.ts';
 import type { Coordinator } from '../commit/coordinator.ts';
 import type { Settings } from '../config/config.ts';
@@ -52,6 +53,7 @@ export interface Services {
   readonly largeAnalyser: LargeAnalyser;
   readonly notifications: Notifications;
   readonly processIds: ProcessIds;
+  readonly onlookers: Onlookers;
   readonly settings: Settings;
   readonly log: Log;
 }
@@ -280,6 +282,12 @@ export class SessionState implements CatalogAsker, SequenceScope {
       ['client_encoding', encoding],
     ]);
     return this.cluster.lead.login({ ...this.client, parameters });
+  }
+
+  /** `ask` sees what is outside every transaction, as the login, in the client's encoding. Rejects with PproxError, or as `ask`. */
+  lookOn<T>(node: Node, ask: (onlooker: Backend) => Promise<T>): Promise<T> {
+    const parameters = new Map([...LOOKING_ON, ['client_encoding', this.lexis.encoding]]);
+    return this.services.onlookers.use(node, node.login({ ...this.client, parameters }), ask);
   }
 
   /** The lead's leg: the pinned one, or a fresh lease. Rejects with PproxError. */

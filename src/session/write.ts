@@ -14,10 +14,12 @@ import { loseBlock } from './block-end.ts';
 import {
   alignFollowers,
   compareHidden,
+  type HiddenEffects,
   look,
   replayAlone,
   replayDirectly,
   reserveDrawn,
+  reserveMoved,
   seeEffects,
 } from './hidden-effects.ts';
 import type { FollowerLeg } from './legs.ts';
@@ -30,11 +32,13 @@ import {
   replayed,
   replayRows,
   replaySame,
+  tell,
   throwLost,
   transactionTime,
   throwFailures,
 } from './replay.ts';
 import type { Request } from './request.ts';
+import { replayByTables } from './replay-by-tables.ts';
 import { remake } from './remake.ts';
 import { RowRelay } from './row-relay.ts';
 import { notePins } from './pins.ts';
@@ -145,19 +149,18 @@ interface DoneOnLead {
   readonly time: Promise<string> | undefined;
 }
 
+/** A statement that may have done more than its text says. */
+interface Hidden {
+  readonly statement: Statement;
+  readonly plan: ReplayPlan;
+  readonly request: Request;
+  readonly started: number;
+  readonly before: Look;
+  readonly done: DoneOnLead;
+}
+
 /** On the followers, what the lead has done in the text and out of it. */
-async function hiddenToo(
-  session: SessionState,
-  block: WritersBlock,
-  asked: {
-    readonly statement: Statement;
-    readonly plan: ReplayPlan;
-    readonly request: Request;
-    readonly started: number;
-    readonly before: Look;
-    readonly done: DoneOnLead;
-  },
-): Promise<void> {
+async function hiddenToo(session: SessionState, block: WritersBlock, asked: Hidden): Promise<void> {
   const { statement, plan, request, started, before, done } = asked;
   const { backend } = block.legs.lead.lease;
   if (plan.kind === 'statement' && plan.inPlace === 'rows alone')
@@ -183,24 +186,53 @@ async function hiddenToo(
   const fires = rows?.direct === undefined ? 'nothing' : 'triggers';
   const direct = { replay, stored, fires, started, otherwise } as const;
   if (told && (await replayDirectly(session, block, seen, direct)) === 'done') return;
+  if ((await replayByTables(session, block, seen, started)) === 'done') return reserveMoved(session, seen);
+  if (plan.kind === 'statement' && plan.inPlace === 'rows' && seen.elsewhere === 'nothing')
+    return readToo(session, block, asked, seen);
   const byRows = text ? undefined : replay;
-  // What has changed nothing is a read: others may change what it reads, and draw from sequences, in between.
-  const reads = plan.kind === 'statement' && plan.inPlace === 'rows' && seen.elsewhere === 'nothing';
-  const aligned = await alignFollowers(session, block, seen, byRows, reads ? 'nothing' : 'what the lead drew');
+  const aligned = await alignFollowers(session, block, seen, byRows, 'what the lead drew');
   if (byRows !== undefined) {
     byRows.release('as planned');
     throwFailures(block, await replayRows(session, block, byRows));
   } else {
     const time = done.time ?? (plan.times.length > 0 ? transactionTime(backend) : undefined);
-    const expected: Effect = reads ? { tag: undefined, rows: undefined } : done.effect;
-    const same = await replayed(block, plan, statement, request, expected, started, time);
+    const same = await replayed(block, plan, statement, request, done.effect, started, time);
     const { moment } = session.services.coordinator;
     throwFailures(block, await replaySame(session, block, [same], moment, { pace: 'lockstep', kept: 'not at all' }));
   }
   const but = byRows === undefined ? [] : stored;
   const own = rows === undefined ? await targetTables(session, statement) : stored;
   throwFailures(block, await compareHidden(session, block, seen, aligned, new Set(but), new Set(own)));
-  await reserveDrawn(session, seen, aligned, reads ? movedSequences(before, seen.lead.after) : aligned.drawn);
+  await reserveDrawn(session, seen, aligned);
+}
+
+/** Ours on followers, gone before the client can make another one. */
+const READ = '"pprox: read"';
+
+/**
+ * What has changed nothing on the lead may have set something for its session, but is a read else: others may change what it reads, and draw
+ * from sequences, in between. What it finds to do on a follower is taken back.
+ */
+async function readToo(
+  session: SessionState,
+  block: WritersBlock,
+  { statement, plan, request, started, before, done }: Hidden,
+  seen: HiddenEffects,
+): Promise<void> {
+  const { followers } = block.legs;
+  const aligned = await alignFollowers(session, block, seen, undefined, 'nothing');
+  for (const leg of followers) tell(leg, `SAVEPOINT ${READ}`);
+  const time = done.time ?? (plan.times.length > 0 ? transactionTime(block.legs.lead.lease.backend) : undefined);
+  const any: Effect = { tag: undefined, rows: undefined };
+  const same = await replayed(block, plan, statement, request, any, started, time);
+  const { moment } = session.services.coordinator;
+  const refused = await replaySame(session, block, [same], moment, { pace: 'lockstep', kept: 'not at all' });
+  const none: ReadonlySet<string> = new Set();
+  const failures = refused.length > 0 ? refused : await compareHidden(session, block, seen, aligned, none, none);
+  if (failures.some(({ kind }) => kind === 'lost')) throwFailures(block, failures);
+  const back = failures.length > 0 ? `ROLLBACK TO SAVEPOINT ${READ}; ` : '';
+  for (const leg of followers) tell(leg, `${back}RELEASE SAVEPOINT ${READ}`);
+  await reserveDrawn(session, seen, aligned, movedSequences(before, seen.lead.after));
 }
 
 /** Where the rows stand that the statement's own text is about. */

@@ -7,8 +7,8 @@ import { describe as describeVerdict, table } from './report.ts';
 /** Of one case; it takes about a second, and some minutes with many rounds. */
 export const TIMEOUT_MS = 290_000;
 
-/** `PPROX_TEST_CASE`, a part of the names of cases: those alone are played. */
-const ONLY = process.env['PPROX_TEST_CASE'];
+/** `PPROX_TEST_CASE`, parts of the names of cases with commas between: those alone are played. */
+const ONLY = process.env['PPROX_TEST_CASE']?.split(',');
 
 export async function playBattery(name: string, field: Field, cases: readonly Case[]): Promise<void> {
   await prepare(field);
@@ -39,7 +39,7 @@ export function playable(cases: readonly Case[], major: number): readonly Case[]
  * `PPROX_TEST_ROUNDS` asks for a long run; those of `PPROX_TEST_CASE` where it is set.
  */
 export function share(cases: readonly Case[], parts: number, turn: number): readonly Case[] {
-  if (ONLY !== undefined) return cases.filter(({ name }) => name.includes(ONLY));
+  if (ONLY !== undefined) return cases.filter(({ name }) => ONLY.some((part) => name.includes(part)));
   if (ROUNDS !== undefined) return cases;
   return cases.filter((_, index) => index % parts === (SEED + turn) % parts);
 }

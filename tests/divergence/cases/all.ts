@@ -10,6 +10,7 @@ import { predicateCases } from './predicates.ts';
 import { programCases } from './programs.ts';
 import { queueCases } from './queues.ts';
 import { randomCases } from './random-values.ts';
+import { removalCases } from './removals.ts';
 import { sequenceCases } from './sequences.ts';
 import { sessionCases } from './sessions.ts';
 import { timeCases } from './time.ts';
@@ -34,4 +35,5 @@ export const allCases: readonly Case[] = [
   ...triggerCases,
   ...programCases,
   ...isolationCases,
+  ...removalCases,
 ];

@@ -1,0 +1,99 @@
+/**
+ * Rows that the transaction at hand has taken away from a table, whoever has done it for it. It does not see them any more, and nothing counts
+ * which they were; but everybody else sees them still, until it commits (manual, "Read Committed Isolation Level"). So both are asked:
+ *
+ *     looking on       the places (ctid) of rows that somebody has locked, changed or deleted: their xmax is set
+ *     the transaction  which of these places it sees
+ *     looking on       what stands at the others, where that is still seen
+ *
+ * A row that others see before and after, and the transaction does not in between, the transaction has deleted, or given a newer version.
+ * That holds where the transaction reads the newest state. Where it reads an older one, who looks on reads the same one.
+ */
+import type { Column, Table } from '../cluster/catalog.ts';
+import { quoteIdentifier } from '../sql/quote.ts';
+import type { RowPlan } from './plan.ts';
+import { storedColumns } from './captured-rows.ts';
+
+/** Places that are looked at for one table, and rows: with their keys they are kept in memory. */
+export const OUTGOING_LIMIT = 100_000;
+
+/** At most one more of them than the limit. */
+export function placesText(name: string): string {
+  return `SELECT t.ctid::text FROM ONLY ${name} AS t WHERE t.xmax <> '0'::xid LIMIT ${OUTGOING_LIMIT + 1}`;
+}
+
+/** Which of these places the transaction sees. */
+export function seenText(name: string, places: readonly string[]): string {
+  return `SELECT t.ctid::text FROM ONLY ${name} AS t WHERE t.ctid = ANY (${listOf(places)})`;
+}
+
+/**
+ * One row: null where the transaction reads the newest state, else the name of its snapshot, in which others see what it has begun with (manual,
+ * "Snapshot Synchronization Functions"). `level`: a savepoint keeps it from lending its snapshot; then `not lent`.
+ */
+export function snapshotText(level: 'transaction' | 'savepoint'): string {
+  const lent = level === 'transaction' ? 'pg_catalog.pg_export_snapshot()' : `'${NOT_LENT}'`;
+  return `SELECT CASE WHEN current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN ${lent} END`;
+}
+
+export const NOT_LENT = 'not lent';
+
+/** In front of the questions of who looks on: `snapshot` is of the transaction's lending. */
+export function borrowText(snapshot: string): string {
+  return `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '${snapshot}'`;
+}
+
+/** What stands at these places, as far as it is still seen: a hash of its columns by name, then the columns of its key. */
+export function outgoingText(name: string, table: Table, key: readonly Column[], places: readonly string[]): string {
+  const row = storedColumns(table).map(nameOf).join(', ');
+  const hash = `pg_catalog.hashtextextended(ROW(${row})::text COLLATE "C", 0)::text`;
+  return `SELECT ${[hash, ...key.map(nameOf)].join(', ')} FROM ONLY ${name} AS t WHERE t.ctid = ANY (${listOf(places)})`;
+}
+
+/** Around keys, each behind its number: which of them a row that the transaction sees has. */
+export function presentParts(
+  name: string,
+  key: readonly Column[],
+): { readonly prefix: string; readonly suffix: string } {
+  const places = key.map((_, index) => `c${index + 1}`);
+  const same = key.map((column, index) => `${nameOf(column)} = v.${places[index]}`).join(' AND ');
+  return {
+    prefix: 'SELECT v.number FROM (VALUES ',
+    suffix: `) AS v (number, ${places.join(', ')}) WHERE EXISTS (SELECT FROM ONLY ${name} AS t WHERE ${same})`,
+  };
+}
+
+/** Followers' rows with such keys go. */
+export function removalPlan(name: string, key: readonly Column[]): RowPlan {
+  const places = key.map((_, index) => `c${index + 1}`);
+  const same = key.map((column, index) => `${nameOf(column)} = v.${places[index]}`).join(' AND ');
+  return {
+    kind: 'rows',
+    rule: 'deleted out of sight',
+    effects: 'in the text',
+    returning: '',
+    columns: key,
+    sent: key.length,
+    keyed: key.length,
+    prefix: `DELETE FROM ONLY ${name} AS t USING (VALUES `,
+    casts: key.map(({ type }) => `::${type}`),
+    suffix: `) AS v (${places.join(', ')}) WHERE ${same}`,
+    verb: 'DELETE',
+    batch: 'many rows',
+    rows: 'not compared',
+    client: 'no rows',
+    direct: undefined,
+    otherwise: 'rows',
+    stored: [name],
+    times: [],
+  };
+}
+
+function nameOf({ name }: Column): string {
+  return `t.${quoteIdentifier(name)}`;
+}
+
+/** Places hold no character that would have to be quoted, but for the list itself. */
+function listOf(places: readonly string[]): string {
+  return `'{${places.map((place) => `"${place}"`).join(',')}}'::tid[]`;
+}

@@ -1,0 +1,193 @@
+/** Asks for the rows that a transaction has taken away (`fanout/outgoing-rows.ts`), on whichever server it runs. */
+import { type Answer, BackendLostError, KeptReply } from '../backend/receiver.ts';
+import type { Backend } from '../backend/backend.ts';
+import type { Column, Table } from '../cluster/catalog.ts';
+import {
+  borrowText,
+  NOT_LENT,
+  OUTGOING_LIMIT,
+  outgoingText,
+  placesText,
+  presentParts,
+  removalPlan,
+  seenText,
+  snapshotText,
+} from '../fanout/outgoing-rows.ts';
+import type { FollowerFailure } from '../fanout/follower.ts';
+import { quote, RowReplay } from '../fanout/row-replay.ts';
+import { PproxError } from '../lib/errors.ts';
+import { decodeDataRow } from '../wire/backend.ts';
+import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts';
+import { Watch, watchTable } from '../wire/frame-scan.ts';
+import { BackendTag } from '../wire/tags.ts';
+import type { FollowerLeg, LeadLeg } from './legs.ts';
+import { answerOf } from './own-questions.ts';
+import { followerDeadline } from './replay.ts';
+import type { SessionState, WritersBlock } from './state.ts';
+
+/** The columns of a row's key, as the server writes them. */
+type Key = readonly Buffer[];
+
+/** Of one table. */
+export interface Outgoing {
+  /** Equal where the same rows are: how many, and the sum of their hashes. */
+  readonly digest: string;
+  /** Of those that were deleted, or that have another key now. Empty where the table has no key. */
+  readonly gone: readonly Key[];
+}
+
+/** Bytes of keys that are kept for a statement. */
+const KEYS_BYTES = 16 * 1024 * 1024;
+
+/** Keys that are looked for at once. */
+const AT_ONCE = 2000;
+
+/**
+ * Undefined where it cannot be known: too many rows have been touched, the login may not read the table, or somebody keeps others from reading
+ * it. Rejects with PproxError where the transaction itself is refused an answer, and is a failed one then; with BackendLostError where it is
+ * lost.
+ */
+export async function outgoingRows(
+  session: SessionState,
+  block: WritersBlock,
+  { node, lease: { backend } }: LeadLeg | FollowerLeg,
+  name: string,
+  table: Table,
+): Promise<Outgoing | undefined> {
+  const key = keyOf(table);
+  try {
+    const level = block.savepoints.length === 0 ? 'transaction' : 'savepoint';
+    const snapshot = node.role === 'lead' ? (await asked(backend, snapshotText(level))).rows[0]?.[0] : null;
+    if (snapshot === NOT_LENT) return undefined;
+    return await session.lookOn(node, async (onlooker) => {
+      if (snapshot === null || snapshot === undefined) return look();
+      await answerOf(onlooker, borrowText(snapshot));
+      return look().finally(() => onlooker.ask('ROLLBACK'));
+
+      async function look(): Promise<Outgoing | undefined> {
+        const places = (await answerOf(onlooker, placesText(name))).rows.flatMap(([place]) => place ?? []);
+        if (places.length > OUTGOING_LIMIT) return undefined;
+        const seen = places.length === 0 ? [] : (await asked(backend, seenText(name, places))).rows;
+        const visible = new Set(seen.map(([place]) => place));
+        const unseen = places.filter((place) => !visible.has(place));
+        if (unseen.length === 0) return { digest: digestOf([]), gone: [] };
+        const rows = new RawRows();
+        onlooker.query(outgoingText(name, table, key, unseen), rows);
+        const { found, error } = await rows.reply;
+        if (error !== undefined || found === 'too much') return undefined;
+        const keys = found.map(([, ...values]) => values.flatMap((value) => value ?? []));
+        const present = key.length === 0 ? undefined : await presentOf(session, backend, name, key, keys);
+        const gone = present === undefined ? [] : keys.filter((_, index) => !present.has(index));
+        return { digest: digestOf(found.map(([hash]) => BigInt(hash?.toString('latin1') ?? 0))), gone };
+      }
+    });
+  } catch (error) {
+    const onlookers = error instanceof BackendLostError ? backend.open : !(error instanceof OwnError);
+    if (onlookers && (error instanceof PproxError || error instanceof BackendLostError)) return undefined;
+    throw error;
+  }
+}
+
+/** The transaction has failed with it. */
+class OwnError extends PproxError {}
+
+async function asked(backend: Backend, text: string): Promise<Answer> {
+  const answer = await backend.ask(text);
+  if (answer.error === undefined) return answer;
+  throw new OwnError('not_replayed', { sqlstate: answer.error.code, message: answer.error.message });
+}
+
+/** On followers: rows with such keys go. */
+export async function sendRemovals(
+  session: SessionState,
+  { legs }: WritersBlock,
+  name: string,
+  table: Table,
+  keys: readonly Key[],
+  started: number,
+): Promise<readonly FollowerFailure[]> {
+  const rows = new RowReplay(
+    removalPlan(name, keyOf(table)),
+    legs.followers.map(({ node, lease }) => ({ label: node.label, backend: lease.backend })),
+    legs.lead.lease.backend.channel,
+    session.lexis.standardStrings === 'on' ? 'literal' : 'escape',
+    followerDeadline(session, performance.now() - started),
+    'at once',
+    () => undefined,
+  );
+  for (const key of keys) rows.add(key, Buffer.alloc(0));
+  return rows.finish();
+}
+
+/** The key that rows are told by; none where the table has none that this session may read whole. */
+function keyOf({ keys, columns }: Table): readonly Column[] {
+  const [names = []] = keys;
+  const found = names.flatMap((name) => columns.find((column) => column.name === name) ?? []);
+  return found.every(({ exact, selectable }) => exact && selectable) ? found : [];
+}
+
+function digestOf(hashes: readonly bigint[]): string {
+  return `${hashes.length} of hash ${BigInt.asUintN(
+    64,
+    hashes.reduce((sum, hash) => sum + hash, 0n),
+  ).toString(16)}`;
+}
+
+/** The indices of those keys that a row has which the transaction sees: it has a newer version, or was put back. */
+async function presentOf(
+  session: SessionState,
+  backend: Backend,
+  name: string,
+  key: readonly Column[],
+  keys: readonly Key[],
+): Promise<ReadonlySet<number>> {
+  const backslashes = session.lexis.standardStrings === 'on' ? 'literal' : 'escape';
+  const { prefix, suffix } = presentParts(name, key);
+  const present = new Set<number>();
+  for (let from = 0; from < keys.length; from += AT_ONCE) {
+    const rows = keys.slice(from, from + AT_ONCE).map((values, index) => {
+      const constants = values.flatMap((value, place) => [
+        Buffer.from(', '),
+        quote(value, backslashes),
+        Buffer.from(`::${key[place]?.type ?? 'text'}`),
+      ]);
+      return Buffer.concat([Buffer.from(`${index === 0 ? '' : ', '}(${from + index}`), ...constants, Buffer.from(')')]);
+    });
+    const answer = new RawRows();
+    backend.query(Buffer.concat([Buffer.from(prefix), ...rows, Buffer.from(suffix)]), answer);
+    const { found, error } = await answer.reply;
+    if (error !== undefined || found === 'too much')
+      throw new OwnError('not_replayed', { message: error?.message ?? 'too many keys', ...codeOf(error) });
+    for (const [number] of found) present.add(Number(number?.toString('latin1')));
+  }
+  return present;
+}
+
+function codeOf(error: ErrorFields | undefined): { readonly sqlstate?: string } {
+  return error === undefined ? {} : { sqlstate: error.code };
+}
+
+interface Raw {
+  readonly found: readonly (readonly (Buffer | null)[])[] | 'too much';
+  readonly error: ErrorFields | undefined;
+}
+
+/** A bounded answer, in the bytes of the server: whatever its encoding, they are sent on as they are. */
+class RawRows extends KeptReply<Raw> {
+  readonly watch = watchTable({ [BackendTag.DataRow]: Watch.take, [BackendTag.ErrorResponse]: Watch.take });
+  #found: (Buffer | null)[][] | 'too much' = [];
+  #bytes = 0;
+  #error: ErrorFields | undefined;
+
+  take(tag: number, chunk: Buffer, start: number, end: number): void {
+    if (tag === BackendTag.ErrorResponse) this.#error = decodeErrorFields(chunk, start, end);
+    if (tag !== BackendTag.DataRow || this.#found === 'too much') return;
+    this.#bytes += end - start;
+    if (this.#bytes > KEYS_BYTES) this.#found = 'too much';
+    else this.#found.push(decodeDataRow(chunk, start, end));
+  }
+
+  protected outcome(): Raw {
+    return { found: this.#found, error: this.#error };
+  }
+}

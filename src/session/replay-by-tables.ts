@@ -1,0 +1,104 @@
+/**
+ * What functions and triggers have done on the lead, told table by table to followers that run none of it: rows that are gone, by their keys;
+ * then all rows that the transaction has written. It is all there is to a table, however the rows came to be so; what each follower
+ * holds of it is compared.
+ */
+import type { FollowerFailure } from '../fanout/follower.ts';
+import { digestText, removalOfOwnText, storedColumns, tell as tellRows, type Told } from '../fanout/captured-rows.ts';
+import { changes, isOfObjects } from '../fanout/hidden-effects.ts';
+import type { HiddenEffects, Written } from './hidden-effects.ts';
+import { type Outgoing, outgoingRows, sendRemovals } from './outgoing-rows.ts';
+import { beginFollowers, compareAnswers, othersVisible, tell, throwFailures } from './replay.ts';
+import type { SessionState, WritersBlock } from './state.ts';
+import { quieten, sendTold } from './told-rows.ts';
+
+interface ToldTable {
+  readonly written: Written;
+  readonly told: Told;
+  /** Whether rows of it may be gone. */
+  readonly rows: 'new' | 'new or taken';
+}
+
+/** Ours on followers, gone before the client can make another one. */
+const MARK = '"pprox: tables"';
+
+/**
+ * Answers with `not possible`, and has left nothing on the followers then, where more than rows was changed, a table cannot be read or its rows
+ * not be told by a key, or triggers cannot be turned off.
+ */
+export async function replayByTables(
+  session: SessionState,
+  block: WritersBlock,
+  effects: HiddenEffects,
+  started: number,
+): Promise<'done' | 'not possible'> {
+  const { followers } = block.legs;
+  const tables = toldTables(effects);
+  if (tables === undefined) return 'not possible';
+  await othersVisible(session, followers);
+  beginFollowers(session, block);
+  const told = tables.map((one) => one.told);
+  const quiet = await quieten(session, block, told, []);
+  if (quiet === undefined) return 'not possible';
+  const outgoing = new Map<Written, Outgoing>();
+  for (const { written, rows } of tables) {
+    if (rows === 'new') continue;
+    const found = await outgoingOnLead(session, block, written);
+    if (found === undefined) return 'not possible';
+    outgoing.set(written, found);
+  }
+  await session.services.coordinator.visibleEverywhere();
+  for (const leg of followers) tell(leg, `SAVEPOINT ${MARK}${quiet.begin === '' ? '' : '; '}${quiet.begin}`);
+  // Whose place they took may be told after them.
+  for (const [{ name, table }, { gone }] of outgoing) {
+    if (gone.length === 0) continue;
+    const refused = await sendRemovals(session, block, name, table, gone, started);
+    if (refused.some(({ kind }) => kind === 'lost')) throwFailures(block, refused);
+    if (refused.length > 0) return takeBack(session, block, refused);
+  }
+  const refused = await sendTold(session, block, told, started);
+  if (refused.some(({ kind }) => kind === 'lost')) throwFailures(block, refused);
+  if (refused.length > 0) return takeBack(session, block, refused);
+  quiet.end();
+  const text = tables.map(({ written: { name, table } }) => `(${digestText(name, storedColumns(table))})`);
+  const differing = await compareAnswers(session, block, text.join(' UNION ALL '));
+  if (differing.some(({ kind }) => kind === 'lost')) throwFailures(block, differing);
+  if (differing.length > 0) return takeBack(session, block, differing);
+  for (const leg of followers) tell(leg, `RELEASE SAVEPOINT ${MARK}`);
+  return 'done';
+}
+
+function takeBack(session: SessionState, { legs }: WritersBlock, why: readonly FollowerFailure[]): 'not possible' {
+  session.log.debug('tables not told', { followers: why.map(({ label, kind }) => `${label}: ${kind}`).join(', ') });
+  for (const leg of legs.followers) tell(leg, `ROLLBACK TO SAVEPOINT ${MARK}; RELEASE SAVEPOINT ${MARK}`);
+  return 'not possible';
+}
+
+function outgoingOnLead(
+  session: SessionState,
+  block: WritersBlock,
+  { name, table }: Written,
+): Promise<Outgoing | undefined> {
+  const { lead } = block.legs;
+  return session.cancellable(lead.lease.backend, outgoingRows(session, block, lead, name, table));
+}
+
+/** Undefined where one of the changed tables cannot be told, or where rows are new and nothing else: they are told without this. */
+function toldTables({ lead, written }: HiddenEffects): readonly ToldTable[] | undefined {
+  if (lead.before.settings !== lead.after.settings) return undefined;
+  const changed = [...changes(lead)];
+  if (changed.every(([, [, updated, deleted]]) => updated === 0 && deleted === 0)) return undefined;
+  const tables: ToldTable[] = [];
+  for (const [name, [, updated, deleted]] of changed) {
+    const found = isOfObjects(name) ? undefined : written.find((one) => one.name === name);
+    if (found === undefined || found.access.write !== 'allowed' || found.table.deferred === 'some') return undefined;
+    const rows = updated === 0 && deleted === 0 ? 'new' : 'new or taken';
+    const told = tellRows(name, found.table, rows === 'new' ? 'rows are new' : 'rows were changed');
+    if (told === undefined) return undefined;
+    // What the transaction had written there before may be gone by now, and nobody else has ever seen it.
+    const first = told.first ?? (lead.before.tables.has(name) ? removalOfOwnText(name) : undefined);
+    const fires = rows === 'new or taken' && found.table.referenced === 'yes' ? 'perhaps something' : told.fires;
+    tables.push({ written: found, told: { ...told, first, fires }, rows });
+  }
+  return tables;
+}
