@@ -63,8 +63,8 @@ export function presentParts(
   };
 }
 
-/** Followers' rows with such keys go. */
-export function removalPlan(name: string, key: readonly Column[]): RowPlan {
+/** Followers' rows with such keys go. `before`: whether some of them may have gone already. */
+export function removalPlan(name: string, key: readonly Column[], before: 'none' | 'some'): RowPlan {
   const places = key.map((_, index) => `c${index + 1}`);
   const same = key.map((column, index) => `${nameOf(column)} = v.${places[index]}`).join(' AND ');
   return {
@@ -78,7 +78,7 @@ export function removalPlan(name: string, key: readonly Column[]): RowPlan {
     prefix: `DELETE FROM ONLY ${name} AS t USING (VALUES `,
     casts: key.map(({ type }) => `::${type}`),
     suffix: `) AS v (${places.join(', ')}) WHERE ${same}`,
-    verb: 'DELETE',
+    verb: before === 'none' ? 'DELETE' : undefined,
     batch: 'many rows',
     rows: 'not compared',
     client: 'no rows',

@@ -82,8 +82,8 @@ export interface RowPlan extends Common {
   readonly casts: readonly string[];
   /** Behind the rows. */
   readonly suffix: string;
-  /** In front of the number of rows in the tag of what followers do. */
-  readonly verb: 'INSERT 0' | 'UPDATE' | 'DELETE';
+  /** In front of the number of rows in the tag of what followers do; undefined where some of them may have been dealt with before. */
+  readonly verb: 'INSERT 0' | 'UPDATE' | 'DELETE' | undefined;
   /** `one row` at a time, in the lead's order: what is unique in between depends on it. */
   readonly batch: 'many rows' | 'one row';
   /** Whether what a follower stored is compared with the lead's row: triggers may have changed it. */

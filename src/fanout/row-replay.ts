@@ -195,14 +195,14 @@ export class RowReplay implements RowTap {
 
   #takeBatch(): Batch | undefined {
     if (this.#rows === 0) return undefined;
-    const { direct } = this.#plan;
+    const { direct, verb } = this.#plan;
     const text = Buffer.concat([Buffer.from(this.#plan.prefix), ...this.#parts, Buffer.from(this.#plan.suffix)]);
     const other =
       direct === undefined
         ? undefined
         : Buffer.concat([Buffer.from(direct.prefix), ...this.#directParts, Buffer.from(direct.suffix)]);
     const expected: Effect = {
-      tag: `${this.#plan.verb} ${this.#rows}`,
+      tag: verb === undefined ? undefined : `${verb} ${this.#rows}`,
       rows: this.#plan.rows === 'compared' ? this.#digest.value : undefined,
     };
     this.#parts = [];

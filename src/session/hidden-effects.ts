@@ -42,7 +42,7 @@ import type { FollowerLeg } from './legs.ts';
 import { askLegs, beginFollowers, compareAnswers, othersVisible, tell, throwFailures } from './replay.ts';
 import { answerOf, within } from './own-questions.ts';
 import { PproxError } from '../lib/errors.ts';
-import { outgoingRows } from './outgoing-rows.ts';
+import { compareOutgoing } from './outgoing-rows.ts';
 import { ServerError } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { quieten, sendTold, storedAtEnd } from './told-rows.ts';
@@ -329,39 +329,6 @@ export async function compareHidden(
   if (written.length === 0) return [];
   const text = written.map(({ name, table }) => `(${digestText(name, storedColumns(table))})`).join(' UNION ALL ');
   return compareAnswers(session, block, text);
-}
-
-/** Rows that are gone, or have a newer version, have to be the same ones. */
-async function compareOutgoing(
-  session: SessionState,
-  block: WritersBlock,
-  name: string,
-  table: Table,
-): Promise<readonly FollowerFailure[] | 'not known'> {
-  const { lead, followers } = block.legs;
-  const { backend } = lead.lease;
-  const there = await session.cancellable(backend, outgoingRows(session, block, lead, name, table));
-  if (there === undefined) return 'not known';
-  const found = await within(session, followers, async (leg): Promise<FollowerFailure | 'same' | 'not known'> => {
-    const { label } = leg.node;
-    try {
-      const here = await outgoingRows(session, block, leg, name, table);
-      if (here === undefined) return 'not known';
-      if (here.digest === there.digest) return 'same';
-      return {
-        kind: 'elsewhere',
-        label,
-        table: name,
-        expected: `${there.digest} gone or changed`,
-        found: `${here.digest} gone or changed`,
-      };
-    } catch (error) {
-      if (error instanceof BackendLostError) return { kind: 'lost', label, lost: error.lost };
-      throw error;
-    }
-  });
-  const failures = found.flatMap((one) => (typeof one === 'string' ? [] : one));
-  return failures.length === 0 && found.includes('not known') ? 'not known' : failures;
 }
 
 /** Followers' sequences stay ahead of these, which the lead has drawn from. */

@@ -21,7 +21,7 @@ import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts';
 import { Watch, watchTable } from '../wire/frame-scan.ts';
 import { BackendTag } from '../wire/tags.ts';
 import type { FollowerLeg, LeadLeg } from './legs.ts';
-import { answerOf } from './own-questions.ts';
+import { answerOf, within } from './own-questions.ts';
 import { followerDeadline } from './replay.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 
@@ -47,7 +47,7 @@ const AT_ONCE = 2000;
  * it. Rejects with PproxError where the transaction itself is refused an answer, and is a failed one then; with BackendLostError where it is
  * lost.
  */
-export async function outgoingRows(
+async function outgoingRows(
   session: SessionState,
   block: WritersBlock,
   { node, lease: { backend } }: LeadLeg | FollowerLeg,
@@ -61,8 +61,13 @@ export async function outgoingRows(
     if (snapshot === NOT_LENT) return undefined;
     return await session.lookOn(node, async (onlooker) => {
       if (snapshot === null || snapshot === undefined) return look();
-      await answerOf(onlooker, borrowText(snapshot));
-      return look().finally(() => onlooker.ask('ROLLBACK'));
+      try {
+        await answerOf(onlooker, borrowText(snapshot));
+        return await look();
+      } finally {
+        // One that is lost meanwhile is nobody's any more.
+        await onlooker.ask('ROLLBACK').catch(() => undefined);
+      }
 
       async function look(): Promise<Outgoing | undefined> {
         const places = (await answerOf(onlooker, placesText(name))).rows.flatMap(([place]) => place ?? []);
@@ -97,17 +102,61 @@ async function asked(backend: Backend, text: string): Promise<Answer> {
   throw new OwnError('not_replayed', { sqlstate: answer.error.code, message: answer.error.message });
 }
 
-/** On followers: rows with such keys go. */
+export function outgoingOnLead(
+  session: SessionState,
+  block: WritersBlock,
+  name: string,
+  table: Table,
+): Promise<Outgoing | undefined> {
+  const { lead } = block.legs;
+  return session.cancellable(lead.lease.backend, outgoingRows(session, block, lead, name, table));
+}
+
+/** Rows that are gone, or have a newer version, have to be the same ones. `known`: the lead's. */
+export async function compareOutgoing(
+  session: SessionState,
+  block: WritersBlock,
+  name: string,
+  table: Table,
+  known?: Outgoing,
+): Promise<readonly FollowerFailure[] | 'not known'> {
+  const { followers } = block.legs;
+  const there = known ?? (await outgoingOnLead(session, block, name, table));
+  if (there === undefined) return 'not known';
+  const found = await within(session, followers, async (leg): Promise<FollowerFailure | 'same' | 'not known'> => {
+    const { label } = leg.node;
+    try {
+      const here = await outgoingRows(session, block, leg, name, table);
+      if (here === undefined) return 'not known';
+      if (here.digest === there.digest) return 'same';
+      return {
+        kind: 'elsewhere',
+        label,
+        table: name,
+        expected: `${there.digest} gone or changed`,
+        found: `${here.digest} gone or changed`,
+      };
+    } catch (error) {
+      if (error instanceof BackendLostError) return { kind: 'lost', label, lost: error.lost };
+      throw error;
+    }
+  });
+  const failures = found.flatMap((one) => (typeof one === 'string' ? [] : one));
+  return failures.length === 0 && found.includes('not known') ? 'not known' : failures;
+}
+
+/** On followers: rows with such keys go. `before`: whether some of them may have gone already. `started`: by performance.now(). */
 export async function sendRemovals(
   session: SessionState,
   { legs }: WritersBlock,
   name: string,
   table: Table,
   keys: readonly Key[],
+  before: 'none' | 'some',
   started: number,
 ): Promise<readonly FollowerFailure[]> {
   const rows = new RowReplay(
-    removalPlan(name, keyOf(table)),
+    removalPlan(name, keyOf(table), before),
     legs.followers.map(({ node, lease }) => ({ label: node.label, backend: lease.backend })),
     legs.lead.lease.backend.channel,
     session.lexis.standardStrings === 'on' ? 'literal' : 'escape',

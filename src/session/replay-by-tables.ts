@@ -7,7 +7,7 @@ import type { FollowerFailure } from '../fanout/follower.ts';
 import { digestText, removalOfOwnText, storedColumns, tell as tellRows, type Told } from '../fanout/captured-rows.ts';
 import { changes, isOfObjects } from '../fanout/hidden-effects.ts';
 import type { HiddenEffects, Written } from './hidden-effects.ts';
-import { type Outgoing, outgoingRows, sendRemovals } from './outgoing-rows.ts';
+import { compareOutgoing, type Outgoing, outgoingOnLead, sendRemovals } from './outgoing-rows.ts';
 import { beginFollowers, compareAnswers, othersVisible, tell, throwFailures } from './replay.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { quieten, sendTold } from './told-rows.ts';
@@ -17,6 +17,8 @@ interface ToldTable {
   readonly told: Told;
   /** Whether rows of it may be gone. */
   readonly rows: 'new' | 'new or taken';
+  /** Whether the transaction may have changed it before: what others see still, it may have taken then. */
+  readonly before: 'none' | 'some';
 }
 
 /** Ours on followers, gone before the client can make another one. */
@@ -40,19 +42,19 @@ export async function replayByTables(
   const told = tables.map((one) => one.told);
   const quiet = await quieten(session, block, told, []);
   if (quiet === undefined) return 'not possible';
-  const outgoing = new Map<Written, Outgoing>();
-  for (const { written, rows } of tables) {
-    if (rows === 'new') continue;
-    const found = await outgoingOnLead(session, block, written);
+  const outgoing = new Map<ToldTable, Outgoing>();
+  for (const one of tables) {
+    if (one.rows === 'new') continue;
+    const found = await outgoingOnLead(session, block, one.written.name, one.written.table);
     if (found === undefined) return 'not possible';
-    outgoing.set(written, found);
+    outgoing.set(one, found);
   }
   await session.services.coordinator.visibleEverywhere();
   for (const leg of followers) tell(leg, `SAVEPOINT ${MARK}${quiet.begin === '' ? '' : '; '}${quiet.begin}`);
   // Whose place they took may be told after them.
-  for (const [{ name, table }, { gone }] of outgoing) {
+  for (const [{ written, before }, { gone }] of outgoing) {
     if (gone.length === 0) continue;
-    const refused = await sendRemovals(session, block, name, table, gone, started);
+    const refused = await sendRemovals(session, block, written.name, written.table, gone, before, started);
     if (refused.some(({ kind }) => kind === 'lost')) throwFailures(block, refused);
     if (refused.length > 0) return takeBack(session, block, refused);
   }
@@ -64,6 +66,13 @@ export async function replayByTables(
   const differing = await compareAnswers(session, block, text.join(' UNION ALL '));
   if (differing.some(({ kind }) => kind === 'lost')) throwFailures(block, differing);
   if (differing.length > 0) return takeBack(session, block, differing);
+  for (const [{ written, before }, known] of outgoing) {
+    if (before === 'none') continue;
+    const others = await compareOutgoing(session, block, written.name, written.table, known);
+    if (others === 'not known') return takeBack(session, block, []);
+    if (others.some(({ kind }) => kind === 'lost')) throwFailures(block, others);
+    if (others.length > 0) return takeBack(session, block, others);
+  }
   for (const leg of followers) tell(leg, `RELEASE SAVEPOINT ${MARK}`);
   return 'done';
 }
@@ -72,15 +81,6 @@ function takeBack(session: SessionState, { legs }: WritersBlock, why: readonly F
   session.log.debug('tables not told', { followers: why.map(({ label, kind }) => `${label}: ${kind}`).join(', ') });
   for (const leg of legs.followers) tell(leg, `ROLLBACK TO SAVEPOINT ${MARK}; RELEASE SAVEPOINT ${MARK}`);
   return 'not possible';
-}
-
-function outgoingOnLead(
-  session: SessionState,
-  block: WritersBlock,
-  { name, table }: Written,
-): Promise<Outgoing | undefined> {
-  const { lead } = block.legs;
-  return session.cancellable(lead.lease.backend, outgoingRows(session, block, lead, name, table));
 }
 
 /** Undefined where one of the changed tables cannot be told, or where rows are new and nothing else: they are told without this. */
@@ -95,10 +95,11 @@ function toldTables({ lead, written }: HiddenEffects): readonly ToldTable[] | un
     const rows = updated === 0 && deleted === 0 ? 'new' : 'new or taken';
     const told = tellRows(name, found.table, rows === 'new' ? 'rows are new' : 'rows were changed');
     if (told === undefined) return undefined;
-    // What the transaction had written there before may be gone by now, and nobody else has ever seen it.
-    const first = told.first ?? (lead.before.tables.has(name) ? removalOfOwnText(name) : undefined);
+    const before = lead.before.tables.has(name) ? 'some' : 'none';
+    // What it had written there may be gone by now, and nobody else has ever seen it.
+    const first = told.first ?? (before === 'some' ? removalOfOwnText(name) : undefined);
     const fires = rows === 'new or taken' && found.table.referenced === 'yes' ? 'perhaps something' : told.fires;
-    tables.push({ written: found, told: { ...told, first, fires }, rows });
+    tables.push({ written: found, told: { ...told, first, fires }, rows, before });
   }
   return tables;
 }
