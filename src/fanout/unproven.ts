@@ -20,9 +20,8 @@ export function unprovenEffects(
 ): readonly string[] {
   const found = [...changes(lead)].flatMap(([table, [, , deleted]]) => {
     if (isOfObjects(table)) return 'objects that it makes or changes';
-    if (own.has(table)) return [];
     if (deleted > 0 && !removed.has(table)) return `rows deleted from ${table}`;
-    return compared.has(table) ? [] : `rows of ${table}, which is too large or may not be read`;
+    return own.has(table) || compared.has(table) ? [] : `rows of ${table}, which is too large or may not be read`;
   });
   return [...new Set(found)];
 }

@@ -23,7 +23,7 @@ import { FrontendStreamError } from '../wire/frontend-reader.ts';
 import { MessageWriter } from '../wire/writer.ts';
 import { FrontendTag } from '../wire/tags.ts';
 import type { Node } from '../cluster/node.ts';
-import { compareHidden, look, looks, replayAlone, reserveDrawn, seeEffects } from './hidden-effects.ts';
+import { compareHidden, look, looks, NO_ROWS, replayAlone, reserveDrawn, seeEffects } from './hidden-effects.ts';
 import { Relay, type RelayResult } from './relay.ts';
 import type { FollowerLeg } from './legs.ts';
 import type { Request } from './request.ts';
@@ -165,7 +165,8 @@ async function compareTriggers(
   followers: ReadonlyMap<FollowerLeg, Look>,
 ): Promise<void> {
   const seen = await seeEffects(session, block, before, undefined, 0);
-  throwFailures(block, await compareHidden(session, block, seen, { drawn: [], followers }, new Set(), new Set(own)));
+  const rows = { ...NO_ROWS, tables: new Set(own) };
+  throwFailures(block, await compareHidden(session, block, seen, { drawn: [], followers }, rows));
   // Others may have moved sequences meanwhile: what was drawn is in the tables that it has filled beside its own.
   const filled = seen.written.filter(({ name }) => !own.includes(name)).flatMap(({ table }) => table.columns);
   const drawn = movedSequences(seen.lead.before, seen.lead.after).filter((name) =>

@@ -120,7 +120,7 @@ export async function seeEffects(
 }
 
 /** Whether the statement's own rows are all that was changed where they stand: no trigger has changed others beside them. */
-function accountsFor({ stored, verb }: RowPlan, total: number, changed: ReturnType<typeof changes>): boolean {
+export function accountsFor({ stored, verb }: RowPlan, total: number, changed: ReturnType<typeof changes>): boolean {
   let [inserted, updated, deleted] = [0, 0, 0];
   for (const name of stored) {
     const counts = changed.get(name) ?? [0, 0, 0];
@@ -289,25 +289,42 @@ export async function alignFollowers(
   return { drawn, followers };
 }
 
+/** What the statement's own text is about: the rest was done by functions and triggers. */
+export interface OwnRows {
+  /** Where its rows stand. */
+  readonly tables: ReadonlySet<string>;
+  /** Those of them whose rows are counted in another way. */
+  readonly counted: ReadonlySet<string>;
+  /** How many it has deleted there. */
+  readonly deleted: number;
+}
+
+export const NO_ROWS: OwnRows = { tables: new Set(), counted: new Set(), deleted: 0 };
+
+/** How many rows of these tables. */
+export function deletedIn(changed: ReturnType<typeof changes>, tables: Iterable<string>): number {
+  let sum = 0;
+  for (const name of tables) sum += changed.get(name)?.[2] ?? 0;
+  return sum;
+}
+
 /**
  * Once the followers have done the same: sequences, the number of rows changed in each table, and what the transaction has written to those
- * that can be looked through. `but`: tables whose rows are compared in another way;
- * `own`: those whose rows the statement itself names. Throws PproxError where something cannot be compared and that is refused.
+ * that can be looked through. Throws PproxError where something cannot be compared and that is refused.
  */
 export async function compareHidden(
   session: SessionState,
   block: WritersBlock,
   { lead, written }: HiddenEffects,
   { drawn, followers }: Aligned,
-  but: ReadonlySet<string>,
-  own: ReadonlySet<string>,
+  own: OwnRows,
 ): Promise<readonly FollowerFailure[]> {
   const counted = await within(session, block.legs.followers, async (leg): Promise<FollowerFailure | undefined> => {
     const { label } = leg.node;
     try {
       const after = await look(leg.lease.backend);
       const before = followers.get(leg) ?? NOTHING;
-      return compareDraws(label, drawn, lead, after) ?? compareChanges(label, lead, { before, after }, but);
+      return compareDraws(label, drawn, lead, after) ?? compareChanges(label, lead, { before, after }, own.counted);
     } catch (error) {
       if (error instanceof BackendLostError) return { kind: 'lost', label, lost: error.lost };
       throw error;
@@ -316,16 +333,16 @@ export async function compareHidden(
   const failures = counted.flatMap((failure) => failure ?? []);
   if (failures.length > 0) return failures;
   const compared = new Set(written.map(({ name }) => name));
-  const removed = new Set<string>();
+  const changed = changes(lead);
+  const removed = new Set(deletedIn(changed, own.tables) === own.deleted ? own.tables : []);
   for (const { name, table } of written) {
-    const [, , deleted = 0] = changes(lead).get(name) ?? [];
-    if (deleted === 0 || but.has(name)) continue;
+    if (removed.has(name) || deletedIn(changed, [name]) === 0) continue;
     const differing = await compareOutgoing(session, block, name, table);
     if (differing === 'not known') continue;
     if (differing.length > 0) return differing;
     removed.add(name);
   }
-  session.services.unproven.note(unprovenEffects(lead, compared, removed, own), session.log);
+  session.services.unproven.note(unprovenEffects(lead, compared, removed, own.tables), session.log);
   if (written.length === 0) return [];
   const text = written.map(({ name, table }) => `(${digestText(name, storedColumns(table))})`).join(' UNION ALL ');
   return compareAnswers(session, block, text);
@@ -367,6 +384,6 @@ export async function fireEverywhere(session: SessionState, block: WritersBlock,
   const aligned = await alignFollowers(session, block, seen, undefined, 'what the lead drew');
   const failures = await askLegs(followers, session.services.settings.followerTimeoutMs, () => text);
   throwFailures(block, failures);
-  throwFailures(block, await compareHidden(session, block, seen, aligned, new Set(), new Set()));
+  throwFailures(block, await compareHidden(session, block, seen, aligned, NO_ROWS));
   await reserveDrawn(session, seen, aligned);
 }

@@ -1,7 +1,7 @@
 /** Statements with a durable effect: on the lead, then on every follower, compared, within one transaction. */
 import { BackendLostError } from '../backend/receiver.ts';
 import type { Effect } from '../fanout/follower.ts';
-import { type Look, movedSequences } from '../fanout/hidden-effects.ts';
+import { changes, type Look, movedSequences } from '../fanout/hidden-effects.ts';
 import { locksOf, type ReplayPlan } from '../fanout/plan.ts';
 import { type ReplayedStatement, ReplayLog } from '../fanout/replay-log.ts';
 import { RowDigest } from '../fanout/row-digest.ts';
@@ -12,10 +12,14 @@ import { decodeCommandTag } from '../wire/backend.ts';
 import { TransactionStatus } from '../wire/tags.ts';
 import { loseBlock } from './block-end.ts';
 import {
+  accountsFor,
   alignFollowers,
   compareHidden,
+  deletedIn,
   type HiddenEffects,
   look,
+  NO_ROWS,
+  type OwnRows,
   replayAlone,
   replayDirectly,
   reserveDrawn,
@@ -200,10 +204,25 @@ async function hiddenToo(session: SessionState, block: WritersBlock, asked: Hidd
     const { moment } = session.services.coordinator;
     throwFailures(block, await replaySame(session, block, [same], moment, { pace: 'lockstep', kept: 'not at all' }));
   }
-  const but = byRows === undefined ? [] : stored;
-  const own = rows === undefined ? await targetTables(session, statement) : stored;
-  throwFailures(block, await compareHidden(session, block, seen, aligned, new Set(but), new Set(own)));
+  const own = await ownRows(session, asked, seen, byRows === undefined ? 'with them' : 'otherwise');
+  throwFailures(block, await compareHidden(session, block, seen, aligned, own));
   await reserveDrawn(session, seen, aligned);
+}
+
+/** `counted`: whether the numbers of its rows are compared with those of other tables. */
+async function ownRows(
+  session: SessionState,
+  { statement, plan, done: { effect, replay } }: Hidden,
+  { lead }: HiddenEffects,
+  counted: 'with them' | 'otherwise',
+): Promise<OwnRows> {
+  const rows = plan.kind === 'rows' ? plan : undefined;
+  const tables = new Set(rows?.stored ?? (await targetTables(session, statement)));
+  const changed = changes(lead);
+  // A row that moves to another partition is deleted as well.
+  const all = rows !== undefined && accountsFor(rows, replay?.total ?? 0, changed);
+  const deleted = all ? deletedIn(changed, tables) : Number(/^DELETE (\d+)$/.exec(effect.tag ?? '')?.[1] ?? 0);
+  return { tables, counted: counted === 'with them' ? NO_ROWS.counted : tables, deleted };
 }
 
 /** Ours on followers, gone before the client can make another one. */
@@ -227,8 +246,7 @@ async function readToo(
   const same = await replayed(block, plan, statement, request, any, started, time);
   const { moment } = session.services.coordinator;
   const refused = await replaySame(session, block, [same], moment, { pace: 'lockstep', kept: 'not at all' });
-  const none: ReadonlySet<string> = new Set();
-  const failures = refused.length > 0 ? refused : await compareHidden(session, block, seen, aligned, none, none);
+  const failures = refused.length > 0 ? refused : await compareHidden(session, block, seen, aligned, NO_ROWS);
   if (failures.some(({ kind }) => kind === 'lost')) throwFailures(block, failures);
   const back = failures.length > 0 ? `ROLLBACK TO SAVEPOINT ${READ}; ` : '';
   for (const leg of followers) tell(leg, `${back}RELEASE SAVEPOINT ${READ}`);

@@ -229,3 +229,33 @@ test('connections that look on are closed when nobody needs them', HANGS, async 
   await until('it is gone with the proxy', async () => (await count()) === known);
   await assertWritersEqual(cluster);
 });
+
+test(
+  'a trigger that deletes rows of its own table is not hidden by the rows that the statement deletes',
+  HANGS,
+  async () => {
+    await client.query(`CREATE TABLE heap_like (id int PRIMARY KEY, n int); INSERT INTO heap_like SELECT g, g FROM generate_series(1, 60) g;
+    CREATE FUNCTION more() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      IF pg_trigger_depth() = 1 THEN DELETE FROM heap_like WHERE id IN (SELECT id FROM heap_like WHERE n > 5 ORDER BY random() LIMIT 5); END IF; RETURN NULL; END $$;
+    CREATE TRIGGER more AFTER INSERT OR DELETE ON heap_like FOR EACH STATEMENT EXECUTE FUNCTION more()`);
+    const statements = [
+      'DELETE FROM heap_like WHERE id = 1',
+      'DELETE FROM heap_like WHERE n IN (2, 3)',
+      'INSERT INTO heap_like VALUES (100, 1)',
+    ];
+    for (const text of statements) {
+      await client.query(text);
+      await assertWritersEqual(cluster);
+    }
+    await becomePlain(cluster, client);
+    for (const text of [
+      'DELETE FROM heap_like WHERE id = 4',
+      'DELETE FROM heap_like WHERE n = 5',
+      'INSERT INTO heap_like VALUES (101, 1)',
+    ]) {
+      assert.equal((await refusal(client.query(text))).code, '40002', text);
+      await assertWritersEqual(cluster);
+    }
+    await client.query('RESET ROLE');
+  },
+);
