@@ -83,6 +83,11 @@ export function removalOfOwnText(name: string): string {
   return `DELETE FROM ONLY ${name} AS t USING (${MINE}) m ${IS_OWN}`;
 }
 
+/** Whether an UPDATE cannot give a row all that an INSERT can: an identity that is GENERATED ALWAYS takes nothing but DEFAULT there. */
+export function keepsOwn({ columns, keys: [key = []] }: Table): boolean {
+  return columns.some(({ name, identity }) => identity === 'a' && !key.includes(name));
+}
+
 /** Columns that are given values: those that PostgreSQL computes are not. */
 export function storedColumns(table: Table): readonly Column[] {
   return table.columns.filter(({ generated }) => generated === '');
@@ -109,7 +114,7 @@ export function tell(name: string, table: Table, changed: Told['changed']): Told
   const [key] = table.keys;
   const columns = storedColumns(table);
   if (columns.some(({ exact, selectable }) => !exact || !selectable)) return undefined;
-  if (key === undefined && changed === 'rows were changed') return undefined;
+  if (changed === 'rows were changed' && (key === undefined || keepsOwn(table))) return undefined;
   const names = columns.map((column) => quoteIdentifier(column.name));
   const plan: RowPlan = {
     kind: 'rows',

@@ -144,7 +144,10 @@ export class Planner {
     if (!(plan instanceof PproxError)) return plan;
     // Which rows take a default, and which do not, their order says: what varies cannot be made the same by locks.
     const drawn = await this.#reasons.varyingColumn(asker, command.target);
-    if (drawn !== undefined || calls !== 'none') throw plan;
+    if (drawn !== undefined || calls !== 'none') {
+      if (table.kind !== 'v' || calls !== 'none' || statement.explains || command.hasWritingWith) throw plan;
+      return this.#readBack(reason, statement, await this.#behind(asker, table));
+    }
     return this.#locked(asker, statement, { varying, why: reason, compared: { command, table }, refusal: plan });
   }
 
@@ -184,7 +187,12 @@ export class Planner {
     if (byRows.kind === 'rows') return byRows;
     if (view !== undefined) throw notReplayable(view);
     const drawn = await this.#reasons.varyingDefault(asker, modification, table);
-    if (drawn !== undefined) throw notReplayable(drawn);
+    if (drawn !== undefined) {
+      const readable = table.kind === 'r' && table.rules === 'none' && table.keys.length > 0 && calls === 'none';
+      if (!readable || statement.explains || command.hasWritingWith) throw notReplayable(drawn);
+      refuseBlind(table, drawn);
+      return this.#readBack(drawn, statement, table.stored);
+    }
     return this.#locked(asker, statement, {
       varying,
       why: reason,
@@ -220,7 +228,8 @@ export class Planner {
       refuseDurable(statement, why.reason);
       return plan;
     }
-    const readable = command.merged?.deletes === 'none' && !command.hasWritingWith && calls === 'none';
+    const told = command.merged?.deletes === 'none' || table.keys.length > 0;
+    const readable = told && !command.hasWritingWith && calls === 'none';
     if (!readable || table.kind !== 'r' || table.rules === 'some' || table.children === 'some') return locked();
     try {
       return await locked();
@@ -228,9 +237,21 @@ export class Planner {
       if (!(error instanceof PproxError) || error.condition !== 'not_replayable') throw error;
       refuseDurable(statement, why.reason);
       refuseBlind(table, why.reason);
-      const same = sameText([], statement, 'not compared', why.reason);
-      return { ...same, effects: 'hidden', stored: table.stored, inPlace: 'rows alone' };
+      return this.#readBack(why.reason, statement, table.stored);
     }
+  }
+
+  /** The lead alone runs it; followers are told what it has made of these tables. */
+  #readBack(reason: string, statement: Statement, stored: readonly string[]): SameTextPlan {
+    return { ...sameText([], statement, 'not compared', reason), effects: 'hidden', stored, inPlace: 'rows alone' };
+  }
+
+  /** The tables that rows of a view stand in; none where triggers of the view say so. */
+  async #behind(asker: CatalogAsker, { bases, triggers }: Table): Promise<readonly string[]> {
+    if (triggers === 'some') return [];
+    const tables = await Promise.all(bases.map((base) => this.#catalog.table(asker, base)));
+    const below = tables.map((table) => (table?.kind === 'v' ? this.#behind(asker, table) : (table?.stored ?? [])));
+    return (await Promise.all(below)).flat();
   }
 
   /** Several changes in one statement, a MERGE among them: what each of them does is not told. */
@@ -495,7 +516,7 @@ export class Planner {
     if (left !== undefined) {
       const rule = `COPY that leaves column ${left} to its default`;
       refuseBlind(table, rule);
-      return { ...plan, rule, effects: 'hidden', stored: table.stored, inPlace: 'rows alone' };
+      return this.#readBack(rule, statement, table.stored);
     }
     const words = table.columns.some((column) => readsWords(column) && listed?.includes(column.name) !== false);
     return {

@@ -43,6 +43,7 @@ import { askLegs, beginFollowers, compareAnswers, othersVisible, tell, throwFail
 import { answerOf, within } from './own-questions.ts';
 import { PproxError } from '../lib/errors.ts';
 import { compareOutgoing } from './outgoing-rows.ts';
+import { replayByTables } from './replay-by-tables.ts';
 import { ServerError } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { quieten, sendTold, storedAtEnd } from './told-rows.ts';
@@ -154,8 +155,8 @@ export async function replayDirectly(
     /** What the lead's rows set off there, triggers not being turned off. */
     readonly fires: 'nothing' | 'triggers';
     readonly started: number;
-    /** Whether followers can be taken back and run the same text, where what was told turns out not to be all. */
-    readonly otherwise: 'the same text' | 'nothing';
+    /** Whether followers can be taken back and do something else, where what was told turns out not to be all. */
+    readonly otherwise: 'something else' | 'nothing';
   },
 ): Promise<'done' | 'not possible'> {
   const { followers } = block.legs;
@@ -168,7 +169,7 @@ export async function replayDirectly(
   await session.services.coordinator.visibleEverywhere();
   const counted = told.filter(({ name, changed }) => changed === 'rows were changed' || stored.includes(name));
   const before = counted.length > 0 ? await looks(session, followers) : undefined;
-  const mark = counted.length > 0 && otherwise === 'the same text' ? `SAVEPOINT ${TOLD}; ` : '';
+  const mark = counted.length > 0 && otherwise === 'something else' ? `SAVEPOINT ${TOLD}; ` : '';
   const begin = `${mark}${quiet.begin}`;
   if (begin !== '') for (const leg of followers) tell(leg, begin);
   replay?.release('direct');
@@ -227,9 +228,10 @@ export async function replayAlone(
     await seeEffects(session, block, before, undefined, 0, 'all tables', stored),
     stored,
   );
-  const direct = { replay: undefined, stored, fires: 'nothing', started, otherwise: 'nothing' } as const;
+  const direct = { replay: undefined, stored, fires: 'nothing', started, otherwise: 'something else' } as const;
   if (seen.told?.length === 0) return reserveMoved(session, seen);
   if ((await replayDirectly(session, block, seen, direct)) === 'done') return;
+  if ((await replayByTables(session, block, seen, started)) === 'done') return reserveMoved(session, seen);
   throw new PproxError('not_replayed', {
     message: `what the statement has stored cannot be told to the followers: ${rule}`,
     detail:

@@ -13,6 +13,7 @@ import {
   seenText,
   snapshotText,
 } from '../fanout/outgoing-rows.ts';
+import { keepsOwn } from '../fanout/captured-rows.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
 import { quote, RowReplay } from '../fanout/row-replay.ts';
 import { PproxError } from '../lib/errors.ts';
@@ -32,7 +33,7 @@ type Key = readonly Buffer[];
 export interface Outgoing {
   /** Equal where the same rows are: how many, and the sum of their hashes. */
   readonly digest: string;
-  /** Of those that were deleted, or that have another key now. Empty where the table has no key. */
+  /** Of those that were deleted, or that have another key now; of all where a newer version cannot take its place. Empty without a key. */
   readonly gone: readonly Key[];
 }
 
@@ -81,8 +82,9 @@ async function outgoingRows(
         const { found, error } = await rows.reply;
         if (error !== undefined || found === 'too much') return undefined;
         const keys = found.map(([, ...values]) => values.flatMap((value) => value ?? []));
-        const present = key.length === 0 ? undefined : await presentOf(session, backend, name, key, keys);
-        const gone = present === undefined ? [] : keys.filter((_, index) => !present.has(index));
+        const present: ReadonlySet<number> =
+          key.length === 0 || keepsOwn(table) ? new Set() : await presentOf(session, backend, name, key, keys);
+        const gone = key.length === 0 ? [] : keys.filter((_, index) => !present.has(index));
         return { digest: digestOf(found.map(([hash]) => BigInt(hash?.toString('latin1') ?? 0))), gone };
       }
     });

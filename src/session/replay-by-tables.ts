@@ -93,8 +93,8 @@ function toldTables({ lead, written }: HiddenEffects): readonly ToldTable[] | un
     const found = isOfObjects(name) ? undefined : written.find((one) => one.name === name);
     if (found === undefined || found.access.write !== 'allowed' || found.table.deferred === 'some') return undefined;
     const rows = updated === 0 && deleted === 0 ? 'new' : 'new or taken';
-    const told = tellRows(name, found.table, rows === 'new' ? 'rows are new' : 'rows were changed');
-    if (told === undefined) return undefined;
+    const told = tellRows(name, found.table, 'rows are new');
+    if (told === undefined || (rows === 'new or taken' && found.table.keys.length === 0)) return undefined;
     const before = lead.before.tables.has(name) ? 'some' : 'none';
     // What it had written there may be gone by now, and nobody else has ever seen it.
     const first = told.first ?? (before === 'some' ? removalOfOwnText(name) : undefined);

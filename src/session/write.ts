@@ -186,7 +186,7 @@ async function hiddenToo(session: SessionState, block: WritersBlock, asked: Hidd
         seen.elsewhere === 'something'
       : rows.direct !== undefined || (rows.rows === 'not compared' && text);
   const stored = rows?.stored ?? [];
-  const otherwise = text ? 'the same text' : 'nothing';
+  const otherwise = text ? 'something else' : 'nothing';
   const fires = rows?.direct === undefined ? 'nothing' : 'triggers';
   const direct = { replay, stored, fires, started, otherwise } as const;
   if (told && (await replayDirectly(session, block, seen, direct)) === 'done') return;

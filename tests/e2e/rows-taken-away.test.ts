@@ -25,6 +25,8 @@ before(async () => {
     CREATE TABLE part (id int PRIMARY KEY, n int) PARTITION BY RANGE (id);
     CREATE TABLE part_low PARTITION OF part FOR VALUES FROM (0) TO (50);
     CREATE TABLE part_high PARTITION OF part FOR VALUES FROM (50) TO (1000);
+    CREATE TABLE numbered (k int PRIMARY KEY, id int GENERATED ALWAYS AS IDENTITY, n int);
+    INSERT INTO numbered (k) SELECT generate_series(1, 20);
     CREATE TABLE fired (id int PRIMARY KEY, n int);
     CREATE FUNCTION drop_jobs(many int) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
       DELETE FROM job WHERE id IN (SELECT id FROM job ORDER BY random() LIMIT many); END $$;
@@ -59,6 +61,9 @@ describe('followers are told which rows are gone', () => {
     [`DO $$ BEGIN DELETE FROM pair WHERE ${some('pair', 9)}; UPDATE pair SET n = -n WHERE ${some('pair', 9)}; END $$`]:
       undefined,
     [`DO $$ BEGIN UPDATE pair SET a = 'other ' || a WHERE ${some('pair', 9)}; END $$`]: undefined,
+    'DO $$ BEGIN UPDATE numbered SET id = DEFAULT WHERE k < 9; END $$': undefined,
+    'UPDATE numbered SET id = DEFAULT WHERE k = 3': undefined,
+    'UPDATE numbered SET id = DEFAULT, n = 7 WHERE k > 3; UPDATE numbered SET n = n + 1 WHERE k = 5': undefined,
     [`DO $$ BEGIN DELETE FROM parent WHERE ${some('parent', 3)}; END $$`]: undefined,
     [`DO $$ BEGIN DELETE FROM part WHERE id IN (SELECT id FROM part ORDER BY random() LIMIT 30); UPDATE part SET id = id + 100 WHERE id IN (SELECT id FROM part ORDER BY random() LIMIT 30); END $$`]:
       undefined,

@@ -235,6 +235,21 @@ export const keyCases: readonly Case[] = [
     bites: true,
   },
   {
+    name: 'merge that deletes and draws serials',
+    schema: `CREATE TABLE source (k int PRIMARY KEY, n int NOT NULL); INSERT INTO source SELECT g, g % 3 FROM generate_series(1, 6) g;
+      CREATE TABLE target (k int PRIMARY KEY, id serial, n int NOT NULL, at timestamptz DEFAULT clock_timestamp())`,
+    step: (random) =>
+      random.chance(0.5)
+        ? [`UPDATE source SET n = ${random.below(4)} WHERE k = ${random.whole(1, 6)}`]
+        : [
+            `MERGE INTO target t USING source s ON t.k = s.k WHEN MATCHED AND (s.n = 0 OR random() < 0.2) THEN DELETE
+             WHEN MATCHED THEN UPDATE SET n = s.n WHEN NOT MATCHED AND s.n > 0 THEN INSERT (k, n) VALUES (s.k, s.n)`,
+          ],
+    majors: 15,
+    expects: ['23505', '21000'],
+    bites: true,
+  },
+  {
     name: 'merge returning',
     schema: `CREATE TABLE counter (k int PRIMARY KEY, n int NOT NULL, at timestamptz)`,
     step: (random) => [
