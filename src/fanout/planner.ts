@@ -250,7 +250,9 @@ export class Planner {
   async #behind(asker: CatalogAsker, { bases, triggers }: Table): Promise<readonly string[]> {
     if (triggers === 'some') return [];
     const tables = await Promise.all(bases.map((base) => this.#catalog.table(asker, base)));
-    const below = tables.map((table) => (table?.kind === 'v' ? this.#behind(asker, table) : (table?.stored ?? [])));
+    const below = tables.map(async (table) =>
+      table?.kind === 'v' ? this.#behind(asker, table) : (table?.stored ?? []),
+    );
     return (await Promise.all(below)).flat();
   }
 
