@@ -39,6 +39,7 @@ export const LOOKING_ON: ReadonlyMap<string, string> = new Map([
   ['row_security', 'off'],
   ['default_transaction_isolation', 'read committed'],
   ['lock_timeout', String(LOCK_TIMEOUT_MS)],
+  ['statement_timeout', '0'],
 ]);
 
 export class Onlookers {

@@ -83,7 +83,7 @@ async function outgoingRows(
         if (error !== undefined || found === 'too much') return undefined;
         const keys = found.map(([, ...values]) => values.flatMap((value) => value ?? []));
         const present: ReadonlySet<number> =
-          key.length === 0 || keepsOwn(table) ? new Set() : await presentOf(session, backend, name, key, keys);
+          key.length === 0 || isReplaced(table) ? new Set() : await presentOf(session, backend, name, key, keys);
         const gone = key.length === 0 ? [] : keys.filter((_, index) => !present.has(index));
         return { digest: digestOf(found.map(([hash]) => BigInt(hash?.toString('latin1') ?? 0))), gone };
       }
@@ -175,6 +175,12 @@ function keyOf({ keys, columns }: Table): readonly Column[] {
   const [names = []] = keys;
   const found = names.flatMap((name) => columns.find((column) => column.name === name) ?? []);
   return found.every(({ exact, selectable }) => exact && selectable) ? found : [];
+}
+
+/** Whether a newer version cannot simply take the place of the older one: its identity stays, or what is unique in it is still another row's. */
+function isReplaced(table: Table): boolean {
+  const [key = []] = table.keys;
+  return keepsOwn(table) || table.ordered.some((name) => !key.includes(name));
 }
 
 function digestOf(hashes: readonly bigint[]): string {

@@ -27,6 +27,8 @@ before(async () => {
     CREATE TABLE part_high PARTITION OF part FOR VALUES FROM (50) TO (1000);
     CREATE TABLE numbered (k int PRIMARY KEY, id int GENERATED ALWAYS AS IDENTITY, n int);
     INSERT INTO numbered (k) SELECT generate_series(1, 20);
+    CREATE TABLE placed (id int PRIMARY KEY, place int UNIQUE DEFERRABLE INITIALLY IMMEDIATE, also int UNIQUE DEFAULT random() * 1000000000);
+    INSERT INTO placed SELECT g, g FROM generate_series(1, 20) g;
     CREATE TABLE fired (id int PRIMARY KEY, n int);
     CREATE FUNCTION drop_jobs(many int) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
       DELETE FROM job WHERE id IN (SELECT id FROM job ORDER BY random() LIMIT many); END $$;
@@ -62,6 +64,10 @@ describe('followers are told which rows are gone', () => {
       undefined,
     [`DO $$ BEGIN UPDATE pair SET a = 'other ' || a WHERE ${some('pair', 9)}; END $$`]: undefined,
     'DO $$ BEGIN UPDATE numbered SET id = DEFAULT WHERE k < 9; END $$': undefined,
+    'DO $$ BEGIN UPDATE placed SET place = (SELECT count(*) FROM placed) + 1 - place; DELETE FROM placed WHERE random() < 0.3; END $$':
+      undefined,
+    'DO $$ BEGIN UPDATE placed SET place = 1 - place WHERE place = 1; UPDATE placed SET place = 1 WHERE place = 2; UPDATE placed SET place = 2 WHERE place = 0; END $$':
+      undefined,
     'UPDATE numbered SET id = DEFAULT WHERE k = 3': undefined,
     'UPDATE numbered SET id = DEFAULT, n = 7 WHERE k > 3; UPDATE numbered SET n = n + 1 WHERE k = 5': undefined,
     [`DO $$ BEGIN DELETE FROM parent WHERE ${some('parent', 3)}; END $$`]: undefined,
