@@ -14,7 +14,7 @@ import type { Backend } from '../backend/backend.ts';
 import { BackendLostError } from '../backend/receiver.ts';
 import { EffectReceiver, judge } from '../fanout/follower.ts';
 import { CopyWords } from '../fanout/copy-words.ts';
-import { type Look, movedSequences } from '../fanout/hidden-effects.ts';
+import { type Look, type Looks, movedSequences } from '../fanout/hidden-effects.ts';
 import type { SameTextPlan } from '../fanout/plan.ts';
 import type { Statement } from '../sql/statement.ts';
 import { decodeCommandTag } from '../wire/backend.ts';
@@ -147,10 +147,11 @@ async function copyTo(
     // Each server has read such words by its own clock.
     if (plan?.proof !== undefined && words?.found === 'a word')
       throwFailures(block, await compareAnswers(session, block, plan.proof));
-    if (before !== undefined && plan?.inPlace === 'rows alone')
-      await replayAlone(session, block, plan, before, started);
-    else if (before !== undefined && there !== undefined)
-      await compareTriggers(session, block, plan?.stored ?? [], before, there);
+    const looked = before === undefined ? undefined : { before, after: await look(lead) };
+    if (looked !== undefined && plan?.inPlace === 'rows alone')
+      await replayAlone(session, block, plan, looked, started);
+    else if (looked !== undefined && there !== undefined)
+      await compareTriggers(session, block, plan?.stored ?? [], looked, there);
     await keep(session, block, statement, undefined);
   }
   return { kind: 'done', held: result.held };
@@ -161,14 +162,15 @@ async function compareTriggers(
   session: SessionState,
   block: WritersBlock,
   own: readonly string[],
-  before: Look,
+  looked: Looks,
   followers: ReadonlyMap<FollowerLeg, Look>,
 ): Promise<void> {
-  const seen = await seeEffects(session, block, before, undefined, 0);
+  const seen = await seeEffects(session, block, looked, undefined, 0);
   const rows = { ...NO_ROWS, tables: new Set(own) };
   throwFailures(block, await compareHidden(session, block, seen, { drawn: [], followers }, rows));
   // Others may have moved sequences meanwhile: what was drawn is in the tables that it has filled beside its own.
-  const filled = seen.written.filter(({ name }) => !own.includes(name)).flatMap(({ table }) => table.columns);
+  const written = await seen.written();
+  const filled = written.filter(({ name }) => !own.includes(name)).flatMap(({ table }) => table.columns);
   const drawn = movedSequences(seen.lead.before, seen.lead.after).filter((name) =>
     filled.some(({ sequence }) => sequence === name),
   );

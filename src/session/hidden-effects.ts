@@ -73,43 +73,38 @@ export interface Written {
 /** The lead's side of a statement: what it has done. */
 export interface HiddenEffects {
   readonly lead: Looks;
-  /** Changed tables that can be looked through. */
-  readonly written: readonly Written[];
+  /** Changed tables that can be looked through; asked for once, when somebody needs them. Rejects with PproxError. */
+  written(): Promise<readonly Written[]>;
   /** Rows elsewhere than in the plan's own tables, each of which can be told; undefined where some cannot. */
   readonly told: readonly Told[] | undefined;
   readonly elsewhere: 'nothing' | 'something';
 }
 
-/** `plan`: undefined where the statement has no rows of its own. `total`: how many it has. `size`: of the tables that are looked through;
- * `counted`: those which the statement's own text alone has changed, no function. */
+/**
+ * `plan`: undefined where the statement has no rows of its own. `total`: how many it has. `size`: of the tables that are looked through;
+ * `counted`: those which the statement's own text alone has changed, no function.
+ */
 export async function seeEffects(
   session: SessionState,
   block: WritersBlock,
-  before: Look,
+  lead: Looks,
   plan: RowPlan | undefined,
   total: number,
   size: 'small tables' | 'all tables' = 'small tables',
   counted: readonly string[] = [],
 ): Promise<HiddenEffects> {
-  const { backend } = block.legs.lead.lease;
-  const lead: Looks = { before, after: await look(backend, before.settings === undefined ? 'not' : 'too') };
   const changed = changes(lead);
-  const names = [...changed.keys()].filter((name) => !isOfObjects(name));
-  const written: Written[] = [];
-  const access = names.length === 0 ? [] : accessOf((await answerOf(backend, accessText(names, size))).rows);
-  for (const one of access) {
-    if (one.read === 'not allowed') continue;
-    const table = await session.services.catalog.tableOf(session, one.table);
-    if (table !== undefined) written.push({ name: one.table, table, access: one });
-  }
   const own = new Set(plan?.stored);
   const others = [...changed.keys()].filter((name) => !own.has(name));
   const elsewhere = others.length === 0 ? 'nothing' : 'something';
+  let asked: Promise<readonly Written[]> | undefined;
+  const written = (): Promise<readonly Written[]> => (asked ??= readWritten(session, block, [...changed.keys()], size));
   const accounted =
     plan === undefined ? lead.before.settings === lead.after.settings : accountsFor(plan, total, changed);
   if (!accounted) return { lead, written, told: undefined, elsewhere };
+  const known = others.length === 0 ? [] : await written();
   const told = others.map((name) => {
-    const found = written.find((one) => one.name === name);
+    const found = known.find((one) => one.name === name);
     const [inserted, updated, deleted] = changed.get(name) ?? [];
     if (found?.access.write !== 'allowed' || deleted !== 0 || found.table.deferred === 'some') return undefined;
     if (updated === 0) return tellRows(name, found.table, 'rows are new');
@@ -118,6 +113,24 @@ export async function seeEffects(
     return exact ? tellRows(name, found.table, 'rows were changed') : undefined;
   });
   return { lead, written, elsewhere, told: told.includes(undefined) ? undefined : told.flatMap((one) => one ?? []) };
+}
+
+/** Those of the changed tables, of this size, that the session may read. */
+async function readWritten(
+  session: SessionState,
+  { legs }: WritersBlock,
+  changed: readonly string[],
+  size: 'small tables' | 'all tables',
+): Promise<readonly Written[]> {
+  const names = changed.filter((name) => !isOfObjects(name));
+  if (names.length === 0) return [];
+  const written: Written[] = [];
+  for (const one of accessOf((await answerOf(legs.lead.lease.backend, accessText(names, size))).rows)) {
+    if (one.read === 'not allowed') continue;
+    const table = await session.services.catalog.tableOf(session, one.table);
+    if (table !== undefined) written.push({ name: one.table, table, access: one });
+  }
+  return written;
 }
 
 /** Whether the statement's own rows are all that was changed where they stand: no trigger has changed others beside them. */
@@ -219,13 +232,13 @@ export async function replayAlone(
   session: SessionState,
   block: WritersBlock,
   { rule, stored }: SameTextPlan,
-  before: Look,
+  looked: Looks,
   started: number,
 ): Promise<void> {
   const seen = await narrowed(
     session,
     block,
-    await seeEffects(session, block, before, undefined, 0, 'all tables', stored),
+    await seeEffects(session, block, looked, undefined, 0, 'all tables', stored),
     stored,
   );
   const direct = { replay: undefined, stored, fires: 'nothing', started, otherwise: 'something else' } as const;
@@ -249,10 +262,11 @@ async function narrowed(
 ): Promise<HiddenEffects> {
   if (seen.told === undefined) return seen;
   const changed = changes(seen.lead);
+  const written = await seen.written();
   const told: Told[] = [];
   for (const one of seen.told) {
     const added = one.changed === 'rows are new' && stored.includes(one.name);
-    const table = added ? seen.written.find(({ name }) => name === one.name)?.table : undefined;
+    const table = added ? written.find(({ name }) => name === one.name)?.table : undefined;
     const [inserted = 0] = changed.get(one.name) ?? [];
     const own =
       table === undefined ? undefined : await storedAtEnd(session, block.legs.lead.lease.backend, one, table, inserted);
@@ -317,10 +331,11 @@ export function deletedIn(changed: ReturnType<typeof changes>, tables: Iterable<
 export async function compareHidden(
   session: SessionState,
   block: WritersBlock,
-  { lead, written }: HiddenEffects,
+  effects: HiddenEffects,
   { drawn, followers }: Aligned,
   own: OwnRows,
 ): Promise<readonly FollowerFailure[]> {
+  const { lead } = effects;
   const counted = await within(session, block.legs.followers, async (leg): Promise<FollowerFailure | undefined> => {
     const { label } = leg.node;
     try {
@@ -334,6 +349,7 @@ export async function compareHidden(
   });
   const failures = counted.flatMap((failure) => failure ?? []);
   if (failures.length > 0) return failures;
+  const written = await effects.written();
   const compared = new Set(written.map(({ name }) => name));
   const changed = changes(lead);
   const removed = new Set(deletedIn(changed, own.tables) === own.deleted ? own.tables : []);
@@ -380,7 +396,7 @@ export async function fireEverywhere(session: SessionState, block: WritersBlock,
   const { status } = await session.cancellable(backend, collector.reply);
   block.status = status;
   if (collector.errorFrame !== undefined) throw new ServerError(collector.errorFrame);
-  const seen = await seeEffects(session, block, before, undefined, 0);
+  const seen = await seeEffects(session, block, { before, after: await look(backend) }, undefined, 0);
   // Whatever is only checked, followers check when they prepare. Sequences alone were moved by others.
   if (changes(seen.lead).size === 0) return;
   const aligned = await alignFollowers(session, block, seen, undefined, 'what the lead drew');

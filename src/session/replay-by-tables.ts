@@ -35,7 +35,7 @@ export async function replayByTables(
   started: number,
 ): Promise<'done' | 'not possible'> {
   const { followers } = block.legs;
-  const tables = toldTables(effects);
+  const tables = await toldTables(effects);
   if (tables === undefined) return 'not possible';
   await othersVisible(session, followers);
   beginFollowers(session, block);
@@ -84,13 +84,14 @@ function takeBack(session: SessionState, { legs }: WritersBlock, why: readonly F
 }
 
 /** Undefined where one of the changed tables cannot be told, or where rows are new and nothing else: they are told without this. */
-function toldTables({ lead, written }: HiddenEffects): readonly ToldTable[] | undefined {
+async function toldTables({ lead, written }: HiddenEffects): Promise<readonly ToldTable[] | undefined> {
   if (lead.before.settings !== lead.after.settings) return undefined;
   const changed = [...changes(lead)];
   if (changed.every(([, [, updated, deleted]]) => updated === 0 && deleted === 0)) return undefined;
+  const known = await written();
   const tables: ToldTable[] = [];
   for (const [name, [, updated, deleted]] of changed) {
-    const found = isOfObjects(name) ? undefined : written.find((one) => one.name === name);
+    const found = isOfObjects(name) ? undefined : known.find((one) => one.name === name);
     if (found === undefined || found.access.write !== 'allowed' || found.table.deferred === 'some') return undefined;
     const rows = updated === 0 && deleted === 0 ? 'new' : 'new or taken';
     const told = tellRows(name, found.table, 'rows are new');

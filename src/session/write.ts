@@ -1,7 +1,7 @@
 /** Statements with a durable effect: on the lead, then on every follower, compared, within one transaction. */
 import { BackendLostError } from '../backend/receiver.ts';
 import type { Effect } from '../fanout/follower.ts';
-import { changes, type Look, movedSequences } from '../fanout/hidden-effects.ts';
+import { changes, type Look, type Looks, movedSequences } from '../fanout/hidden-effects.ts';
 import { locksOf, type ReplayPlan } from '../fanout/plan.ts';
 import { type ReplayedStatement, ReplayLog } from '../fanout/replay-log.ts';
 import { RowDigest } from '../fanout/row-digest.ts';
@@ -101,15 +101,16 @@ export async function writeStatement(
   const locks = locksOf(plan);
   if (locks.length > 0) await lockTables(session, block, locks);
   if (leavesSomething(statement)) block.writes = 'possible';
-  const { backend } = block.legs.lead.lease;
-  const before = plan.effects === 'hidden' ? await look(backend, plan.kind === 'statement' ? 'too' : 'not') : undefined;
   const started = performance.now();
   const done = await onLead(session, block, plan, request);
   const { result, effect, replay, time } = done;
   block.status = result.status;
   if (result.error !== undefined) return FAILED;
   const alone = plan.kind === 'statement' && plan.inPlace === 'rows alone';
-  if (before !== undefined) await hiddenToo(session, block, { statement, plan, request, started, before, done });
+  if (done.looks !== undefined) {
+    const [before, after] = await Promise.all(done.looks);
+    await hiddenToo(session, block, { statement, plan, request, started, looked: { before, after }, done });
+  }
   // A follower may find what another transaction has put there since: it is not told of a change that was none.
   else if (!alone && !changedNothing(statement, plan, effect)) {
     // What the lead has seen, it shows by now.
@@ -151,6 +152,8 @@ interface DoneOnLead {
   readonly replay: RowReplay | undefined;
   /** The transaction's, where the followers need it. */
   readonly time: Promise<string> | undefined;
+  /** Before it and behind it, where it may do more than its text says. Each rejects with PproxError or BackendLostError. */
+  readonly looks: readonly [Promise<Look>, Promise<Look>] | undefined;
 }
 
 /** A statement that may have done more than its text says. */
@@ -159,18 +162,19 @@ interface Hidden {
   readonly plan: ReplayPlan;
   readonly request: Request;
   readonly started: number;
-  readonly before: Look;
+  /** At the lead, around it. */
+  readonly looked: Looks;
   readonly done: DoneOnLead;
 }
 
 /** On the followers, what the lead has done in the text and out of it. */
 async function hiddenToo(session: SessionState, block: WritersBlock, asked: Hidden): Promise<void> {
-  const { statement, plan, request, started, before, done } = asked;
+  const { statement, plan, request, started, looked, done } = asked;
   const { backend } = block.legs.lead.lease;
   if (plan.kind === 'statement' && plan.inPlace === 'rows alone')
-    return replayAlone(session, block, plan, before, started);
+    return replayAlone(session, block, plan, looked, started);
   const rows = plan.kind === 'rows' ? plan : undefined;
-  const seen = await seeEffects(session, block, before, rows, done.replay?.total ?? 0);
+  const seen = await seeEffects(session, block, looked, rows, done.replay?.total ?? 0);
   const text = rows === undefined || (rows.otherwise === 'same text' && seen.elsewhere === 'something');
   const { replay } = done;
   if (replay?.overflow === 'yes') {
@@ -235,7 +239,7 @@ const READ = '"pprox: read"';
 async function readToo(
   session: SessionState,
   block: WritersBlock,
-  { statement, plan, request, started, before, done }: Hidden,
+  { statement, plan, request, started, looked, done }: Hidden,
   seen: HiddenEffects,
 ): Promise<void> {
   const { followers } = block.legs;
@@ -250,7 +254,7 @@ async function readToo(
   if (failures.some(({ kind }) => kind === 'lost')) throwFailures(block, failures);
   const back = failures.length > 0 ? `ROLLBACK TO SAVEPOINT ${READ}; ` : '';
   for (const leg of followers) tell(leg, `${back}RELEASE SAVEPOINT ${READ}`);
-  await reserveDrawn(session, seen, aligned, movedSequences(before, seen.lead.after));
+  await reserveDrawn(session, seen, aligned, movedSequences(looked.before, looked.after));
 }
 
 /** Where the rows stand that the statement's own text is about. */
@@ -324,13 +328,26 @@ async function onLead(
   if (addition !== undefined && tap !== undefined) {
     relay = new RowRelay(session.link, backend, tap, { own: addition.width, client: addition.client }, replies, limit);
   } else relay = new Relay(session.link, backend, { completion: 'hold', digest, replies, limit });
+  // Both go out with it, in one write: nobody waits for one of them alone.
+  const settings = plan.kind === 'statement' ? 'too' : 'not';
+  const before = plan.effects === 'hidden' ? unheard(look(backend, settings)) : undefined;
   backend.send(message, relay);
+  const after = plan.effects === 'hidden' ? unheard(look(backend, settings)) : undefined;
   const time = plan.kind !== 'rows' && plan.times.length > 0 ? transactionTime(backend) : undefined;
+  // A cancel request is for the statement.
+  if (before !== undefined) await before.catch(() => undefined);
   const result = await session.cancellable(backend, relay.result);
   limit?.check();
   session.noteParameters(backend);
   const tag = result.held === undefined ? '' : decodeCommandTag(result.held, 0, result.held.length);
-  return { result, effect: { tag, rows: digest?.value }, replay, time };
+  const looks = before === undefined || after === undefined ? undefined : ([before, after] as const);
+  return { result, effect: { tag, rows: digest?.value }, replay, time, looks };
+}
+
+/** Where the statement fails nobody asks for it. */
+function unheard<T>(answer: Promise<T>): Promise<T> {
+  answer.catch(() => undefined);
+  return answer;
 }
 
 function both(one: RowTap, other: RowTap): RowTap {

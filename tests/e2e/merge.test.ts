@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { before, beforeEach, describe, test } from 'node:test';
 import type pg from 'pg';
 import { sql } from '../support/cluster.ts';
-import { assertWritersEqual, becomePlain, refusal, startScene } from './scene.ts';
+import { assertWritersEqual, becomePlain, startScene } from './scene.ts';
 
 const HANGS = { timeout: 60_000 };
 
@@ -49,9 +49,10 @@ for (const major of [18, 15] as const) {
       });
     }
 
-    test('a key that changes while rows take defaults that vary leaves nothing', HANGS, async () => {
+    test('keys that change while rows take defaults that vary', HANGS, async () => {
       const text = `MERGE INTO item i USING source s ON i.code = s.code WHEN MATCHED THEN UPDATE SET id = i.id + 100, code = i.code || 'x' ${NEW_ROWS}`;
-      assert.equal((await refusal(client.query(text))).code, '40002');
+      const { rowCount } = await client.query(text);
+      assert.ok(rowCount !== null && rowCount > 0);
       await assertWritersEqual(cluster);
     });
 
@@ -68,11 +69,11 @@ for (const major of [18, 15] as const) {
       await client.query('DROP TABLE child');
     });
 
-    test('one that deletes and draws from a sequence is refused', HANGS, async () => {
-      const text = `MERGE INTO item i USING source s ON i.code = s.code WHEN MATCHED THEN DELETE ${NEW_ROWS}`;
-      const error = await refusal(client.query(text));
-      assert.equal(error.code, '0A000');
-      assert.match(error.message, /column id has a default that varies/);
+    test('one that deletes and draws from a sequence', HANGS, async () => {
+      const [before] = await sql(cluster.w2, 'SELECT count(*)::int AS n FROM item i JOIN source s USING (code)');
+      assert.ok(Number(before?.['n']) > 0);
+      await client.query(`MERGE INTO item i USING source s ON i.code = s.code WHEN MATCHED THEN DELETE ${NEW_ROWS}`);
+      await assertWritersEqual(cluster);
     });
 
     test('by many at once', HANGS, async () => {
