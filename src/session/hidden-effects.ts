@@ -174,10 +174,12 @@ export async function replayDirectly(
 ): Promise<'done' | 'not possible'> {
   const { followers } = block.legs;
   if (effects.told === undefined) return 'not possible';
-  await othersVisible(session, followers);
   beginFollowers(session, block);
   const { told } = effects;
-  const quiet = await quieten(session, block, told, fires === 'nothing' ? [] : stored);
+  const [quiet] = await Promise.all([
+    quieten(session, block, told, fires === 'nothing' ? [] : stored),
+    othersVisible(session, followers),
+  ]);
   if (quiet === undefined) return 'not possible';
   await session.services.coordinator.visibleEverywhere();
   const counted = told.filter(({ name, changed }) => changed === 'rows were changed' || stored.includes(name));

@@ -37,10 +37,9 @@ export async function replayByTables(
   const { followers } = block.legs;
   const tables = await toldTables(effects);
   if (tables === undefined) return 'not possible';
-  await othersVisible(session, followers);
   beginFollowers(session, block);
   const told = tables.map((one) => one.told);
-  const quiet = await quieten(session, block, told, []);
+  const [quiet] = await Promise.all([quieten(session, block, told, []), othersVisible(session, followers)]);
   if (quiet === undefined) return 'not possible';
   const outgoing = new Map<ToldTable, Outgoing>();
   for (const one of tables) {
