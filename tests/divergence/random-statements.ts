@@ -56,7 +56,8 @@ function statement(place: Place, tables: readonly Table[], major: number): strin
   // Where a column's default varies MERGE is refused, whatever it does.
   const mergeable = !varies(table) || random.chance(0.1);
   if (luck < 0.87 && major >= 15 && mergeable) return merge(random.chance(0.1) ? place : calm, table, other);
-  if (luck < 0.94) return several(calm, table, other);
+  if (luck < 0.92) return several(calm, table, other);
+  if (luck < 0.96) return program({ ...place, values: undefined }, table, other);
   if (table.child !== undefined) return childInsert(place, table);
   return `SELECT count(*), min(id) FROM ${table.name} WHERE ${condition(place, table, other)}`;
 }
@@ -271,6 +272,26 @@ function several(place: Place, table: Table, other: Table): string {
     ? `UPDATE ${other.name} o SET ${value} WHERE o.id IN (SELECT id + 1 FROM w)`
     : `UPDATE ${other.name} o SET ${value} WHERE o.id = ${number(place, 1, 14)}`;
   return `WITH w AS (${first}) ${second}`;
+}
+
+/** A block that chooses its rows itself, and may take some of it back. Of tables with keys: of others followers cannot be told which rows are gone. */
+function program(place: Place, table: Table, other: Table): string {
+  const { random } = place;
+  const keyed = [table, other].filter(({ draft }) => draft.key !== 'none');
+  if (keyed.length === 0) return remove(place, table, other);
+  const some = (name: string, many: number): string =>
+    `id IN (SELECT id FROM ${name} WHERE id % 7 = ${random.below(7)} ORDER BY random() LIMIT ${many})`;
+  const step = (): string => {
+    const one = random.pick(keyed);
+    const luck = random.next();
+    if (luck < 0.5) return `DELETE FROM ${one.name} WHERE ${some(one.name, 2)};`;
+    if (luck < 0.8)
+      return `UPDATE ${one.name} SET ${assignments(place, one, one.name, [])} WHERE ${some(one.name, 2)};`;
+    return `${insert({ ...place, varying: 'drawn' }, one, other).replace(/ RETURNING .*$/, '')};`;
+  };
+  const steps = Array.from({ length: random.whole(1, 3) }, step).join(' ');
+  const tried = `BEGIN ${step()} IF random() < 0.5 THEN RAISE EXCEPTION USING ERRCODE = 'P0001'; END IF; EXCEPTION WHEN raise_exception THEN ${step()} END;`;
+  return `DO $program$ BEGIN ${steps} ${random.chance(0.2) ? tried : ''} END $program$`;
 }
 
 function childInsert(place: Place, table: Table): string {
