@@ -20,28 +20,18 @@ export interface Look {
   readonly sequences: ReadonlyMap<string, string>;
   /** Rows inserted, updated and deleted so far: `1, 0, 2`. A table without any is left out. */
   readonly tables: ReadonlyMap<string, string>;
-  /** Equal where the session's settings are, custom ones aside; undefined where they were not looked at. */
+  /** Equal where those of the session's settings are that were looked at, custom ones aside; undefined where none were. */
   readonly settings: string | undefined;
 }
 
 /** Of nothing. */
 export const NOTHING: Look = { sequences: new Map(), tables: new Map(), settings: undefined };
 
-/** A statement that changes these has changed more than rows. */
-const OBJECTS = [
-  'pg_attribute',
-  'pg_class',
-  'pg_constraint',
-  'pg_largeobject',
-  'pg_namespace',
-  'pg_proc',
-  'pg_trigger',
-  'pg_type',
-].map((name) => `pg_catalog.${name}`);
+const CATALOG = 'pg_catalog.';
 
-/** Whether it holds the server's own objects, whose rows are not the same on every server. */
+/** Whether it holds the server's own objects: a statement that changes them has changed more than rows. */
 export function isOfObjects(table: string): boolean {
-  return OBJECTS.includes(table);
+  return table.startsWith(CATALOG);
 }
 
 /** Temporary objects are their session's own. */
@@ -52,9 +42,37 @@ export const LOOK = `SELECT 'sequence', quote_ident(schemaname) || '.' || quote_
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace,
     LATERAL (SELECT pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) AS inserted,
       pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) AS updated, pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) AS deleted) d
-  WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND (c.oid >= 16384 OR c.oid = ANY ('{${OBJECTS.join(',')}}'::regclass[])) AND d.inserted + d.updated + d.deleted > 0`;
+  WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND (c.oid >= 16384 OR n.nspname = 'pg_catalog') AND d.inserted + d.updated + d.deleted > 0`;
 
-/** The same, and settings: a function that changes them does so where it runs. */
+/** By which names are found, and values are read, computed and shown. */
+const OF_VALUES = [
+  'array_nulls',
+  'backslash_quote',
+  'bytea_output',
+  'client_encoding',
+  'DateStyle',
+  'default_text_search_config',
+  'extra_float_digits',
+  'IntervalStyle',
+  'lc_monetary',
+  'lc_numeric',
+  'lc_time',
+  'role',
+  'row_security',
+  'search_path',
+  'session_replication_role',
+  'standard_conforming_strings',
+  'TimeZone',
+  'transform_null_equals',
+  'xmlbinary',
+  'xmloption',
+];
+
+/** The same, and settings that triggers may have made: a function that changes them does so where it runs. */
+export const LOOK_WITH_SETTINGS_OF_VALUES = `${LOOK}
+  UNION ALL SELECT 'settings', '', concat_ws(',', ${OF_VALUES.map((name) => `current_setting('${name}')`).join(', ')})`;
+
+/** The same, and all settings. */
 export const LOOK_WITH_SETTINGS = `${LOOK}
   UNION ALL SELECT 'settings', '', pg_catalog.md5(string_agg(name || setting, ',' ORDER BY name))
   FROM pg_catalog.pg_settings WHERE source = 'session'`;

@@ -10,16 +10,22 @@
  * That holds where the transaction reads the newest state. Where it reads an older one, who looks on reads the same one.
  */
 import type { Column, Table } from '../cluster/catalog.ts';
-import { quoteIdentifier } from '../sql/quote.ts';
+import { quoteEscaped, quoteIdentifier } from '../sql/quote.ts';
 import type { RowPlan } from './plan.ts';
 import { storedColumns } from './captured-rows.ts';
 
 /** Places that are looked at for one table, and rows: with their keys they are kept in memory. */
 export const OUTGOING_LIMIT = 100_000;
 
-/** At most one more of them than the limit. */
+/** Which table the name means; then places of its rows, at most one more of them than the limit. */
 export function placesText(name: string): string {
-  return `SELECT t.ctid::text FROM ONLY ${name} AS t WHERE t.xmax <> '0'::xid LIMIT ${OUTGOING_LIMIT + 1}`;
+  return `SELECT ${oidText(name)}; SELECT t.ctid::text FROM ONLY ${name} AS t WHERE t.xmax <> '0'::xid LIMIT ${OUTGOING_LIMIT + 1}`;
+}
+
+/** To one who looks on it may mean another one, or its older rows. */
+function oidText(name: string): string {
+  const table = `pg_catalog.to_regclass(${quoteEscaped(name)})`;
+  return `${table}::oid || ' ' || pg_catalog.pg_relation_filenode(${table})`;
 }
 
 /** Which of these places the transaction sees. */
@@ -28,12 +34,14 @@ export function seenText(name: string, places: readonly string[]): string {
 }
 
 /**
- * One row: null where the transaction reads the newest state, else the name of its snapshot, in which others see what it has begun with (manual,
- * "Snapshot Synchronization Functions"). `level`: a savepoint keeps it from lending its snapshot; then `not lent`.
+ * One row: which table the name means; null where the transaction reads the newest state, else the name of its snapshot, in which others see
+ * what it has begun with (manual, "Snapshot Synchronization Functions"). `level`: a savepoint keeps it from lending its snapshot, then it is
+ * `not lent`; followers' transactions always read the newest state.
  */
-export function snapshotText(level: 'transaction' | 'savepoint'): string {
+export function stateText(name: string, level: 'transaction' | 'savepoint' | 'follower'): string {
+  if (level === 'follower') return `SELECT ${oidText(name)}, NULL`;
   const lent = level === 'transaction' ? 'pg_catalog.pg_export_snapshot()' : `'${NOT_LENT}'`;
-  return `SELECT CASE WHEN current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN ${lent} END`;
+  return `SELECT ${oidText(name)}, CASE WHEN current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN ${lent} END`;
 }
 
 export const NOT_LENT = 'not lent';

@@ -442,6 +442,7 @@ export class Planner {
     const reason =
       varying[0]?.name ??
       found ??
+      (await this.#temporaryAmong(asker, sources)) ??
       (sequences.calls === 'none' ? undefined : 'a sequence') ??
       (await this.#reasons.volatileCall(asker, statement)) ??
       functions[0]?.name ??
@@ -454,6 +455,14 @@ export class Planner {
     refuseDurable(statement, reason);
     const remade = { name: target, table: undefined, defaults: [], rows: 'told' } as const;
     return { ...plan, effects: 'in the text', proof, remade, inPlace: 'rows alone' };
+  }
+
+  async #temporaryAmong(asker: CatalogAsker, names: readonly QualifiedName[]): Promise<string | undefined> {
+    for (const name of names) {
+      const table = await this.#catalog.table(asker, name);
+      if (table?.persistence === 'temporary') return `${qualified(name)}, a temporary table that the lead alone has`;
+    }
+    return undefined;
   }
 
   /** ALTER TABLE: what it gives the rows there are may be another value on each server. */

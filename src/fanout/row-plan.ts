@@ -218,11 +218,15 @@ export function mergePlan(
   };
 }
 
+/** Types whose equal values are written alike: numbers like 1.0 and 1.00 are not, nor what a collation or citext takes for equal. */
+const WRITTEN_ONE_WAY =
+  /^(smallint|integer|bigint|oid|uuid|boolean|bytea|date|timestamp.*|text|character varying.*|name|"char")$/;
+
 /** Behind rows that are inserted: those with their key are there already, and are given the other values. */
 export function takingPlaceOf(columns: readonly Column[], names: readonly string[]): string {
   const key = names.map(quoteIdentifier);
   const assigned = columns
-    .filter(({ name, identity }) => !names.includes(name) && identity !== 'a')
+    .filter(({ name, identity, type }) => identity !== 'a' && (!names.includes(name) || !WRITTEN_ONE_WAY.test(type)))
     .map(({ name }) => `${quoteIdentifier(name)} = EXCLUDED.${quoteIdentifier(name)}`);
   // DO NOTHING would not count a row that is there already.
   const set = assigned.length > 0 ? assigned.join(', ') : `${key[0]} = EXCLUDED.${key[0]}`;

@@ -134,6 +134,7 @@ export function continueBlock(session: SessionState, block: WritersBlock): void 
     log: new ReplayLog(),
     stage: 'open',
     catalog: 'unchanged',
+    touched: 'nothing',
     writes: 'none',
   };
 }

@@ -95,6 +95,7 @@ async function beginOnWriters(session: SessionState, text: Buffer, { modes, word
     stage: 'open',
     writes: 'none',
     catalog: 'unchanged',
+    touched: 'nothing',
   };
   return begun.end;
 }

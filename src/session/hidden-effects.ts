@@ -29,6 +29,7 @@ import {
   isOfObjects,
   LOOK,
   LOOK_WITH_SETTINGS,
+  LOOK_WITH_SETTINGS_OF_VALUES,
   type Look,
   lookOf,
   type Looks,
@@ -48,9 +49,11 @@ import { ServerError } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { quieten, sendTold, storedAtEnd } from './told-rows.ts';
 
-/** On one connection. `settings`: for statements that a follower may not have to run at all. */
-export async function look(backend: Backend, settings: 'too' | 'not' = 'not'): Promise<Look> {
-  return lookOf(await answerOf(backend, settings === 'too' ? LOOK_WITH_SETTINGS : LOOK));
+const LOOKS = { none: LOOK, 'of values': LOOK_WITH_SETTINGS_OF_VALUES, all: LOOK_WITH_SETTINGS } as const;
+
+/** On one connection. `settings`: for statements that a follower may not have to run at all, or not with its triggers. */
+export async function look(backend: Backend, settings: keyof typeof LOOKS = 'none'): Promise<Look> {
+  return lookOf(await answerOf(backend, LOOKS[settings]));
 }
 
 /** On each of these, whose transactions have begun. A follower that does not answer in time is given up. */
@@ -75,6 +78,8 @@ export interface HiddenEffects {
   readonly lead: Looks;
   /** Changed tables that can be looked through; asked for once, when somebody needs them. Rejects with PproxError. */
   written(): Promise<readonly Written[]>;
+  /** Whether followers may be told rows in place of what has changed them. */
+  readonly tellable: 'yes' | 'no';
   /** Rows elsewhere than in the plan's own tables, each of which can be told; undefined where some cannot. */
   readonly told: readonly Told[] | undefined;
   readonly elsewhere: 'nothing' | 'something';
@@ -96,12 +101,13 @@ export async function seeEffects(
   const changed = changes(lead);
   const own = new Set(plan?.stored);
   const others = [...changed.keys()].filter((name) => !own.has(name));
-  const elsewhere = others.length === 0 ? 'nothing' : 'something';
+  const tellable = await isTellable(session, block, lead, plan);
+  const elsewhere = others.length === 0 && tellable === 'yes' ? 'nothing' : 'something';
+  if (others.length > 0) block.touched = others.some(isOfObjects) || block.touched === 'objects' ? 'objects' : 'rows';
   let asked: Promise<readonly Written[]> | undefined;
   const written = (): Promise<readonly Written[]> => (asked ??= readWritten(session, block, [...changed.keys()], size));
-  const accounted =
-    plan === undefined ? lead.before.settings === lead.after.settings : accountsFor(plan, total, changed);
-  if (!accounted) return { lead, written, told: undefined, elsewhere };
+  const accounted = plan === undefined || accountsFor(plan, total, changed);
+  if (!accounted || tellable === 'no') return { lead, written, tellable, told: undefined, elsewhere };
   const known = others.length === 0 ? [] : await written();
   const told = others.map((name) => {
     const found = known.find((one) => one.name === name);
@@ -112,7 +118,33 @@ export async function seeEffects(
     const exact = inserted === 0 || (counted.includes(name) && found.table.triggers === 'none');
     return exact ? tellRows(name, found.table, 'rows were changed') : undefined;
   });
-  return { lead, written, elsewhere, told: told.includes(undefined) ? undefined : told.flatMap((one) => one ?? []) };
+  return {
+    lead,
+    written,
+    tellable,
+    elsewhere,
+    told: told.includes(undefined) ? undefined : told.flatMap((one) => one ?? []),
+  };
+}
+
+/**
+ * Whether rows are all that there is to tell of a statement. Settings are not among them. Of a function that may have done anything (`plan`
+ * undefined) neither where the transaction
+ *
+ *     has changed objects before    TRUNCATE sets counts back, and changes no object where its table is of the same transaction
+ *     has changed rows before       deferred triggers may wait on followers, and a SET CONSTRAINTS in it has fired them on the lead
+ */
+async function isTellable(
+  session: SessionState,
+  { touched }: WritersBlock,
+  { before, after }: Looks,
+  plan: RowPlan | undefined,
+): Promise<'yes' | 'no'> {
+  if (before.settings !== after.settings) return 'no';
+  if (plan !== undefined || touched === 'nothing') return 'yes';
+  if (touched === 'objects') return 'no';
+  const { deferredTriggers } = await session.services.catalog.facts(session);
+  return deferredTriggers === 'none' ? 'yes' : 'no';
 }
 
 /** Those of the changed tables, of this size, that the session may read. */

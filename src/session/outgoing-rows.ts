@@ -11,7 +11,7 @@ import {
   presentParts,
   removalPlan,
   seenText,
-  snapshotText,
+  stateText,
 } from '../fanout/outgoing-rows.ts';
 import { keepsOwn } from '../fanout/captured-rows.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
@@ -58,7 +58,8 @@ async function outgoingRows(
   const key = keyOf(table);
   try {
     const level = block.savepoints.length === 0 ? 'transaction' : 'savepoint';
-    const snapshot = node.role === 'lead' ? (await asked(backend, snapshotText(level))).rows[0]?.[0] : null;
+    const [own, snapshot] =
+      (await asked(backend, stateText(name, node.role === 'lead' ? level : 'follower'))).rows[0] ?? [];
     if (snapshot === NOT_LENT) return undefined;
     return await session.lookOn(node, async (onlooker) => {
       if (snapshot === null || snapshot === undefined) return look();
@@ -71,8 +72,9 @@ async function outgoingRows(
       }
 
       async function look(): Promise<Outgoing | undefined> {
-        const places = (await answerOf(onlooker, placesText(name))).rows.flatMap(([place]) => place ?? []);
-        if (places.length > OUTGOING_LIMIT) return undefined;
+        const [looked, ...touched] = (await answerOf(onlooker, placesText(name))).rows;
+        if (touched.length > OUTGOING_LIMIT || looked?.[0] !== own) return undefined;
+        const places = touched.flatMap(([place]) => place ?? []);
         const seen = places.length === 0 ? [] : (await asked(backend, seenText(name, places))).rows;
         const visible = new Set(seen.map(([place]) => place));
         const unseen = places.filter((place) => !visible.has(place));
@@ -82,6 +84,7 @@ async function outgoingRows(
         const { found, error } = await rows.reply;
         if (error !== undefined || found === 'too much') return undefined;
         const keys = found.map(([, ...values]) => values.flatMap((value) => value ?? []));
+        if (keys.some((values) => values.length < key.length)) return undefined;
         const present: ReadonlySet<number> =
           key.length === 0 || isReplaced(table) ? new Set() : await presentOf(session, backend, name, key, keys);
         const gone = key.length === 0 ? [] : keys.filter((_, index) => !present.has(index));
@@ -170,8 +173,8 @@ export async function sendRemovals(
   return rows.finish();
 }
 
-/** The key that rows are told by; none where the table has none that this session may read whole. */
-function keyOf({ keys, columns }: Table): readonly Column[] {
+/** The key that rows are told by; empty where the table has none that this session may read whole. */
+export function keyOf({ keys, columns }: Table): readonly Column[] {
   const [names = []] = keys;
   const found = names.flatMap((name) => columns.find((column) => column.name === name) ?? []);
   return found.every(({ exact, selectable }) => exact && selectable) ? found : [];

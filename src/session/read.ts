@@ -187,6 +187,7 @@ export async function openPending(session: SessionState, begin: Buffer): Promise
     stage: 'open',
     writes: 'none',
     catalog: 'unchanged',
+    touched: 'nothing',
   };
 }
 

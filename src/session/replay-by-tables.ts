@@ -7,7 +7,7 @@ import type { FollowerFailure } from '../fanout/follower.ts';
 import { digestText, removalOfOwnText, storedColumns, tell as tellRows, type Told } from '../fanout/captured-rows.ts';
 import { changes, isOfObjects } from '../fanout/hidden-effects.ts';
 import type { HiddenEffects, Written } from './hidden-effects.ts';
-import { compareOutgoing, type Outgoing, outgoingOnLead, sendRemovals } from './outgoing-rows.ts';
+import { compareOutgoing, keyOf, type Outgoing, outgoingOnLead, sendRemovals } from './outgoing-rows.ts';
 import { beginFollowers, compareAnswers, othersVisible, tell, throwFailures } from './replay.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { quieten, sendTold } from './told-rows.ts';
@@ -83,8 +83,8 @@ function takeBack(session: SessionState, { legs }: WritersBlock, why: readonly F
 }
 
 /** Undefined where one of the changed tables cannot be told, or where rows are new and nothing else: they are told without this. */
-async function toldTables({ lead, written }: HiddenEffects): Promise<readonly ToldTable[] | undefined> {
-  if (lead.before.settings !== lead.after.settings) return undefined;
+async function toldTables({ lead, written, tellable }: HiddenEffects): Promise<readonly ToldTable[] | undefined> {
+  if (tellable === 'no') return undefined;
   const changed = [...changes(lead)];
   if (changed.every(([, [, updated, deleted]]) => updated === 0 && deleted === 0)) return undefined;
   const known = await written();
@@ -94,7 +94,7 @@ async function toldTables({ lead, written }: HiddenEffects): Promise<readonly To
     if (found === undefined || found.access.write !== 'allowed' || found.table.deferred === 'some') return undefined;
     const rows = updated === 0 && deleted === 0 ? 'new' : 'new or taken';
     const told = tellRows(name, found.table, 'rows are new');
-    if (told === undefined || (rows === 'new or taken' && found.table.keys.length === 0)) return undefined;
+    if (told === undefined || (rows === 'new or taken' && keyOf(found.table).length === 0)) return undefined;
     const before = lead.before.tables.has(name) ? 'some' : 'none';
     // What it had written there may be gone by now, and nobody else has ever seen it.
     const first = told.first ?? (before === 'some' ? removalOfOwnText(name) : undefined);

@@ -104,6 +104,8 @@ export async function touchesTemporary(session: SessionState, statement: Stateme
   if (statement.relations.length === 0) return false;
   const found = await session.services.catalog.persistence(session, statement.relations);
   if (!found.includes('temporary')) return false;
+  // What is made of a query is not there yet, and followers are told its rows.
+  if (statement.fills === 'table') return false;
   const target = 'target' in statement.command ? statement.command.target : undefined;
   if (!found.includes('permanent')) return true;
   // Rows of a permanent table that come from a temporary one exist on the lead alone; an INSERT can hand them on.

@@ -89,6 +89,8 @@ export interface WritersBlock {
    * may mean other things in it, or values look different (SET LOCAL search_path); cached knowledge is not to be used.
    */
   catalog: 'unchanged' | 'own view' | 'changed';
+  /** What its statements so far have changed at least, those that are taken back included. */
+  touched: 'nothing' | 'rows' | 'objects';
 }
 
 export type Block =

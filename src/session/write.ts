@@ -73,6 +73,7 @@ export async function openImplicit(session: SessionState): Promise<WritersBlock>
     stage: 'open',
     writes: 'none',
     catalog: 'unchanged',
+    touched: 'nothing',
   };
   session.block = implicit;
   return implicit;
@@ -329,7 +330,7 @@ async function onLead(
     relay = new RowRelay(session.link, backend, tap, { own: addition.width, client: addition.client }, replies, limit);
   } else relay = new Relay(session.link, backend, { completion: 'hold', digest, replies, limit });
   // Both go out with it, in one write: nobody waits for one of them alone.
-  const settings = plan.kind === 'statement' ? 'too' : 'not';
+  const settings = plan.kind === 'statement' ? 'all' : 'of values';
   const before = plan.effects === 'hidden' ? unheard(look(backend, settings)) : undefined;
   backend.send(message, relay);
   const after = plan.effects === 'hidden' ? unheard(look(backend, settings)) : undefined;
@@ -366,9 +367,12 @@ export async function keep(
   statement: Statement,
   replay: RowReplay | undefined,
 ): Promise<void> {
+  const { command } = statement;
   notePins(session, statement);
   await learnSettings(session, statement, block.legs.lead.lease.backend);
   if (changesCatalog(statement)) block.catalog = 'changed';
+  if (command.kind === 'definition' || command.kind === 'utility') block.touched = 'objects';
+  else if (leavesSomething(statement) && block.touched === 'nothing') block.touched = 'rows';
   const { sequences } = session.services;
   if (statement.sequences.calls === 'nextval') await sequences.afterNextval(session, statement.sequences.names);
   if (statement.sequences.calls === 'setval' || block.catalog === 'changed') sequences.forget();

@@ -1,0 +1,110 @@
+/** What functions and triggers do that rows alone do not tell: it is done on every writer, once. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { sql } from '../support/cluster.ts';
+import { assertWritersEqual, startScene } from './scene.ts';
+
+const { cluster, proxy } = await startScene({}, { reader: false });
+const { w1, w2 } = cluster;
+const HANGS = { timeout: 60_000 };
+
+const client = await proxy.connect();
+await client.query(`
+  CREATE TABLE t (k int PRIMARY KEY, n int);
+  CREATE TABLE fired (id int PRIMARY KEY, n int);
+  INSERT INTO t SELECT g, 0 FROM generate_series(1, 60) g;
+  INSERT INTO fired VALUES (1, 1);
+  CREATE FUNCTION drop_some(many int) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+    DELETE FROM t WHERE k IN (SELECT k FROM t ORDER BY random() LIMIT many); END $$;
+  CREATE FUNCTION refill(f int, many int) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+    TRUNCATE t; INSERT INTO t SELECT g, f FROM generate_series(1, many) g; END $$`);
+
+async function same(text: string, query: string): Promise<void> {
+  await client.query(text);
+  await assertWritersEqual(cluster);
+  const [there, here] = await Promise.all([sql(w1, query), sql(w2, query)]);
+  assert.deepEqual(here, there);
+}
+
+describe('TRUNCATE, which sets the counts of its transaction back', () => {
+  for (const text of [
+    'BEGIN; SELECT refill(1, 3); SELECT refill(2, 3); COMMIT',
+    'BEGIN; SELECT refill(1, 3); SELECT refill(2, 5); COMMIT',
+    'BEGIN; TRUNCATE t; INSERT INTO t VALUES (1, 7), (2, 7), (3, 7); SELECT refill(3, 3); COMMIT',
+    'BEGIN; SELECT refill(4, 60); SAVEPOINT s; SELECT refill(5, 60); ROLLBACK TO s; SELECT refill(6, 60); COMMIT',
+  ]) {
+    test(text, HANGS, () => same(text, 'SELECT n, count(*) FROM t GROUP BY n'));
+  }
+});
+
+test('deferred triggers that are fired in the middle fire once', HANGS, async () => {
+  await client.query(`CREATE TABLE o (id int);
+    CREATE FUNCTION later() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN UPDATE t SET n = n + 1 WHERE k = 5; DELETE FROM t WHERE k > 50 AND n < 0; RETURN NULL; END';
+    CREATE CONSTRAINT TRIGGER later AFTER INSERT ON o DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION later()`);
+  for (const fire of ['SET CONSTRAINTS ALL IMMEDIATE', "DO 'BEGIN SET CONSTRAINTS ALL IMMEDIATE; END'"]) {
+    await same(`BEGIN; INSERT INTO o VALUES (1); ${fire}; COMMIT`, 'SELECT n FROM t WHERE k = 5');
+  }
+  await client.query('DROP TABLE o');
+});
+
+test('objects of any kind that a block makes beside rows that it deletes', HANGS, async () => {
+  await client.query("CREATE TYPE en AS ENUM ('a')");
+  const count = (k: number, ddl: string): string => `DO $$ BEGIN ${ddl}; DELETE FROM t WHERE k = ${k}; END $$`;
+  await same(
+    count(11, "ALTER TYPE en ADD VALUE 'z'"),
+    "SELECT enumlabel FROM pg_enum JOIN pg_type t ON t.oid = enumtypid WHERE typname = 'en'",
+  );
+  await same(count(12, "COMMENT ON TABLE t IS 'words'"), "SELECT obj_description('t'::regclass)");
+  await same(count(13, 'CREATE STATISTICS st ON k, n FROM t'), 'SELECT stxname FROM pg_statistic_ext');
+  await same(count(14, 'CREATE RULE r AS ON UPDATE TO fired WHERE false DO NOTHING'), 'SELECT rulename FROM pg_rules');
+  await client.query('DROP RULE r ON fired');
+});
+
+test('settings that a trigger makes', HANGS, async () => {
+  await client.query(`CREATE TABLE lists (id int PRIMARY KEY, x text[]);
+    CREATE FUNCTION arrays() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('array_nulls', 'off', false); RETURN NEW; END $$;
+    CREATE TRIGGER arrays BEFORE UPDATE ON fired FOR EACH ROW EXECUTE FUNCTION arrays()`);
+  const other = await proxy.connect();
+  await other.query('UPDATE fired SET n = n + 1 WHERE id = 1');
+  await other.query("INSERT INTO lists VALUES (1, '{NULL,a}')");
+  await other.end();
+  await assertWritersEqual(cluster);
+  await client.query('DROP TRIGGER arrays ON fired');
+});
+
+test('names that mean another table within the transaction', HANGS, async () => {
+  await client.query(`CREATE SCHEMA one; CREATE SCHEMA two; CREATE TABLE one.x (k int PRIMARY KEY); CREATE TABLE two.x (k int PRIMARY KEY);
+    INSERT INTO one.x SELECT generate_series(1, 40); INSERT INTO two.x SELECT generate_series(1, 40);
+    CREATE FUNCTION drop_first() RETURNS void LANGUAGE plpgsql AS 'BEGIN DELETE FROM one.x WHERE k < 20; END'`);
+  await same(
+    'BEGIN; ALTER SCHEMA one RENAME TO old; ALTER SCHEMA two RENAME TO one; SELECT drop_first(); COMMIT',
+    'SELECT count(*) FROM one.x',
+  );
+});
+
+test('keys that are equal and written differently, or cannot be read whole', HANGS, async () => {
+  await client.query(`CREATE TABLE amounts (k numeric PRIMARY KEY, n int); INSERT INTO amounts SELECT g, g FROM generate_series(1, 20) g;
+    CREATE TABLE thirds (x int, k float8 GENERATED ALWAYS AS (x / 3.0) STORED PRIMARY KEY); INSERT INTO thirds SELECT generate_series(1, 40)`);
+  await same(
+    'DO $$ BEGIN UPDATE amounts SET k = 15.000, n = 4 WHERE k = 15; END $$',
+    'SELECT k::text FROM amounts ORDER BY k',
+  );
+  await client.query('SET extra_float_digits = 0');
+  await client
+    .query('DO $$ BEGIN DELETE FROM thirds WHERE x IN (SELECT x FROM thirds ORDER BY random() LIMIT 9); END $$')
+    .catch((error: { code?: string }) => {
+      assert.equal(error.code, '40002');
+    });
+  await client.query('RESET extra_float_digits');
+  await assertWritersEqual(cluster);
+});
+
+test('a permanent table that is made of a temporary one', HANGS, async () => {
+  await client.query('CREATE TEMP TABLE mine (k int, x text)');
+  await client.query("INSERT INTO mine SELECT g, 'x' FROM generate_series(1, 9) g");
+  await same('CREATE TABLE ours AS SELECT * FROM mine WHERE k > 3', 'SELECT count(*) FROM ours');
+  await same('SELECT k INTO ours_too FROM mine', 'SELECT count(*) FROM ours_too');
+  await client.query('CREATE TEMP TABLE mine_too AS SELECT * FROM mine');
+  await client.query('DROP TABLE mine, mine_too');
+  await assertWritersEqual(cluster);
+});
