@@ -1,4 +1,4 @@
-// All tests: `npm test`. Builds, checks types, lint and format, then runs the test files two at a time.
+// All tests: `npm test`. Builds, checks types, lint and format, then runs the test files three at a time: many of them wait most of the time.
 //
 //   npm test -- fan-out psql     only the files whose path contains one of the words
 //   npm test -- --no-lint        without the checks
@@ -42,7 +42,7 @@ function main(args) {
     return 0;
   }
   if (!options.includes('--no-lint') && lint() !== 0) return 1;
-  const flags = ['--test', '--test-concurrency=2', `--test-timeout=${testTimeoutMs}`, '--test-reporter=spec'];
+  const flags = ['--test', '--test-concurrency=3', `--test-timeout=${testTimeoutMs}`, '--test-reporter=spec'];
   const run = spawnSync(process.execPath, ['--enable-source-maps', ...flags, ...files], {
     cwd: root,
     stdio: 'inherit',

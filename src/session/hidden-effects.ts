@@ -36,18 +36,16 @@ import {
   movedSequences,
   NOTHING,
 } from '../fanout/hidden-effects.ts';
-import type { RowPlan, SameTextPlan } from '../fanout/plan.ts';
+import type { RowPlan } from '../fanout/plan.ts';
 import { unprovenEffects } from '../fanout/unproven.ts';
 import type { RowReplay } from '../fanout/row-replay.ts';
 import type { FollowerLeg } from './legs.ts';
 import { askLegs, beginFollowers, compareAnswers, othersVisible, tell, throwFailures } from './replay.ts';
 import { answerOf, within } from './own-questions.ts';
-import { PproxError } from '../lib/errors.ts';
 import { compareOutgoing } from './outgoing-rows.ts';
-import { replayByTables } from './replay-by-tables.ts';
 import { ServerError } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
-import { quieten, sendTold, storedAtEnd } from './told-rows.ts';
+import { quieten, sendTold } from './told-rows.ts';
 
 const LOOKS = { none: LOOK, 'of values': LOOK_WITH_SETTINGS_OF_VALUES, all: LOOK_WITH_SETTINGS } as const;
 
@@ -87,7 +85,7 @@ export interface HiddenEffects {
 
 /**
  * `plan`: undefined where the statement has no rows of its own. `total`: how many it has. `size`: of the tables that are looked through;
- * `counted`: those which the statement's own text alone has changed, no function.
+ * `counted`: those which the statement's own text alone has changed, no function. `by`: what has changed tables beside them.
  */
 export async function seeEffects(
   session: SessionState,
@@ -97,11 +95,12 @@ export async function seeEffects(
   total: number,
   size: 'small tables' | 'all tables' = 'small tables',
   counted: readonly string[] = [],
+  by: 'any function' | 'its own text' = plan === undefined ? 'any function' : 'its own text',
 ): Promise<HiddenEffects> {
   const changed = changes(lead);
   const own = new Set(plan?.stored);
   const others = [...changed.keys()].filter((name) => !own.has(name));
-  const tellable = await isTellable(session, block, lead, plan);
+  const tellable = await isTellable(session, block, lead, by);
   const elsewhere = others.length === 0 && tellable === 'yes' ? 'nothing' : 'something';
   if (others.length > 0) block.touched = others.some(isOfObjects) || block.touched === 'objects' ? 'objects' : 'rows';
   let asked: Promise<readonly Written[]> | undefined;
@@ -128,8 +127,8 @@ export async function seeEffects(
 }
 
 /**
- * Whether rows are all that there is to tell of a statement. Settings are not among them. Of a function that may have done anything (`plan`
- * undefined) neither where the transaction
+ * Whether rows are all that there is to tell of a statement. Settings are not among them. Of a function that may have done anything neither
+ * where the transaction
  *
  *     has changed objects before    TRUNCATE sets counts back, and changes no object where its table is of the same transaction
  *     has changed rows before       deferred triggers may wait on followers, and a SET CONSTRAINTS in it has fired them on the lead
@@ -138,10 +137,10 @@ async function isTellable(
   session: SessionState,
   { touched }: WritersBlock,
   { before, after }: Looks,
-  plan: RowPlan | undefined,
+  by: 'any function' | 'its own text',
 ): Promise<'yes' | 'no'> {
   if (before.settings !== after.settings) return 'no';
-  if (plan !== undefined || touched === 'nothing') return 'yes';
+  if (by === 'its own text' || touched === 'nothing') return 'yes';
   if (touched === 'objects') return 'no';
   const { deferredTriggers } = await session.services.catalog.facts(session);
   return deferredTriggers === 'none' ? 'yes' : 'no';
@@ -256,57 +255,6 @@ const TOLD = '"pprox: told"';
 /** What followers were told. */
 function takeBack({ legs }: WritersBlock): void {
   for (const leg of legs.followers) tell(leg, `ROLLBACK TO SAVEPOINT ${TOLD}; RELEASE SAVEPOINT ${TOLD}`);
-}
-
-/**
- * What the lead has done, told to followers that do not run it themselves. Throws PproxError where that is not possible; the transaction is
- * rolled back then.
- */
-export async function replayAlone(
-  session: SessionState,
-  block: WritersBlock,
-  { rule, stored }: SameTextPlan,
-  looked: Looks,
-  started: number,
-): Promise<void> {
-  const seen = await narrowed(
-    session,
-    block,
-    await seeEffects(session, block, looked, undefined, 0, 'all tables', stored),
-    stored,
-  );
-  const direct = { replay: undefined, stored, fires: 'nothing', started, otherwise: 'something else' } as const;
-  if (seen.told?.length === 0) return reserveMoved(session, seen);
-  if ((await replayDirectly(session, block, seen, direct)) === 'done') return;
-  if ((await replayByTables(session, block, seen, started)) === 'done') return reserveMoved(session, seen);
-  throw new PproxError('not_replayed', {
-    message: `what the statement has stored cannot be told to the followers: ${rule}`,
-    detail:
-      'It has triggers, or has changed rows of tables with triggers, which the session may not turn off on a follower, or which it may not read or write.',
-    hint: 'Give each column its value, or GRANT SET ON PARAMETER session_replication_role to the role (PostgreSQL 15 and later).',
-  });
-}
-
-/** The rows of these tables that the statement itself has stored, where they can be told from the transaction's others. */
-async function narrowed(
-  session: SessionState,
-  block: WritersBlock,
-  seen: HiddenEffects,
-  stored: readonly string[],
-): Promise<HiddenEffects> {
-  if (seen.told === undefined) return seen;
-  const changed = changes(seen.lead);
-  const written = await seen.written();
-  const told: Told[] = [];
-  for (const one of seen.told) {
-    const added = one.changed === 'rows are new' && stored.includes(one.name);
-    const table = added ? written.find(({ name }) => name === one.name)?.table : undefined;
-    const [inserted = 0] = changed.get(one.name) ?? [];
-    const own =
-      table === undefined ? undefined : await storedAtEnd(session, block.legs.lead.lease.backend, one, table, inserted);
-    told.push(own ?? one);
-  }
-  return { ...seen, told };
 }
 
 /** Where the followers stand before they do the same, and the sequences that they draw from as the lead did. */

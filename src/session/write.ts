@@ -20,7 +20,6 @@ import {
   look,
   NO_ROWS,
   type OwnRows,
-  replayAlone,
   replayDirectly,
   reserveDrawn,
   reserveMoved,
@@ -46,6 +45,7 @@ import { replayByTables } from './replay-by-tables.ts';
 import { remake } from './remake.ts';
 import { RowRelay } from './row-relay.ts';
 import { notePins } from './pins.ts';
+import { replayAlone } from './read-back.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { learnSettings } from './setting-transfer.ts';
 import { lockTables } from './table-locks.ts';

@@ -1,0 +1,60 @@
+/** Statements that the lead alone runs: what they have stored is read back there, and told to the followers. */
+import { changes, type Looks } from '../fanout/hidden-effects.ts';
+import type { SameTextPlan } from '../fanout/plan.ts';
+import type { Told } from '../fanout/captured-rows.ts';
+import { PproxError } from '../lib/errors.ts';
+import { type HiddenEffects, replayDirectly, reserveMoved, seeEffects } from './hidden-effects.ts';
+import { replayByTables } from './replay-by-tables.ts';
+import type { SessionState, WritersBlock } from './state.ts';
+import { storedAtEnd } from './told-rows.ts';
+
+/**
+ * What the lead has done, told to followers that do not run it themselves. Throws PproxError where that is not possible; the transaction is
+ * rolled back then.
+ */
+export async function replayAlone(
+  session: SessionState,
+  block: WritersBlock,
+  { rule, stored }: SameTextPlan,
+  looked: Looks,
+  started: number,
+): Promise<void> {
+  const seen = await narrowed(
+    session,
+    block,
+    await seeEffects(session, block, looked, undefined, 0, 'all tables', stored, 'its own text'),
+    stored,
+  );
+  const direct = { replay: undefined, stored, fires: 'nothing', started, otherwise: 'something else' } as const;
+  if (seen.told?.length === 0) return reserveMoved(session, seen);
+  if ((await replayDirectly(session, block, seen, direct)) === 'done') return;
+  if ((await replayByTables(session, block, seen, started)) === 'done') return reserveMoved(session, seen);
+  throw new PproxError('not_replayed', {
+    message: `what the statement has stored cannot be told to the followers: ${rule}`,
+    detail:
+      'It has triggers, or has changed rows of tables with triggers, which the session may not turn off on a follower, or which it may not read or write.',
+    hint: 'Give each column its value, or GRANT SET ON PARAMETER session_replication_role to the role (PostgreSQL 15 and later).',
+  });
+}
+
+/** The rows of these tables that the statement itself has stored, where they can be told from the transaction's others. */
+async function narrowed(
+  session: SessionState,
+  block: WritersBlock,
+  seen: HiddenEffects,
+  stored: readonly string[],
+): Promise<HiddenEffects> {
+  if (seen.told === undefined) return seen;
+  const changed = changes(seen.lead);
+  const written = await seen.written();
+  const told: Told[] = [];
+  for (const one of seen.told) {
+    const added = one.changed === 'rows are new' && stored.includes(one.name);
+    const table = added ? written.find(({ name }) => name === one.name)?.table : undefined;
+    const [inserted = 0] = changed.get(one.name) ?? [];
+    const own =
+      table === undefined ? undefined : await storedAtEnd(session, block.legs.lead.lease.backend, one, table, inserted);
+    told.push(own ?? one);
+  }
+  return { ...seen, told };
+}
