@@ -13,6 +13,7 @@ import { commitSettings, loseSettings, settleCustom } from './setting-transfer.t
 import { settlePins } from './pins.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { StatementRelay } from './relay.ts';
+import { untouched } from './touched.ts';
 import { Trail } from './trail.ts';
 import { callOffTrail, followersCaughtUp, POISON, takeBehind, undoOnFollowers } from './trailing.ts';
 
@@ -134,7 +135,7 @@ export function continueBlock(session: SessionState, block: WritersBlock): void 
     log: new ReplayLog(),
     stage: 'open',
     catalog: 'unchanged',
-    touched: 'nothing',
+    touched: untouched(),
     writes: 'none',
   };
 }

@@ -17,6 +17,7 @@ import { SimpleRequest } from './simple-request.ts';
 import { Completion, failedBlock, NO_TRANSACTION } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { DONE, FAILED, type StatementEnd } from './statement-end.ts';
+import { untouched } from './touched.ts';
 import { Trail } from './trail.ts';
 import { callOffTrail, followersCaughtUp } from './trailing.ts';
 import { openImplicit } from './write.ts';
@@ -95,7 +96,7 @@ async function beginOnWriters(session: SessionState, text: Buffer, { modes, word
     stage: 'open',
     writes: 'none',
     catalog: 'unchanged',
-    touched: 'nothing',
+    touched: untouched(),
   };
   return begun.end;
 }

@@ -46,6 +46,7 @@ import { compareOutgoing } from './outgoing-rows.ts';
 import { ServerError } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { quieten, sendTold } from './told-rows.ts';
+import { mayWait, touch } from './touched.ts';
 
 const LOOKS = { none: LOOK, 'of values': LOOK_WITH_SETTINGS_OF_VALUES, all: LOOK_WITH_SETTINGS } as const;
 
@@ -102,7 +103,8 @@ export async function seeEffects(
   const others = [...changed.keys()].filter((name) => !own.has(name));
   const tellable = await isTellable(session, block, lead, by);
   const elsewhere = others.length === 0 && tellable === 'yes' ? 'nothing' : 'something';
-  if (others.length > 0) block.touched = others.some(isOfObjects) || block.touched === 'objects' ? 'objects' : 'rows';
+  if (others.some(isOfObjects)) block.touched.objects = 'some';
+  touch(block.touched, changed.keys());
   let asked: Promise<readonly Written[]> | undefined;
   const written = (): Promise<readonly Written[]> => (asked ??= readWritten(session, block, [...changed.keys()], size));
   const accounted = plan === undefined || accountsFor(plan, total, changed);
@@ -131,7 +133,7 @@ export async function seeEffects(
  * where the transaction
  *
  *     has changed objects before    TRUNCATE sets counts back, and changes no object where its table is of the same transaction
- *     has changed rows before       deferred triggers may wait on followers, and a SET CONSTRAINTS in it has fired them on the lead
+ *     has changed rows before       whose deferred triggers wait on followers, where a SET CONSTRAINTS in it has fired them on the lead
  */
 async function isTellable(
   session: SessionState,
@@ -140,10 +142,8 @@ async function isTellable(
   by: 'any function' | 'its own text',
 ): Promise<'yes' | 'no'> {
   if (before.settings !== after.settings) return 'no';
-  if (by === 'its own text' || touched === 'nothing') return 'yes';
-  if (touched === 'objects') return 'no';
-  const { deferredTriggers } = await session.services.catalog.facts(session);
-  return deferredTriggers === 'none' ? 'yes' : 'no';
+  if (by === 'its own text') return 'yes';
+  return touched.objects === 'some' || (await mayWait(session.services.catalog, session, touched)) ? 'no' : 'yes';
 }
 
 /** Those of the changed tables, of this size, that the session may read. */

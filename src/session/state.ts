@@ -37,6 +37,7 @@ import { Listening } from './listening.ts';
 import { closeStatements } from '../backend/statement-closing.ts';
 import { bring, leaseWith } from './setting-lease.ts';
 import type { ReplayLog } from '../fanout/replay-log.ts';
+import type { Touched } from './touched.ts';
 import type { Trail } from './trail.ts';
 import { defaultsOf } from './lead-defaults.ts';
 import { SessionSettings } from './settings.ts';
@@ -89,8 +90,8 @@ export interface WritersBlock {
    * may mean other things in it, or values look different (SET LOCAL search_path); cached knowledge is not to be used.
    */
   catalog: 'unchanged' | 'own view' | 'changed';
-  /** What its statements so far have changed at least, those that are taken back included. */
-  touched: 'nothing' | 'rows' | 'objects';
+  /** What its statements so far have changed, those that are taken back included. */
+  readonly touched: Touched;
 }
 
 export type Block =

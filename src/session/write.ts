@@ -8,6 +8,7 @@ import { RowDigest } from '../fanout/row-digest.ts';
 import { RowReplay, type RowTap } from '../fanout/row-replay.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Statement } from '../sql/statement.ts';
+import { qualified } from '../sql/quote.ts';
 import { decodeCommandTag } from '../wire/backend.ts';
 import { TransactionStatus } from '../wire/tags.ts';
 import { loseBlock } from './block-end.ts';
@@ -50,6 +51,7 @@ import type { SessionState, WritersBlock } from './state.ts';
 import { learnSettings } from './setting-transfer.ts';
 import { lockTables } from './table-locks.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
+import { touch, untouched } from './touched.ts';
 import { Trail } from './trail.ts';
 import { followersCaughtUp, letTrail, paceOf } from './trailing.ts';
 
@@ -73,7 +75,7 @@ export async function openImplicit(session: SessionState): Promise<WritersBlock>
     stage: 'open',
     writes: 'none',
     catalog: 'unchanged',
-    touched: 'nothing',
+    touched: untouched(),
   };
   session.block = implicit;
   return implicit;
@@ -371,8 +373,8 @@ export async function keep(
   notePins(session, statement);
   await learnSettings(session, statement, block.legs.lead.lease.backend);
   if (changesCatalog(statement)) block.catalog = 'changed';
-  if (command.kind === 'definition' || command.kind === 'utility') block.touched = 'objects';
-  else if (leavesSomething(statement) && block.touched === 'nothing') block.touched = 'rows';
+  if (command.kind === 'definition' || command.kind === 'utility') block.touched.objects = 'some';
+  else if (leavesSomething(statement)) touch(block.touched, statement.relations.map(qualified));
   const { sequences } = session.services;
   if (statement.sequences.calls === 'nextval') await sequences.afterNextval(session, statement.sequences.names);
   if (statement.sequences.calls === 'setval' || block.catalog === 'changed') sequences.forget();
