@@ -362,6 +362,9 @@ function both(one: RowTap, other: RowTap): RowTap {
   };
 }
 
+/** Utilities that change no objects by themselves: what is run in them is looked at. */
+const SEEN: ReadonlySet<string> = new Set(['DoStmt', 'CallStmt', 'ConstraintsSetStmt', 'LockStmt']);
+
 /** What a statement leaves behind once every writer has it. */
 export async function keep(
   session: SessionState,
@@ -373,7 +376,8 @@ export async function keep(
   notePins(session, statement);
   await learnSettings(session, statement, block.legs.lead.lease.backend);
   if (changesCatalog(statement)) block.catalog = 'changed';
-  if (command.kind === 'definition' || command.kind === 'utility') block.touched.objects = 'some';
+  if ((command.kind === 'definition' || command.kind === 'utility') && !SEEN.has(statement.node))
+    block.touched.objects = 'some';
   else if (leavesSomething(statement)) touch(block.touched, statement.relations.map(qualified));
   const { sequences } = session.services;
   if (statement.sequences.calls === 'nextval') await sequences.afterNextval(session, statement.sequences.names);
