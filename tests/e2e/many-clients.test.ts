@@ -228,9 +228,17 @@ describe(`${cycles} clients that come, ask and go`, async () => {
 
   test('nothing of them is left', async (context) => {
     const before = await receive(0, warmUp);
-    const after = await receive(warmUp, cycles);
-    const grown = after.heapBytes - before.heapBytes;
-    context.diagnostic(`${cycles} clients left ${grown} bytes of ${after.heapBytes}`);
+    let served = warmUp;
+    let after = before;
+    let grown = Number.POSITIVE_INFINITY;
+    // What is left by each client is left by the next ones too; a heap of this size goes up and down by as much for once.
+    for (let round = 0; round < 3 && grown >= 1_000_000 + cycles * 20; round++) {
+      const known = after.heapBytes;
+      after = await receive(served, cycles);
+      served += cycles;
+      grown = after.heapBytes - known;
+      context.diagnostic(`${cycles} clients left ${grown} bytes of ${after.heapBytes}`);
+    }
     assert.ok(grown < 1_000_000 + cycles * 20, `${grown} bytes more after ${cycles} clients`);
     assert.ok(after.timers <= before.timers + 5, `${after.timers} timers, ${before.timers} before`);
     await until('every socket of the proxy is a connection to a server, and none too many', async () => {
@@ -239,7 +247,7 @@ describe(`${cycles} clients that come, ask and go`, async () => {
       return Math.max(...open) <= poolSize && sockets === open.reduce((sum, count) => sum + count, 0);
     });
     const written = await sql(w1, 'SELECT count(*)::int AS count FROM visit');
-    assert.deepEqual(written, [{ count: Math.ceil((cycles + warmUp - 1) / visits.length) }]);
+    assert.deepEqual(written, [{ count: Math.ceil((served - 1) / visits.length) }]);
     await assertWritersEqual(cluster);
   });
 });
