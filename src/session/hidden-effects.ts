@@ -104,6 +104,8 @@ export async function seeEffects(
   const tellable = await isTellable(session, block, lead, by);
   const elsewhere = others.length === 0 && tellable === 'yes' ? 'nothing' : 'something';
   if (others.some(isOfObjects)) block.touched.objects = 'some';
+  // A trigger has made them: this server session is its client's own now, as where a function may have.
+  if (lead.before.settings !== lead.after.settings) session.pins.add('volatile function');
   touch(block.touched, changed.keys());
   let asked: Promise<readonly Written[]> | undefined;
   const written = (): Promise<readonly Written[]> => (asked ??= readWritten(session, block, [...changed.keys()], size));

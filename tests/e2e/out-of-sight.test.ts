@@ -69,6 +69,14 @@ test('settings that a trigger makes', HANGS, async () => {
   await other.query("INSERT INTO lists VALUES (1, '{NULL,a}')");
   await other.end();
   await assertWritersEqual(cluster);
+  for (let next = 0; next < 4; next++) {
+    const stranger = await proxy.connect();
+    const { rows } = await stranger.query('SELECT current_setting($1) AS now', ['array_nulls']);
+    assert.deepEqual(rows, [{ now: 'on' }], 'no other client is left with them');
+    await stranger.query(`BEGIN; INSERT INTO lists VALUES (${next + 10}, '{NULL}'); COMMIT`);
+    await stranger.end();
+  }
+  await assertWritersEqual(cluster);
   await client.query('DROP TRIGGER arrays ON fired');
 });
 
