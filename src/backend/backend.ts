@@ -17,6 +17,7 @@ import { FrameError, FrameScanner, type FrameSink, Watch, type WatchTable } from
 import { encodeQuery, encodeStartup, ProtocolVersion, TERMINATE } from '../wire/frontend.ts';
 import { ShortMessage } from '../wire/reader.ts';
 import { BackendTag, FrontendTag, TransactionStatus } from '../wire/tags.ts';
+import { OwnMessage, type OwnStatement } from './own-message.ts';
 import { PreparedNames } from './prepared.ts';
 import { Handshake, type HandshakeFailure, type HandshakeResult } from './handshake.ts';
 import { NOTHING_SET, type SettingSet } from './setting-set.ts';
@@ -209,6 +210,15 @@ export class Backend {
     const collector = new Collector();
     this.query(text, collector);
     return collector.reply;
+  }
+
+  /** The same, prepared once on this connection. */
+  async askOwn(statement: OwnStatement): Promise<Answer> {
+    const collector = new Collector();
+    this.send(new OwnMessage(this.prepared).run(statement).sync(), collector);
+    const answer = await collector.reply;
+    if (answer.error !== undefined) this.prepared.forgetOwn();
+    return answer;
   }
 
   /**

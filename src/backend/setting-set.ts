@@ -9,8 +9,15 @@ import { quoteEscaped } from '../sql/quote.ts';
 const AUTHORIZATION = 'session_authorization';
 const ROLE = 'role';
 
-/** Settings by which equal names, or equal values, may mean or show something else. */
-export const OF_THE_VIEW: readonly string[] = ['search_path', ROLE, AUTHORIZATION, 'extra_float_digits', 'datestyle'];
+/** Settings by which equal names, or equal values, may mean or show something else, or other triggers fire. */
+export const OF_THE_VIEW: readonly string[] = [
+  'search_path',
+  ROLE,
+  AUTHORIZATION,
+  'extra_float_digits',
+  'datestyle',
+  'session_replication_role',
+];
 
 /**
  * Settings by which a statement's constants are read when it is parsed, or become others before it is run: what was prepared

@@ -1,6 +1,6 @@
 /**
- * What pprox knows of a database's catalog: read from the lead through the connection of the session that needs it, kept
- * for a while, and dropped when DDL passes through. What is unknown is taken for the worst.
+ * What pprox knows of a database's catalog: read from the lead (and what servers may differ in from followers) through the connection of
+ * the session that needs it, kept for a while, and dropped when DDL passes through. What is unknown is taken for the worst.
  */
 import type { Answer } from '../backend/receiver.ts';
 import { PproxError } from '../lib/errors.ts';
@@ -96,6 +96,16 @@ export interface Table {
 }
 
 export type Persistence = 'permanent' | 'temporary' | 'missing';
+
+/** Of one server, for one session. */
+export interface TriggerMode {
+  /** The session's own session_replication_role, by which triggers fire. */
+  readonly now: string;
+  /** Whether the session may set it, so that none fires but those below. */
+  readonly settable: boolean;
+  /** Tables with triggers that fire in spite of it: ENABLE REPLICA and ENABLE ALWAYS. Quoted, qualified names. */
+  readonly firing: ReadonlySet<string>;
+}
 
 /** DDL that passes through drops the knowledge at once; this bounds how long DDL run elsewhere stays unnoticed. */
 export const TTL_MS = 5000;
@@ -343,6 +353,24 @@ export class Catalog {
     });
   }
 
+  /** On the follower of this name, which `ask` asks. PostgreSQL 15 and later can grant the setting; before, it is a superuser's. */
+  triggerMode(
+    asker: CatalogAsker,
+    label: string,
+    major: number,
+    ask: (text: string) => Promise<Answer>,
+  ): Promise<TriggerMode> {
+    return this.#cached(asker, `triggers ${label}`, async () => {
+      const { rows } = await ask(triggerModeText(major));
+      const [now, settable, firing] = rows[0] ?? [];
+      return {
+        now: now ?? 'origin',
+        settable: settable === 't',
+        firing: new Set(JSON.parse(firing ?? '[]') as string[]),
+      };
+    });
+  }
+
   /** For each name; never cached, since it matters only to sessions with temporary objects. */
   async persistence(asker: CatalogAsker, names: readonly QualifiedName[]): Promise<readonly Persistence[]> {
     const list = names.map((name) => `to_regclass(${quoteLiteral(qualified(name))})`).join(', ');
@@ -368,6 +396,17 @@ export class Catalog {
     this.#entries.set(key, { value, since });
     return value;
   }
+}
+
+function triggerModeText(major: number): string {
+  const settable =
+    major >= 15
+      ? `pg_catalog.has_parameter_privilege('session_replication_role', 'SET')`
+      : `pg_catalog.current_setting('is_superuser') = 'on'`;
+  return `SELECT pg_catalog.current_setting('session_replication_role'), ${settable},
+    (SELECT pg_catalog.json_agg(DISTINCT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname))
+      FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE NOT t.tgisinternal AND t.tgenabled IN ('R', 'A'))`;
 }
 
 async function row(asker: CatalogAsker, text: string): Promise<readonly (string | null)[]> {

@@ -11,7 +11,7 @@ import { RowDigest } from './row-digest.ts';
 
 /** What one statement did: compared between the lead and each follower. */
 export interface Effect {
-  /** CommandComplete's, with its row count; empty where the statement failed, undefined where it does not count. */
+  /** CommandComplete's, with its row count; of several statements `joinTags`; empty where it failed, undefined where it does not count. */
   readonly tag: string | undefined;
   /** Of the rows it returned; undefined where rows are not compared. */
   readonly rows: string | undefined;
@@ -44,13 +44,18 @@ const EFFECT: WatchTable = watchTable({
   [BackendTag.CopyInResponse]: Watch.take,
 });
 
+/** Of statements in one message. */
+export function joinTags(tags: readonly string[]): string {
+  return tags.join('; ');
+}
+
 /** Takes a follower's reply in, row by row, and keeps its effect alone. */
 export class EffectReceiver extends KeptReply<FollowerReply> {
   readonly watch = EFFECT;
   /** Resolves when the server waits for COPY data, rejects never: `reply` tells where it does not come to that. */
   readonly copyIn: Promise<'ready' | 'refused'>;
   readonly #digest = new RowDigest();
-  #tag = '';
+  readonly #tags: string[] = [];
   #error: ErrorFields | undefined;
   #copy!: (state: 'ready' | 'refused') => void;
 
@@ -66,14 +71,14 @@ export class EffectReceiver extends KeptReply<FollowerReply> {
   }
 
   take(tag: number, chunk: Buffer, start: number, end: number): void {
-    if (tag === BackendTag.CommandComplete) this.#tag = decodeCommandTag(chunk, start, end);
+    if (tag === BackendTag.CommandComplete) this.#tags.push(decodeCommandTag(chunk, start, end));
     else if (tag === BackendTag.CopyInResponse) this.#copy('ready');
     else if (tag === BackendTag.ErrorResponse) this.#error = decodeErrorFields(chunk, start, end);
   }
 
   protected outcome(status: number): FollowerReply {
     this.#copy('refused');
-    return { effect: { tag: this.#tag, rows: this.#digest.value }, error: this.#error, status };
+    return { effect: { tag: joinTags(this.#tags), rows: this.#digest.value }, error: this.#error, status };
   }
 
   override lost(lost: Lost): void {

@@ -10,6 +10,7 @@
  * count what the server has not told its statistics yet (manual, "Viewing Statistics"): of the transaction at hand all, and of
  * earlier ones some, which is why only the difference of two looks within one transaction counts.
  */
+import type { OwnStatement } from '../backend/own-message.ts';
 import type { Answer } from '../backend/receiver.ts';
 import { quoteLiteral } from '../sql/quote.ts';
 import type { FollowerFailure } from './follower.ts';
@@ -33,16 +34,6 @@ const CATALOG = 'pg_catalog.';
 export function isOfObjects(table: string): boolean {
   return table.startsWith(CATALOG);
 }
-
-/** Temporary objects are their session's own. */
-export const LOOK = `SELECT 'sequence', quote_ident(schemaname) || '.' || quote_ident(sequencename),
-    coalesce(last_value, start_value) || ', ' || (last_value IS NOT NULL)
-  FROM pg_catalog.pg_sequences WHERE schemaname NOT LIKE 'pg\\_temp\\_%'
-  UNION ALL SELECT 'table', quote_ident(n.nspname) || '.' || quote_ident(c.relname), d.inserted || ', ' || d.updated || ', ' || d.deleted
-  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace,
-    LATERAL (SELECT pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) AS inserted,
-      pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) AS updated, pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) AS deleted) d
-  WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND (c.oid >= 16384 OR n.nspname = 'pg_catalog') AND d.inserted + d.updated + d.deleted > 0`;
 
 /** By which names are found, and values are read, computed and shown. */
 const OF_VALUES = [
@@ -68,14 +59,38 @@ const OF_VALUES = [
   'xmloption',
 ];
 
-/** The same, and settings that triggers may have made: a function that changes them does so where it runs. */
-export const LOOK_WITH_SETTINGS_OF_VALUES = `${LOOK}
-  UNION ALL SELECT 'settings', '', concat_ws(',', ${OF_VALUES.map((name) => `current_setting('${name}')`).join(', ')})`;
+/** Temporary objects are their session's own. */
+const LOOK = `SELECT 'sequence', pg_catalog.quote_ident(schemaname) || '.' || pg_catalog.quote_ident(sequencename),
+    coalesce(last_value, start_value) || ', ' || (last_value IS NOT NULL)
+  FROM pg_catalog.pg_sequences WHERE schemaname NOT LIKE 'pg\\_temp\\_%'
+  UNION ALL SELECT 'table', pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname),
+    d.inserted || ', ' || d.updated || ', ' || d.deleted
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace,
+    LATERAL (SELECT pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) AS inserted,
+      pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) AS updated, pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) AS deleted) d
+  WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND (c.oid >= 16384 OR n.nspname = 'pg_catalog') AND d.inserted + d.updated + d.deleted > 0`;
 
-/** The same, and all settings. */
-export const LOOK_WITH_SETTINGS = `${LOOK}
-  UNION ALL SELECT 'settings', '', pg_catalog.md5(string_agg(name || setting, ',' ORDER BY name))
-  FROM pg_catalog.pg_settings WHERE source = 'session'`;
+/** What is looked at beside that. */
+const SETTINGS = {
+  none: '',
+  'of values': `
+  UNION ALL SELECT 'settings', '', pg_catalog.concat_ws(',', ${OF_VALUES.map((name) => `pg_catalog.current_setting('${name}')`).join(', ')})`,
+  all: `
+  UNION ALL SELECT 'settings', '', pg_catalog.md5(pg_catalog.string_agg(name || setting, ',' ORDER BY name))
+  FROM pg_catalog.pg_settings WHERE source = 'session'`,
+} as const;
+
+/**
+ * `of values`: those that triggers may have made: a function that changes them does so where it runs. A look is planned once on each
+ * connection: that takes a server three times as long as to run it.
+ */
+export type LookedAt = keyof typeof SETTINGS;
+
+export const LOOKS: Readonly<Record<LookedAt, OwnStatement>> = {
+  none: { name: 'pprox: look', text: LOOK },
+  'of values': { name: 'pprox: look, settings of values', text: LOOK + SETTINGS['of values'] },
+  all: { name: 'pprox: look, all settings', text: LOOK + SETTINGS.all },
+};
 
 export function lookOf({ rows }: Answer): Look {
   const sequences = new Map<string, string>();

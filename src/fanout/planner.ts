@@ -554,11 +554,12 @@ export class Planner {
 
 /** All of it but where it stands in the text: what may be a parameter's value varies or does not, each time. */
 function whatVaries(nondeterminism: readonly Nondeterminism[]): string {
-  return nondeterminism
-    .map(({ kind, name, span, type, parameter, column }) =>
-      [kind, name, span === undefined ? '' : 'placed', type, parameter, column?.columns, column?.operators].join('\t'),
-    )
-    .join('\n');
+  let key = '';
+  for (const { kind, name, span, type, parameter, column } of nondeterminism) {
+    key += `${kind}\t${name}\t${span === undefined ? '' : 'placed'}\t${type}\t${parameter}\n`;
+    if (column !== undefined) key += `${column.columns?.join('\t')}\t${column.operators.join('\t')}\n`;
+  }
+  return key;
 }
 
 /** The same plan, with the times of this text. */

@@ -34,7 +34,7 @@ export class RowDigest {
   }
 
   /** As a `RowTap`: the whole row counts. */
-  add(_values: unknown, _wire: unknown, whole: Buffer): void {
+  add(_values: unknown, whole: Buffer): void {
     this.tap(whole, 0, whole.length, true);
   }
 

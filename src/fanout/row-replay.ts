@@ -8,10 +8,9 @@ import { guard } from '../backend/guard.ts';
 import { type Backend, LEDGER_LIMIT } from '../backend/backend.ts';
 import { assert } from '../lib/assert.ts';
 import type { Channel } from '../net/channel.ts';
-import { encodeQuery } from '../wire/frontend.ts';
+import { encodeDataRow } from '../wire/backend.ts';
 import { type Effect, EffectReceiver, type FollowerFailure, judge } from './follower.ts';
 import type { RowPlan } from './plan.ts';
-import type { FollowerStatement } from './replay-log.ts';
 import { RowDigest } from './row-digest.ts';
 
 export interface RowTarget {
@@ -24,6 +23,12 @@ export type Sending = 'at once' | 'when released';
 
 /** `direct`: no trigger fires there. */
 export type Released = 'as planned' | 'direct';
+
+/** With rows of the lead's; `expected`: what it does. */
+export interface UnsentStatement {
+  readonly text: Buffer;
+  readonly expected: Effect;
+}
 
 /** A statement of ours with its rows; `direct`: in place of `text` where it is released so. */
 interface Batch {
@@ -52,10 +57,10 @@ const BACKSLASH = 0x5c;
 /** Takes what the lead returns for us, row by row. */
 export interface RowTap {
   /**
-   * `values`: our columns, in text format, null for NULL; `wire`: the same as a DataRow of their own; `whole`: the
-   * DataRow as it came, the client's columns in front. All of it is valid during the call.
+   * `values`: our columns, in text format, null for NULL; `whole`: the DataRow as it came, the client's columns in front. All of it is
+   * valid during the call.
    */
-  add(values: readonly (Buffer | null)[], wire: Buffer, whole: Buffer): void;
+  add(values: readonly (Buffer | null)[], whole: Buffer): void;
 }
 
 export class RowReplay implements RowTap {
@@ -122,16 +127,19 @@ export class RowReplay implements RowTap {
     this.#backslashes = backslashes;
   }
 
-  /** `values`: text format, in the order of the plan's columns; null for NULL. Copied. `wire`: the same as a DataRow's fields. */
-  add(values: readonly (Buffer | null)[], wire: Buffer): void {
+  /** `values`: text format, in the order of the plan's columns; null for NULL. Copied. */
+  add(values: readonly (Buffer | null)[]): void {
     this.total++;
     this.#rows++;
-    const { sent, keyed, direct } = this.#plan;
+    const { sent, keyed, direct, rows } = this.#plan;
     const literals = values.map((value) => (value === null ? NULL : quote(value, this.#backslashes)));
     this.#bytes += this.#row(this.#parts, literals, sent, this.#casts);
     if (direct !== undefined) this.#bytes += this.#row(this.#directParts, literals, direct.sent, this.#directCasts);
     for (let index = keyed; index < sent; index++) this.#draw(index, values[index] ?? null);
-    this.#digest.tap(wire, 0, wire.length, true);
+    if (rows === 'compared') {
+      const wire = encodeDataRow(values);
+      this.#digest.tap(wire, 0, wire.length, true);
+    }
     if (this.#bytes >= BATCH_BYTES || this.#plan.batch === 'one row') this.#endBatch();
   }
 
@@ -151,13 +159,19 @@ export class RowReplay implements RowTap {
     return bytes;
   }
 
-  /** All rows as statements for any follower, where none was sent yet; from here none will be. Undefined where some were. */
-  takeUnsent(): readonly FollowerStatement[] | undefined {
-    if (this.#sending === 'when released' || this.#stream === 'begun') return undefined;
+  /**
+   * All rows as statements for any follower, where none was sent yet; from here none will be. Undefined where some were, or all are more
+   * than `limitBytes`: nothing has changed then.
+   */
+  takeUnsent(as: Released, limitBytes = Number.POSITIVE_INFINITY): readonly UnsentStatement[] | undefined {
+    if (this.#stream === 'begun' || this.overflow === 'yes' || this.#heldBytes + this.#bytes > limitBytes)
+      return undefined;
     const last = this.#takeBatch();
     const batches = last === undefined ? this.#held : [...this.#held, last];
     this.#held = [];
-    return batches.map(({ text, expected }) => ({ message: encodeQuery(text), expected }));
+    return batches.map(({ text, direct, expected }) =>
+      as === 'direct' && direct !== undefined ? { text: direct, expected: withoutRows(expected) } : { text, expected },
+    );
   }
 
   /** Sends the rest and waits for every follower. Rejects where they could not be sent all of it. */
@@ -287,10 +301,9 @@ export class RowReplay implements RowTap {
 
   #dispatch(batch: Batch): void {
     this.#keep(batch);
-    // Without triggers there is nothing to compare, and nothing that is returned for it.
     const direct = this.#released === 'direct' ? batch.direct : undefined;
     const text = direct ?? batch.text;
-    const expected = direct === undefined ? batch.expected : { ...batch.expected, rows: undefined };
+    const expected = direct === undefined ? batch.expected : withoutRows(batch.expected);
     const watchdog = guard(
       this.#targets.map(({ backend }) => backend),
       this.#timeoutMs,
@@ -326,6 +339,11 @@ export class RowReplay implements RowTap {
   }
 }
 
+/** Without triggers there is nothing to compare, and nothing that is returned for it. */
+function withoutRows({ tag }: Effect): Effect {
+  return { tag, rows: undefined };
+}
+
 function bytesOf({ text, direct }: Batch): number {
   return text.length + (direct?.length ?? 0);
 }
@@ -337,18 +355,24 @@ const CLOSE = Buffer.from(')');
 
 /** A string constant of the value's bytes, whatever the client's encoding: no trailing byte of any of them is a quote. */
 export function quote(value: Buffer, backslashes: 'literal' | 'escape'): Buffer {
-  let extra = 2;
-  for (const byte of value) if (byte === QUOTE || (byte === BACKSLASH && backslashes === 'escape')) extra++;
-  const literal = Buffer.allocUnsafe(value.length + extra);
+  const { length } = value;
+  let doubled = 0;
+  for (let index = 0; index < length; index++) if (isDoubled(value[index], backslashes)) doubled++;
+  const literal = Buffer.allocUnsafe(length + doubled + 2);
   let at = 0;
   literal[at++] = QUOTE;
-  if (extra === 2) at += value.copy(literal, at);
+  if (doubled === 0) at += value.copy(literal, at);
   else {
-    for (const byte of value) {
-      if (byte === QUOTE || (byte === BACKSLASH && backslashes === 'escape')) literal[at++] = byte;
+    for (let index = 0; index < length; index++) {
+      const byte = value[index] ?? 0;
+      if (isDoubled(byte, backslashes)) literal[at++] = byte;
       literal[at++] = byte;
     }
   }
   literal[at] = QUOTE;
   return literal;
+}
+
+function isDoubled(byte: number | undefined, backslashes: 'literal' | 'escape'): boolean {
+  return byte === QUOTE || (byte === BACKSLASH && backslashes === 'escape');
 }

@@ -1,6 +1,7 @@
 /** The rows of a query of ours on the lead, handed to a row replay as they come. */
 import { KeptReply } from '../backend/receiver.ts';
 import type { RowReplay } from '../fanout/row-replay.ts';
+import { readFields } from '../wire/backend.ts';
 import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts';
 import { Watch, watchTable } from '../wire/frame-scan.ts';
 import { MessageReader } from '../wire/reader.ts';
@@ -25,12 +26,7 @@ export class CapturedRows extends KeptReply<Captured> {
     if (tag === BackendTag.ErrorResponse) this.#error = decodeErrorFields(chunk, start, end);
     if (tag !== BackendTag.DataRow) return;
     const reader = new MessageReader(chunk, start + HEADER_BYTES, end);
-    const values: (Buffer | null)[] = [];
-    for (let left = reader.int16(); left > 0; left--) {
-      const size = reader.int32();
-      values.push(size < 0 ? null : reader.bytes(size));
-    }
-    this.#replay.add(values, chunk.subarray(start, end));
+    this.#replay.add(readFields(reader, reader.int16()));
   }
 
   protected outcome(status: number): Captured {

@@ -27,12 +27,11 @@ import {
   compareDraws,
   compareGrowth,
   isOfObjects,
-  LOOK,
-  LOOK_WITH_SETTINGS,
-  LOOK_WITH_SETTINGS_OF_VALUES,
   type Look,
+  type LookedAt,
   lookOf,
   type Looks,
+  LOOKS,
   movedSequences,
   NOTHING,
 } from '../fanout/hidden-effects.ts';
@@ -45,13 +44,11 @@ import { answerOf, within } from './own-questions.ts';
 import { compareOutgoing } from './outgoing-rows.ts';
 import { ServerError } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
-import { quieten, sendTold } from './told-rows.ts';
+import { endQuiet, quieten, sendTold } from './told-rows.ts';
 import { mayWait, touch } from './touched.ts';
 
-const LOOKS = { none: LOOK, 'of values': LOOK_WITH_SETTINGS_OF_VALUES, all: LOOK_WITH_SETTINGS } as const;
-
 /** On one connection. `settings`: for statements that a follower may not have to run at all, or not with its triggers. */
-export async function look(backend: Backend, settings: keyof typeof LOOKS = 'none'): Promise<Look> {
+export async function look(backend: Backend, settings: LookedAt = 'none'): Promise<Look> {
   return lookOf(await answerOf(backend, LOOKS[settings]));
 }
 
@@ -229,7 +226,7 @@ export async function replayDirectly(
     takeBack(block);
     return 'not possible';
   }
-  quiet.end();
+  endQuiet(block, quiet);
   if (before !== undefined) {
     const after = await looks(session, followers);
     const grown = followers.flatMap((leg) => {

@@ -169,7 +169,7 @@ export async function sendRemovals(
     'at once',
     () => undefined,
   );
-  for (const key of keys) rows.add(key, Buffer.alloc(0));
+  for (const key of keys) rows.add(key);
   return rows.finish();
 }
 

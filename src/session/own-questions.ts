@@ -1,14 +1,15 @@
 /** Questions of pprox's own, on the connections of a block. */
 import type { Backend } from '../backend/backend.ts';
 import { guard } from '../backend/guard.ts';
+import type { OwnStatement } from '../backend/own-message.ts';
 import type { Answer } from '../backend/receiver.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { FollowerLeg } from './legs.ts';
 import type { SessionState } from './state.ts';
 
-/** Rejects with PproxError where the server refuses. */
-export async function answerOf(backend: Backend, text: string): Promise<Answer> {
-  const answer = await backend.ask(text);
+/** A statement of our own is prepared once. Rejects with PproxError where the server refuses. */
+export async function answerOf(backend: Backend, question: string | OwnStatement): Promise<Answer> {
+  const answer = await (typeof question === 'string' ? backend.ask(question) : backend.askOwn(question));
   if (answer.error === undefined) return answer;
   throw new PproxError('catalog_unreadable', { sqlstate: answer.error.code, message: answer.error.message });
 }

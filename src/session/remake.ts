@@ -10,7 +10,7 @@ import { qualified, quoteIdentifier, quoteLiteral } from '../sql/quote.ts';
 import { answerOf } from './own-questions.ts';
 import { askLegs, beginFollowers, othersVisible, prove, tell, throwFailures } from './replay.ts';
 import type { SessionState, WritersBlock } from './state.ts';
-import { quieten, sendTold } from './told-rows.ts';
+import { endQuiet, quieten, sendTold } from './told-rows.ts';
 
 /** Throws PproxError where that is not possible; the transaction is rolled back then. `started`: by performance.now(). */
 export async function remake(
@@ -103,7 +103,7 @@ async function tellTable(
   }
   if (quiet.begin !== '') for (const leg of block.legs.followers) tell(leg, quiet.begin);
   throwFailures(block, await sendTold(session, block, told, started));
-  quiet.end();
+  endQuiet(block, quiet);
 }
 
 /** Of each table that its rows stand in. All of them are new, on the lead and on followers: the table was written anew. */

@@ -10,7 +10,7 @@ import type { HiddenEffects, Written } from './hidden-effects.ts';
 import { compareOutgoing, keyOf, type Outgoing, outgoingOnLead, sendRemovals } from './outgoing-rows.ts';
 import { beginFollowers, compareAnswers, othersVisible, tell, throwFailures } from './replay.ts';
 import type { SessionState, WritersBlock } from './state.ts';
-import { quieten, sendTold } from './told-rows.ts';
+import { endQuiet, quieten, sendTold } from './told-rows.ts';
 
 interface ToldTable {
   readonly written: Written;
@@ -60,7 +60,7 @@ export async function replayByTables(
   const refused = await sendTold(session, block, told, started);
   if (refused.some(({ kind }) => kind === 'lost')) throwFailures(block, refused);
   if (refused.length > 0) return takeBack(session, block, refused);
-  quiet.end();
+  endQuiet(block, quiet);
   const text = tables.map(({ written: { name, table } }) => `(${digestText(name, storedColumns(table))})`);
   const differing = await compareAnswers(session, block, text.join(' UNION ALL '));
   if (differing.some(({ kind }) => kind === 'lost')) throwFailures(block, differing);

@@ -4,6 +4,7 @@
  */
 import type { Backend } from '../backend/backend.ts';
 import type { RowTap } from '../fanout/row-replay.ts';
+import { readFields } from '../wire/backend.ts';
 import { Watch, type WatchTable, watchTable } from '../wire/frame-scan.ts';
 import { MessageReader } from '../wire/reader.ts';
 import { BackendTag, HEADER_BYTES } from '../wire/tags.ts';
@@ -86,18 +87,7 @@ export class RowRelay extends Relay {
       const row = new MessageWriter().begin(BackendTag.DataRow).int16(count).bytes(fields).end().finish();
       this.row(row, 0, row.length);
     }
-    const values: (Buffer | null)[] = [];
-    for (let index = 0; index < this.#own; index++) {
-      const size = reader.int32();
-      values.push(size < 0 ? null : reader.bytes(size));
-    }
-    const wire = new MessageWriter()
-      .begin(BackendTag.DataRow)
-      .int16(this.#own)
-      .bytes(chunk.subarray(split, end))
-      .end()
-      .finish();
-    this.#tap.add(values, wire, chunk.subarray(start, end));
+    this.#tap.add(readFields(reader, this.#own), chunk.subarray(start, end));
   }
 }
 

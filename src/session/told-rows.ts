@@ -1,23 +1,24 @@
 /** Rows read back on the lead, on followers on which no trigger fires for them. */
 import type { Backend } from '../backend/backend.ts';
-import type { Table } from '../cluster/catalog.ts';
+import type { Table, TriggerMode } from '../cluster/catalog.ts';
 import { blocksText, latestText, ofCommand, rowsText, type Told } from '../fanout/captured-rows.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
 import { RowReplay } from '../fanout/row-replay.ts';
 import { PproxError } from '../lib/errors.ts';
-import { quoteEscaped } from '../sql/quote.ts';
 import { encodeQuery } from '../wire/frontend.ts';
 import { CapturedRows } from './captured-rows.ts';
+import type { FollowerLeg } from './legs.ts';
 import { answerOf, within } from './own-questions.ts';
 import { followerDeadline, tell } from './replay.ts';
 import type { SessionState, WritersBlock } from './state.ts';
+import { followersCaughtUp } from './trailing.ts';
 
 const ROLE = 'session_replication_role';
 
-/** Between `begin`, which each follower is sent in front of the rows, and `end`, no trigger fires. */
+/** In front of rows on a follower and behind them, so that no trigger fires for them; empty where there is nothing to do for it. */
 export interface Quiet {
   readonly begin: string;
-  end(): void;
+  end(leg: FollowerLeg): string;
 }
 
 /**
@@ -32,30 +33,31 @@ export async function quieten(
 ): Promise<Quiet | undefined> {
   const { followers } = block.legs;
   const tables = [...stored, ...told.map(({ name }) => name)];
-  const modes = await within(session, followers, ({ lease }) => triggerMode(lease.backend, tables));
-  if (!modes.includes(undefined)) {
-    const end = (): void => {
-      for (const [index, leg] of followers.entries()) tell(leg, `SET LOCAL ${ROLE} = ${modes[index] ?? 'origin'}`);
+  const modes = await within(session, followers, (leg) => triggerMode(session, block, leg));
+  if (modes.every(({ settable, firing }) => settable && !tables.some((name) => firing.has(name)))) {
+    const before = new Map(modes.map(({ now }, index) => [followers[index], now]));
+    return {
+      begin: `SET LOCAL ${ROLE} = replica`,
+      end: (leg) => `SET LOCAL ${ROLE} = ${before.get(leg) ?? 'origin'}`,
     };
-    return { begin: `SET LOCAL ${ROLE} = replica`, end };
   }
   const silent = stored.length === 0 && told.every(({ fires }) => fires === 'nothing');
-  return silent ? { begin: '', end: () => undefined } : undefined;
+  return silent ? { begin: '', end: () => '' } : undefined;
 }
 
-/**
- * Which triggers fire there; undefined where some of these tables' would fire in spite of it, or where the session may not change it.
- * PostgreSQL 15 and later can grant the setting; before, it is a superuser's.
- */
-async function triggerMode(backend: Backend, tables: readonly string[]): Promise<string | undefined> {
+/** The rows have been sent: the next statement's triggers fire. */
+export function endQuiet({ legs }: WritersBlock, { begin, end }: Quiet): void {
+  if (begin !== '') for (const leg of legs.followers) tell(leg, end(leg));
+}
+
+/** Asked for behind what the follower has to do yet. */
+function triggerMode(session: SessionState, block: WritersBlock, { node, lease }: FollowerLeg): Promise<TriggerMode> {
+  const { backend } = lease;
   const major = Number.parseInt(backend.parameters.get('server_version') ?? '', 10);
-  const may =
-    major >= 15 ? `pg_catalog.has_parameter_privilege('${ROLE}', 'SET')` : `current_setting('is_superuser') = 'on'`;
-  // ENABLE REPLICA and ENABLE ALWAYS.
-  const others = `SELECT FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('R', 'A')
-    AND tgrelid IN (${tables.map((name) => `to_regclass(${quoteEscaped(name)})`).join(', ')})`;
-  const { rows } = await answerOf(backend, `SELECT current_setting('${ROLE}') WHERE ${may} AND NOT EXISTS (${others})`);
-  return rows[0]?.[0] ?? undefined;
+  return session.services.catalog.triggerMode(session, node.label, major, async (text) => {
+    await followersCaughtUp(session, block);
+    return answerOf(backend, text);
+  });
 }
 
 /**

@@ -37,7 +37,9 @@ export function paceOf(
   const pace = block.mode === 'implicit' ? 'at commit' : 'trailing';
   if (pace === 'trailing' && services.settings.followerPace === 'lockstep') return 'lockstep';
   if (pace === 'at commit' && (company === 'many' || services.coordinator.leadAhead === 'never')) return 'lockstep';
-  return plan.effects === 'in the text' && locksOf(plan).length === 0 ? pace : 'lockstep';
+  // Rows that may turn out to be all that triggers have changed.
+  const told = plan.kind === 'rows' && plan.direct !== undefined;
+  return (plan.effects === 'in the text' || told) && locksOf(plan).length === 0 ? pace : 'lockstep';
 }
 
 /** How long a statement may wait for others to go to the followers with, in ms: about what a short one takes by itself. */

@@ -1,6 +1,6 @@
 /** Statements with a durable effect: on the lead, then on every follower, compared, within one transaction. */
 import { BackendLostError } from '../backend/receiver.ts';
-import type { Effect } from '../fanout/follower.ts';
+import { type Effect, joinTags } from '../fanout/follower.ts';
 import { changes, type Look, type Looks, movedSequences } from '../fanout/hidden-effects.ts';
 import { locksOf, type ReplayPlan } from '../fanout/plan.ts';
 import { type ReplayedStatement, ReplayLog } from '../fanout/replay-log.ts';
@@ -10,6 +10,7 @@ import { PproxError } from '../lib/errors.ts';
 import type { Statement } from '../sql/statement.ts';
 import { qualified } from '../sql/quote.ts';
 import { decodeCommandTag } from '../wire/backend.ts';
+import { encodeQuery } from '../wire/frontend.ts';
 import { TransactionStatus } from '../wire/tags.ts';
 import { loseBlock } from './block-end.ts';
 import {
@@ -52,7 +53,8 @@ import { learnSettings } from './setting-transfer.ts';
 import { lockTables } from './table-locks.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
 import { touch, untouched } from './touched.ts';
-import { Trail } from './trail.ts';
+import { quieten } from './told-rows.ts';
+import { Trail, TRAIL_BYTES } from './trail.ts';
 import { followersCaughtUp, letTrail, paceOf } from './trailing.ts';
 
 /** Begins a transaction that the client has not asked for; it ends with the query in hand. */
@@ -112,7 +114,14 @@ export async function writeStatement(
   const alone = plan.kind === 'statement' && plan.inPlace === 'rows alone';
   if (done.looks !== undefined) {
     const [before, after] = await Promise.all(done.looks);
-    await hiddenToo(session, block, { statement, plan, request, started, looked: { before, after }, done });
+    const { moment } = session.services.coordinator;
+    const hidden = { statement, plan, request, started, looked: { before, after }, done };
+    const left = await hiddenToo(session, block, hidden, pace);
+    if (pace !== 'lockstep' && left !== undefined) {
+      await keep(session, block, statement, replay);
+      for (const one of left) letTrail(session, block, { statement: one, moment }, pace);
+      return { kind: 'done', held: request.completed(result.held) };
+    }
   }
   // A follower may find what another transaction has put there since: it is not told of a change that was none.
   else if (!alone && !changedNothing(statement, plan, effect)) {
@@ -170,12 +179,22 @@ interface Hidden {
   readonly done: DoneOnLead;
 }
 
-/** On the followers, what the lead has done in the text and out of it. */
-async function hiddenToo(session: SessionState, block: WritersBlock, asked: Hidden): Promise<void> {
+/**
+ * On the followers, what the lead has done in the text and out of it; or what is left to do there, where they may be behind by it. At any
+ * other `pace` than that they have caught up with what came before.
+ */
+async function hiddenToo(
+  session: SessionState,
+  block: WritersBlock,
+  asked: Hidden,
+  pace: ReturnType<typeof paceOf>,
+): Promise<readonly ReplayedStatement[] | undefined> {
   const { statement, plan, request, started, looked, done } = asked;
   const { backend } = block.legs.lead.lease;
-  if (plan.kind === 'statement' && plan.inPlace === 'rows alone')
-    return replayAlone(session, block, plan, looked, started);
+  if (plan.kind === 'statement' && plan.inPlace === 'rows alone') {
+    await replayAlone(session, block, plan, looked, started);
+    return undefined;
+  }
   const rows = plan.kind === 'rows' ? plan : undefined;
   const seen = await seeEffects(session, block, looked, rows, done.replay?.total ?? 0);
   const text = rows === undefined || (rows.otherwise === 'same text' && seen.elsewhere === 'something');
@@ -195,11 +214,25 @@ async function hiddenToo(session: SessionState, block: WritersBlock, asked: Hidd
   const stored = rows?.stored ?? [];
   const otherwise = text ? 'something else' : 'nothing';
   const fires = rows?.direct === undefined ? 'nothing' : 'triggers';
+  if (pace !== 'lockstep') {
+    const own = told && seen.told?.length === 0 && replay !== undefined;
+    const left = own ? await quietRows(session, block, replay, stored, started) : undefined;
+    if (left !== undefined) {
+      await reserveMoved(session, seen);
+      return left;
+    }
+    await followersCaughtUp(session, block);
+  }
   const direct = { replay, stored, fires, started, otherwise } as const;
-  if (told && (await replayDirectly(session, block, seen, direct)) === 'done') return;
-  if ((await replayByTables(session, block, seen, started)) === 'done') return reserveMoved(session, seen);
-  if (plan.kind === 'statement' && plan.inPlace === 'rows' && seen.elsewhere === 'nothing')
-    return readToo(session, block, asked, seen);
+  if (told && (await replayDirectly(session, block, seen, direct)) === 'done') return undefined;
+  if ((await replayByTables(session, block, seen, started)) === 'done') {
+    await reserveMoved(session, seen);
+    return undefined;
+  }
+  if (plan.kind === 'statement' && plan.inPlace === 'rows' && seen.elsewhere === 'nothing') {
+    await readToo(session, block, asked, seen);
+    return undefined;
+  }
   const byRows = text ? undefined : replay;
   const aligned = await alignFollowers(session, block, seen, byRows, 'what the lead drew');
   if (byRows !== undefined) {
@@ -214,7 +247,33 @@ async function hiddenToo(session: SessionState, block: WritersBlock, asked: Hidd
   const own = await ownRows(session, asked, seen, byRows === undefined ? 'with them' : 'otherwise');
   throwFailures(block, await compareHidden(session, block, seen, aligned, own));
   await reserveDrawn(session, seen, aligned);
+  return undefined;
 }
+
+/**
+ * Rows that are all that the statement has done, in one message for followers on which no trigger fires for them; none where there are none.
+ * Undefined where they are too many to be behind by, or triggers of these tables would fire; nothing has been sent then.
+ */
+async function quietRows(
+  session: SessionState,
+  block: WritersBlock,
+  replay: RowReplay,
+  stored: readonly string[],
+  started: number,
+): Promise<readonly ReplayedStatement[] | undefined> {
+  if (replay.total === 0) return [];
+  const quiet = await quieten(session, block, [], stored);
+  const rows = quiet === undefined ? undefined : replay.takeUnsent('direct', TRAIL_BYTES);
+  if (quiet === undefined || rows === undefined) return undefined;
+  const messages = block.legs.followers.map((leg) => {
+    const texts = [Buffer.from(quiet.begin), ...rows.map(({ text }) => text), Buffer.from(quiet.end(leg))];
+    return encodeQuery(Buffer.concat(texts.flatMap((text, index) => (index === 0 ? [text] : [SEPARATOR, text]))));
+  });
+  const tag = joinTags(['SET', ...rows.map(({ expected }) => expected.tag ?? ''), 'SET']);
+  return [{ messages, expected: { tag, rows: undefined }, elapsedMs: performance.now() - started }];
+}
+
+const SEPARATOR = Buffer.from('; ');
 
 /** `counted`: whether the numbers of its rows are compared with those of other tables. */
 async function ownRows(
@@ -275,8 +334,8 @@ function storedRows(
 ): readonly ReplayedStatement[] | undefined {
   const elapsedMs = performance.now() - started;
   return replay
-    .takeUnsent()
-    ?.map(({ message, expected }) => ({ messages: legs.followers.map(() => message), expected, elapsedMs }));
+    .takeUnsent('as planned')
+    ?.map(({ text, expected }) => ({ messages: legs.followers.map(() => encodeQuery(text)), expected, elapsedMs }));
 }
 
 /** Settings and locks end with their session or transaction; of a query with a function (set_config()) it is not known. */
@@ -355,9 +414,9 @@ function unheard<T>(answer: Promise<T>): Promise<T> {
 
 function both(one: RowTap, other: RowTap): RowTap {
   return {
-    add: (values, wire, whole) => {
-      one.add(values, wire, whole);
-      other.add(values, wire, whole);
+    add: (values, whole) => {
+      one.add(values, whole);
+      other.add(values, whole);
     },
   };
 }

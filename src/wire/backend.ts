@@ -59,16 +59,30 @@ export function decodeBackendKeyData(
 /** Column values in text format; null for NULL. Copies. */
 export function decodeDataRow(chunk: Buffer, start: number, end: number): (Buffer | null)[] {
   const reader = new MessageReader(chunk, start + HEADER_BYTES, end);
-  const count = reader.int16();
+  return readFields(reader, reader.int16()).map((value) => value && Buffer.from(value));
+}
+
+/** The next `count` column values of a DataRow; null for NULL. Not copied. */
+export function readFields(reader: MessageReader, count: number): (Buffer | null)[] {
   const values: (Buffer | null)[] = [];
   for (let index = 0; index < count; index++) {
     const size = reader.int32();
-    values.push(size < 0 ? null : Buffer.from(reader.bytes(size)));
+    values.push(size < 0 ? null : reader.bytes(size));
   }
   return values;
 }
 
 /** `payload` is left out: nothing here reads it. */
+/** `values`: null for NULL. */
+export function encodeDataRow(values: readonly (Buffer | null)[]): Buffer {
+  const writer = new MessageWriter().begin(BackendTag.DataRow).int16(values.length);
+  for (const value of values) {
+    if (value === null) writer.int32(-1);
+    else writer.int32(value.length).bytes(value);
+  }
+  return writer.end().finish();
+}
+
 export function decodeNotification(chunk: Buffer, start: number, end: number): { processId: number; channel: string } {
   const reader = new MessageReader(chunk, start + HEADER_BYTES, end);
   return { processId: reader.int32(), channel: reader.cstring() };

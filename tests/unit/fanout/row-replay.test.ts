@@ -86,8 +86,7 @@ async function fixture(options: Options = {}): Promise<Fixture> {
     target,
     add: (...values) => {
       const bytes = values.map((value) => (value === null ? null : Buffer.from(value)));
-      const wire = Buffer.from(JSON.stringify(values));
-      replay.add(bytes, wire);
+      replay.add(bytes);
     },
   };
 }
@@ -159,7 +158,7 @@ describe('the replay of rows', () => {
       'at once',
       () => undefined,
     );
-    replay.add([Buffer.from('1'), raw], raw);
+    replay.add([Buffer.from('1'), raw]);
     await replay.finish();
     assert.ok(
       seen?.includes(
@@ -268,13 +267,13 @@ describe('the replay of rows', () => {
       answer: (_text, session) =>
         session.send(reply.row('1', 'changed'), reply.complete('INSERT 0 1'), reply.ready('T')),
     });
-    other.replay.add([Buffer.from('1'), Buffer.from('x')], reply.row('1', 'x'));
+    other.replay.add([Buffer.from('1'), Buffer.from('x')]);
     assert.equal((await other.replay.finish())[0]?.kind, 'different');
     const same = await fixture({
       plan: { ...plan, rows: 'compared' },
       answer: (_text, session) => session.send(reply.row('1', 'x'), reply.complete('INSERT 0 1'), reply.ready('T')),
     });
-    same.replay.add([Buffer.from('1'), Buffer.from('x')], reply.row('1', 'x'));
+    same.replay.add([Buffer.from('1'), Buffer.from('x')]);
     assert.deepEqual(await same.replay.finish(), []);
   });
 

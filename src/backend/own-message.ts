@@ -1,0 +1,42 @@
+/** Statements of the proxy's own, prepared once on each connection. */
+import { ExtendedWriter } from '../wire/extended.ts';
+import type { PreparedNames } from './prepared.ts';
+
+/** One text has one name, whatever connection it is for. No client's statement has a name like these on a server. */
+export interface OwnStatement {
+  readonly name: `pprox: ${string}`;
+  readonly text: string;
+}
+
+const NO_VALUES = { formats: [], values: [], resultFormats: [] };
+
+/** Statements of ours in a row, ending in one Sync: where one fails the rest is not reached (manual, "Extended Query"). */
+export class OwnMessage {
+  readonly #writer = new ExtendedWriter();
+  readonly #prepared: PreparedNames;
+
+  /** `prepared`: of the connection that it is for. Who gets an error in answer to it calls `forgetOwn` there. */
+  constructor(prepared: PreparedNames) {
+    this.#prepared = prepared;
+  }
+
+  run({ name, text }: OwnStatement, values: readonly Buffer[] = []): this {
+    // One that is there unknown to us would be in the way.
+    if (this.#prepared.addOwn(name)) {
+      this.#writer.close('statement', name).parse(name, Buffer.from(text), []);
+    }
+    this.#writer.bind('', name, { ...NO_VALUES, values }).execute('', 0);
+    return this;
+  }
+
+  /** A text that is another one every time. */
+  runOnce(text: string): this {
+    this.#prepared.unnamed = undefined;
+    this.#writer.parse('', Buffer.from(text), []).bind('', '', NO_VALUES).execute('', 0);
+    return this;
+  }
+
+  sync(): Buffer {
+    return this.#writer.sync();
+  }
+}
