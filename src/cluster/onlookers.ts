@@ -2,15 +2,19 @@
  * Connections that look on: they see of a server what everybody sees who is outside a transaction, while a session of ours is inside one.
  * One for each login and server, for short questions one after the other, closed when nobody has asked for a while. A session that waits
  * for one holds connections of the pools; so these are none of theirs.
+ *
+ *   in line ─► served          the turn has come: the connection is the session's until its questions are answered
+ *        └───► left            called off, or too long in line
  */
 import type { Backend } from '../backend/backend.ts';
 import { guard } from '../backend/guard.ts';
 import type { Login } from '../backend/login.ts';
+import { PproxError } from '../lib/errors.ts';
 import type { CloseReason } from '../lib/close-reason.ts';
 import type { Node } from './node.ts';
 
 export interface OnlookersOptions {
-  /** For one use of a connection; it is closed then. */
+  /** For one use of a connection, which is closed then; and for the wait in line before it. */
   readonly timeoutMs: number;
   readonly idleMs: number;
 }
@@ -54,21 +58,31 @@ export class Onlookers {
     this.#beat.unref();
   }
 
-  /** `run` has the connection to itself until it resolves, and leaves it outside a transaction. Rejects as `run`, or with PproxError. */
-  async use<T>(node: Node, login: Login, run: (backend: Backend) => Promise<T>): Promise<T> {
+  /**
+   * `run` has the connection to itself until it resolves, and leaves it outside a transaction. `leave`: aborted where who waits in line is
+   * not to wait any longer. Rejects as `run`, or with PproxError.
+   */
+  async use<T>(
+    node: Pick<Node, 'label' | 'connect'>,
+    login: Login,
+    leave: AbortSignal,
+    run: (backend: Backend) => Promise<T>,
+  ): Promise<T> {
     const key = `${node.label}\0${login.key}`;
     const seat = this.#seats.get(key) ?? { backend: undefined, last: Promise.resolve(), inLine: 0, since: 0 };
     this.#seats.set(key, seat);
     seat.inLine++;
-    const done = seat.last.then(() => this.#serve(seat, node, login, run));
-    seat.last = done.then(
-      () => undefined,
-      () => undefined,
+    const done = turn(seat.last, node.label, this.#options.timeoutMs, leave).then(() =>
+      this.#serve(seat, node, login, run),
     );
-    return done.finally(() => {
+    // Who has left the line leaves those behind it where they are.
+    seat.last = Promise.all([seat.last, done.catch(() => undefined)]).then(() => undefined);
+    try {
+      return await done;
+    } finally {
       seat.inLine--;
       seat.since = performance.now();
-    });
+    }
   }
 
   close(): void {
@@ -78,7 +92,12 @@ export class Onlookers {
     this.#seats.clear();
   }
 
-  async #serve<T>(seat: Seat, node: Node, login: Login, run: (backend: Backend) => Promise<T>): Promise<T> {
+  async #serve<T>(
+    seat: Seat,
+    node: Pick<Node, 'connect'>,
+    login: Login,
+    run: (backend: Backend) => Promise<T>,
+  ): Promise<T> {
     if (seat.backend?.open !== true) seat.backend = await node.connect(login);
     const { backend } = seat;
     if (this.#closed === 'yes') backend.close('shutdown');
@@ -94,6 +113,23 @@ export class Onlookers {
       this.#seats.delete(key);
     }
   }
+}
+
+/** Resolves when those `before` have done. Rejects with PproxError where the place in line is left. */
+function turn(before: Promise<void>, label: string, timeoutMs: number, leave: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const left = (why: string): void => reject(new PproxError('pool_exhausted', { message: why }));
+    const late = `waited ${timeoutMs} ms for the connection that looks on at ${label}`;
+    const timer = setTimeout(() => left(late), timeoutMs);
+    const called = (): void => left('called off');
+    leave.addEventListener('abort', called, { once: true });
+    if (leave.aborted) called();
+    void before.then(() => {
+      clearTimeout(timer);
+      leave.removeEventListener('abort', called);
+      resolve();
+    });
+  });
 }
 
 function drop({ backend }: Seat, reason: CloseReason): void {

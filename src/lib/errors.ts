@@ -171,6 +171,11 @@ export const CONDITIONS = {
     outcome: 'rolled_back',
     when: 'the connection to a follower was lost, or it does not answer',
   },
+  cancelled: {
+    sqlstate: '57014',
+    outcome: 'rolled_back',
+    when: 'the client cancels a statement while the proxy waits for its turn to prove it',
+  },
   writers_differ: {
     sqlstate: '40002',
     outcome: 'rolled_back',

@@ -6,6 +6,7 @@ export class Cancels {
   readonly #timeoutMs: number;
   readonly #active = new Set<Backend>();
   readonly #sent = new Map<Backend, Promise<void>>();
+  readonly #waits = new Set<AbortController>();
 
   /** `timeoutMs`: for connecting to a server with a request. */
   constructor(timeoutMs: number) {
@@ -22,9 +23,21 @@ export class Cancels {
     }
   }
 
-  /** Asks every server that runs a statement for the session to stop. */
+  /** Runs `work`, which may wait for more than a server's reply: a cancel request aborts the signal. */
+  async aborting<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const wait = new AbortController();
+    this.#waits.add(wait);
+    try {
+      return await work(wait.signal);
+    } finally {
+      this.#waits.delete(wait);
+    }
+  }
+
+  /** Asks every server that runs a statement for the session to stop; nor does the session wait for anything else for it. */
   cancel(): void {
     for (const backend of this.#active) this.request(backend);
+    for (const wait of this.#waits) wait.abort();
   }
 
   /**

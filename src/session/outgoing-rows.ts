@@ -33,9 +33,12 @@ type Key = readonly Buffer[];
 export interface Outgoing {
   /** Equal where the same rows are: how many, and the sum of their hashes. */
   readonly digest: string;
-  /** Of those that were deleted, or that have another key now; of all where a newer version cannot take its place. Empty without a key. */
+  /** Of those that were deleted, or that have another key now; of all where a newer version cannot take its place. Empty where not asked for. */
   readonly gone: readonly Key[];
 }
+
+/** `which`: a digest alone; `keys`: what tells them as well, of a table with a key. */
+type Wanted = 'which' | 'keys';
 
 /** Bytes of keys that are kept for a statement. */
 const KEYS_BYTES = 16 * 1024 * 1024;
@@ -54,8 +57,9 @@ async function outgoingRows(
   { node, lease: { backend } }: LeadLeg | FollowerLeg,
   name: string,
   table: Table,
+  wanted: Wanted,
 ): Promise<Outgoing | undefined> {
-  const key = keyOf(table);
+  const key = wanted === 'keys' ? keyOf(table) : [];
   try {
     const level = block.savepoints.length === 0 ? 'transaction' : 'savepoint';
     const [own, snapshot] =
@@ -92,10 +96,16 @@ async function outgoingRows(
       }
     });
   } catch (error) {
-    const onlookers = error instanceof BackendLostError ? backend.open : !(error instanceof OwnError);
-    if (onlookers && (error instanceof PproxError || error instanceof BackendLostError)) return undefined;
-    throw error;
+    if (!isOnlookers(error, backend)) throw error;
+    session.log.debug('rows taken away not known', { table: name, server: node.label, why: error.message });
+    return undefined;
   }
+}
+
+/** Whether it is no more than that nobody could look on. */
+function isOnlookers(error: unknown, backend: Backend): error is PproxError | BackendLostError {
+  if (error instanceof BackendLostError) return backend.open;
+  return error instanceof PproxError && !(error instanceof OwnError) && error.condition !== 'cancelled';
 }
 
 /** The transaction has failed with it. */
@@ -112,9 +122,10 @@ export function outgoingOnLead(
   block: WritersBlock,
   name: string,
   table: Table,
+  wanted: Wanted,
 ): Promise<Outgoing | undefined> {
   const { lead } = block.legs;
-  return session.cancellable(lead.lease.backend, outgoingRows(session, block, lead, name, table));
+  return session.cancellable(lead.lease.backend, outgoingRows(session, block, lead, name, table, wanted));
 }
 
 /** Rows that are gone, or have a newer version, have to be the same ones. `known`: the lead's. */
@@ -126,12 +137,12 @@ export async function compareOutgoing(
   known?: Outgoing,
 ): Promise<readonly FollowerFailure[] | 'not known'> {
   const { followers } = block.legs;
-  const there = known ?? (await outgoingOnLead(session, block, name, table));
+  const there = known ?? (await outgoingOnLead(session, block, name, table, 'which'));
   if (there === undefined) return 'not known';
   const found = await within(session, followers, async (leg): Promise<FollowerFailure | 'same' | 'not known'> => {
     const { label } = leg.node;
     try {
-      const here = await outgoingRows(session, block, leg, name, table);
+      const here = await outgoingRows(session, block, leg, name, table, 'which');
       if (here === undefined) return 'not known';
       if (here.digest === there.digest) return 'same';
       return {

@@ -44,7 +44,7 @@ export async function replayByTables(
   const outgoing = new Map<ToldTable, Outgoing>();
   for (const one of tables) {
     if (one.rows === 'new') continue;
-    const found = await outgoingOnLead(session, block, one.written.name, one.written.table);
+    const found = await outgoingOnLead(session, block, one.written.name, one.written.table, 'keys');
     if (found === undefined) return 'not possible';
     outgoing.set(one, found);
   }

@@ -287,10 +287,27 @@ export class SessionState implements CatalogAsker, SequenceScope {
     return this.cluster.lead.login({ ...this.client, parameters });
   }
 
-  /** `ask` sees what is outside every transaction, as the login, in the client's encoding. Rejects with PproxError, or as `ask`. */
+  /**
+   * `ask` sees what is outside every transaction, as the login, in the client's encoding. Rejects with PproxError, `cancelled` where the
+   * client has called it off, or as `ask`.
+   */
   lookOn<T>(node: Node, ask: (onlooker: Backend) => Promise<T>): Promise<T> {
     const parameters = new Map([...LOOKING_ON, ['client_encoding', this.lexis.encoding]]);
-    return this.services.onlookers.use(node, node.login({ ...this.client, parameters }), ask);
+    const login = node.login({ ...this.client, parameters });
+    return this.cancels.aborting(async (signal) => {
+      const use = async (onlooker: Backend): Promise<T> => {
+        try {
+          return await this.cancellable(onlooker, ask(onlooker));
+        } finally {
+          await this.cancels.settled(onlooker);
+        }
+      };
+      const found = this.services.onlookers.use(node, login, signal, use);
+      await found.catch(() => undefined);
+      // It may have stopped one of the questions, or come too late for all of them.
+      if (signal.aborted) throw new PproxError('cancelled', { message: 'canceling statement due to user request' });
+      return found;
+    });
   }
 
   /** The lead's leg: the pinned one, or a fresh lease. Rejects with PproxError. */

@@ -16,10 +16,10 @@ const scene = await startScene({ poolSize: 2, followerLockTimeoutMs: 60_000, fol
 const { cluster, proxy } = scene;
 const { w1, w2, replica } = cluster;
 
-async function cancel(client: RawClient): Promise<void> {
+async function cancel(client: RawClient, through: Pick<typeof proxy, 'host' | 'port'> = proxy): Promise<void> {
   const key = client.messages.find((message) => message.type === 'BackendKeyData');
   assert.ok(key?.type === 'BackendKeyData');
-  const request = await RawClient.open(proxy);
+  const request = await RawClient.open(through);
   request.send(cancelRequest(key.pid, key.secret));
   await request.waitClosed();
 }
@@ -286,5 +286,50 @@ test('a cancel request that is still under way to a server is waited for before 
   assert.deepEqual({ passed: lead.passed - from, overtaken: lead.overtaken }, { passed: 1, overtaken: 0 });
   client.destroy();
   await slow.stop();
+  await assertWritersEqual(cluster);
+});
+
+test('a cancel reaches who looks on beside a transaction, and who waits in line for it', {
+  timeout: 60_000,
+}, async () => {
+  const own = await startTestProxy({ writers: cluster.writers.map(clusterDsn) });
+  const client = await own.connect();
+  await client.query(`CREATE TABLE job (id int PRIMARY KEY); INSERT INTO job SELECT generate_series(1, 100);
+    CREATE FUNCTION drop_jobs(low int) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+      DELETE FROM job WHERE id IN (SELECT id FROM job WHERE id BETWEEN low AND low + 9 ORDER BY random() LIMIT 5); END $$`);
+  await client.query('SELECT drop_jobs(91)');
+  const [found] = await sql(w1, "SELECT pid FROM pg_stat_activity WHERE application_name = 'pprox: looking on'");
+  const pid = Number(found?.['pid']);
+  assert.ok(pid > 0);
+  process.kill(pid, 'SIGSTOP');
+  try {
+    const address = { host: own.host, port: own.port, user: 'postgres', database: 'postgres' };
+    const [looks, waits] = [await RawClient.start(address), await RawClient.start(address)];
+    for (const [index, one] of [looks, waits].entries()) {
+      one.send(query(`SELECT drop_jobs(${10 * index + 1})`));
+      await until('it has run on the lead, and is to be looked at', async () => {
+        const [row] = await sql(
+          w1,
+          "SELECT count(*)::int AS n FROM pg_stat_activity WHERE state = 'idle in transaction' AND query LIKE '%pg_relation_filenode%'",
+        );
+        return row?.['n'] === index + 1;
+      });
+    }
+    await cancel(waits, own);
+    await waits.waitReady(2);
+    assertCanceled(waits.messages.slice(-2), 'I');
+    await cancel(looks, own);
+    process.kill(pid, 'SIGCONT');
+    await looks.waitReady(2);
+    assertCanceled(looks.messages.slice(-2), 'I');
+    for (const one of [looks, waits]) one.destroy();
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  await assertWritersEqual(cluster);
+  const [row] = await sql(w1, 'SELECT count(*)::int AS n FROM job');
+  assert.equal(row?.['n'], 95, 'both have been rolled back');
+  await client.query('SELECT drop_jobs(91)');
+  await own.stop();
   await assertWritersEqual(cluster);
 });

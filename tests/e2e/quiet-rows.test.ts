@@ -112,7 +112,7 @@ describe('what followers do with triggers', () => {
   });
 
   test('is refused by the follower where the session may not turn them off any more', HANGS, async () => {
-    const own = "CREATE ROLE quiet; GRANT ALL ON stamped, noted, noted_id_seq TO quiet";
+    const own = 'CREATE ROLE quiet; GRANT ALL ON stamped, noted, noted_id_seq TO quiet';
     const grant = 'GRANT SET ON PARAMETER session_replication_role TO quiet';
     await client.query(`${own}; ${grant}`);
     const role = await proxy.connect();
