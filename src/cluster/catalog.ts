@@ -205,7 +205,10 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'),
   coalesce((SELECT json_agg(k.names ORDER BY i.indisprimary DESC, i.indexrelid)
-    FROM pg_catalog.pg_index i, LATERAL (SELECT json_agg(a.attname ORDER BY u.place) AS names, bool_and(a.attnotnull) AS filled
+    FROM pg_catalog.pg_index i, LATERAL (SELECT json_agg(a.attname ORDER BY u.place) AS names,
+        -- NOT NULL that is not valid leaves older rows with NULL, from PostgreSQL 18 on.
+        bool_and(a.attnotnull AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint v
+          WHERE v.conrelid = c.oid AND v.contype = 'n' AND NOT v.convalidated AND v.conkey = ARRAY[a.attnum])) AS filled
       FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS u (number, place)
       JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.number WHERE u.place <= i.indnkeyatts) k
     WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate AND i.indisvalid AND k.filled

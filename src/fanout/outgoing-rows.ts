@@ -22,10 +22,9 @@ export function placesText(name: string): string {
   return `SELECT ${oidText(name)}; SELECT t.ctid::text FROM ONLY ${name} AS t WHERE t.xmax <> '0'::xid LIMIT ${OUTGOING_LIMIT + 1}`;
 }
 
-/** To one who looks on it may mean another one, or its older rows. */
+/** To one who looks on it may mean another one. */
 function oidText(name: string): string {
-  const table = `pg_catalog.to_regclass(${quoteEscaped(name)})`;
-  return `${table}::oid || ' ' || pg_catalog.pg_relation_filenode(${table})`;
+  return `pg_catalog.to_regclass(${quoteEscaped(name)})::oid`;
 }
 
 /** Which of these places the transaction sees. */

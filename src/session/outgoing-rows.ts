@@ -27,7 +27,7 @@ import { followerDeadline } from './replay.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 
 /** The columns of a row's key, as the server writes them. */
-type Key = readonly Buffer[];
+type Key = readonly (Buffer | null)[];
 
 /** Of one table. */
 export interface Outgoing {
@@ -39,6 +39,8 @@ export interface Outgoing {
 
 /** `which`: a digest alone; `keys`: what tells them as well, of a table with a key. */
 type Wanted = 'which' | 'keys';
+
+const NULL = Buffer.from('NULL');
 
 /** Bytes of keys that are kept for a statement. */
 const KEYS_BYTES = 16 * 1024 * 1024;
@@ -87,8 +89,7 @@ async function outgoingRows(
         onlooker.query(outgoingText(name, table, key, unseen), rows);
         const { found, error } = await rows.reply;
         if (error !== undefined || found === 'too much') return undefined;
-        const keys = found.map(([, ...values]) => values.flatMap((value) => value ?? []));
-        if (keys.some((values) => values.length < key.length)) return undefined;
+        const keys = found.map(([, ...values]) => values);
         const present: ReadonlySet<number> =
           key.length === 0 || isReplaced(table) ? new Set() : await presentOf(session, backend, name, key, keys);
         const gone = key.length === 0 ? [] : keys.filter((_, index) => !present.has(index));
@@ -219,7 +220,7 @@ async function presentOf(
     const rows = keys.slice(from, from + AT_ONCE).map((values, index) => {
       const constants = values.flatMap((value, place) => [
         Buffer.from(', '),
-        quote(value, backslashes),
+        value === null ? NULL : quote(value, backslashes),
         Buffer.from(`::${key[place]?.type ?? 'text'}`),
       ]);
       return Buffer.concat([Buffer.from(`${index === 0 ? '' : ', '}(${from + index}`), ...constants, Buffer.from(')')]);

@@ -310,7 +310,7 @@ test('a cancel reaches who looks on beside a transaction, and who waits in line 
       await until('it has run on the lead, and is to be looked at', async () => {
         const [row] = await sql(
           w1,
-          "SELECT count(*)::int AS n FROM pg_stat_activity WHERE state = 'idle in transaction' AND query LIKE '%pg_relation_filenode%'",
+          "SELECT count(*)::int AS n FROM pg_stat_activity WHERE state = 'idle in transaction' AND query LIKE '%to_regclass%'",
         );
         return row?.['n'] === index + 1;
       });

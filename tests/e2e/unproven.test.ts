@@ -43,6 +43,20 @@ test('accepted: it is done on every writer, and the log names it, once as a warn
   await assertWritersEqual(cluster);
 });
 
+test('refused: rows gone from a table that goes by another name within the transaction', async () => {
+  const client = await strict.connect();
+  await client.query(`CREATE SCHEMA one; CREATE SCHEMA two; CREATE TABLE one.x (k int PRIMARY KEY); CREATE TABLE two.x (k int PRIMARY KEY);
+    INSERT INTO one.x SELECT generate_series(1, 40); INSERT INTO two.x SELECT generate_series(1, 40);
+    CREATE FUNCTION thin_out() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+      DELETE FROM one.x WHERE k IN (SELECT k FROM one.x ORDER BY random() LIMIT 9); END $$`);
+  await client.query('BEGIN; ALTER SCHEMA one RENAME TO old; ALTER SCHEMA two RENAME TO one');
+  // Who looks on finds the other table there, of which no row is gone.
+  const error = await refusal(client.query('SELECT thin_out()'));
+  assert.match(error.message, /rows deleted from one\.x/);
+  await client.query('ROLLBACK; DROP SCHEMA one, two CASCADE; DROP FUNCTION thin_out()');
+  await assertWritersEqual(cluster);
+});
+
 test('refused: nothing of it is left, and it is told what it was', async () => {
   const client = await strict.connect();
   await client.query('DROP TABLE IF EXISTS made');
