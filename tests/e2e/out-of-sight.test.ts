@@ -23,6 +23,7 @@ async function same(text: string, query: string): Promise<void> {
   await client.query(text);
   await assertWritersEqual(cluster);
   const [there, here] = await Promise.all([sql(w1, query), sql(w2, query)]);
+  assert.ok(there.length > 0, 'there is something to compare');
   assert.deepEqual(here, there);
 }
 
@@ -48,7 +49,7 @@ test('deferred triggers that are fired in the middle fire once', HANGS, async ()
 });
 
 test('objects of any kind that a block makes beside rows that it deletes', HANGS, async () => {
-  await client.query("CREATE TYPE en AS ENUM ('a')");
+  await client.query("CREATE TYPE en AS ENUM ('a'); CREATE SEQUENCE steps");
   const count = (k: number, ddl: string): string => `DO $$ BEGIN ${ddl}; DELETE FROM t WHERE k = ${k}; END $$`;
   await same(
     count(11, "ALTER TYPE en ADD VALUE 'z'"),
@@ -57,7 +58,43 @@ test('objects of any kind that a block makes beside rows that it deletes', HANGS
   await same(count(12, "COMMENT ON TABLE t IS 'words'"), "SELECT obj_description('t'::regclass)");
   await same(count(13, 'CREATE STATISTICS st ON k, n FROM t'), 'SELECT stxname FROM pg_statistic_ext');
   await same(count(14, 'CREATE RULE r AS ON UPDATE TO fired WHERE false DO NOTHING'), 'SELECT rulename FROM pg_rules');
-  await client.query('DROP RULE r ON fired');
+  await same(count(15, 'GRANT SELECT ON t TO PUBLIC'), "SELECT relacl::text FROM pg_class WHERE oid = 't'::regclass");
+  await same(
+    count(16, 'GRANT SELECT (n) ON fired TO PUBLIC'),
+    "SELECT attacl::text FROM pg_attribute WHERE attrelid = 'fired'::regclass AND attname = 'n'",
+  );
+  await same(count(17, 'CREATE PUBLICATION pub FOR TABLE t'), 'SELECT pubname FROM pg_publication_tables');
+  await same(
+    count(18, 'ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC'),
+    'SELECT defaclacl::text FROM pg_default_acl',
+  );
+  await same(count(19, "ALTER DATABASE postgres SET my.own = 'x'"), 'SELECT setconfig FROM pg_db_role_setting');
+  await same(count(20, 'ALTER FUNCTION drop_some COST 7'), "SELECT procost FROM pg_proc WHERE proname = 'drop_some'");
+  await same(
+    count(21, 'ALTER SEQUENCE steps INCREMENT 3'),
+    "SELECT seqincrement FROM pg_sequence WHERE seqrelid = 'steps'::regclass",
+  );
+  await same(count(22, 'CREATE SCHEMA made_here'), "SELECT nspname FROM pg_namespace WHERE nspname = 'made_here'");
+  await same(count(23, 'CREATE ROLE made_here'), "SELECT rolname FROM pg_roles WHERE rolname = 'made_here'");
+  await same(
+    count(24, 'ALTER EXTENSION plpgsql ADD FUNCTION drop_some'),
+    "SELECT deptype FROM pg_depend WHERE objid = 'drop_some'::regproc AND deptype = 'e'",
+  );
+  await same(
+    count(25, 'CREATE CAST (t AS text) WITH INOUT'),
+    "SELECT castmethod FROM pg_cast WHERE castsource = 't'::regtype",
+  );
+  await same(count(26, 'CREATE POLICY p ON fired USING (true)'), 'SELECT polname FROM pg_policy');
+  await same(
+    count(27, 'CREATE TYPE ran AS RANGE (subtype = float8)'),
+    "SELECT rngsubtype::regtype::text FROM pg_range WHERE rngtypid = 'ran'::regtype",
+  );
+  await same(
+    count(28, 'ALTER TABLE t CLUSTER ON t_pkey'),
+    "SELECT indisclustered FROM pg_index WHERE indrelid = 't'::regclass",
+  );
+  await client.query(`DROP RULE r ON fired; DROP PUBLICATION pub; DROP ROLE made_here; ALTER DATABASE postgres RESET my.own;
+    ALTER DEFAULT PRIVILEGES REVOKE SELECT ON TABLES FROM PUBLIC`);
 });
 
 test('settings that a trigger makes', HANGS, async () => {
