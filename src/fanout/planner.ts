@@ -8,17 +8,18 @@
  * Where pprox cannot make that sure the statement is refused before any server has seen it.
  */
 import type { Answer } from '../backend/receiver.ts';
-import { type Catalog, type CatalogAsker, type Column, type Table, TTL_MS } from '../cluster/catalog.ts';
+import { type Catalog, type CatalogAsker, type Table, TTL_MS } from '../cluster/catalog.ts';
 import { assert } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Analyser } from '../sql/analyse.ts';
-import { qualified } from '../sql/quote.ts';
 import type { InsertCommand, ModifyCommand, Nondeterminism, QualifiedName, Statement } from '../sql/statement.ts';
-import { digestText, storedColumns } from './captured-rows.ts';
+import { locksFor, SPLIT } from './locks.ts';
 import { type Effects, notReplayable, type ReplayPlan, type SameTextPlan, type VerifiedPlan } from './plan.ts';
+import { readBack, refuseBlind, refuseDurable } from './read-back.ts';
 import { Reasons } from './reasons.ts';
 import { cascades, insertPlan, mergePlan, modifyPlan } from './row-plan.ts';
 import { type Comparison, comparingRows, sameText, unsafePart } from './same-text.ts';
+import { REFRESHES, TablePlanner } from './table-planner.ts';
 
 /** `same text`: what a proxy does that takes the same text for the same effect. For tests, which show what would differ. */
 export type PlanChoice = 'proven' | 'same text';
@@ -52,6 +53,7 @@ const UNPROVEN: SameTextPlan = {
 export class Planner {
   readonly #catalog: Catalog;
   readonly #reasons: Reasons;
+  readonly #tables: TablePlanner;
   readonly #choice: PlanChoice;
   /** By the one list that all statements of a shape share (`sql/shape-cache.ts`), with which they go; then by the asker's scope and what varies. */
   readonly #plans = new WeakMap<readonly QualifiedName[], Map<string, KnownPlan>>();
@@ -61,6 +63,7 @@ export class Planner {
     this.#choice = choice;
     this.#catalog = catalog;
     this.#reasons = new Reasons(catalog, analyser, roles);
+    this.#tables = new TablePlanner(catalog, this.#reasons);
   }
 
   /** Rejects with PproxError `not_replayable` where no plan is safe. */
@@ -95,17 +98,17 @@ export class Planner {
       case 'modify':
         return this.#modify(asker, statement, command);
       case 'copy in':
-        return this.#copy(asker, statement, command);
+        return this.#tables.copy(asker, statement, command);
       case 'read':
         return this.#query(asker, statement);
       case 'definition':
-        return this.#definition(asker, statement);
+        return this.#tables.definition(asker, statement);
       case 'copy out':
         // Of an INSERT, UPDATE or DELETE.
         if (statement.route === 'writers') return this.#several(asker, statement, 'not compared');
         return sameText(this.#reasons.varying(statement), statement, 'not compared', 'what it calls');
       case 'utility':
-        if (REFRESHES.has(command.name)) return this.#refresh(asker, statement, command.name);
+        if (REFRESHES.has(command.name)) return this.#tables.refresh(asker, statement, command.name);
         return this.#utility(asker, statement, command.name);
       default:
         return sameText(this.#reasons.varying(statement), statement, 'not compared', command.kind);
@@ -146,7 +149,7 @@ export class Planner {
     const drawn = await this.#reasons.varyingColumn(asker, command.target);
     if (drawn !== undefined || calls !== 'none') {
       if (table.kind !== 'v' || calls !== 'none' || statement.explains || command.hasWritingWith) throw plan;
-      return this.#readBack(reason, statement, await this.#behind(asker, table));
+      return readBack(reason, statement, await this.#behind(asker, table));
     }
     return this.#locked(asker, statement, { varying, why: reason, compared: { command, table }, refusal: plan });
   }
@@ -191,7 +194,7 @@ export class Planner {
       const readable = table.kind === 'r' && table.rules === 'none' && table.keys.length > 0 && calls === 'none';
       if (!readable || statement.explains || command.hasWritingWith) throw notReplayable(drawn);
       refuseBlind(table, drawn);
-      return this.#readBack(drawn, statement, table.stored);
+      return readBack(drawn, statement, table.stored);
     }
     return this.#locked(asker, statement, {
       varying,
@@ -237,13 +240,8 @@ export class Planner {
       if (!(error instanceof PproxError) || error.condition !== 'not_replayable') throw error;
       refuseDurable(statement, why.reason);
       refuseBlind(table, why.reason);
-      return this.#readBack(why.reason, statement, table.stored);
+      return readBack(why.reason, statement, table.stored);
     }
-  }
-
-  /** The lead alone runs it; followers are told what it has made of these tables. */
-  #readBack(reason: string, statement: Statement, stored: readonly string[]): SameTextPlan {
-    return { ...sameText([], statement, 'not compared', reason), effects: 'hidden', stored, inPlace: 'rows alone' };
   }
 
   /** The tables that rows of a view stand in; none where triggers of the view say so. */
@@ -336,7 +334,7 @@ export class Planner {
     if (varies !== undefined) throw notReplayable(varies);
     const [order] = statement.order;
     if (order !== undefined) throw refusal;
-    const locks = await this.#locks(asker, statement.relations);
+    const locks = await locksFor(this.#catalog, asker, statement.relations);
     const returned = statement.command.kind === 'modify' || statement.command.kind === 'insert';
     const rows = returned && 'hasReturning' in statement.command && statement.command.hasReturning;
     const plan = { ...sameText(varying, statement, rows ? 'compared' : 'not compared', why), locks };
@@ -348,33 +346,6 @@ export class Planner {
     if (blind) return this.#firedElsewhere(asker, statement, plan);
     const effects: Effects = table.cascades === 'some' ? 'hidden' : plan.effects;
     return this.#nestedToo(asker, statement, comparingRows(plan, statement, command, table, { why, effects }));
-  }
-
-  /** Every table among them. Rejects with `not_replayable` where the session may not lock one. */
-  async #locks(asker: CatalogAsker, relations: readonly QualifiedName[]): Promise<readonly QualifiedName[]> {
-    const locks: QualifiedName[] = [];
-    for (const name of relations) {
-      const table = await this.#catalog.table(asker, name);
-      // What is new; a materialized view changes by REFRESH alone.
-      if (table === undefined || table.kind === 'm') continue;
-      if (table.policies === 'of other rows')
-        throw notReplayable(
-          `policies of ${qualified(name)}, which may read other tables`,
-          'Add RETURNING, or a condition on a column.',
-        );
-      if (table.persistence === 'temporary')
-        throw notReplayable(`${qualified(name)}, a temporary table that the lead alone has`, SPLIT);
-      if (name.schema === 'pg_catalog' || name.schema === 'information_schema') continue;
-      if (!['r', 'p', 'v'].includes(table.kind)) throw notReplayable(`${qualified(name)}, which cannot be locked`);
-      if (!table.lockable) {
-        throw notReplayable(
-          `${qualified(name)}, which others may write to meanwhile`,
-          `Grant UPDATE on ${qualified(name)}: it has to be locked against others' changes.`,
-        );
-      }
-      locks.push(name);
-    }
-    return locks;
   }
 
   /** What changes below WITH set off, beside the plan's own target. */
@@ -411,144 +382,12 @@ export class Planner {
       : { ...plan, effects: 'hidden', inPlace: 'rows', rule: `${called}(), which is volatile` };
   }
 
-  /** Rows that it makes are those of a query (CREATE TABLE AS), or computed for each row there is (ALTER TABLE). */
-  async #definition(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
-    const { node, relations, fills } = statement;
-    const makes = fills !== 'nothing' || node === 'AlterTableStmt' ? 'rows' : 'definitions';
-    const called =
-      makes === 'rows'
-        ? await this.#reasons.effectiveCall(asker, statement)
-        : await this.#reasons.volatileCall(asker, statement);
-    if (called !== undefined) throw notReplayable(`${called}(), which is volatile, in a definition`);
-    // Texts that they cast are taken at their word, but where it does no harm to doubt it.
-    const asked = fills === 'table' ? statement : { ...statement, conversions: [], operators: [] };
-    const found =
-      (fills === 'nothing' ? undefined : await this.#reasons.view(asker, relations)) ??
-      (await this.#reasons.mayVary(asker, asked, undefined, makes));
-    if (fills === 'table' && !statement.explains) return this.#filled(asker, statement, found);
-    if (found !== undefined) throw notReplayable(found, 'Create the table first, and fill it by INSERT.');
-    if (node === 'AlterTableStmt') return this.#alteration(asker, statement);
-    const plan = sameText(this.#reasons.varying(statement), statement, 'not compared', 'a definition');
-    const [target, ...sources] = relations;
-    if (fills === 'nothing' || target === undefined || statement.explains) return plan;
-    return { ...plan, rule: QUERY, locks: await this.#locks(asker, sources), proof: proofOf(target) };
-  }
-
-  /** A table made of a query: the same query where it must have the same rows, else the lead's rows. */
-  async #filled(asker: CatalogAsker, statement: Statement, found: string | undefined): Promise<ReplayPlan> {
-    const { relations, order, unportable, functions, sequences } = statement;
-    const [target, ...sources] = relations;
-    const varying = this.#reasons.varying(statement);
-    const reason =
-      varying[0]?.name ??
-      found ??
-      (await this.#temporaryAmong(asker, sources)) ??
-      (sequences.calls === 'none' ? undefined : 'a sequence') ??
-      (await this.#reasons.volatileCall(asker, statement)) ??
-      functions[0]?.name ??
-      order[0] ??
-      unportable[0];
-    const plan = sameText([], statement, 'not compared', reason ?? QUERY);
-    if (target === undefined) return plan;
-    const proof = proofOf(target);
-    if (reason === undefined) return { ...plan, locks: await this.#locks(asker, sources), proof };
-    refuseDurable(statement, reason);
-    const remade = { name: target, table: undefined, defaults: [], rows: 'told' } as const;
-    return { ...plan, effects: 'in the text', proof, remade, inPlace: 'rows alone' };
-  }
-
-  async #temporaryAmong(asker: CatalogAsker, names: readonly QualifiedName[]): Promise<string | undefined> {
-    for (const name of names) {
-      const table = await this.#catalog.table(asker, name);
-      if (table?.persistence === 'temporary') return `${qualified(name)}, a temporary table that the lead alone has`;
-    }
-    return undefined;
-  }
-
-  /** ALTER TABLE: what it gives the rows there are may be another value on each server. */
-  async #alteration(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
-    const domain = await this.#reasons.varyingType(asker, statement);
-    if (domain !== undefined)
-      throw notReplayable(`the default of type ${domain}`, 'Add the column with DEFAULT NULL, and fill it by UPDATE.');
-    const varying = this.#reasons.varying(statement);
-    const [name] = statement.relations;
-    const table = name === undefined ? undefined : await this.#catalog.table(asker, name);
-    // The lead has no rows of it.
-    if (name === undefined || table === undefined) return sameText([], statement, 'not compared', 'an unknown target');
-    if (table.kind !== 'r' && table.kind !== 'p') return sameText(varying, statement, 'not compared', 'a definition');
-    const computed =
-      varying.find(isComputed)?.name ??
-      (await this.#reasons.volatileCall(asker, statement)) ??
-      (statement.sequences.calls === 'nextval' ? 'nextval' : undefined);
-    const same = varying.filter((one) => !isComputed(one));
-    const plan = sameText(same, statement, 'not compared', 'a definition');
-    const given = statement.added.filter((column) => column.default === 'given').map((column) => column.name);
-    const defaults = same.length > 0 ? given : [];
-    if (computed !== undefined) refuseBlind(table, `${computed}() in a definition`);
-    if (computed === undefined && statement.rewrites === 'nothing')
-      return defaults.length === 0 ? plan : { ...plan, remade: { name, table, defaults, rows: 'not told' } };
-    const rows = computed === undefined ? 'told where they differ' : 'told';
-    const rule = computed === undefined ? 'rows that are given other values' : `${computed}(), for each row`;
-    return { ...plan, rule, proof: proofOf(name), remade: { name, table, defaults, rows } };
-  }
-
   async #utility(asker: CatalogAsker, statement: Statement, name: string): Promise<ReplayPlan> {
     const plan = sameText(this.#reasons.varying(statement), statement, 'not compared', name);
     if (name !== 'SET CONSTRAINTS') return plan;
     // It fires what has waited.
     const { deferredTriggers } = await this.#catalog.facts(asker);
     return deferredTriggers === 'none' ? plan : { ...plan, effects: 'hidden' };
-  }
-
-  async #refresh(asker: CatalogAsker, statement: Statement, command: string): Promise<ReplayPlan> {
-    const varying = await this.#reasons.view(asker, statement.relations);
-    if (varying !== undefined) throw notReplayable(varying);
-    const plan = sameText(this.#reasons.varying(statement), statement, 'not compared', 'rows of a query');
-    const [view] = statement.relations;
-    const table = view && (await this.#catalog.table(asker, view));
-    if (view === undefined || table === undefined) return plan;
-    // What it needs for CONCURRENTLY, a transaction that is prepared may not have.
-    const text = command === REFRESH ? undefined : `${REFRESH} ${qualified(view)}`;
-    return { ...plan, text, locks: await this.#locks(asker, table.bases), proof: proofOf(view) };
-  }
-
-  async #copy(
-    asker: CatalogAsker,
-    statement: Statement,
-    command: Statement['command'] & { kind: 'copy in' },
-  ): Promise<ReplayPlan> {
-    const table = await this.#catalog.table(asker, command.target);
-    const listed = command.columns;
-    // A column that cannot be copied into is the lead's to refuse.
-    const known = new Set(table?.columns.filter(({ generated }) => generated === '').map(({ name }) => name));
-    const plan = sameText(this.#reasons.varying(statement), statement, 'not compared', 'rows that the client sends');
-    if (table === undefined || listed?.some((name) => !known.has(name)) === true) return plan;
-    const left = await this.#leftToVary(asker, command, table);
-    if (left !== undefined) {
-      const rule = `COPY that leaves column ${left} to its default`;
-      refuseBlind(table, rule);
-      return this.#readBack(rule, statement, table.stored);
-    }
-    const words = table.columns.some((column) => readsWords(column) && listed?.includes(column.name) !== false);
-    return {
-      ...plan,
-      effects: table.triggers === 'some' ? 'hidden' : plan.effects,
-      stored: table.stored,
-      proof: words ? digestText(qualified(command.target), storedColumns(table), '') : undefined,
-    };
-  }
-
-  /** By name, a column that a COPY does not fill and whose default gives each server another value. */
-  async #leftToVary(
-    asker: CatalogAsker,
-    { columns: listed }: { readonly columns: readonly string[] | undefined },
-    table: Table,
-  ): Promise<string | undefined> {
-    for (const column of table.columns) {
-      if (listed === undefined || listed.includes(column.name)) continue;
-      if (await this.#reasons.columnVaries(asker, column)) return column.name;
-    }
-    return undefined;
   }
 }
 
@@ -565,14 +404,6 @@ function whatVaries(nondeterminism: readonly Nondeterminism[]): string {
 /** The same plan, with the times of this text. */
 function placed({ plan, times }: KnownPlan, { nondeterminism }: Statement): ReplayPlan {
   return times.length === 0 ? plan : { ...plan, times: times.flatMap((index) => nondeterminism[index] ?? []) };
-}
-
-/** Types whose input reads no word as a moment. */
-const WORDLESS =
-  /^(smallint|integer|bigint|numeric(\(.*\))?|real|double precision|boolean|uuid|bytea|oid|inet|cidr|macaddr8?|interval.*|bit.*|money|xml)(\[\])*$/;
-
-function readsWords({ textual, type }: Column): boolean {
-  return !textual && !WORDLESS.test(type);
 }
 
 /** For one plan: where the catalog may not keep what it is told, nothing is asked twice all the same. */
@@ -592,41 +423,10 @@ function remembering(asker: CatalogAsker): CatalogAsker {
   };
 }
 
-/** What rows do not bring along, and would be done on the lead alone. */
-function refuseDurable({ durable: [name] }: Statement, reason: string): void {
-  if (name !== undefined) throw notReplayable(`${name} beside ${reason}`, 'Use a statement of its own for the call.');
-}
-
-/** What is computed anew for each row; a word of time is read once, when the text is. */
-function isComputed({ kind, name }: Nondeterminism): boolean {
-  return kind === 'volatile' && !name.startsWith("'");
-}
-
-/** Rows that are read back have to be seen whole. */
-function refuseBlind(table: Table, what: string): void {
-  const blind = storedColumns(table).find(({ exact, selectable }) => !exact || !selectable);
-  if (blind === undefined) return;
-  const why = blind.selectable ? 'whose values this session is shown in part' : 'which the session may not read';
-  throw notReplayable(`${what}, and column ${blind.name}, ${why}`);
-}
-
 /** What the lead's time can stand in for. */
 function replaceable(varying: readonly Nondeterminism[]): readonly Nondeterminism[] {
   return varying.filter(({ kind, span }) => kind === 'transaction time' && span !== undefined);
 }
 
-const QUERY = 'rows of a query';
-const REFRESH = 'REFRESH MATERIALIZED VIEW';
-/** Those that fill it. */
-const REFRESHES: ReadonlySet<string> = new Set([REFRESH, `${REFRESH} CONCURRENTLY`]);
 const TRIGGERS = 'triggers of its table';
 const KEYLESS = 'Give its table a primary key, or the value in the statement.';
-const SPLIT = 'Use a statement for each of the changes, in one transaction.';
-
-/**
- * One row that is equal where all rows of the relation are, whatever their order: their number, and the sum of their hashes by
- * their text. (Numbers that are equal and written differently, 1.0 and 1.000, are told apart.)
- */
-function proofOf(name: QualifiedName): string {
-  return `SELECT count(*), sum(pg_catalog.hashtextextended(t::text COLLATE "C", 0)) FROM ${qualified(name)} AS t`;
-}

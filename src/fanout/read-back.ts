@@ -1,0 +1,23 @@
+/** The plan of statements that the lead alone runs: followers are told what it has made of these tables. */
+import type { Table } from '../cluster/catalog.ts';
+import type { Statement } from '../sql/statement.ts';
+import { storedColumns } from './captured-rows.ts';
+import { notReplayable, type SameTextPlan } from './plan.ts';
+import { sameText } from './same-text.ts';
+
+export function readBack(reason: string, statement: Statement, stored: readonly string[]): SameTextPlan {
+  return { ...sameText([], statement, 'not compared', reason), effects: 'hidden', stored, inPlace: 'rows alone' };
+}
+
+/** What rows do not bring along, and would be done on the lead alone. */
+export function refuseDurable({ durable: [name] }: Statement, reason: string): void {
+  if (name !== undefined) throw notReplayable(`${name} beside ${reason}`, 'Use a statement of its own for the call.');
+}
+
+/** Rows that are read back have to be seen whole. */
+export function refuseBlind(table: Table, what: string): void {
+  const blind = storedColumns(table).find(({ exact, selectable }) => !exact || !selectable);
+  if (blind === undefined) return;
+  const why = blind.selectable ? 'whose values this session is shown in part' : 'which the session may not read';
+  throw notReplayable(`${what}, and column ${blind.name}, ${why}`);
+}

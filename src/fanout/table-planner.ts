@@ -1,0 +1,179 @@
+/** Plans of statements that make tables or fill them: definitions, COPY, REFRESH. */
+import type { Catalog, CatalogAsker, Column, Table } from '../cluster/catalog.ts';
+import { qualified } from '../sql/quote.ts';
+import type { Nondeterminism, QualifiedName, Statement } from '../sql/statement.ts';
+import { digestText, storedColumns } from './captured-rows.ts';
+import { locksFor } from './locks.ts';
+import { notReplayable, type ReplayPlan } from './plan.ts';
+import { readBack, refuseBlind, refuseDurable } from './read-back.ts';
+import type { Reasons } from './reasons.ts';
+import { sameText } from './same-text.ts';
+
+/** Each plan rejects with PproxError `not_replayable` where none is safe. */
+export class TablePlanner {
+  readonly #catalog: Catalog;
+  readonly #reasons: Reasons;
+
+  constructor(catalog: Catalog, reasons: Reasons) {
+    this.#catalog = catalog;
+    this.#reasons = reasons;
+  }
+
+  /** Rows that it makes are those of a query (CREATE TABLE AS), or computed for each row there is (ALTER TABLE). */
+  async definition(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
+    const { node, relations, fills } = statement;
+    const makes = fills !== 'nothing' || node === 'AlterTableStmt' ? 'rows' : 'definitions';
+    const called =
+      makes === 'rows'
+        ? await this.#reasons.effectiveCall(asker, statement)
+        : await this.#reasons.volatileCall(asker, statement);
+    if (called !== undefined) throw notReplayable(`${called}(), which is volatile, in a definition`);
+    // Texts that they cast are taken at their word, but where it does no harm to doubt it.
+    const asked = fills === 'table' ? statement : { ...statement, conversions: [], operators: [] };
+    const found =
+      (fills === 'nothing' ? undefined : await this.#reasons.view(asker, relations)) ??
+      (await this.#reasons.mayVary(asker, asked, undefined, makes));
+    if (fills === 'table' && !statement.explains) return this.#filled(asker, statement, found);
+    if (found !== undefined) throw notReplayable(found, 'Create the table first, and fill it by INSERT.');
+    if (node === 'AlterTableStmt') return this.#alteration(asker, statement);
+    const plan = sameText(this.#reasons.varying(statement), statement, 'not compared', 'a definition');
+    const [target, ...sources] = relations;
+    if (fills === 'nothing' || target === undefined || statement.explains) return plan;
+    return { ...plan, rule: QUERY, locks: await locksFor(this.#catalog, asker, sources), proof: proofOf(target) };
+  }
+
+  /** A table made of a query: the same query where it must have the same rows, else the lead's rows. */
+  async #filled(asker: CatalogAsker, statement: Statement, found: string | undefined): Promise<ReplayPlan> {
+    const { relations, order, unportable, functions, sequences } = statement;
+    const [target, ...sources] = relations;
+    const varying = this.#reasons.varying(statement);
+    const reason =
+      varying[0]?.name ??
+      found ??
+      (await this.#temporaryAmong(asker, sources)) ??
+      (sequences.calls === 'none' ? undefined : 'a sequence') ??
+      (await this.#reasons.volatileCall(asker, statement)) ??
+      functions[0]?.name ??
+      order[0] ??
+      unportable[0];
+    const plan = sameText([], statement, 'not compared', reason ?? QUERY);
+    if (target === undefined) return plan;
+    const proof = proofOf(target);
+    if (reason === undefined) return { ...plan, locks: await locksFor(this.#catalog, asker, sources), proof };
+    refuseDurable(statement, reason);
+    const remade = { name: target, table: undefined, defaults: [], rows: 'told' } as const;
+    return { ...plan, effects: 'in the text', proof, remade, inPlace: 'rows alone' };
+  }
+
+  async #temporaryAmong(asker: CatalogAsker, names: readonly QualifiedName[]): Promise<string | undefined> {
+    for (const name of names) {
+      const table = await this.#catalog.table(asker, name);
+      if (table?.persistence === 'temporary') return `${qualified(name)}, a temporary table that the lead alone has`;
+    }
+    return undefined;
+  }
+
+  /** ALTER TABLE: what it gives the rows there are may be another value on each server. */
+  async #alteration(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
+    const domain = await this.#reasons.varyingType(asker, statement);
+    if (domain !== undefined)
+      throw notReplayable(`the default of type ${domain}`, 'Add the column with DEFAULT NULL, and fill it by UPDATE.');
+    const varying = this.#reasons.varying(statement);
+    const [name] = statement.relations;
+    const table = name === undefined ? undefined : await this.#catalog.table(asker, name);
+    // The lead has no rows of it.
+    if (name === undefined || table === undefined) return sameText([], statement, 'not compared', 'an unknown target');
+    if (table.kind !== 'r' && table.kind !== 'p') return sameText(varying, statement, 'not compared', 'a definition');
+    const computed =
+      varying.find(isComputed)?.name ??
+      (await this.#reasons.volatileCall(asker, statement)) ??
+      (statement.sequences.calls === 'nextval' ? 'nextval' : undefined);
+    const same = varying.filter((one) => !isComputed(one));
+    const plan = sameText(same, statement, 'not compared', 'a definition');
+    const given = statement.added.filter((column) => column.default === 'given').map((column) => column.name);
+    const defaults = same.length > 0 ? given : [];
+    if (computed !== undefined) refuseBlind(table, `${computed}() in a definition`);
+    if (computed === undefined && statement.rewrites === 'nothing')
+      return defaults.length === 0 ? plan : { ...plan, remade: { name, table, defaults, rows: 'not told' } };
+    const rows = computed === undefined ? 'told where they differ' : 'told';
+    const rule = computed === undefined ? 'rows that are given other values' : `${computed}(), for each row`;
+    return { ...plan, rule, proof: proofOf(name), remade: { name, table, defaults, rows } };
+  }
+
+  async refresh(asker: CatalogAsker, statement: Statement, command: string): Promise<ReplayPlan> {
+    const varying = await this.#reasons.view(asker, statement.relations);
+    if (varying !== undefined) throw notReplayable(varying);
+    const plan = sameText(this.#reasons.varying(statement), statement, 'not compared', 'rows of a query');
+    const [view] = statement.relations;
+    const table = view && (await this.#catalog.table(asker, view));
+    if (view === undefined || table === undefined) return plan;
+    // What it needs for CONCURRENTLY, a transaction that is prepared may not have.
+    const text = command === REFRESH ? undefined : `${REFRESH} ${qualified(view)}`;
+    return { ...plan, text, locks: await locksFor(this.#catalog, asker, table.bases), proof: proofOf(view) };
+  }
+
+  async copy(
+    asker: CatalogAsker,
+    statement: Statement,
+    command: Statement['command'] & { kind: 'copy in' },
+  ): Promise<ReplayPlan> {
+    const table = await this.#catalog.table(asker, command.target);
+    const listed = command.columns;
+    // A column that cannot be copied into is the lead's to refuse.
+    const known = new Set(table?.columns.filter(({ generated }) => generated === '').map(({ name }) => name));
+    const plan = sameText(this.#reasons.varying(statement), statement, 'not compared', 'rows that the client sends');
+    if (table === undefined || listed?.some((name) => !known.has(name)) === true) return plan;
+    const left = await this.#leftToVary(asker, command, table);
+    if (left !== undefined) {
+      const rule = `COPY that leaves column ${left} to its default`;
+      refuseBlind(table, rule);
+      return readBack(rule, statement, table.stored);
+    }
+    const words = table.columns.some((column) => readsWords(column) && listed?.includes(column.name) !== false);
+    return {
+      ...plan,
+      effects: table.triggers === 'some' ? 'hidden' : plan.effects,
+      stored: table.stored,
+      proof: words ? digestText(qualified(command.target), storedColumns(table), '') : undefined,
+    };
+  }
+
+  /** By name, a column that a COPY does not fill and whose default gives each server another value. */
+  async #leftToVary(
+    asker: CatalogAsker,
+    { columns: listed }: { readonly columns: readonly string[] | undefined },
+    table: Table,
+  ): Promise<string | undefined> {
+    for (const column of table.columns) {
+      if (listed === undefined || listed.includes(column.name)) continue;
+      if (await this.#reasons.columnVaries(asker, column)) return column.name;
+    }
+    return undefined;
+  }
+}
+
+/** Types whose input reads no word as a moment. */
+const WORDLESS =
+  /^(smallint|integer|bigint|numeric(\(.*\))?|real|double precision|boolean|uuid|bytea|oid|inet|cidr|macaddr8?|interval.*|bit.*|money|xml)(\[\])*$/;
+
+function readsWords({ textual, type }: Column): boolean {
+  return !textual && !WORDLESS.test(type);
+}
+
+/** What is computed anew for each row; a word of time is read once, when the text is. */
+function isComputed({ kind, name }: Nondeterminism): boolean {
+  return kind === 'volatile' && !name.startsWith("'");
+}
+
+const QUERY = 'rows of a query';
+const REFRESH = 'REFRESH MATERIALIZED VIEW';
+/** Those that fill it. */
+export const REFRESHES: ReadonlySet<string> = new Set([REFRESH, `${REFRESH} CONCURRENTLY`]);
+
+/**
+ * One row that is equal where all rows of the relation are, whatever their order: their number, and the sum of their hashes by
+ * their text. (Numbers that are equal and written differently, 1.0 and 1.000, are told apart.)
+ */
+function proofOf(name: QualifiedName): string {
+  return `SELECT count(*), sum(pg_catalog.hashtextextended(t::text COLLATE "C", 0)) FROM ${qualified(name)} AS t`;
+}
