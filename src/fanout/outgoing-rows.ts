@@ -7,10 +7,11 @@
  *     looking on       what stands at the others, where that is still seen
  *
  * A row that others see before and after, and the transaction does not in between, the transaction has deleted, or given a newer version.
- * That holds where the transaction reads the newest state. Where it reads an older one, who looks on reads the same one.
+ * That holds where the transaction reads the newest state. Where it reads an older one, who looks on reads the same one; and behind a
+ * savepoint, where that cannot be lent, rows that are newer than it are left out by their xmin.
  */
 import type { Column, Table } from '../cluster/catalog.ts';
-import { quoteEscaped, quoteIdentifier } from '../sql/quote.ts';
+import { quoteEscaped, quoteIdentifier, quoteLiteral } from '../sql/quote.ts';
 import type { RowPlan } from './plan.ts';
 import { storedColumns } from './captured-rows.ts';
 
@@ -33,29 +34,57 @@ export function seenText(name: string, places: readonly string[]): string {
 }
 
 /**
- * One row: which table the name means; null where the transaction reads the newest state, else the name of its snapshot, in which others see
- * what it has begun with (manual, "Snapshot Synchronization Functions"). `level`: a savepoint keeps it from lending its snapshot, then it is
- * `not lent`; followers' transactions always read the newest state.
+ * One row: which table the name means; and where the transaction reads an older state than the newest, the name of its snapshot, in which
+ * others see what it has begun with (manual, "Snapshot Synchronization Functions"), or behind a savepoint, which keeps it from lending that,
+ * the snapshot itself (manual, "Transaction ID and Snapshot Information Functions"). Followers' transactions always read the newest state.
  */
 export function stateText(name: string, level: 'transaction' | 'savepoint' | 'follower'): string {
-  if (level === 'follower') return `SELECT ${oidText(name)}, NULL`;
-  const lent = level === 'transaction' ? 'pg_catalog.pg_export_snapshot()' : `'${NOT_LENT}'`;
-  return `SELECT ${oidText(name)}, CASE WHEN current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN ${lent} END`;
+  if (level === 'follower') return `SELECT ${oidText(name)}, NULL, NULL`;
+  const older = `CASE WHEN current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN`;
+  const [lent, own] =
+    level === 'transaction'
+      ? [`${older} pg_catalog.pg_export_snapshot() END`, 'NULL']
+      : ['NULL', `${older} pg_catalog.pg_current_snapshot()::text END`];
+  return `SELECT ${oidText(name)}, ${lent}, ${own}`;
 }
-
-export const NOT_LENT = 'not lent';
 
 /** In front of the questions of who looks on: `snapshot` is of the transaction's lending. */
 export function borrowText(snapshot: string): string {
   return `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '${snapshot}'`;
 }
 
-/** What stands at these places, as far as it is still seen: a hash of its columns by name, then the columns of its key. */
-export function outgoingText(name: string, table: Table, key: readonly Column[], places: readonly string[]): string {
+/**
+ * What stands at these places, as far as it is still seen: a hash of its columns by name, then the columns of its key. `snapshot`: rows that
+ * are newer than it are left out; of one that may be, the hash is null.
+ */
+export function outgoingText(
+  name: string,
+  table: Table,
+  key: readonly Column[],
+  places: readonly string[],
+  snapshot: string | undefined,
+): string {
   const row = storedColumns(table).map(nameOf).join(', ');
   const hash = `pg_catalog.hashtextextended(ROW(${row})::text COLLATE "C", 0)::text`;
-  return `SELECT ${[hash, ...key.map(nameOf)].join(', ')} FROM ONLY ${name} AS t WHERE t.ctid = ANY (${listOf(places)})`;
+  const there = `WHERE t.ctid = ANY (${listOf(places)})`;
+  const keys = key.map(nameOf);
+  if (snapshot === undefined) return `SELECT ${[hash, ...keys].join(', ')} FROM ONLY ${name} AS t ${there}`;
+  const certain = `CASE WHEN a.xid < pg_catalog.pg_snapshot_xmin(m.known) THEN ${hash} END`;
+  return `SELECT ${[certain, ...keys].join(', ')} FROM ONLY ${name} AS t, ${snapshotOf(snapshot)} m, ${AGE} a
+    ${there} AND (a.xid < pg_catalog.pg_snapshot_xmin(m.known) OR pg_catalog.pg_visible_in_snapshot(a.xid, m.known))`;
 }
+
+function snapshotOf(snapshot: string): string {
+  return `(SELECT ${quoteLiteral(snapshot)}::pg_catalog.pg_snapshot AS known,
+    pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint AS next)`;
+}
+
+/**
+ * xmin in full: it has 32 bits, and no row is of a transaction to come. A subtransaction's number is greater than its transaction's, and not
+ * in a snapshot: what is older than all that was under way is certain, and what is in between may be newer.
+ */
+const AGE = `LATERAL (SELECT (m.next - (m.next & 4294967295) + t.xmin::text::bigint
+    - CASE WHEN t.xmin::text::bigint > m.next & 4294967295 THEN 4294967296 ELSE 0 END)::text::xid8 AS xid)`;
 
 /** Around keys, each behind its number: which of them a row that the transaction sees has. */
 export function presentParts(

@@ -4,7 +4,6 @@ import type { Backend } from '../backend/backend.ts';
 import type { Column, Table } from '../cluster/catalog.ts';
 import {
   borrowText,
-  NOT_LENT,
   OUTGOING_LIMIT,
   outgoingText,
   placesText,
@@ -64,13 +63,12 @@ async function outgoingRows(
   const key = wanted === 'keys' ? keyOf(table) : [];
   try {
     const level = block.savepoints.length === 0 ? 'transaction' : 'savepoint';
-    const [own, snapshot] =
+    const [own, lent, snapshot] =
       (await asked(backend, stateText(name, node.role === 'lead' ? level : 'follower'))).rows[0] ?? [];
-    if (snapshot === NOT_LENT) return undefined;
     return await session.lookOn(node, async (onlooker) => {
-      if (snapshot === null || snapshot === undefined) return look();
+      if (typeof lent !== 'string') return look();
       try {
-        await answerOf(onlooker, borrowText(snapshot));
+        await answerOf(onlooker, borrowText(lent));
         return await look();
       } finally {
         // One that is lost meanwhile is nobody's any more.
@@ -86,9 +84,9 @@ async function outgoingRows(
         const unseen = places.filter((place) => !visible.has(place));
         if (unseen.length === 0) return { digest: digestOf([]), gone: [] };
         const rows = new RawRows();
-        onlooker.query(outgoingText(name, table, key, unseen), rows);
+        onlooker.query(outgoingText(name, table, key, unseen, snapshot ?? undefined), rows);
         const { found, error } = await rows.reply;
-        if (error !== undefined || found === 'too much') return undefined;
+        if (error !== undefined || found === 'too much' || found.some(([hash]) => hash === null)) return undefined;
         const keys = found.map(([, ...values]) => values);
         const present: ReadonlySet<number> =
           key.length === 0 || isReplaced(table) ? new Set() : await presentOf(session, backend, name, key, keys);

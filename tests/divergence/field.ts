@@ -4,7 +4,7 @@ import type { Settings } from '../../src/config/config.ts';
 import type { ClusterOptions } from '../../src/embedded/cluster.ts';
 import type { PlanChoice } from '../../src/fanout/planner.ts';
 import { startTestCluster } from '../support/cluster.ts';
-import { clusterDsn, startTestProxy } from '../support/proxy.ts';
+import { clusterDsn, type LogLine, startTestProxy } from '../support/proxy.ts';
 import { type Field, ROUNDS } from './harness.ts';
 
 export interface FieldOptions {
@@ -39,6 +39,7 @@ export async function startField({
   const cluster = await startTestCluster({ writers, reader: false, settings: SERVERS, overrides });
   started.push({ stop: () => cluster.stop('immediate') });
   const dsns: string[] = [];
+  const logs: (readonly LogLine[])[] = [];
   for (let index = 0; index < proxies; index += 1) {
     const proxy = await startTestProxy({
       writers: cluster.writers.map(clusterDsn),
@@ -47,6 +48,7 @@ export async function startField({
     });
     started.push(proxy);
     dsns.push(proxy.dsn());
+    logs.push(proxy.lines);
   }
-  return { writers: cluster.writers, dsns, rounds: ROUNDS ?? USUAL_ROUNDS };
+  return { writers: cluster.writers, dsns, logs, rounds: ROUNDS ?? USUAL_ROUNDS };
 }

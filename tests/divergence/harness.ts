@@ -9,6 +9,7 @@ import pg from 'pg';
 import type { Server } from '../../src/embedded/server.ts';
 import { Random } from '../simulation/random.ts';
 import { sql } from '../support/cluster.ts';
+import type { LogLine } from '../support/proxy.ts';
 import type { Case } from './case.ts';
 import { differences, settled } from './compare.ts';
 import { ROLE } from './role.ts';
@@ -34,6 +35,8 @@ function wantedRounds(text: string | undefined): number | undefined {
 }
 
 export interface Field {
+  /** What the proxies have logged. */
+  readonly logs: readonly (readonly LogLine[])[];
   readonly writers: readonly Server[];
   /** Of one proxy or of several: clients are spread over them. */
   readonly dsns: readonly string[];

@@ -45,6 +45,13 @@ export function emptyTally(): Tally {
 
 const DROP_MS = 5_000;
 
+/** What the log says of effects that are not proven: shown beside a difference. */
+const TOLD: ReadonlySet<string> = new Set([
+  'effects that cannot be compared',
+  'rows taken away not known',
+  'tables not told',
+]);
+
 /** Lost to another transaction, pprox's own refusals, after an error. */
 const ALLOWED: ReadonlySet<string> = new Set(['40001', '40P01', '40002', '0A000', '55P03', '25P02']);
 /** What the lead may say of rows that meet twice, values, constraints and names. */
@@ -58,6 +65,7 @@ export async function play(field: Field, world: World, major: number, tally: Tal
   const schema = `random_${schemas}`;
   tally.schemas += 1;
   const maker = await connect(field.dsns[0] ?? '');
+  const logged = field.logs.map(({ length }) => length);
   try {
     const made = await make(maker, schema, world, major);
     if (made !== undefined) return [made];
@@ -68,7 +76,14 @@ export async function play(field: Field, world: World, major: number, tally: Tal
     // What a statement that failed, or a row that met another one, has drawn is used up on the lead alone.
     const found = await differences(field.writers, schema, 'free');
     if (found.length > 0) tally.differing += 1;
-    return [...found, ...wrong.flat()];
+    const told = field.logs.flatMap((lines, index) =>
+      lines.slice(logged[index]).filter(({ event }) => TOLD.has(event)),
+    );
+    return [
+      ...found,
+      ...(found.length > 0 ? told.map((line) => `logged: ${JSON.stringify(line)}`) : []),
+      ...wrong.flat(),
+    ];
   } finally {
     await maker.query(`SET lock_timeout = ${DROP_MS}; DROP SCHEMA ${schema} CASCADE`).catch(async () => {
       // Writers that differ may not do the same when they drop.

@@ -86,6 +86,31 @@ describe('followers are told which rows are gone', () => {
     });
   }
 
+  test('of an older state, behind a savepoint, while others go on', HANGS, async () => {
+    await refill();
+    const unproven = () => proxy.lines.filter(({ event }) => event === 'effects that cannot be compared').length;
+    const known = unproven();
+    const others = await Promise.all([proxy.connect(), proxy.connect()]);
+    for (const begin of ['SAVEPOINT s; SELECT count(*) FROM job', 'SELECT count(*) FROM job; SAVEPOINT s']) {
+      const under = others[0]?.query(
+        'BEGIN; INSERT INTO job VALUES (700, 1); SELECT FROM job WHERE id = 700 FOR UPDATE',
+      );
+      await under;
+      await client.query(`BEGIN ISOLATION LEVEL REPEATABLE READ; ${begin}`);
+      await others[0]?.query('COMMIT');
+      await others[1]?.query(`INSERT INTO job VALUES (600, 1); UPDATE job SET n = 5 WHERE id = 3;
+        BEGIN; SELECT FROM job WHERE id = 600 FOR UPDATE; COMMIT; DELETE FROM job WHERE id = 4`);
+      await client.query(
+        'DO $$ BEGIN DELETE FROM job WHERE id IN (SELECT id FROM job WHERE id > 4 ORDER BY random() LIMIT 20); END $$',
+      );
+      await client.query('SAVEPOINT t; SELECT drop_jobs(0); RELEASE t; UPDATE job SET n = 8 WHERE id = 5; COMMIT');
+      await assertWritersEqual(cluster);
+      await client.query('DELETE FROM job WHERE id IN (600, 700)');
+    }
+    assert.equal(unproven(), known);
+    await Promise.all(others.map((one) => one.end()));
+  });
+
   test('to a client of another encoding, and with other styles of values', HANGS, async () => {
     await refill();
     const other = await proxy.connect();
@@ -200,11 +225,19 @@ describe('where it is not known which rows are gone', () => {
     await assertWritersEqual(cluster);
   });
 
-  test('an older state, behind a savepoint', HANGS, async () => {
+  test('in an older state, behind a savepoint, rows that may be newer', HANGS, async () => {
+    await refill();
     const known = told().length;
-    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SAVEPOINT s; SELECT drop_first(); COMMIT');
+    const other = await proxy.connect();
+    await other.query('BEGIN; SAVEPOINT s; INSERT INTO job VALUES (500, 1); SELECT FROM job WHERE id = 500 FOR UPDATE');
+    // Something that has begun later is over before.
+    await client.query('INSERT INTO parent VALUES (5000)');
+    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM job; SAVEPOINT s');
+    await other.query('COMMIT');
+    await client.query('SELECT drop_first(); COMMIT');
     assert.deepEqual(told().slice(known), ['rows deleted from public.job']);
     await assertWritersEqual(cluster);
+    await other.end();
   });
 });
 
