@@ -10,31 +10,37 @@ import { takingPlaceOf } from './row-plan.ts';
 /** Tables are read whole for it, up to this size: some tenths of a second. */
 const LARGEST_BYTES = 64 * 1024 * 1024;
 
+/** Up to this size that is quicker than to look where the rows are. */
+const SMALL_BYTES = 1024 * 1024;
+
 /** What the session may do with a table, and whether it is small enough to be looked through. */
 export interface Access {
   /** Quoted, qualified. */
   readonly table: string;
   readonly read: 'allowed' | 'not allowed';
   readonly write: 'allowed' | 'not allowed';
+  /** `small`: read whole; `medium`: if need be; `large`: never. */
+  readonly size: 'small' | 'medium' | 'large';
 }
 
-/** For tables by their quoted, qualified names; of `small tables`, those too large to be read are not among the answers. */
-export function accessText(tables: readonly string[], size: 'small tables' | 'all tables'): string {
-  const limit = size === 'all tables' ? '' : `AND pg_catalog.pg_relation_size(c.oid) <= ${LARGEST_BYTES}`;
+/** For tables by their quoted, qualified names. */
+export function accessText(tables: readonly string[]): string {
   return `SELECT name, CASE WHEN pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
       AND NOT pg_catalog.row_security_active(c.oid) THEN 'allowed' ELSE 'not allowed' END,
     CASE WHEN pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')
-      AND pg_catalog.has_table_privilege(c.oid, 'DELETE') THEN 'allowed' ELSE 'not allowed' END
+      AND pg_catalog.has_table_privilege(c.oid, 'DELETE') THEN 'allowed' ELSE 'not allowed' END,
+    CASE WHEN bytes <= ${SMALL_BYTES} THEN 'small' WHEN bytes <= ${LARGEST_BYTES} THEN 'medium' ELSE 'large' END
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace,
-    LATERAL (SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name) q
-  WHERE c.relkind = 'r' AND name = ANY (ARRAY[${tables.map(quoteEscaped).join(', ')}]) ${limit}`;
+    LATERAL (SELECT pg_catalog.pg_relation_size(c.oid) AS bytes, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name) q
+  WHERE c.relkind = 'r' AND name = ANY (ARRAY[${tables.map(quoteEscaped).join(', ')}])`;
 }
 
 export function accessOf(rows: readonly (readonly (string | null)[])[]): readonly Access[] {
-  return rows.map(([table, read, write]) => ({
+  return rows.map(([table, read, write, size]) => ({
     table: table ?? '',
     read: read === 'allowed' ? 'allowed' : 'not allowed',
     write: write === 'allowed' ? 'allowed' : 'not allowed',
+    size: size === 'small' || size === 'medium' ? size : 'large',
   }));
 }
 
@@ -44,10 +50,23 @@ const IS_OWN = `WHERE age(t.xmin) <= age(pg_catalog.pg_current_xact_id()::xid)
   AND pg_catalog.pg_xact_status((m.top - m.low + t.xmin::text::bigint
     + CASE WHEN t.xmin::text::bigint < m.low THEN 4294967296 ELSE 0 END)::text::xid8) = 'in progress'`;
 
-/** In one row: how many there are, and the sum of their hashes; columns by their names. `below`: partitions too, or the table alone. */
-export function digestText(name: string, columns: readonly Column[], below: 'ONLY ' | '' = 'ONLY '): string {
+/**
+ * In one row: how many there are, and the sum of their hashes; columns by their names. `below`: partitions too, or the table alone;
+ * `fromBlock`: those that stand there or behind it.
+ */
+export function digestText(
+  name: string,
+  columns: readonly Column[],
+  below: 'ONLY ' | '' = 'ONLY ',
+  fromBlock = 0,
+): string {
   const list = columns.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ');
-  return `SELECT count(*), sum(pg_catalog.hashtextextended(ROW(${list})::text COLLATE "C", 0)) FROM (${MINE}) m, ${below}${name} AS t ${IS_OWN}`;
+  const where = fromBlock === 0 ? IS_OWN : `${IS_OWN} AND ${standsBehind(fromBlock)}`;
+  return `SELECT count(*), sum(pg_catalog.hashtextextended(ROW(${list})::text COLLATE "C", 0)) FROM (${MINE}) m, ${below}${name} AS t ${where}`;
+}
+
+function standsBehind(block: number): string {
+  return `t.ctid >= '(${block},0)'::tid`;
 }
 
 /** The rows themselves. */
@@ -56,22 +75,33 @@ export function rowsText({ name, plan, among }: Told): string {
   return `SELECT ${columns.join(', ')} FROM (${MINE}) m, ONLY ${name} AS t ${IS_OWN}${among}`;
 }
 
-/** How many blocks a table has. */
+/** How many blocks a table has, and how many bytes each. */
 export function blocksText(name: string): string {
-  return `SELECT pg_catalog.pg_relation_size(${quoteEscaped(name)}::regclass) / current_setting('block_size')::bigint`;
+  const block = "pg_catalog.current_setting('block_size')::bigint";
+  return `SELECT pg_catalog.pg_relation_size(${quoteEscaped(name)}::regclass) / ${block}, ${block}`;
 }
 
-/** Of one's own rows from this block on, the latest command (`cmin`: manual, "System Columns") and how many are of it. */
-export function latestText(name: string, block: number): string {
-  return `SELECT t.cmin::text, count(*) FROM (${MINE}) m, ONLY ${name} AS t ${IS_OWN} AND t.ctid >= '(${block},0)'::tid
-    GROUP BY t.cmin::text ORDER BY t.cmin::text::bigint DESC LIMIT 1`;
+/**
+ * Of one's own rows from this block on, by the command that has stored them (`cmin`: manual, "System Columns"), the latest first: how many,
+ * and of how many that is not certain: where one's own command has changed or locked a row since, another number stands there.
+ */
+export function commandsText(name: string, block: number): string {
+  return `SELECT t.cmin::text, count(*), count(*) FILTER (WHERE t.xmax <> '0'::xid)
+    FROM (${MINE}) m, ONLY ${name} AS t ${IS_OWN} AND ${standsBehind(block)}
+    GROUP BY t.cmin::text ORDER BY t.cmin::text::bigint DESC`;
 }
 
-/** Those alone: all that one command has stored, which followers have none of. */
-export function ofCommand(told: Told, table: Table, command: string, block: number): Told {
+/** Rows that are not older than that. */
+export interface OfCommands {
+  readonly from: number;
+  readonly fromBlock: number;
+}
+
+/** Those alone: all that the latest commands have stored, which followers have none of. */
+export function ofCommands(told: Told, table: Table, { from, fromBlock }: OfCommands): Told {
   return {
     ...told,
-    among: ` AND t.cmin = '${command}'::cid AND t.ctid >= '(${block},0)'::tid`,
+    among: ` AND t.cmin::text::bigint >= ${from} AND ${standsBehind(fromBlock)}`,
     first: undefined,
     fires: table.triggers === 'none' && table.rules === 'none' ? 'nothing' : 'perhaps something',
     plan: { ...told.plan, suffix: '' },

@@ -145,7 +145,8 @@ type Counts = readonly [inserted: number, updated: number, deleted: number];
 
 const UNCHANGED: Counts = [0, 0, 0];
 
-function countsOf(look: Look, table: string): Counts {
+/** Of earlier transactions too: two looks within one are to be compared. */
+export function countsOf(look: Look, table: string): Counts {
   const [inserted = 0, updated = 0, deleted = 0] = look.tables.get(table)?.split(', ').map(Number) ?? [];
   return [inserted, updated, deleted];
 }

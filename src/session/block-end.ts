@@ -8,7 +8,7 @@ import { PproxError } from '../lib/errors.ts';
 import { Completion, errorFrame } from './reply.ts';
 import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import type { FollowerLeg, LeadLeg, Legs } from './legs.ts';
-import { fireEverywhere } from './hidden-effects.ts';
+import { fireEverywhere } from './fire-everywhere.ts';
 import { commitSettings, loseSettings, settleCustom } from './setting-transfer.ts';
 import { settlePins } from './pins.ts';
 import type { SessionState, WritersBlock } from './state.ts';

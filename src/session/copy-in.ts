@@ -23,7 +23,8 @@ import { FrontendStreamError } from '../wire/frontend-reader.ts';
 import { MessageWriter } from '../wire/writer.ts';
 import { FrontendTag } from '../wire/tags.ts';
 import type { Node } from '../cluster/node.ts';
-import { compareHidden, look, looks, NO_ROWS, reserveDrawn, seeEffects } from './hidden-effects.ts';
+import { compareHidden, NO_ROWS } from './compare-hidden.ts';
+import { look, looks, reserveDrawn, seeEffects } from './hidden-effects.ts';
 import { Relay, type RelayResult } from './relay.ts';
 import type { FollowerLeg } from './legs.ts';
 import type { Request } from './request.ts';
@@ -31,6 +32,7 @@ import { replayAlone } from './read-back.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
 import { allVisible, beginFollowers, compareAnswers, followerDeadline, throwFailures } from './replay.ts';
+import { touchUnseen } from './touched.ts';
 import { keep, openImplicit } from './write.ts';
 
 /** How the client's data ended. `cut`: a server ended the COPY before the client did. */
@@ -153,6 +155,7 @@ async function copyTo(
       await replayAlone(session, block, plan, looked, started);
     else if (looked !== undefined && there !== undefined)
       await compareTriggers(session, block, plan?.stored ?? [], looked, there);
+    if (looked === undefined) touchUnseen(block.touched, statement);
     await keep(session, block, statement, undefined);
   }
   return { kind: 'done', held: result.held };

@@ -7,24 +7,12 @@
  *     or the text has no rows of its own
  *     else                                           ─► the lead's rows, what triggers do compared
  */
-import { BackendLostError, Collector } from '../backend/receiver.ts';
 import type { Backend } from '../backend/backend.ts';
 import type { Table } from '../cluster/catalog.ts';
-import {
-  type Access,
-  accessOf,
-  accessText,
-  digestText,
-  storedColumns,
-  tell as tellRows,
-  type Told,
-} from '../fanout/captured-rows.ts';
-import type { FollowerFailure } from '../fanout/follower.ts';
+import { type Access, accessOf, accessText, tell as tellRows, type Told } from '../fanout/captured-rows.ts';
 import {
   alignText,
   changes,
-  compareChanges,
-  compareDraws,
   compareGrowth,
   isOfObjects,
   type Look,
@@ -36,16 +24,14 @@ import {
   NOTHING,
 } from '../fanout/hidden-effects.ts';
 import type { RowPlan } from '../fanout/plan.ts';
-import { unprovenEffects } from '../fanout/unproven.ts';
 import type { RowReplay } from '../fanout/row-replay.ts';
 import type { FollowerLeg } from './legs.ts';
-import { askLegs, beginFollowers, compareAnswers, othersVisible, tell, throwFailures } from './replay.ts';
+import { askLegs, beginFollowers, othersVisible, tell, throwFailures } from './replay.ts';
 import { answerOf, within } from './own-questions.ts';
-import { compareOutgoing } from './outgoing-rows.ts';
-import { ServerError } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { endQuiet, quieten, sendTold } from './told-rows.ts';
-import { mayWait, touch } from './touched.ts';
+import { storedAtEnd } from './table-ends.ts';
+import { mayWait, storedInAll, touch, touchSeen } from './touched.ts';
 
 /** On one connection. `settings`: for statements that a follower may not have to run at all, or not with its triggers. */
 export async function look(backend: Backend, settings: LookedAt = 'none'): Promise<Look> {
@@ -67,7 +53,11 @@ export interface Written {
   readonly name: string;
   readonly table: Table;
   readonly access: Access;
+  /** How far it may be read to find what was written. */
+  readonly reading: 'whole' | 'its end first' | 'its end';
 }
+
+const READINGS = { small: 'whole', medium: 'its end first', large: 'its end' } as const;
 
 /** The lead's side of a statement: what it has done. */
 export interface HiddenEffects {
@@ -104,20 +94,24 @@ export async function seeEffects(
   // A trigger has made them: this server session is its client's own now, as where a function may have.
   if (lead.before.settings !== lead.after.settings) session.pins.add('volatile function');
   touch(block.touched, changed.keys());
+  touchSeen(block.touched, lead, changed.keys());
   let asked: Promise<readonly Written[]> | undefined;
   const written = (): Promise<readonly Written[]> => (asked ??= readWritten(session, block, [...changed.keys()], size));
   const accounted = plan === undefined || accountsFor(plan, total, changed);
   if (!accounted || tellable === 'no') return { lead, written, tellable, told: undefined, elsewhere };
   const known = others.length === 0 ? [] : await written();
-  const told = others.map((name) => {
+  const told: (Told | undefined)[] = [];
+  for (const name of others) {
     const found = known.find((one) => one.name === name);
-    const [inserted, updated, deleted] = changed.get(name) ?? [];
-    if (found?.access.write !== 'allowed' || deleted !== 0 || found.table.deferred === 'some') return undefined;
-    if (updated === 0) return tellRows(name, found.table, 'rows are new');
-    // That no key has changed is seen by the table not growing: by how much it should, a subtransaction of a function would hide.
-    const exact = inserted === 0 || (counted.includes(name) && found.table.triggers === 'none');
-    return exact ? tellRows(name, found.table, 'rows were changed') : undefined;
-  });
+    const [inserted = 0, updated, deleted] = changed.get(name) ?? [];
+    if (found?.access.write !== 'allowed' || deleted !== 0 || found.table.deferred === 'some') told.push(undefined);
+    else if (updated === 0) told.push(await newRows(session, block, found, lead.after, inserted));
+    else {
+      // That no key has changed is seen by the table not growing: by how much it should, a subtransaction of a function would hide.
+      const exact = inserted === 0 || (counted.includes(name) && found.table.triggers === 'none');
+      told.push(exact && found.reading !== 'its end' ? tellRows(name, found.table, 'rows were changed') : undefined);
+    }
+  }
   return {
     lead,
     written,
@@ -125,6 +119,25 @@ export async function seeEffects(
     elsewhere,
     told: told.includes(undefined) ? undefined : told.flatMap((one) => one ?? []),
   };
+}
+
+/** `inserted`: how many the statement at hand has stored there. */
+async function newRows(
+  session: SessionState,
+  { legs: { lead }, touched }: WritersBlock,
+  { name, table, reading }: Written,
+  after: Look,
+  inserted: number,
+): Promise<Told | undefined> {
+  const told = tellRows(name, table, 'rows are new');
+  if (told === undefined || reading === 'whole') return told;
+  const inAll = await storedInAll(session.services.catalog, session, touched, after, name);
+  const { backend } = lead.lease;
+  const end =
+    inAll === undefined
+      ? undefined
+      : await session.cancellable(backend, storedAtEnd(backend, told, table, inserted, inAll));
+  return end ?? (reading === 'its end first' ? told : undefined);
 }
 
 /**
@@ -145,7 +158,7 @@ async function isTellable(
   return touched.objects === 'some' || (await mayWait(session.services.catalog, session, touched)) ? 'no' : 'yes';
 }
 
-/** Those of the changed tables, of this size, that the session may read. */
+/** Those of the changed tables that the session may read. `size`: of those which may be read whole. */
 async function readWritten(
   session: SessionState,
   { legs }: WritersBlock,
@@ -155,10 +168,11 @@ async function readWritten(
   const names = changed.filter((name) => !isOfObjects(name));
   if (names.length === 0) return [];
   const written: Written[] = [];
-  for (const one of accessOf((await answerOf(legs.lead.lease.backend, accessText(names, size))).rows)) {
+  for (const one of accessOf((await answerOf(legs.lead.lease.backend, accessText(names))).rows)) {
     if (one.read === 'not allowed') continue;
     const table = await session.services.catalog.tableOf(session, one.table);
-    if (table !== undefined) written.push({ name: one.table, table, access: one });
+    const reading = size === 'all tables' ? 'whole' : READINGS[one.size];
+    if (table !== undefined) written.push({ name: one.table, table, access: one, reading });
   }
   return written;
 }
@@ -286,67 +300,6 @@ export async function alignFollowers(
   return { drawn, followers };
 }
 
-/** What the statement's own text is about: the rest was done by functions and triggers. */
-export interface OwnRows {
-  /** Where its rows stand. */
-  readonly tables: ReadonlySet<string>;
-  /** Those of them whose rows are counted in another way. */
-  readonly counted: ReadonlySet<string>;
-  /** How many it has deleted there. */
-  readonly deleted: number;
-}
-
-export const NO_ROWS: OwnRows = { tables: new Set(), counted: new Set(), deleted: 0 };
-
-/** How many rows of these tables. */
-export function deletedIn(changed: ReturnType<typeof changes>, tables: Iterable<string>): number {
-  let sum = 0;
-  for (const name of tables) sum += changed.get(name)?.[2] ?? 0;
-  return sum;
-}
-
-/**
- * Once the followers have done the same: sequences, the number of rows changed in each table, and what the transaction has written to those
- * that can be looked through. Throws PproxError where something cannot be compared and that is refused.
- */
-export async function compareHidden(
-  session: SessionState,
-  block: WritersBlock,
-  effects: HiddenEffects,
-  { drawn, followers }: Aligned,
-  own: OwnRows,
-): Promise<readonly FollowerFailure[]> {
-  const { lead } = effects;
-  const counted = await within(session, block.legs.followers, async (leg): Promise<FollowerFailure | undefined> => {
-    const { label } = leg.node;
-    try {
-      const after = await look(leg.lease.backend);
-      const before = followers.get(leg) ?? NOTHING;
-      return compareDraws(label, drawn, lead, after) ?? compareChanges(label, lead, { before, after }, own.counted);
-    } catch (error) {
-      if (error instanceof BackendLostError) return { kind: 'lost', label, lost: error.lost };
-      throw error;
-    }
-  });
-  const failures = counted.flatMap((failure) => failure ?? []);
-  if (failures.length > 0) return failures;
-  const written = await effects.written();
-  const compared = new Set(written.map(({ name }) => name));
-  const changed = changes(lead);
-  const removed = new Set(deletedIn(changed, own.tables) === own.deleted ? own.tables : []);
-  for (const { name, table } of written) {
-    if (removed.has(name) || deletedIn(changed, [name]) === 0) continue;
-    const differing = await compareOutgoing(session, block, name, table);
-    if (differing === 'not known') continue;
-    if (differing.length > 0) return differing;
-    removed.add(name);
-  }
-  session.services.unproven.note(unprovenEffects(lead, compared, removed, own.tables), session.log);
-  if (written.length === 0) return [];
-  const text = written.map(({ name, table }) => `(${digestText(name, storedColumns(table))})`).join(' UNION ALL ');
-  return compareAnswers(session, block, text);
-}
-
 /** Followers' sequences stay ahead of these, which the lead has drawn from. */
 export async function reserveDrawn(
   session: SessionState,
@@ -362,27 +315,4 @@ export async function reserveDrawn(
 async function reserve(session: SessionState, { after }: Looks, name: string): Promise<void> {
   const [value] = after.sequences.get(name)?.split(',') ?? [];
   if (value !== undefined) await session.services.sequences.reserve(session, name, BigInt(value));
-}
-
-/**
- * A statement of ours on every writer that fires what has waited for it. Throws ServerError where the lead refuses, PproxError where the
- * followers do something else.
- */
-export async function fireEverywhere(session: SessionState, block: WritersBlock, text: string): Promise<void> {
-  const { lead, followers } = block.legs;
-  const { backend } = lead.lease;
-  const before = await look(backend);
-  const collector = new Collector();
-  backend.query(text, collector);
-  const { status } = await session.cancellable(backend, collector.reply);
-  block.status = status;
-  if (collector.errorFrame !== undefined) throw new ServerError(collector.errorFrame);
-  const seen = await seeEffects(session, block, { before, after: await look(backend) }, undefined, 0);
-  // Whatever is only checked, followers check when they prepare. Sequences alone were moved by others.
-  if (changes(seen.lead).size === 0) return;
-  const aligned = await alignFollowers(session, block, seen, undefined, 'what the lead drew');
-  const failures = await askLegs(followers, session.services.settings.followerTimeoutMs, () => text);
-  throwFailures(block, failures);
-  throwFailures(block, await compareHidden(session, block, seen, aligned, NO_ROWS));
-  await reserveDrawn(session, seen, aligned);
 }

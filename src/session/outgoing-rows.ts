@@ -21,7 +21,7 @@ import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts';
 import { Watch, watchTable } from '../wire/frame-scan.ts';
 import { BackendTag } from '../wire/tags.ts';
 import type { FollowerLeg, LeadLeg } from './legs.ts';
-import { answerOf, within } from './own-questions.ts';
+import { answerOf, compareEach } from './own-questions.ts';
 import { followerDeadline } from './replay.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 
@@ -138,26 +138,18 @@ export async function compareOutgoing(
   const { followers } = block.legs;
   const there = known ?? (await outgoingOnLead(session, block, name, table, 'which'));
   if (there === undefined) return 'not known';
-  const found = await within(session, followers, async (leg): Promise<FollowerFailure | 'same' | 'not known'> => {
-    const { label } = leg.node;
-    try {
-      const here = await outgoingRows(session, block, leg, name, table, 'which');
-      if (here === undefined) return 'not known';
-      if (here.digest === there.digest) return 'same';
-      return {
-        kind: 'elsewhere',
-        label,
-        table: name,
-        expected: `${there.digest} gone or changed`,
-        found: `${here.digest} gone or changed`,
-      };
-    } catch (error) {
-      if (error instanceof BackendLostError) return { kind: 'lost', label, lost: error.lost };
-      throw error;
-    }
+  return compareEach(session, followers, async (leg) => {
+    const here = await outgoingRows(session, block, leg, name, table, 'which');
+    if (here === undefined) return 'not known';
+    if (here.digest === there.digest) return 'same';
+    return {
+      kind: 'elsewhere',
+      label: leg.node.label,
+      table: name,
+      expected: `${there.digest} gone or changed`,
+      found: `${here.digest} gone or changed`,
+    };
   });
-  const failures = found.flatMap((one) => (typeof one === 'string' ? [] : one));
-  return failures.length === 0 && found.includes('not known') ? 'not known' : failures;
 }
 
 /** On followers: rows with such keys go. `before`: whether some of them may have gone already. `started`: by performance.now(). */

@@ -2,7 +2,8 @@
 import type { Backend } from '../backend/backend.ts';
 import { guard } from '../backend/guard.ts';
 import type { OwnStatement } from '../backend/own-message.ts';
-import type { Answer } from '../backend/receiver.ts';
+import { type Answer, BackendLostError } from '../backend/receiver.ts';
+import type { FollowerFailure } from '../fanout/follower.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { FollowerLeg } from './legs.ts';
 import type { SessionState } from './state.ts';
@@ -27,4 +28,22 @@ export async function within<T>(
   return Promise.all(legs.map((leg) => session.cancellable(leg.lease.backend, ask(leg)))).finally(() =>
     watchdog.clear(),
   );
+}
+
+/** As `within`, of what each follower is asked to compare: all failures there are, lost connections among them. */
+export async function compareEach(
+  session: SessionState,
+  legs: readonly FollowerLeg[],
+  compare: (leg: FollowerLeg) => Promise<FollowerFailure | 'same' | 'not known'>,
+): Promise<readonly FollowerFailure[] | 'not known'> {
+  const found = await within(session, legs, async (leg): Promise<FollowerFailure | 'same' | 'not known'> => {
+    try {
+      return await compare(leg);
+    } catch (error) {
+      if (error instanceof BackendLostError) return { kind: 'lost', label: leg.node.label, lost: error.lost };
+      throw error;
+    }
+  });
+  const failures = found.flatMap((one) => (typeof one === 'string' ? [] : one));
+  return failures.length === 0 && found.includes('not known') ? 'not known' : failures;
 }

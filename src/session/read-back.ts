@@ -6,7 +6,7 @@ import { PproxError } from '../lib/errors.ts';
 import { type HiddenEffects, replayDirectly, reserveMoved, seeEffects } from './hidden-effects.ts';
 import { replayByTables } from './replay-by-tables.ts';
 import type { SessionState, WritersBlock } from './state.ts';
-import { storedAtEnd } from './told-rows.ts';
+import { storedByLatest } from './table-ends.ts';
 
 /**
  * What the lead has done, told to followers that do not run it themselves. Throws PproxError where that is not possible; the transaction is
@@ -52,8 +52,11 @@ async function narrowed(
     const added = one.changed === 'rows are new' && stored.includes(one.name);
     const table = added ? written.find(({ name }) => name === one.name)?.table : undefined;
     const [inserted = 0] = changed.get(one.name) ?? [];
+    const { backend } = block.legs.lead.lease;
     const own =
-      table === undefined ? undefined : await storedAtEnd(session, block.legs.lead.lease.backend, one, table, inserted);
+      table === undefined
+        ? undefined
+        : await session.cancellable(backend, storedByLatest(backend, one, table, inserted));
     told.push(own ?? one);
   }
   return { ...seen, told };

@@ -91,7 +91,13 @@ async function toldTables({ lead, written, tellable }: HiddenEffects): Promise<r
   const tables: ToldTable[] = [];
   for (const [name, [, updated, deleted]] of changed) {
     const found = isOfObjects(name) ? undefined : known.find((one) => one.name === name);
-    if (found === undefined || found.access.write !== 'allowed' || found.table.deferred === 'some') return undefined;
+    if (
+      found === undefined ||
+      found.reading === 'its end' ||
+      found.access.write !== 'allowed' ||
+      found.table.deferred === 'some'
+    )
+      return undefined;
     const rows = updated === 0 && deleted === 0 ? 'new' : 'new or taken';
     const told = tellRows(name, found.table, 'rows are new');
     if (told === undefined || (rows === 'new or taken' && keyOf(found.table).length === 0)) return undefined;

@@ -1,7 +1,6 @@
 /** Rows read back on the lead, on followers on which no trigger fires for them. */
-import type { Backend } from '../backend/backend.ts';
-import type { Table, TriggerMode } from '../cluster/catalog.ts';
-import { blocksText, latestText, ofCommand, rowsText, type Told } from '../fanout/captured-rows.ts';
+import type { TriggerMode } from '../cluster/catalog.ts';
+import { rowsText, type Told } from '../fanout/captured-rows.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
 import { RowReplay } from '../fanout/row-replay.ts';
 import { PproxError } from '../lib/errors.ts';
@@ -93,29 +92,4 @@ export async function sendTold(
     if (failures.length > 0) return failures;
   }
   return [];
-}
-
-/** Blocks at a table's end that are looked at first: more than servers add at once. */
-const TAIL_BLOCKS = 128;
-
-/**
- * The rows that a COPY has stored, `count` of them, where they stand at the end of the table: what is older is not read then. Undefined
- * where they are not all of one command, as where triggers have changed them.
- */
-export async function storedAtEnd(
-  session: SessionState,
-  backend: Backend,
-  told: Told,
-  table: Table,
-  count: number,
-): Promise<Told | undefined> {
-  const [size] = (await session.cancellable(backend, answerOf(backend, blocksText(told.name)))).rows;
-  const blocks = Number(size?.[0]);
-  for (let tail = TAIL_BLOCKS; ; tail *= 8) {
-    const from = Math.max(0, blocks - tail);
-    const [latest] = (await session.cancellable(backend, answerOf(backend, latestText(told.name, from)))).rows;
-    const [command, found] = latest ?? [];
-    if (typeof command === 'string' && Number(found) === count) return ofCommand(told, table, command, from);
-    if (from === 0) return undefined;
-  }
 }

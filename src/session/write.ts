@@ -13,15 +13,12 @@ import { decodeCommandTag } from '../wire/backend.ts';
 import { encodeQuery } from '../wire/frontend.ts';
 import { TransactionStatus } from '../wire/tags.ts';
 import { loseBlock } from './block-end.ts';
+import { compareHidden, deletedIn, NO_ROWS, type OwnRows } from './compare-hidden.ts';
 import {
   accountsFor,
   alignFollowers,
-  compareHidden,
-  deletedIn,
   type HiddenEffects,
   look,
-  NO_ROWS,
-  type OwnRows,
   replayDirectly,
   reserveDrawn,
   reserveMoved,
@@ -52,7 +49,7 @@ import type { SessionState, WritersBlock } from './state.ts';
 import { learnSettings } from './setting-transfer.ts';
 import { lockTables } from './table-locks.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
-import { touch, untouched } from './touched.ts';
+import { touch, touchUnseen, untouched } from './touched.ts';
 import { quieten } from './told-rows.ts';
 import { Trail, TRAIL_BYTES } from './trail.ts';
 import { followersCaughtUp, letTrail, paceOf } from './trailing.ts';
@@ -112,6 +109,7 @@ export async function writeStatement(
   block.status = result.status;
   if (result.error !== undefined) return FAILED;
   const alone = plan.kind === 'statement' && plan.inPlace === 'rows alone';
+  if (done.looks === undefined && leavesSomething(statement)) touchUnseen(block.touched, statement);
   if (done.looks !== undefined) {
     const [before, after] = await Promise.all(done.looks);
     const { moment } = session.services.coordinator;

@@ -1,0 +1,94 @@
+/** What a statement has done out of sight on the lead, and followers by themselves: whether it is the same, as far as that can be seen. */
+import { digestText, storedColumns } from '../fanout/captured-rows.ts';
+import type { FollowerFailure } from '../fanout/follower.ts';
+import { changes, compareChanges, compareDraws, type Look, NOTHING } from '../fanout/hidden-effects.ts';
+import { unprovenEffects } from '../fanout/unproven.ts';
+import { type Aligned, type HiddenEffects, look, type Written } from './hidden-effects.ts';
+import { compareOutgoing } from './outgoing-rows.ts';
+import { compareEach } from './own-questions.ts';
+import { compareAnswers } from './replay.ts';
+import type { SessionState, WritersBlock } from './state.ts';
+import { digestAtEnd } from './table-ends.ts';
+import { storedInAll } from './touched.ts';
+
+/** What the statement's own text is about: the rest was done by functions and triggers. */
+export interface OwnRows {
+  /** Where its rows stand. */
+  readonly tables: ReadonlySet<string>;
+  /** Those of them whose rows are counted in another way. */
+  readonly counted: ReadonlySet<string>;
+  /** How many it has deleted there. */
+  readonly deleted: number;
+}
+
+export const NO_ROWS: OwnRows = { tables: new Set(), counted: new Set(), deleted: 0 };
+
+/** How many rows of these tables. */
+export function deletedIn(changed: ReturnType<typeof changes>, tables: Iterable<string>): number {
+  let sum = 0;
+  for (const name of tables) sum += changed.get(name)?.[2] ?? 0;
+  return sum;
+}
+
+/**
+ * Sequences, the number of rows changed in each table, and what the transaction has written to those that can be looked through. Throws
+ * PproxError where something cannot be compared and that is refused.
+ */
+export async function compareHidden(
+  session: SessionState,
+  block: WritersBlock,
+  effects: HiddenEffects,
+  { drawn, followers }: Aligned,
+  own: OwnRows,
+): Promise<readonly FollowerFailure[]> {
+  const { lead } = effects;
+  const counted = await compareEach(session, block.legs.followers, async (leg) => {
+    const { label } = leg.node;
+    const after = await look(leg.lease.backend);
+    const follower = { before: followers.get(leg) ?? NOTHING, after };
+    return compareDraws(label, drawn, lead, after) ?? compareChanges(label, lead, follower, own.counted) ?? 'same';
+  });
+  if (counted !== 'not known' && counted.length > 0) return counted;
+  const written = await effects.written();
+  const changed = changes(lead);
+  const removed = new Set(deletedIn(changed, own.tables) === own.deleted ? own.tables : []);
+  const compared = new Set<string>();
+  const whole: Written[] = [];
+  for (const one of written) {
+    const atEnd = one.reading === 'whole' ? 'not known' : await compareEnds(session, block, one, lead.after);
+    if (atEnd !== 'not known' && atEnd.length > 0) return atEnd;
+    if (atEnd === 'not known' && one.reading !== 'its end') whole.push(one);
+    if (atEnd !== 'not known' || one.reading !== 'its end') compared.add(one.name);
+  }
+  for (const { name, table } of whole) {
+    if (removed.has(name) || deletedIn(changed, [name]) === 0) continue;
+    const differing = await compareOutgoing(session, block, name, table);
+    if (differing === 'not known') continue;
+    if (differing.length > 0) return differing;
+    removed.add(name);
+  }
+  session.services.unproven.note(unprovenEffects(lead, compared, removed, own.tables), session.log);
+  if (whole.length === 0) return [];
+  const text = whole.map(({ name, table }) => `(${digestText(name, storedColumns(table))})`).join(' UNION ALL ');
+  return compareAnswers(session, block, text);
+}
+
+/** The transaction's rows of a table that it has stored some in, and done nothing else to. `after`: at the lead. */
+async function compareEnds(
+  session: SessionState,
+  { legs: { lead, followers }, touched }: WritersBlock,
+  { name, table }: Written,
+  after: Look,
+): Promise<readonly FollowerFailure[] | 'not known'> {
+  const columns = storedColumns(table);
+  const inAll = await storedInAll(session.services.catalog, session, touched, after, name);
+  const { backend } = lead.lease;
+  if (inAll === undefined) return 'not known';
+  const expected = await session.cancellable(backend, digestAtEnd(backend, name, columns, inAll));
+  if (expected === undefined) return 'not known';
+  return compareEach(session, followers, async (leg) => {
+    const found = await digestAtEnd(leg.lease.backend, name, columns, inAll);
+    if (found === undefined) return 'not known';
+    return found === expected ? 'same' : { kind: 'elsewhere', label: leg.node.label, table: name, expected, found };
+  });
+}

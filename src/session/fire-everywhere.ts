@@ -1,0 +1,28 @@
+/** A statement of ours that fires what has waited for the transaction's end, on every writer. */
+import { Collector } from '../backend/receiver.ts';
+import { changes } from '../fanout/hidden-effects.ts';
+import { compareHidden, NO_ROWS } from './compare-hidden.ts';
+import { alignFollowers, look, reserveDrawn, seeEffects } from './hidden-effects.ts';
+import { askLegs, throwFailures } from './replay.ts';
+import { ServerError } from './reply.ts';
+import type { SessionState, WritersBlock } from './state.ts';
+
+/** Throws ServerError where the lead refuses, PproxError where the followers do something else. */
+export async function fireEverywhere(session: SessionState, block: WritersBlock, text: string): Promise<void> {
+  const { lead, followers } = block.legs;
+  const { backend } = lead.lease;
+  const before = await look(backend);
+  const collector = new Collector();
+  backend.query(text, collector);
+  const { status } = await session.cancellable(backend, collector.reply);
+  block.status = status;
+  if (collector.errorFrame !== undefined) throw new ServerError(collector.errorFrame);
+  const seen = await seeEffects(session, block, { before, after: await look(backend) }, undefined, 0);
+  // Whatever is only checked, followers check when they prepare. Sequences alone were moved by others.
+  if (changes(seen.lead).size === 0) return;
+  const aligned = await alignFollowers(session, block, seen, undefined, 'what the lead drew');
+  const failures = await askLegs(followers, session.services.settings.followerTimeoutMs, () => text);
+  throwFailures(block, failures);
+  throwFailures(block, await compareHidden(session, block, seen, aligned, NO_ROWS));
+  await reserveDrawn(session, seen, aligned);
+}
