@@ -106,11 +106,19 @@ export function locksOf(plan: ReplayPlan): readonly QualifiedName[] {
   return plan.kind === 'rows' ? [] : plan.locks;
 }
 
-/** No plan is safe. `hint`: what the client may do instead. */
-export function notReplayable(what: string, hint?: string): PproxError {
-  return new PproxError('not_replayable', {
-    message: `the statement would not have the same effect on every writer: ${what}`,
-    detail: 'Nothing was run.',
-    hint: hint ?? 'Give the value in the statement instead of leaving it to each server.',
-  });
+/** No plan is safe. */
+export class NotReplayable extends PproxError {
+  /** What stands in the way, for people. */
+  readonly what: string;
+
+  /** `hint`: what the client may do instead. */
+  constructor(what: string, hint: string) {
+    const message = `the statement would not have the same effect on every writer: ${what}`;
+    super('not_replayable', { message, detail: 'Nothing was run.', hint });
+    this.what = what;
+  }
+}
+
+export function notReplayable(what: string, hint?: string): NotReplayable {
+  return new NotReplayable(what, hint ?? 'Give the value in the statement instead of leaving it to each server.');
 }

@@ -13,9 +13,17 @@ import { assert } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Analyser } from '../sql/analyse.ts';
 import type { InsertCommand, ModifyCommand, Nondeterminism, QualifiedName, Statement } from '../sql/statement.ts';
+import { storedColumns } from './captured-rows.ts';
 import { locksFor, SPLIT } from './locks.ts';
-import { type Effects, notReplayable, type ReplayPlan, type SameTextPlan, type VerifiedPlan } from './plan.ts';
-import { readBack, refuseBlind, refuseDurable } from './read-back.ts';
+import {
+  type Effects,
+  NotReplayable,
+  notReplayable,
+  type ReplayPlan,
+  type SameTextPlan,
+  type VerifiedPlan,
+} from './plan.ts';
+import { readBack, refuseDurable } from './read-back.ts';
 import { Reasons } from './reasons.ts';
 import { cascades, insertPlan, mergePlan, modifyPlan } from './row-plan.ts';
 import { type Comparison, comparingRows, sameText, unsafePart } from './same-text.ts';
@@ -88,7 +96,39 @@ export class Planner {
     return plan;
   }
 
+  /**
+   * For a change of rows that nothing makes the same on followers: the lead alone runs it. Undefined where they could not be told what it has
+   * done: where functions and triggers may have done more than it, or rows cannot be told by a key.
+   */
+  async alone(asker: CatalogAsker, statement: Statement, { what }: NotReplayable): Promise<SameTextPlan | undefined> {
+    const { command, nested, explains, durable } = statement;
+    if ((command.kind !== 'insert' && command.kind !== 'modify') || explains || durable.length > 0) return undefined;
+    if ((await this.#reasons.effectiveCall(asker, statement)) !== undefined) return undefined;
+    const main = command.target === undefined ? [] : [{ target: command.target, stores: onlyStores(command) }];
+    const below = nested.map((one) => ({ target: one.target, stores: one.what === 'rows' }));
+    const stored: string[] = [];
+    for (const { target, stores } of [...main, ...below]) {
+      const table = await this.#catalog.table(asker, target);
+      if (table === undefined || !isTellable(table) || (!stores && table.keys.length === 0)) return undefined;
+      if ((await this.#reasons.callOfDefaults(asker, table)) !== undefined) return undefined;
+      stored.push(...table.stored);
+    }
+    return stored.length === 0 ? undefined : readBack(what, statement, stored);
+  }
+
   async #plan(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
+    try {
+      return await this.#together(asker, statement);
+    } catch (error) {
+      if (!(error instanceof NotReplayable)) throw error;
+      const alone = await this.alone(asker, statement, error);
+      if (alone === undefined) throw error;
+      return alone;
+    }
+  }
+
+  /** Of what every writer can do. */
+  async #together(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
     const { command } = statement;
     if (command.kind === 'modify' && command.merged !== undefined) return this.#merge(asker, statement, command);
     await this.#checkNested(asker, statement);
@@ -190,12 +230,7 @@ export class Planner {
     if (byRows.kind === 'rows') return byRows;
     if (view !== undefined) throw notReplayable(view);
     const drawn = await this.#reasons.varyingDefault(asker, modification, table);
-    if (drawn !== undefined) {
-      const readable = table.kind === 'r' && table.rules === 'none' && table.keys.length > 0 && calls === 'none';
-      if (!readable || statement.explains || command.hasWritingWith) throw notReplayable(drawn);
-      refuseBlind(table, drawn);
-      return readBack(drawn, statement, table.stored);
-    }
+    if (drawn !== undefined) throw notReplayable(drawn);
     return this.#locked(asker, statement, {
       varying,
       why: reason,
@@ -213,7 +248,7 @@ export class Planner {
     return called === undefined ? 'none' : 'volatile function';
   }
 
-  /** Its rows where RETURNING tells them; the same text behind locks; else what it has stored, read back. */
+  /** Its rows where RETURNING tells them; else the same text behind locks. */
   async #merge(asker: CatalogAsker, statement: Statement, command: ModifyCommand): Promise<ReplayPlan> {
     const { target } = command;
     const table = target === undefined ? undefined : await this.#catalog.table(asker, target);
@@ -231,17 +266,7 @@ export class Planner {
       refuseDurable(statement, why.reason);
       return plan;
     }
-    const told = command.merged?.deletes === 'none' || table.keys.length > 0;
-    const readable = told && !command.hasWritingWith && calls === 'none';
-    if (!readable || table.kind !== 'r' || table.rules === 'some' || table.children === 'some') return locked();
-    try {
-      return await locked();
-    } catch (error) {
-      if (!(error instanceof PproxError) || error.condition !== 'not_replayable') throw error;
-      refuseDurable(statement, why.reason);
-      refuseBlind(table, why.reason);
-      return readBack(why.reason, statement, table.stored);
-    }
+    return locked();
   }
 
   /** The tables that rows of a view stand in; none where triggers of the view say so. */
@@ -389,6 +414,20 @@ export class Planner {
     const { deferredTriggers } = await this.#catalog.facts(asker);
     return deferredTriggers === 'none' ? plan : { ...plan, effects: 'hidden' };
   }
+}
+
+/** Whether it gives no row that is there another value, and removes none. */
+function onlyStores(command: InsertCommand | ModifyCommand): boolean {
+  if (command.kind === 'insert') return command.onConflict !== 'update';
+  return command.merged?.assigned.length === 0 && command.merged.deletes === 'none';
+}
+
+/** Whether what a statement has done to it is seen in its rows, which this session is shown whole. */
+function isTellable(table: Table): boolean {
+  const { kind, persistence, rules, policies, triggers } = table;
+  const plain =
+    (kind === 'r' || kind === 'p') && persistence === 'permanent' && rules === 'none' && policies === 'none';
+  return plain && triggers === 'none' && storedColumns(table).every((one) => one.exact && one.selectable);
 }
 
 /** All of it but where it stands in the text: what may be a parameter's value varies or does not, each time. */

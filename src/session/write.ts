@@ -47,7 +47,7 @@ import { notePins } from './pins.ts';
 import { replayAlone } from './read-back.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { learnSettings } from './setting-transfer.ts';
-import { lockTables } from './table-locks.ts';
+import { lockTables, readsOlder } from './table-locks.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
 import { touch, touchUnseen, untouched } from './touched.ts';
 import { quieten } from './told-rows.ts';
@@ -95,11 +95,18 @@ export async function writeStatement(
   const statement = request.executed(asked);
   if (session.cluster.followers.length === 0 && session.block.kind === 'none')
     return writeAlone(session, statement, request);
-  const plan = await session.services.planner.plan(session, statement);
+  const { planner } = session.services;
+  let plan = await planner.plan(session, statement);
   const block = await openImplicit(session);
   await throwLost(session, block, allFollowers(block));
   const pace = paceOf(session, block, statement, plan, request, company);
   if (pace === 'lockstep') await followersCaughtUp(session, block);
+  const older = locksOf(plan).length > 0 ? await readsOlder(session, block) : undefined;
+  if (older !== undefined) {
+    const alone = await planner.alone(session, statement, older);
+    if (alone === undefined) throw older;
+    plan = alone;
+  }
   const locks = locksOf(plan);
   if (locks.length > 0) await lockTables(session, block, locks);
   if (leavesSomething(statement)) block.writes = 'possible';

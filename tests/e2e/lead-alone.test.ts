@@ -1,0 +1,112 @@
+/** Changes that neither keys nor locks make the same on every writer: the lead runs them, and followers are told what it has done. */
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import pg from 'pg';
+import { sql } from '../support/cluster.ts';
+import { assertWritersEqual, becomePlain, refusal, startScene } from './scene.ts';
+
+const { cluster, proxy } = await startScene({}, { reader: false });
+const HANGS = { timeout: 60_000 };
+let client: pg.Client;
+
+before(async () => {
+  client = await proxy.connect();
+  await client.query(`
+    CREATE TABLE bill (id serial PRIMARY KEY, who text, n int, at timestamptz DEFAULT clock_timestamp());
+    CREATE TABLE line (id serial PRIMARY KEY, bill int REFERENCES bill, what text, luck float8 DEFAULT random());
+    CREATE TABLE word (code text PRIMARY KEY, n int);
+    CREATE TABLE place (id int PRIMARY KEY, n int) PARTITION BY RANGE (id);
+    CREATE TABLE place_low PARTITION OF place FOR VALUES FROM (0) TO (1000);
+    CREATE TABLE place_high PARTITION OF place FOR VALUES FROM (1000) TO (1000000);
+    CREATE TABLE elder (id int PRIMARY KEY, n int);
+    CREATE TABLE child (PRIMARY KEY (id)) INHERITS (elder);
+    CREATE TABLE keyless (n int);
+    CREATE VIEW lots AS SELECT id, random() AS luck FROM bill;
+    INSERT INTO bill (who, n) SELECT 'w' || g, g FROM generate_series(1, 30) g;
+    INSERT INTO word SELECT 'c' || g, g FROM generate_series(1, 30) g;
+    INSERT INTO place SELECT g, g FROM generate_series(1, 40) g;
+    INSERT INTO elder SELECT g, g FROM generate_series(1, 20) g;
+    INSERT INTO child SELECT g, g FROM generate_series(101, 120) g`);
+});
+
+const STATEMENTS: readonly string[] = [
+  "WITH b AS (INSERT INTO bill (who, n) VALUES ('new', 1) RETURNING id) INSERT INTO line (bill, what) SELECT id, 'first' FROM b",
+  "WITH b AS (INSERT INTO bill (who) VALUES ('new'), ('newer') RETURNING id) SELECT * FROM b",
+  'WITH gone AS (DELETE FROM line WHERE random() < 0.3 RETURNING what), b AS (INSERT INTO bill (who) SELECT what FROM gone RETURNING id) INSERT INTO line (bill) SELECT id FROM b',
+  'WITH w AS (UPDATE word SET n = n + 1 WHERE code IN (SELECT code FROM word ORDER BY random() LIMIT 5) RETURNING code) INSERT INTO line (what) SELECT code FROM w',
+  'UPDATE word SET code = code || (random() * 1000)::int, n = 0 WHERE code IN (SELECT code FROM word ORDER BY random() LIMIT 4)',
+  'UPDATE place SET id = id + 2000 WHERE id IN (SELECT id FROM place WHERE id < 1000 ORDER BY random() LIMIT 3)',
+  'UPDATE elder SET n = (random() * 1000)::int WHERE id % 3 = 0',
+  'DELETE FROM elder WHERE id IN (SELECT id FROM elder ORDER BY random() LIMIT 2)',
+  'UPDATE bill SET n = n + 1 FROM lots WHERE lots.id = bill.id AND lots.luck < 0.5',
+  'DELETE FROM word USING bill WHERE bill.n = word.n AND random() < 0.2',
+];
+
+describe('what neither keys nor locks make the same', () => {
+  for (const text of STATEMENTS) {
+    test(text, HANGS, async () => {
+      for (const begin of [
+        'BEGIN',
+        'BEGIN ISOLATION LEVEL REPEATABLE READ',
+        'BEGIN ISOLATION LEVEL SERIALIZABLE; SAVEPOINT s',
+      ]) {
+        await client.query(text);
+        await client.query(`${begin}; UPDATE bill SET n = 5 WHERE id = 5; INSERT INTO line (what) VALUES ('before')`);
+        await client.query(text);
+        await client.query(`SAVEPOINT t; ${text}; ROLLBACK TO t; ${text}; COMMIT`);
+        await assertWritersEqual(cluster);
+      }
+    });
+  }
+
+  test('by many at once', HANGS, async () => {
+    const clients = await Promise.all(Array.from({ length: 8 }, () => proxy.connect()));
+    let committed = 0;
+    const work = clients.map(async (one, number) => {
+      for (let round = 0; round < 8; round++) {
+        const text = STATEMENTS[(number * 3 + round) % STATEMENTS.length] ?? '';
+        const begin = round % 2 === 0 ? 'BEGIN' : 'BEGIN ISOLATION LEVEL REPEATABLE READ';
+        try {
+          await one.query(`${begin}; UPDATE bill SET n = ${round} WHERE id = ${number + 1}; ${text}; COMMIT`);
+          committed++;
+        } catch (error) {
+          assert.ok(
+            error instanceof pg.DatabaseError && ['40001', '40P01', '23503', '23505'].includes(error.code ?? ''),
+            String(error),
+          );
+          await one.query('ROLLBACK');
+        }
+      }
+    });
+    await Promise.all(work);
+    await assertWritersEqual(cluster);
+    assert.ok(committed > 20, `${committed} of 64 are committed`);
+    await Promise.all(clients.map((one) => one.end()));
+  });
+
+  test('leaves the next values of sequences free', HANGS, async () => {
+    for (const { table, column } of [
+      { table: 'bill', column: 'id' },
+      { table: 'line', column: 'id' },
+    ]) {
+      const text = `SELECT nextval(pg_get_serial_sequence('${table}', '${column}')) > max(${column}) AS free FROM ${table}`;
+      for (const writer of cluster.writers) assert.deepEqual(await sql(writer, text), [{ free: true }]);
+    }
+  });
+
+  test('by a role that may not turn triggers off', HANGS, async () => {
+    const own = await proxy.connect();
+    await becomePlain(cluster, own);
+    for (const text of STATEMENTS.slice(1, 7)) await own.query(text);
+    await assertWritersEqual(cluster);
+    await own.end();
+  });
+});
+
+test('an older state, and a table without a key: refused, and it is said why', HANGS, async () => {
+  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+  const error = await refusal(client.query('UPDATE keyless SET n = 1 WHERE n > 5'));
+  assert.equal(error.code, '0A000');
+  assert.match(error.message, /REPEATABLE READ/);
+  await client.query('ROLLBACK');
+});
