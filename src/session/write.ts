@@ -1,6 +1,6 @@
 /** Statements with a durable effect: on the lead, then on every follower, compared, within one transaction. */
 import { BackendLostError } from '../backend/receiver.ts';
-import { type Effect, joinTags } from '../fanout/follower.ts';
+import { type Effect, type FollowerFailure, joinTags } from '../fanout/follower.ts';
 import { changes, type Look, type Looks, movedSequences } from '../fanout/hidden-effects.ts';
 import { locksOf, type ReplayPlan } from '../fanout/plan.ts';
 import { type ReplayedStatement, ReplayLog } from '../fanout/replay-log.ts';
@@ -16,6 +16,7 @@ import { loseBlock } from './block-end.ts';
 import { compareHidden, deletedIn, NO_ROWS, type OwnRows } from './compare-hidden.ts';
 import {
   accountsFor,
+  type Aligned,
   alignFollowers,
   type HiddenEffects,
   look,
@@ -242,12 +243,13 @@ async function hiddenToo(
   const aligned = await alignFollowers(session, block, seen, byRows, 'what the lead drew');
   if (byRows !== undefined) {
     byRows.release('as planned');
-    throwFailures(block, await replayRows(session, block, byRows));
+    throwFailures(block, contended(await replayRows(session, block, byRows), aligned));
   } else {
     const time = done.time ?? (plan.times.length > 0 ? transactionTime(backend) : undefined);
     const same = await replayed(block, plan, statement, request, done.effect, started, time);
     const { moment } = session.services.coordinator;
-    throwFailures(block, await replaySame(session, block, [same], moment, { pace: 'lockstep', kept: 'not at all' }));
+    const failures = await replaySame(session, block, [same], moment, { pace: 'lockstep', kept: 'not at all' });
+    throwFailures(block, contended(failures, aligned));
   }
   const own = await ownRows(session, asked, seen, byRows === undefined ? 'with them' : 'otherwise');
   throwFailures(block, await compareHidden(session, block, seen, aligned, own));
@@ -279,6 +281,17 @@ async function quietRows(
 }
 
 const SEPARATOR = Buffer.from('; ');
+
+/** Where a value is taken that a follower has drawn from where its sequence was set back to, another session has drawn it meanwhile. */
+function contended(failures: readonly FollowerFailure[], { drawn: [sequence] }: Aligned): readonly FollowerFailure[] {
+  if (sequence === undefined) return failures;
+  return failures.map((one) => {
+    const taken = one.kind === 'error' && one.fields.code === UNIQUE_VIOLATION;
+    return taken ? { kind: 'sequence', label: one.label, sequence } : one;
+  });
+}
+
+const UNIQUE_VIOLATION = '23505';
 
 /** `counted`: whether the numbers of its rows are compared with those of other tables. */
 async function ownRows(

@@ -81,7 +81,7 @@ export async function play(field: Field, world: World, major: number, tally: Tal
     );
     return [
       ...found,
-      ...(found.length > 0 ? told.map((line) => `logged: ${JSON.stringify(line)}`) : []),
+      ...(found.length + wrong.flat().length > 0 ? told.map((line) => `logged: ${JSON.stringify(line)}`) : []),
       ...wrong.flat(),
     ];
   } finally {
