@@ -65,7 +65,7 @@ async function outgoingRows(
     const level = block.savepoints.length === 0 ? 'transaction' : 'savepoint';
     const [own, lent, snapshot] =
       (await asked(backend, stateText(name, node.role === 'lead' ? level : 'follower'))).rows[0] ?? [];
-    return await session.lookOn(node, async (onlooker) => {
+    const found = await session.lookOn(node, async (onlooker) => {
       if (typeof lent !== 'string') return look();
       try {
         await answerOf(onlooker, borrowText(lent));
@@ -75,9 +75,11 @@ async function outgoingRows(
         await onlooker.ask('ROLLBACK').catch(() => undefined);
       }
 
-      async function look(): Promise<Outgoing | undefined> {
+      /** Or why it cannot be known. */
+      async function look(): Promise<Outgoing | string> {
         const [looked, ...touched] = (await answerOf(onlooker, placesText(name))).rows;
-        if (touched.length > OUTGOING_LIMIT || looked?.[0] !== own) return undefined;
+        if (looked?.[0] !== own) return 'it is another table to others';
+        if (touched.length > OUTGOING_LIMIT) return 'too many rows have been touched';
         const places = touched.flatMap(([place]) => place ?? []);
         const seen = places.length === 0 ? [] : (await asked(backend, seenText(name, places))).rows;
         const visible = new Set(seen.map(([place]) => place));
@@ -86,7 +88,9 @@ async function outgoingRows(
         const rows = new RawRows();
         onlooker.query(outgoingText(name, table, key, unseen, snapshot ?? undefined), rows);
         const { found, error } = await rows.reply;
-        if (error !== undefined || found === 'too much' || found.some(([hash]) => hash === null)) return undefined;
+        if (error !== undefined) return error.message;
+        if (found === 'too much') return 'too many keys';
+        if (found.some(([hash]) => hash === null)) return 'some of them may be newer than the transaction';
         const keys = found.map(([, ...values]) => values);
         const present: ReadonlySet<number> =
           key.length === 0 || isReplaced(table) ? new Set() : await presentOf(session, backend, name, key, keys);
@@ -94,10 +98,14 @@ async function outgoingRows(
         return { digest: digestOf(found.map(([hash]) => BigInt(hash?.toString('latin1') ?? 0))), gone };
       }
     });
+    return typeof found === 'string' ? unknown(found) : found;
   } catch (error) {
     if (!isOnlookers(error, backend)) throw error;
-    session.log.debug('rows taken away not known', { table: name, server: node.label, why: error.message });
-    return undefined;
+    return unknown(error.message);
+  }
+
+  function unknown(why: string): undefined {
+    session.log.debug('rows taken away not known', { table: name, server: node.label, why });
   }
 }
 
