@@ -156,6 +156,11 @@ export const CONDITIONS = {
     outcome: 'rolled_back',
     when: 'transactions wait for each other on different writers, and this one gives way',
   },
+  removals_uncertain: {
+    sqlstate: '40001',
+    outcome: 'rolled_back',
+    when: 'a function or trigger has deleted rows in a transaction that reads an older state behind a savepoint, and others under way may have stored some of them',
+  },
   sequence_contended: {
     sqlstate: '40001',
     outcome: 'rolled_back',

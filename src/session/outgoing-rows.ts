@@ -90,7 +90,7 @@ async function outgoingRows(
         const { found, error } = await rows.reply;
         if (error !== undefined) return error.message;
         if (found === 'too much') return 'too many keys';
-        if (found.some(([hash]) => hash === null)) return 'some of them may be newer than the transaction';
+        if (found.some(([hash]) => hash === null)) throw uncertain(name);
         const keys = found.map(([, ...values]) => values);
         const present: ReadonlySet<number> =
           key.length === 0 || isReplaced(table) ? new Set() : await presentOf(session, backend, name, key, keys);
@@ -113,6 +113,16 @@ async function outgoingRows(
 function isOnlookers(error: unknown, backend: Backend): error is PproxError | BackendLostError {
   if (error instanceof BackendLostError) return backend.open;
   return error instanceof PproxError && !(error instanceof OwnError) && error.condition !== 'cancelled';
+}
+
+/** Who was under way when the transaction began may have stored some of them in a subtransaction: then it has not seen them. */
+function uncertain(table: string): OwnError {
+  return new OwnError('removals_uncertain', {
+    message: `could not serialize: which rows of ${table} are gone is not certain`,
+    detail:
+      'Behind a savepoint, a transaction that reads an older state cannot be compared with others that were under way when it began.',
+    hint: 'The transaction may be tried again.',
+  });
 }
 
 /** The transaction has failed with it. */

@@ -5,6 +5,7 @@ import { defaultCases } from './defaults.ts';
 import { definitionCases } from './definitions.ts';
 import { isolationCases } from './isolation.ts';
 import { keyCases } from './keys.ts';
+import { leadAloneCases } from './lead-alone.ts';
 import { partitionCases } from './partitions.ts';
 import { predicateCases } from './predicates.ts';
 import { programCases } from './programs.ts';
@@ -36,4 +37,5 @@ export const allCases: readonly Case[] = [
   ...programCases,
   ...isolationCases,
   ...removalCases,
+  ...leadAloneCases,
 ];

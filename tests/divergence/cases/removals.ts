@@ -30,6 +30,14 @@ export const removalCases: readonly Case[] = [
     bites: true,
   },
   {
+    name: 'a function that deletes any job in repeatable read behind a savepoint',
+    schema: `${JOBS}; ${procedure('take', 'DELETE FROM job WHERE id IN (SELECT id FROM job ORDER BY random() LIMIT 2);')}`,
+    begin: 'BEGIN ISOLATION LEVEL REPEATABLE READ; SAVEPOINT first',
+    step: (random) => ['SELECT take()', another, ...(random.chance(0.3) ? ['SELECT take()'] : [])],
+    wrapping: 'block',
+    bites: true,
+  },
+  {
     name: 'a function that deletes a group while others insert into it',
     schema: `${JOBS}; ${procedure('purge', 'DELETE FROM job WHERE grp = which;', 'which int')}`,
     step: (random) =>

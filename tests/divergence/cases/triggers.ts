@@ -19,6 +19,21 @@ export const triggerCases: readonly Case[] = [
     bites: true,
   },
   {
+    name: 'a trigger that writes to the end of an audit of two megabytes',
+    schema: `${ROWS}; CREATE TABLE audit (id serial PRIMARY KEY, what text, at timestamptz DEFAULT clock_timestamp());
+      CREATE TABLE bare (what text, luck float8); INSERT INTO audit (what) SELECT repeat('x', 500) FROM generate_series(1, 4000);
+      INSERT INTO bare SELECT repeat('x', 500), 0 FROM generate_series(1, 4000);
+      CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO audit (what) VALUES ('of ' || new.id), ('again'); INSERT INTO bare VALUES (new.n, random()); RETURN new; END $$;
+      CREATE TRIGGER note AFTER UPDATE ON t FOR EACH ROW EXECUTE FUNCTION note()`,
+    step: (random, client) => [
+      `UPDATE t SET n = n + 1 WHERE grp = ${random.below(3)}`,
+      ...(random.chance(0.4) ? [`INSERT INTO bare VALUES ('${client}', 1), ('${client}', 2)`] : []),
+      ...(random.chance(0.4) ? [`UPDATE t SET n = n + 1 WHERE id = ${random.whole(1, 9)}`] : []),
+    ],
+    bites: true,
+  },
+  {
     name: 'a trigger before that looks elsewhere',
     schema: `${ROWS}; CREATE TABLE price (n int NOT NULL); INSERT INTO price VALUES (0);
       CREATE FUNCTION priced() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.n := (SELECT n FROM price); RETURN new; END $$;

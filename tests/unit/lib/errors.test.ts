@@ -31,7 +31,7 @@ suite('the table of errors', () => {
     const code = sources.map(readText).join('\n');
     const idle = rows
       .map(([name]) => name)
-      .filter((name) => !new RegExp(`(PproxError|super)\\(\\s*'${name}'`).test(code));
+      .filter((name) => !new RegExp(`(PproxError|OwnError|super)\\(\\s*'${name}'`).test(code));
     assert.deepEqual(idle, []);
   });
 
