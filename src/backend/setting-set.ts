@@ -17,6 +17,7 @@ export const OF_THE_VIEW: readonly string[] = [
   'extra_float_digits',
   'datestyle',
   'session_replication_role',
+  'quote_all_identifiers',
 ];
 
 /**

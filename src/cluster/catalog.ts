@@ -207,7 +207,8 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
   coalesce((SELECT json_agg(k.names ORDER BY i.indisprimary DESC, i.indexrelid)
     FROM pg_catalog.pg_index i, LATERAL (SELECT json_agg(a.attname ORDER BY u.place) AS names,
         -- NOT NULL that is not valid leaves older rows with NULL, from PostgreSQL 18 on.
-        bool_and(a.attnotnull AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint v
+        -- What is computed changes unsaid.
+        bool_and(a.attnotnull AND a.attgenerated = '' AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint v
           WHERE v.conrelid = c.oid AND v.contype = 'n' AND NOT v.convalidated AND v.conkey = ARRAY[a.attnum])) AS filled
       FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS u (number, place)
       JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.number WHERE u.place <= i.indnkeyatts) k
@@ -242,10 +243,28 @@ export class Catalog {
   readonly #entries = new Map<string, Entry>();
   /** Counts `forget`: what was read before one is not kept after it. */
   #generation = 0;
+  /** Commits of definitions that are under way. */
+  #changing = 0;
 
   /** Changes when everything may have. */
   get generation(): number {
     return this.#generation;
+  }
+
+  /** Equal at two moments between which nothing was changed through this process; undefined while something may be. */
+  get edition(): number | undefined {
+    return this.#changing === 0 ? this.#generation : undefined;
+  }
+
+  /** A commit of definitions: before anybody can see them, and until it is over. */
+  async changing<T>(commit: () => Promise<T>): Promise<T> {
+    this.#changing++;
+    try {
+      return await commit();
+    } finally {
+      this.#changing--;
+      this.forget();
+    }
   }
 
   /** Everything may have changed. */
@@ -401,6 +420,8 @@ export class Catalog {
   }
 }
 
+export const QUERY_CANCELED = '57014';
+
 function triggerModeText(major: number): string {
   const settable =
     major >= 15
@@ -414,6 +435,7 @@ function triggerModeText(major: number): string {
 
 async function row(asker: CatalogAsker, text: string): Promise<readonly (string | null)[]> {
   const answer = await asker.ask(text);
+  if (answer.error?.code === QUERY_CANCELED) throw new PproxError('cancelled', { message: answer.error.message });
   if (answer.error !== undefined) {
     throw new PproxError('catalog_unreadable', {
       sqlstate: answer.error.code,

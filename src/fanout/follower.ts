@@ -7,6 +7,7 @@ import { decodeCommandTag } from '../wire/backend.ts';
 import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts';
 import { Watch, type WatchTable, watchTable } from '../wire/frame-scan.ts';
 import { BackendTag } from '../wire/tags.ts';
+import { quoteEscaped } from '../sql/quote.ts';
 import { RowDigest } from './row-digest.ts';
 
 /** What one statement did: compared between the lead and each follower. */
@@ -123,6 +124,15 @@ export function beginText(lockTimeoutMs: number, savepoints: readonly string[]):
   return [begin, ...savepoints.map((name) => `SAVEPOINT ${name}`)].join('; ');
 }
 
+const FIRES = 'pprox: triggers fire';
+
+/** Behind rows for which no trigger was to fire on a follower: fails where some have, ENABLE REPLICA or ENABLE ALWAYS, and says so. */
+export function quietProof(tables: readonly string[]): string {
+  const names = tables.map((name) => `${quoteEscaped(name)}::pg_catalog.regclass`).join(', ');
+  return `SELECT CAST(CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid IN (${names}) AND NOT tgisinternal
+    AND tgenabled IN ('R', 'A')) THEN '${FIRES}' ELSE '1' END AS pg_catalog.int4)`;
+}
+
 const LOCK_NOT_AVAILABLE = '55P03';
 const DEADLOCK_DETECTED = '40P01';
 
@@ -140,6 +150,13 @@ export function followerError(
       if (first.fields.code === LOCK_NOT_AVAILABLE) {
         return new PproxError('follower_lock_timeout', {
           message: `could not serialize: ${first.label} waited for a lock that the lead did not have`,
+          detail,
+          hint: `${hint} The transaction may be tried again.`,
+        });
+      }
+      if (first.fields.message.includes(FIRES)) {
+        return new PproxError('definition_changed', {
+          message: `could not serialize: triggers that were not to fire have done so on ${first.label}`,
           detail,
           hint: `${hint} The transaction may be tried again.`,
         });
@@ -167,6 +184,12 @@ export function followerError(
   }
 }
 
+/** Without statements of ours around a client's. */
+function shown(tag: string | undefined): string | undefined {
+  const tags = tag?.split('; ') ?? [];
+  return tags.length < 2 ? tag : tags.filter((one) => one !== 'SET' && one !== 'SELECT 1').join('; ');
+}
+
 function describe(failure: FollowerFailure): string {
   switch (failure.kind) {
     case 'error': {
@@ -184,7 +207,7 @@ function describe(failure: FollowerFailure): string {
       const what =
         expected.tag === found.tag
           ? `the rows differ from the lead's`
-          : `${found.tag} where the lead did ${expected.tag}`;
+          : `${shown(found.tag)} where the lead did ${shown(expected.tag)}`;
       return `${failure.label}: ${what}`;
     }
   }

@@ -259,7 +259,8 @@ function findObstacle(command: ModifyCommand, { only, selects }: Modification, t
 export function cascades({ assigned }: Pick<Modification, 'assigned'>, table: Table): boolean {
   if (table.cascades === 'none') return false;
   // A DELETE assigns nothing.
-  return assigned.length === 0 || assigned.some((name) => table.constrained.includes(name));
+  const computed = table.columns.some(({ name, generated }) => generated !== '' && table.constrained.includes(name));
+  return assigned.length === 0 || computed || assigned.some((name) => table.constrained.includes(name));
 }
 
 /** These columns of the target's row, behind the client's own where it has any. */

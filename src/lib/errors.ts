@@ -179,7 +179,12 @@ export const CONDITIONS = {
   cancelled: {
     sqlstate: '57014',
     outcome: 'rolled_back',
-    when: 'the client cancels a statement while the proxy waits for its turn to prove it',
+    when: 'the client cancels a statement while the proxy waits for its turn to prove it, or asks a server for what it needs to know',
+  },
+  definition_changed: {
+    sqlstate: '40001',
+    outcome: 'rolled_back',
+    when: 'another transaction has changed a definition, a trigger among them, while the statement waited for it',
   },
   writers_differ: {
     sqlstate: '40002',

@@ -73,18 +73,21 @@ export async function commitBlock(
   await session.cancels.settled();
   const source = positionSource.kind === 'follower' ? block.legs.leased[positionSource.follower] : block.legs.lead;
   session.committing = { gid: undefined };
-  const outcome = await services.coordinator.commit({
-    lead,
-    followers: block.legs.begun.map((leg) => ({ ...commitLeg(leg), behind })),
-    chain: options.chain,
-    leadCommit: block.isolation === 'read committed' ? 'certain' : 'may fail',
-    writes,
-    deferred,
-    position: positionSource.kind === 'lead' || positionSource.kind === 'follower' ? source?.lease.backend : undefined,
-    named: (gid) => {
-      session.committing = { gid };
-    },
-  });
+  const commit = () =>
+    services.coordinator.commit({
+      lead,
+      followers: block.legs.begun.map((leg) => ({ ...commitLeg(leg), behind })),
+      chain: options.chain,
+      leadCommit: block.isolation === 'read committed' ? 'certain' : 'may fail',
+      writes,
+      deferred,
+      position:
+        positionSource.kind === 'lead' || positionSource.kind === 'follower' ? source?.lease.backend : undefined,
+      named: (gid) => {
+        session.committing = { gid };
+      },
+    });
+  const outcome = await (block.catalog === 'changed' ? services.catalog.changing(commit) : commit());
   session.committing = undefined;
   switch (outcome.kind) {
     case 'committed':

@@ -44,7 +44,7 @@ export async function compareHidden(
   const { lead } = effects;
   const counted = await compareEach(session, block.legs.followers, async (leg) => {
     const { label } = leg.node;
-    const after = await look(leg.lease.backend);
+    const after = await look(leg.lease.backend, 'none', 'as text');
     const follower = { before: followers.get(leg) ?? NOTHING, after };
     return compareDraws(label, drawn, lead, after) ?? compareChanges(label, lead, follower, own.counted) ?? 'same';
   });
@@ -81,7 +81,7 @@ async function compareEnds(
   after: Look,
 ): Promise<readonly FollowerFailure[] | 'not known'> {
   const columns = storedColumns(table);
-  const inAll = await storedInAll(session.services.catalog, session, touched, after, name);
+  const inAll = storedInAll(touched, after, name);
   const { backend } = lead.lease;
   if (inAll === undefined) return 'not known';
   const expected = await session.cancellable(backend, digestAtEnd(backend, name, columns, inAll));

@@ -155,7 +155,7 @@ async function copyTo(
       await replayAlone(session, block, plan, looked, started);
     else if (looked !== undefined && there !== undefined)
       await compareTriggers(session, block, plan?.stored ?? [], looked, there);
-    if (looked === undefined) touchUnseen(block.touched, statement);
+    if (looked === undefined) touchUnseen(block.touched, plan?.stored);
     await keep(session, block, statement, undefined);
   }
   return { kind: 'done', held: result.held };

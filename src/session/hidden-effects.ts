@@ -34,8 +34,13 @@ import { storedAtEnd } from './table-ends.ts';
 import { mayWait, storedInAll, touch, touchSeen } from './touched.ts';
 
 /** On one connection. `settings`: for statements that a follower may not have to run at all, or not with its triggers. */
-export async function look(backend: Backend, settings: LookedAt = 'none'): Promise<Look> {
-  return lookOf(await answerOf(backend, LOOKS[settings]));
+export async function look(
+  backend: Backend,
+  settings: LookedAt = 'none',
+  how: 'prepared' | 'as text' = 'prepared',
+): Promise<Look> {
+  const asked = LOOKS[settings];
+  return lookOf(await answerOf(backend, how === 'prepared' ? asked : asked.text));
 }
 
 /** On each of these, whose transactions have begun. A follower that does not answer in time is given up. */
@@ -93,6 +98,8 @@ export async function seeEffects(
   if (others.some(isOfObjects)) block.touched.objects = 'some';
   // A trigger has made them: this server session is its client's own now, as where a function may have.
   if (lead.before.settings !== lead.after.settings) session.pins.add('volatile function');
+  // So may it have drawn from them: lastval() is its client's.
+  if (movedSequences(lead.before, lead.after).length > 0) session.pins.add('sequence value');
   touch(block.touched, changed.keys());
   touchSeen(block.touched, lead, changed.keys());
   let asked: Promise<readonly Written[]> | undefined;
@@ -131,7 +138,7 @@ async function newRows(
 ): Promise<Told | undefined> {
   const told = tellRows(name, table, 'rows are new');
   if (told === undefined || reading === 'whole') return told;
-  const inAll = await storedInAll(session.services.catalog, session, touched, after, name);
+  const inAll = storedInAll(touched, after, name);
   const { backend } = lead.lease;
   const end =
     inAll === undefined
@@ -178,7 +185,11 @@ async function readWritten(
 }
 
 /** Whether the statement's own rows are all that was changed where they stand: no trigger has changed others beside them. */
-export function accountsFor({ stored, verb }: RowPlan, total: number, changed: ReturnType<typeof changes>): boolean {
+export function accountsFor(
+  { stored, verb, direct }: RowPlan,
+  total: number,
+  changed: ReturnType<typeof changes>,
+): boolean {
   let [inserted, updated, deleted] = [0, 0, 0];
   for (const name of stored) {
     const counts = changed.get(name) ?? [0, 0, 0];
@@ -189,6 +200,8 @@ export function accountsFor({ stored, verb }: RowPlan, total: number, changed: R
   // A row that moves to another partition is deleted there and inserted here.
   if (verb === 'UPDATE') return updated + inserted === total && inserted === deleted;
   if (verb === 'DELETE') return deleted === total && inserted + updated === 0;
+  // A trigger may have changed the key of a row that ON CONFLICT has found.
+  if (direct !== undefined && updated > 0) return false;
   return inserted + updated === total && deleted === 0;
 }
 
@@ -220,12 +233,10 @@ export async function replayDirectly(
   if (effects.told === undefined) return 'not possible';
   beginFollowers(session, block);
   const { told } = effects;
-  const [quiet] = await Promise.all([
-    quieten(session, block, told, fires === 'nothing' ? [] : stored),
-    othersVisible(session, followers),
-  ]);
-  if (quiet === undefined) return 'not possible';
+  await othersVisible(session, followers);
   await session.services.coordinator.visibleEverywhere();
+  const quiet = await quieten(session, block, told, fires === 'nothing' ? [] : stored, 'asked for');
+  if (quiet === undefined) return 'not possible';
   const counted = told.filter(({ name, changed }) => changed === 'rows were changed' || stored.includes(name));
   const before = counted.length > 0 ? await looks(session, followers) : undefined;
   const mark = counted.length > 0 && otherwise === 'something else' ? `SAVEPOINT ${TOLD}; ` : '';

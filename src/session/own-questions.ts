@@ -3,6 +3,7 @@ import type { Backend } from '../backend/backend.ts';
 import { guard } from '../backend/guard.ts';
 import type { OwnStatement } from '../backend/own-message.ts';
 import { type Answer, BackendLostError } from '../backend/receiver.ts';
+import { QUERY_CANCELED } from '../cluster/catalog.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { FollowerLeg } from './legs.ts';
@@ -12,6 +13,7 @@ import type { SessionState } from './state.ts';
 export async function answerOf(backend: Backend, question: string | OwnStatement): Promise<Answer> {
   const answer = await (typeof question === 'string' ? backend.ask(question) : backend.askOwn(question));
   if (answer.error === undefined) return answer;
+  if (answer.error.code === QUERY_CANCELED) throw new PproxError('cancelled', { message: answer.error.message });
   throw new PproxError('catalog_unreadable', { sqlstate: answer.error.code, message: answer.error.message });
 }
 

@@ -91,7 +91,7 @@ async function tellTable(
 ): Promise<void> {
   const told = await toldOf(session, remade);
   beginFollowers(session, block);
-  const quiet = told === undefined ? undefined : await quieten(session, block, told, []);
+  const quiet = told === undefined ? undefined : await quieten(session, block, told, [], 'asked for');
   if (told === undefined || quiet === undefined) {
     throwFailures(block, differ);
     throw new PproxError('not_replayed', {

@@ -39,7 +39,9 @@ export async function replayByTables(
   if (tables === undefined) return 'not possible';
   beginFollowers(session, block);
   const told = tables.map((one) => one.told);
-  const [quiet] = await Promise.all([quieten(session, block, told, []), othersVisible(session, followers)]);
+  await othersVisible(session, followers);
+  await session.services.coordinator.visibleEverywhere();
+  const quiet = await quieten(session, block, told, [], 'asked for');
   if (quiet === undefined) return 'not possible';
   const outgoing = new Map<ToldTable, Outgoing>();
   for (const one of tables) {
@@ -48,7 +50,6 @@ export async function replayByTables(
     if (found === undefined) return 'not possible';
     outgoing.set(one, found);
   }
-  await session.services.coordinator.visibleEverywhere();
   for (const leg of followers) tell(leg, `SAVEPOINT ${MARK}${quiet.begin === '' ? '' : '; '}${quiet.begin}`);
   // Whose place they took may be told after them.
   for (const [{ written, before }, { gone }] of outgoing) {

@@ -523,6 +523,8 @@ export class SessionState implements CatalogAsker, SequenceScope {
   }
 
   fail(error: PproxError): void {
+    // What is known of definitions is old.
+    if (error.condition === 'definition_changed') this.services.catalog.forget();
     this.log.warn('error', { sqlstate: error.sqlstate, condition: error.condition, outcome: error.outcome });
   }
 

@@ -1,5 +1,7 @@
 /** Rows read back on the lead, on followers on which no trigger fires for them. */
-import type { TriggerMode } from '../cluster/catalog.ts';
+import type { Answer } from '../backend/receiver.ts';
+import type { CatalogAsker, TriggerMode } from '../cluster/catalog.ts';
+import { assert } from '../lib/assert.ts';
 import { rowsText, type Told } from '../fanout/captured-rows.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
 import { RowReplay } from '../fanout/row-replay.ts';
@@ -22,17 +24,19 @@ export interface Quiet {
 
 /**
  * Undefined where triggers may fire on a follower: those of the told tables may be turned off where the session may do so, and need not be
- * where there are none. `stored`: other tables whose rows are sent as well, and whose triggers would fire.
+ * where there are none. `stored`: other tables whose rows are sent as well, and whose triggers would fire. What is `kept` of the followers may be
+ * some seconds old.
  */
 export async function quieten(
   session: SessionState,
   block: WritersBlock,
   told: readonly Told[],
   stored: readonly string[],
+  knowledge: 'asked for' | 'kept',
 ): Promise<Quiet | undefined> {
   const { followers } = block.legs;
   const tables = [...stored, ...told.map(({ name }) => name)];
-  const modes = await within(session, followers, (leg) => triggerMode(session, block, leg));
+  const modes = await Promise.all(followers.map((leg) => triggerMode(session, block, leg, knowledge)));
   if (modes.every(({ settable, firing }) => settable && !tables.some((name) => firing.has(name)))) {
     const before = new Map(modes.map(({ now }, index) => [followers[index], now]));
     return {
@@ -49,14 +53,27 @@ export function endQuiet({ legs }: WritersBlock, { begin, end }: Quiet): void {
   if (begin !== '') for (const leg of legs.followers) tell(leg, end(leg));
 }
 
-/** Asked for behind what the follower has to do yet. */
-function triggerMode(session: SessionState, block: WritersBlock, { node, lease }: FollowerLeg): Promise<TriggerMode> {
-  const { backend } = lease;
+async function triggerMode(
+  session: SessionState,
+  block: WritersBlock,
+  leg: FollowerLeg,
+  knowledge: 'asked for' | 'kept',
+): Promise<TriggerMode> {
+  const { backend } = leg.lease;
   const major = Number.parseInt(backend.parameters.get('server_version') ?? '', 10);
-  return session.services.catalog.triggerMode(session, node.label, major, async (text) => {
+  const ask = async (text: string): Promise<Answer> => {
+    // What it has to do yet has a deadline of its own.
     await followersCaughtUp(session, block);
-    return answerOf(backend, text);
-  });
+    const [answer] = await within(session, [leg], () => answerOf(backend, text));
+    assert(answer !== undefined, 'one is asked');
+    return answer;
+  };
+  const asker = knowledge === 'kept' ? session : { ...uncached(session), ask };
+  return session.services.catalog.triggerMode(asker, leg.node.label, major, ask);
+}
+
+function uncached({ scope, settingsOfFunctions }: CatalogAsker): Omit<CatalogAsker, 'ask'> {
+  return { scope, settingsOfFunctions, caching: 'forbidden' };
 }
 
 /**

@@ -1,66 +1,47 @@
 /** What the statements of a block have changed so far: by it is judged what a later one may have done out of sight. */
 import type { Catalog, CatalogAsker } from '../cluster/catalog.ts';
 import { countsOf, type Look, type Looks } from '../fanout/hidden-effects.ts';
-import type { QualifiedName, Statement } from '../sql/statement.ts';
 
 export interface Touched {
   objects: 'none' | 'some';
   /** As SQL writes their names, statements' and catalogs' ways; `many`: more than are kept. */
   tables: Set<string> | 'many';
-  /** Targets of statements that nobody has looked at, in order; `some`: it is not known which. */
-  unseen: QualifiedName[] | 'some';
-  /** By tables, as catalogs write their names, what was counted there before the first statement that was seen to change it. */
-  readonly first: Map<string, FirstSeen>;
-}
-
-interface FirstSeen {
-  readonly look: Look;
-  /** How many statements had not been looked at. */
-  readonly unseen: number | 'some';
+  /** Tables, as catalogs write their names, that statements have changed which nobody has looked at; `some`: it is not known which. */
+  unseen: Set<string> | 'some';
+  /** By the same names, what was counted there before the transaction has changed them; `not known` where it had done so unseen. */
+  readonly first: Map<string, Look | 'not known'>;
 }
 
 /** Names that are kept. */
 const TABLES = 1000;
 
 export function untouched(): Touched {
-  return { objects: 'none', tables: new Set(), unseen: [], first: new Map() };
+  return { objects: 'none', tables: new Set(), unseen: new Set(), first: new Map() };
 }
 
-/** A statement has been run whose effects are in its text. */
-export function touchUnseen(touched: Touched, { command, nested }: Statement): void {
+/** Statements have been run whose effects are in their text. `tables`: as catalogs write their names; undefined: not known. */
+export function touchUnseen(touched: Touched, tables: readonly string[] | undefined): void {
   if (touched.unseen === 'some') return;
-  const changes = command.kind === 'insert' || command.kind === 'modify' || command.kind === 'copy in';
-  const target = changes ? command.target : undefined;
-  if (target === undefined || nested.length > 0 || touched.unseen.length >= TABLES) touched.unseen = 'some';
-  else touched.unseen.push(target);
+  for (const name of tables ?? []) touched.unseen.add(name);
+  if (tables === undefined || touched.unseen.size > TABLES) touched.unseen = 'some';
 }
 
 /** These tables were seen to be changed between the looks. */
-export function touchSeen(touched: Touched, { before }: Looks, tables: Iterable<string>): void {
-  const unseen = touched.unseen === 'some' ? 'some' : touched.unseen.length;
+export function touchSeen({ unseen, first }: Touched, { before }: Looks, tables: Iterable<string>): void {
   for (const name of tables) {
-    if (!touched.first.has(name) && touched.first.size < TABLES) touched.first.set(name, { look: before, unseen });
+    if (first.has(name) || first.size >= TABLES) continue;
+    first.set(name, unseen === 'some' || unseen.has(name) ? 'not known' : before);
   }
 }
 
 /**
  * How many rows the transaction has stored in a table so far, where that is all that it has done to it; those that it has taken back count.
- * Undefined where it has done more, or that is not known. `after`: at the lead, now. Rejects with PproxError.
+ * Undefined where it has done more, or that is not known. `after`: at the lead, now.
  */
-export async function storedInAll(
-  catalog: Catalog,
-  asker: CatalogAsker,
-  touched: Touched,
-  after: Look,
-  name: string,
-): Promise<number | undefined> {
-  const first = touched.first.get(name);
-  if (first === undefined || first.unseen === 'some' || touched.unseen === 'some') return undefined;
-  for (const target of touched.unseen.slice(0, first.unseen)) {
-    const table = await catalog.table(asker, target);
-    if (table?.stored.includes(name) !== false) return undefined;
-  }
-  const [from, to] = [countsOf(first.look, name), countsOf(after, name)];
+export function storedInAll({ first }: Touched, after: Look, name: string): number | undefined {
+  const before = first.get(name) ?? 'not known';
+  if (before === 'not known') return undefined;
+  const [from, to] = [countsOf(before, name), countsOf(after, name)];
   return to[1] === from[1] && to[2] === from[2] ? to[0] - from[0] : undefined;
 }
 

@@ -1,8 +1,8 @@
 /** Statements with a durable effect: on the lead, then on every follower, compared, within one transaction. */
 import { BackendLostError } from '../backend/receiver.ts';
-import { type Effect, type FollowerFailure, joinTags } from '../fanout/follower.ts';
+import { type Effect, type FollowerFailure, joinTags, quietProof } from '../fanout/follower.ts';
 import { changes, type Look, type Looks, movedSequences } from '../fanout/hidden-effects.ts';
-import { locksOf, type ReplayPlan } from '../fanout/plan.ts';
+import { locksOf, NotReplayable, type ReplayPlan } from '../fanout/plan.ts';
 import { type ReplayedStatement, ReplayLog } from '../fanout/replay-log.ts';
 import { RowDigest } from '../fanout/row-digest.ts';
 import { RowReplay, type RowTap } from '../fanout/row-replay.ts';
@@ -96,7 +96,8 @@ export async function writeStatement(
   const statement = request.executed(asked);
   if (session.cluster.followers.length === 0 && session.block.kind === 'none')
     return writeAlone(session, statement, request);
-  const { planner } = session.services;
+  const { catalog, planner } = session.services;
+  const planned = catalog.edition;
   let plan = await planner.plan(session, statement);
   const block = await openImplicit(session);
   await throwLost(session, block, allFollowers(block));
@@ -117,7 +118,10 @@ export async function writeStatement(
   block.status = result.status;
   if (result.error !== undefined) return FAILED;
   const alone = plan.kind === 'statement' && plan.inPlace === 'rows alone';
-  if (done.looks === undefined && leavesSomething(statement)) touchUnseen(block.touched, statement);
+  if (planned === undefined || planned !== catalog.edition) await checkPlan(session, statement, plan);
+  // A statement by itself has none before it.
+  if (done.looks === undefined && block.mode !== 'implicit' && leavesSomething(statement))
+    touchUnseen(block.touched, await storedBy(session, statement, plan));
   if (done.looks !== undefined) {
     const [before, after] = await Promise.all(done.looks);
     const { moment } = session.services.coordinator;
@@ -151,6 +155,34 @@ export async function writeStatement(
     throwFailures(block, await prove(session, block, plan.proof, effect));
   await keep(session, block, statement, replay);
   return { kind: 'done', held: request.completed(result.held) };
+}
+
+/** The lead may have waited for a transaction that has changed what the plan was made for. Throws PproxError where another one is due. */
+async function checkPlan(session: SessionState, statement: Statement, plan: ReplayPlan): Promise<void> {
+  const { catalog, planner } = session.services;
+  catalog.forget();
+  const due = await planner.plan(session, statement).catch((error: unknown) => {
+    if (error instanceof NotReplayable) return undefined;
+    throw error;
+  });
+  if (JSON.stringify(due) === JSON.stringify(plan)) return;
+  throw new PproxError('definition_changed', {
+    message: 'could not serialize: a definition was changed while the statement waited for it',
+    hint: 'The transaction may be tried again.',
+  });
+}
+
+/** Where the rows stand that a statement has changed whose effects are in its text; undefined where that is not known. */
+async function storedBy(
+  session: SessionState,
+  { command, nested }: Statement,
+  plan: ReplayPlan,
+): Promise<readonly string[] | undefined> {
+  if (plan.kind === 'rows') return plan.stored;
+  const target = command.kind === 'insert' || command.kind === 'modify' ? command.target : undefined;
+  if (target === undefined || nested.length > 0 || session.caching === 'forbidden') return undefined;
+  const table = await session.services.catalog.table(session, target);
+  return (table?.kind === 'r' || table?.kind === 'p') && table.rules === 'none' ? table.stored : undefined;
 }
 
 /**
@@ -269,14 +301,16 @@ async function quietRows(
   started: number,
 ): Promise<readonly ReplayedStatement[] | undefined> {
   if (replay.total === 0) return [];
-  const quiet = await quieten(session, block, [], stored);
+  const quiet = await quieten(session, block, [], stored, 'kept');
   const rows = quiet === undefined ? undefined : replay.takeUnsent('direct', TRAIL_BYTES);
   if (quiet === undefined || rows === undefined) return undefined;
   const messages = block.legs.followers.map((leg) => {
-    const texts = [Buffer.from(quiet.begin), ...rows.map(({ text }) => text), Buffer.from(quiet.end(leg))];
+    // What is kept may be old: behind the rows their tables are locked against a change of it.
+    const own = [quiet.begin, quietProof(stored), quiet.end(leg)].map((text) => Buffer.from(text));
+    const texts = [...own.slice(0, 1), ...rows.map(({ text }) => text), ...own.slice(1)];
     return encodeQuery(Buffer.concat(texts.flatMap((text, index) => (index === 0 ? [text] : [SEPARATOR, text]))));
   });
-  const tag = joinTags(['SET', ...rows.map(({ expected }) => expected.tag ?? ''), 'SET']);
+  const tag = joinTags(['SET', ...rows.map(({ expected }) => expected.tag ?? ''), 'SELECT 1', 'SET']);
   return [{ messages, expected: { tag, rows: undefined }, elapsedMs: performance.now() - started }];
 }
 
@@ -412,7 +446,9 @@ async function onLead(
   const settings = plan.kind === 'statement' ? 'all' : 'of values';
   const before = plan.effects === 'hidden' ? unheard(look(backend, settings)) : undefined;
   backend.send(message, relay);
-  const after = plan.effects === 'hidden' ? unheard(look(backend, settings)) : undefined;
+  // A function may have deallocated what was prepared.
+  const how = plan.kind === 'statement' ? 'as text' : 'prepared';
+  const after = plan.effects === 'hidden' ? unheard(look(backend, settings, how)) : undefined;
   const time = plan.kind !== 'rows' && plan.times.length > 0 ? transactionTime(backend) : undefined;
   // A cancel request is for the statement.
   if (before !== undefined) await before.catch(() => undefined);
@@ -442,6 +478,9 @@ function both(one: RowTap, other: RowTap): RowTap {
 /** Utilities that change no objects by themselves: what is run in them is looked at. */
 const SEEN: ReadonlySet<string> = new Set(['DoStmt', 'CallStmt', 'ConstraintsSetStmt', 'LockStmt']);
 
+/** They may have deallocated what was prepared, ours too. */
+const RUNS_ANYTHING: ReadonlySet<string> = new Set(['DoStmt', 'CallStmt']);
+
 /** What a statement leaves behind once every writer has it. */
 export async function keep(
   session: SessionState,
@@ -451,6 +490,8 @@ export async function keep(
 ): Promise<void> {
   const { command } = statement;
   notePins(session, statement);
+  if (RUNS_ANYTHING.has(statement.node))
+    for (const { lease } of [block.legs.lead, ...block.legs.leased]) lease.backend.prepared.forgetOwn();
   await learnSettings(session, statement, block.legs.lead.lease.backend);
   if (changesCatalog(statement)) block.catalog = 'changed';
   if ((command.kind === 'definition' || command.kind === 'utility') && !SEEN.has(statement.node))
