@@ -156,7 +156,7 @@ async function copyTo(
     else if (looked !== undefined && there !== undefined)
       await compareTriggers(session, block, plan?.stored ?? [], looked, there);
     if (looked === undefined) touchUnseen(block.touched, plan?.stored);
-    await keep(session, block, statement, undefined);
+    await keep(session, block, statement, undefined, 'not looked at');
   }
   return { kind: 'done', held: result.held };
 }

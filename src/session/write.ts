@@ -118,6 +118,7 @@ export async function writeStatement(
   block.status = result.status;
   if (result.error !== undefined) return FAILED;
   const alone = plan.kind === 'statement' && plan.inPlace === 'rows alone';
+  const seen = done.looks === undefined ? 'not looked at' : 'looked at';
   if (planned === undefined || planned !== catalog.edition) await checkPlan(session, statement, plan);
   // A statement by itself has none before it.
   if (done.looks === undefined && block.mode !== 'implicit' && leavesSomething(statement))
@@ -128,7 +129,7 @@ export async function writeStatement(
     const hidden = { statement, plan, request, started, looked: { before, after }, done };
     const left = await hiddenToo(session, block, hidden, pace);
     if (pace !== 'lockstep' && left !== undefined) {
-      await keep(session, block, statement, replay);
+      await keep(session, block, statement, replay, seen);
       for (const one of left) letTrail(session, block, { statement: one, moment }, pace);
       return { kind: 'done', held: request.completed(result.held) };
     }
@@ -141,7 +142,7 @@ export async function writeStatement(
     const same =
       replay === undefined ? [await replayed(block, plan, statement, request, effect, started, time)] : stored;
     if (pace !== 'lockstep' && same !== undefined) {
-      await keep(session, block, statement, replay);
+      await keep(session, block, statement, replay, seen);
       for (const one of same) letTrail(session, block, { statement: one, moment }, pace);
       return { kind: 'done', held: request.completed(result.held) };
     }
@@ -153,7 +154,7 @@ export async function writeStatement(
   if (plan.kind === 'statement' && plan.remade !== undefined) await remake(session, block, plan, effect, started);
   else if (plan.kind === 'statement' && plan.proof !== undefined)
     throwFailures(block, await prove(session, block, plan.proof, effect));
-  await keep(session, block, statement, replay);
+  await keep(session, block, statement, replay, seen);
   return { kind: 'done', held: request.completed(result.held) };
 }
 
@@ -487,19 +488,20 @@ export async function keep(
   block: WritersBlock,
   statement: Statement,
   replay: RowReplay | undefined,
+  seen: 'looked at' | 'not looked at',
 ): Promise<void> {
   const { command } = statement;
   notePins(session, statement);
   if (RUNS_ANYTHING.has(statement.node))
     for (const { lease } of [block.legs.lead, ...block.legs.leased]) lease.backend.prepared.forgetOwn();
   await learnSettings(session, statement, block.legs.lead.lease.backend);
-  if (changesCatalog(statement)) block.catalog = 'changed';
+  if (changesCatalog(statement, seen === 'looked at' ? block.touched.objects : 'some')) block.catalog = 'changed';
   if ((command.kind === 'definition' || command.kind === 'utility') && !SEEN.has(statement.node))
     block.touched.objects = 'some';
   else if (leavesSomething(statement)) touch(block.touched, statement.relations.map(qualified));
   const { sequences } = session.services;
   if (statement.sequences.calls === 'nextval') await sequences.afterNextval(session, statement.sequences.names);
-  if (statement.sequences.calls === 'setval' || block.catalog === 'changed') sequences.forget();
+  if (statement.sequences.calls === 'setval' || changesCatalog(statement, 'some')) sequences.forget();
   for (const [sequence, { least, greatest }] of replay?.drawn ?? []) {
     await sequences.reserve(session, sequence, greatest);
     if (least !== greatest) await sequences.reserve(session, sequence, least);
@@ -507,9 +509,11 @@ export async function keep(
   }
 }
 
-/** DDL, and what may contain any: a function, a procedure, a DO block. TRUNCATE may restart sequences. */
-function changesCatalog({ command, pins }: Statement): boolean {
-  return command.kind === 'definition' || command.kind === 'utility' || pins.includes('volatile function');
+/** DDL, and what may contain any: a function, a procedure, a DO block. TRUNCATE may restart sequences. `made`: objects, so far. */
+function changesCatalog({ command, pins, node }: Statement, made: 'none' | 'some'): boolean {
+  if (SEEN.has(node) || (command.kind !== 'definition' && command.kind !== 'utility'))
+    return made === 'some' && (SEEN.has(node) || pins.includes('volatile function'));
+  return true;
 }
 
 /** With one writer there is nobody to agree with. */
@@ -531,7 +535,7 @@ async function writeAlone(session: SessionState, statement: Statement, request: 
     if (result.error !== undefined) return FAILED;
     notePins(session, statement);
     await learnSettings(session, statement, backend);
-    if (changesCatalog(statement)) session.services.catalog.forget();
+    if (changesCatalog(statement, 'some')) session.services.catalog.forget();
     answered = 'yes';
     return { kind: 'done', held: undefined };
   } finally {
