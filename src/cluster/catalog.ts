@@ -73,6 +73,8 @@ export interface Table {
   readonly referenced: 'no' | 'yes';
   /** Whether any of these may fire as late as at COMMIT. */
   readonly deferred: 'none' | 'some';
+  /** Whether, by their source or that of what it names, any of these may leave something with the server session: settings, locks. */
+  readonly binds: 'nothing' | 'something';
   readonly rules: 'none' | 'some';
   /** Tables that inherit from it: what is unique in each of them is not in all. Partitions are none. */
   readonly children: 'none' | 'some';
@@ -153,6 +155,10 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM volatile), '[]'),
         OR castmethod = 'i' AND (t.typcategory IN ('A', 'D') OR t.typtype NOT IN ('b', 'e')))),
   current_setting('server_version_num')::int / 10000`;
 
+/** In a function's source: what outlasts the transaction in its session. */
+const BINDING =
+  "set_config|pg_(try_)?advisory_lock|(^|;|begin|then|else|loop|[''])[[:space:]]*(set|reset|listen)[[:space:]]";
+
 /** Where triggers may fire for a row of a table: itself and its partitions; by foreign keys, what refers to these. */
 const REACHED = `WITH RECURSIVE steps (parent, child, by) AS (
     SELECT inhparent, inhrelid, 'p' FROM pg_catalog.pg_inherits
@@ -162,11 +168,14 @@ const REACHED = `WITH RECURSIVE steps (parent, child, by) AS (
     SELECT c.oid, 'p'
     UNION SELECT s.child, CASE WHEN 'd' IN (s.by, r.by) THEN 'd' WHEN 'f' IN (s.by, r.by) THEN 'f' ELSE 'p' END
       FROM reached r JOIN steps s ON s.parent = r.oid
-  ), fired (by, late) AS (
-    SELECT r.by, t.tgdeferrable FROM reached r JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
-    UNION ALL SELECT 'd', false FROM reached WHERE by = 'd'
+  ), fired (by, late, binds) AS (
+    SELECT r.by, t.tgdeferrable, f.prosrc ~* '${BINDING}' OR EXISTS (SELECT FROM pg_catalog.pg_proc g
+        WHERE g.oid >= 16384 AND g.prosrc ~* '${BINDING}' AND position(g.proname IN f.prosrc) > 0)
+      FROM reached r JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+      JOIN pg_catalog.pg_proc f ON f.oid = t.tgfoid
+    UNION ALL SELECT 'd', false, false FROM reached WHERE by = 'd'
   ) SELECT json_build_array(coalesce(bool_or(by = 'p'), false), coalesce(bool_or(by <> 'p'), false),
-    coalesce(bool_or(late), false)) FROM fired`;
+    coalesce(bool_or(late), false), coalesce(bool_or(binds), false)) FROM fired`;
 
 const TABLE = `SELECT c.relkind, c.relpersistence,
   (${REACHED}),
@@ -326,13 +335,14 @@ export class Catalog {
       const [columns, keys, constrained, stored, bases, actions] = lists.map((list): unknown =>
         JSON.parse(list ?? '[]'),
       );
-      const [triggers, cascades, deferred] = JSON.parse(reached ?? '[]') as boolean[];
+      const [triggers, cascades, deferred, binds] = JSON.parse(reached ?? '[]') as boolean[];
       return {
         kind,
         persistence: persistence === 't' ? 'temporary' : 'permanent',
         triggers: triggers === true ? 'some' : 'none',
         cascades: cascades === true ? 'some' : 'none',
         deferred: deferred === true ? 'some' : 'none',
+        binds: binds === true ? 'something' : 'nothing',
         rules: rules === 't' ? 'some' : 'none',
         children: children === 't' ? 'some' : 'none',
         policies: policies === 'none' || policies === 'of the row' ? policies : 'of other rows',

@@ -100,6 +100,7 @@ export async function seeEffects(
   if (lead.before.settings !== lead.after.settings) session.pins.add('volatile function');
   // So may it have drawn from them: lastval() is its client's.
   if (movedSequences(lead.before, lead.after).length > 0) session.pins.add('sequence value');
+  if (plan !== undefined) await pinWhereBound(session, [...plan.stored, ...changed.keys()]);
   touch(block.touched, changed.keys());
   touchSeen(block.touched, lead, changed.keys());
   let asked: Promise<readonly Written[]> | undefined;
@@ -126,6 +127,15 @@ export async function seeEffects(
     elsewhere,
     told: told.includes(undefined) ? undefined : told.flatMap((one) => one ?? []),
   };
+}
+
+/** Triggers of these tables may have left something with the server session: it is its client's own now, as where it calls a function. */
+async function pinWhereBound(session: SessionState, tables: readonly string[]): Promise<void> {
+  for (const name of tables) {
+    if (session.pins.has('volatile function')) return;
+    const table = isOfObjects(name) ? undefined : await session.services.catalog.tableOf(session, name);
+    if (table?.binds === 'something') session.pins.add('volatile function');
+  }
 }
 
 /** `inserted`: how many the statement at hand has stored there. */

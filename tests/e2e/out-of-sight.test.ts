@@ -117,6 +117,41 @@ test('settings that a trigger makes', HANGS, async () => {
   await client.query('DROP TRIGGER arrays ON fired');
 });
 
+describe('what triggers leave with their server session is not for the next client', () => {
+  const made: Readonly<Record<string, readonly [body: string, left: string]>> = {
+    'a custom setting': [
+      "PERFORM set_config('app.tenant', 'alice', false)",
+      "SELECT coalesce(current_setting('app.tenant', true), '') = '' AS free FROM fired FOR UPDATE",
+    ],
+    'an ordinary setting': [
+      "SET work_mem = '64kB'",
+      "SELECT current_setting('work_mem') <> '64kB' AS free FROM fired FOR UPDATE",
+    ],
+    'a lock': ['PERFORM pg_advisory_lock(77)', 'SELECT pg_try_advisory_xact_lock(77) AS free FROM fired FOR UPDATE'],
+    'what another function does': [
+      'PERFORM set_tenant()',
+      "SELECT coalesce(current_setting('app.tenant', true), '') = '' AS free FROM fired FOR UPDATE",
+    ],
+  };
+  for (const [name, [body, left]] of Object.entries(made)) {
+    test(name, HANGS, async () => {
+      await client.query(`CREATE OR REPLACE FUNCTION set_tenant() RETURNS void LANGUAGE sql AS $$ SELECT set_config('app.tenant', 'bob', false) $$;
+        CREATE FUNCTION leave() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${body}; RETURN NEW; END $$;
+        CREATE TRIGGER leave BEFORE UPDATE ON fired FOR EACH ROW EXECUTE FUNCTION leave()`);
+      const own = await proxy.connect();
+      await own.query('UPDATE fired SET n = n + 1 WHERE id = 1');
+      await own.end();
+      for (let next = 0; next < 4; next++) {
+        const stranger = await proxy.connect();
+        assert.deepEqual((await stranger.query(left)).rows, [{ free: true }]);
+        await stranger.end();
+      }
+      await assertWritersEqual(cluster);
+      await client.query('DROP TRIGGER leave ON fired; DROP FUNCTION leave()');
+    });
+  }
+});
+
 test('names that mean another table within the transaction', HANGS, async () => {
   await client.query(`CREATE SCHEMA one; CREATE SCHEMA two; CREATE TABLE one.x (k int PRIMARY KEY); CREATE TABLE two.x (k int PRIMARY KEY);
     INSERT INTO one.x SELECT generate_series(1, 40); INSERT INTO two.x SELECT generate_series(1, 40);
