@@ -33,7 +33,7 @@ import type { SessionState, WritersBlock } from './state.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
 import { allVisible, beginFollowers, compareAnswers, followerDeadline, throwFailures } from './replay.ts';
 import { touchUnseen } from './touched.ts';
-import { keep, openImplicit } from './write.ts';
+import { checkPlan, keep, openImplicit } from './write.ts';
 
 /** How the client's data ended. `cut`: a server ended the COPY before the client did. */
 type DataEnd = { readonly kind: 'done' | 'gone' | 'cut' } | { readonly kind: 'failed'; readonly raw: Buffer };
@@ -62,12 +62,15 @@ export async function copyIn(
       await session.giveBack(legs);
     }
   }
+  const planned = session.services.catalog.edition;
   const plan = route === 'writers' ? await session.services.planner.plan(session, statement) : undefined;
   const block = await openImplicit(session);
   if (route === 'writers') block.writes = 'possible';
   const same = plan?.kind === 'statement' ? plan : undefined;
   const takers = route === 'writers' && same?.inPlace !== 'rows alone' ? block.legs.followers : [];
-  return copyTo(session, statement, text, block, block.legs.lead.lease.backend, takers, same);
+  const end = await copyTo(session, statement, text, block, block.legs.lead.lease.backend, takers, same);
+  if (end.kind === 'done' && same !== undefined) await checkPlan(session, statement, same, planned);
+  return end;
 }
 
 async function copyTo(

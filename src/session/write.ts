@@ -119,7 +119,9 @@ export async function writeStatement(
   if (result.error !== undefined) return FAILED;
   const alone = plan.kind === 'statement' && plan.inPlace === 'rows alone';
   const seen = done.looks === undefined ? 'not looked at' : 'looked at';
-  if (planned === undefined || planned !== catalog.edition) await checkPlan(session, statement, plan);
+  // A definition has changed what it was planned for by itself.
+  const changesRows = statement.command.kind === 'insert' || statement.command.kind === 'modify';
+  if (changesRows) await checkPlan(session, statement, plan, planned);
   // A statement by itself has none before it.
   if (done.looks === undefined && block.mode !== 'implicit' && leavesSomething(statement))
     touchUnseen(block.touched, await storedBy(session, statement, plan));
@@ -158,9 +160,18 @@ export async function writeStatement(
   return { kind: 'done', held: request.completed(result.held) };
 }
 
-/** The lead may have waited for a transaction that has changed what the plan was made for. Throws PproxError where another one is due. */
-async function checkPlan(session: SessionState, statement: Statement, plan: ReplayPlan): Promise<void> {
+/**
+ * The lead may have waited for a transaction that has changed what the plan was made for. `planned`: the catalog's edition before that. Throws
+ * PproxError where another plan is due.
+ */
+export async function checkPlan(
+  session: SessionState,
+  statement: Statement,
+  plan: ReplayPlan,
+  planned: number | undefined,
+): Promise<void> {
   const { catalog, planner } = session.services;
+  if (planned !== undefined && planned === catalog.edition) return;
   catalog.forget();
   const due = await planner.plan(session, statement).catch((error: unknown) => {
     if (error instanceof NotReplayable) return undefined;

@@ -3,10 +3,12 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import pg from 'pg';
 import { sql } from '../support/cluster.ts';
+import { copyData, copyDone, query } from '../support/frontend-messages.ts';
 import { clusterDsn, startTestProxy } from '../support/proxy.ts';
-import { assertWritersEqual, becomePlain, refusal, startScene, until } from './scene.ts';
+import { assertWritersEqual, becomePlain, connectRaw, errorIn, refusal, startScene, until } from './scene.ts';
 
-const { cluster, proxy } = await startScene({}, { reader: false });
+const scene = await startScene({}, { reader: false });
+const { cluster, proxy } = scene;
 const { w1 } = cluster;
 const HANGS = { timeout: 60_000 };
 let client: pg.Client;
@@ -68,6 +70,23 @@ describe('a definition that is committed while a statement waits for it', () => 
       await assertWritersEqual(cluster);
     });
   }
+
+  test('a trigger, and rows that are copied', HANGS, async () => {
+    await other.query('BEGIN; CREATE TRIGGER lucky BEFORE INSERT ON bare FOR EACH ROW EXECUTE FUNCTION lucky()');
+    const raw = await connectRaw(scene);
+    raw.send(query('COPY bare (id, n) FROM STDIN'));
+    await waitsForLock();
+    await other.query('COMMIT');
+    await raw.waitFor(['CopyInResponse'], 0);
+    const ready = raw.readies + 1;
+    raw.send(Buffer.concat([copyData('200\t1\n'), copyDone()]));
+    await raw.waitReady(ready);
+    const { C } = errorIn(raw.messages);
+    assert.ok(C === '40001' || C === '40002', C);
+    raw.destroy();
+    await assertWritersEqual(cluster);
+    await other.query('DROP TRIGGER lucky ON bare');
+  });
 
   test('and changes nothing about it lets it go on', HANGS, async () => {
     await other.query('BEGIN; ALTER TABLE bare ADD CONSTRAINT small CHECK (n < 1000)');
