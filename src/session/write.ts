@@ -98,17 +98,14 @@ export async function writeStatement(
     return writeAlone(session, statement, request);
   const { catalog, planner } = session.services;
   const planned = catalog.edition;
-  let plan = await planner.plan(session, statement);
+  const chosen = await planner.plan(session, statement);
   const block = await openImplicit(session);
   await throwLost(session, block, allFollowers(block));
-  const pace = paceOf(session, block, statement, plan, request, company);
+  const pace = paceOf(session, block, statement, chosen, request, company);
   if (pace === 'lockstep') await followersCaughtUp(session, block);
-  const older = locksOf(plan).length > 0 ? await readsOlder(session, block) : undefined;
-  if (older !== undefined) {
-    const alone = await planner.alone(session, statement, older);
-    if (alone === undefined) throw older;
-    plan = alone;
-  }
+  const older = locksOf(chosen).length > 0 ? await readsOlder(session, block) : undefined;
+  const plan = older === undefined ? chosen : await planner.alone(session, statement, older);
+  if (plan === undefined) throw older;
   const locks = locksOf(plan);
   if (locks.length > 0) await lockTables(session, block, locks);
   if (leavesSomething(statement)) block.writes = 'possible';
@@ -121,9 +118,8 @@ export async function writeStatement(
   const seen = done.looks === undefined ? 'not looked at' : 'looked at';
   // A definition has changed what it was planned for by itself.
   const changesRows = statement.command.kind === 'insert' || statement.command.kind === 'modify';
-  if (changesRows) await checkPlan(session, statement, plan, planned);
-  // A statement by itself has none before it.
-  if (done.looks === undefined && block.mode !== 'implicit' && leavesSomething(statement))
+  if (changesRows) await checkPlan(session, statement, chosen, planned);
+  if (done.looks === undefined && leavesSomething(statement))
     touchUnseen(block.touched, await storedBy(session, statement, plan));
   if (done.looks !== undefined) {
     const [before, after] = await Promise.all(done.looks);

@@ -150,6 +150,10 @@ describe('rows of a trigger beside rows that a statement has stored in the same 
       }
       await client.query(`BEGIN; ${store}; UPDATE public.fire SET n = n + 1; COMMIT`);
       await assertWritersEqual(cluster);
+      if (!store.includes('LOCAL')) {
+        await client.query(`${store}; UPDATE public.fire SET n = n + 1`);
+        await assertWritersEqual(cluster);
+      }
       const plain = await proxy.connect();
       await becomePlain(cluster, plain);
       const found = await outcome(plain.query(`BEGIN; ${store}; UPDATE public.fire SET n = n + 1; COMMIT`));
