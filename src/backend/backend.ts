@@ -12,7 +12,7 @@ import type { CloseReason } from '../lib/close-reason.ts';
 import { Channel } from '../net/channel.ts';
 import { type Address, describeSocketError, type Encryption, type Link } from '../net/tls.ts';
 import { decodeParameterStatus, decodeReadyForQuery } from '../wire/backend.ts';
-import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts';
+import { decodeErrorFields, type ErrorFields, QUERY_CANCELED } from '../wire/error-fields.ts';
 import { FrameError, FrameScanner, type FrameSink, Watch, type WatchTable } from '../wire/frame-scan.ts';
 import { encodeQuery, encodeStartup, ProtocolVersion, TERMINATE } from '../wire/frontend.ts';
 import { ShortMessage } from '../wire/reader.ts';
@@ -413,8 +413,6 @@ export class Backend {
     this.onClosed?.(lost);
   }
 }
-
-const QUERY_CANCELED = '57014';
 
 /** A closing backend has this long to take our Terminate. */
 const CLOSE_LINGER_MS = 1000;

@@ -5,6 +5,7 @@
 import type { Answer } from '../backend/receiver.ts';
 import { PproxError } from '../lib/errors.ts';
 import { qualified, quoteLiteral } from '../sql/quote.ts';
+import { QUERY_CANCELED } from '../wire/error-fields.ts';
 import type { QualifiedName } from '../sql/statement.ts';
 
 /** Who asks. Names mean what they mean in its session. */
@@ -429,8 +430,6 @@ export class Catalog {
     return value;
   }
 }
-
-export const QUERY_CANCELED = '57014';
 
 function triggerModeText(major: number): string {
   const settable =

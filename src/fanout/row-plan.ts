@@ -257,8 +257,11 @@ function findObstacle(command: ModifyCommand, { only, selects }: Modification, t
 
 /** Whether the statement may set off triggers elsewhere, by actions of foreign keys. */
 export function cascades({ assigned }: Pick<Modification, 'assigned'>, table: Table): boolean {
-  if (table.cascades === 'none') return false;
-  // A DELETE assigns nothing.
+  return table.cascades !== 'none' && changesKeys(assigned, table);
+}
+
+/** Whether rows go, or what foreign keys may refer to is given another value. `assigned`: none by a DELETE. */
+export function changesKeys(assigned: readonly string[], table: Table): boolean {
   const computed = table.columns.some(({ name, generated }) => generated !== '' && table.constrained.includes(name));
   return assigned.length === 0 || computed || assigned.some((name) => table.constrained.includes(name));
 }

@@ -32,6 +32,7 @@ import { replayAlone } from './read-back.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
 import { allVisible, beginFollowers, compareAnswers, followerDeadline, throwFailures } from './replay.ts';
+import { QUERY_CANCELED } from '../wire/error-fields.ts';
 import { touchUnseen } from './touched.ts';
 import { checkPlan, keep, openImplicit } from './write.ts';
 
@@ -326,8 +327,6 @@ async function abort(
 
 /** What our CopyFail says; a server repeats it in its error. */
 const ABANDONED = 'abandoned by pprox';
-/** SQLSTATE of a COPY that was ended by CopyFail. */
-const QUERY_CANCELED = '57014';
 
 /** Ends the COPY of every follower that is still in it, and waits until it has. */
 async function failCopiers(session: SessionState, copiers: readonly Copier[]): Promise<void> {

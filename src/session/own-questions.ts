@@ -3,7 +3,7 @@ import type { Backend } from '../backend/backend.ts';
 import { guard } from '../backend/guard.ts';
 import type { OwnStatement } from '../backend/own-message.ts';
 import { type Answer, BackendLostError } from '../backend/receiver.ts';
-import { QUERY_CANCELED } from '../cluster/catalog.ts';
+import { QUERY_CANCELED } from '../wire/error-fields.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { FollowerLeg } from './legs.ts';

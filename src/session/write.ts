@@ -5,6 +5,7 @@ import { changes, type Look, type Looks, movedSequences } from '../fanout/hidden
 import { locksOf, NotReplayable, type ReplayPlan } from '../fanout/plan.ts';
 import { type ReplayedStatement, ReplayLog } from '../fanout/replay-log.ts';
 import { RowDigest } from '../fanout/row-digest.ts';
+import { changesKeys } from '../fanout/row-plan.ts';
 import { RowReplay, type RowTap } from '../fanout/row-replay.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Statement } from '../sql/statement.ts';
@@ -186,11 +187,15 @@ async function storedBy(
   { command, nested }: Statement,
   plan: ReplayPlan,
 ): Promise<readonly string[] | undefined> {
-  if (plan.kind === 'rows') return plan.stored;
-  const target = command.kind === 'insert' || command.kind === 'modify' ? command.target : undefined;
+  if (command.kind !== 'insert' && command.kind !== 'modify') return plan.kind === 'rows' ? plan.stored : undefined;
+  const { target } = command;
   if (target === undefined || nested.length > 0 || session.caching === 'forbidden') return undefined;
   const table = await session.services.catalog.table(session, target);
-  return (table?.kind === 'r' || table?.kind === 'p') && table.rules === 'none' ? table.stored : undefined;
+  if ((table?.kind !== 'r' && table?.kind !== 'p') || table.rules === 'some') return undefined;
+  // Foreign keys change the rows that refer to these, and nothing says so.
+  const assigned = command.kind === 'insert' ? command.conflictColumns : (command.modification?.assigned ?? []);
+  const changes = command.kind === 'insert' ? assigned.length > 0 : true;
+  return table.referenced === 'yes' && changes && changesKeys(assigned, table) ? undefined : table.stored;
 }
 
 /**

@@ -3,6 +3,9 @@ import { MessageReader } from './reader.ts';
 import { BackendTag, HEADER_BYTES } from './tags.ts';
 import { MessageWriter } from './writer.ts';
 
+/** query_canceled: a cancel request, a timeout, or CopyFail. */
+export const QUERY_CANCELED = '57014';
+
 export type Severity = 'ERROR' | 'FATAL' | 'PANIC' | 'WARNING' | 'NOTICE' | 'DEBUG' | 'INFO' | 'LOG';
 
 export interface ErrorFields {
