@@ -79,7 +79,17 @@ async function transaction(lead: Backend, follower: Backend, statements: readonl
   follower.send(encodePrepare(follower.prepared, gid, 'none'), prepared);
   await good(prepared.reply);
   const decided = new CommitReceiver();
-  lead.send(encodeDecision(lead.prepared, { id, end: 'commit', position: 'not asked for' }), decided);
+  lead.send(
+    encodeDecision(lead.prepared, {
+      id,
+      end: 'commit',
+      position: 'not asked for',
+      process: id,
+      edition: undefined,
+      changes: 'nothing',
+    }),
+    decided,
+  );
   const { tag } = await decided.reply;
   if (tag !== 'COMMIT') throw new Error('the lead has not committed');
   await good(follower.ask(finishText(gid, 'commit')));

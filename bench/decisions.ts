@@ -70,10 +70,19 @@ async function measure(backends: readonly Backend[], perSlice: number, major: nu
   await first.ask('CREATE TABLE changed (id int PRIMARY KEY, n int NOT NULL)');
   await first.ask(`INSERT INTO changed SELECT id, 0 FROM generate_series(1, ${ROWS}) id`);
   const ids = new TransactionIds();
+  const own = ids.next();
+  const edition = { relations: '0', objects: '0', own: '0' };
   const update = (): string => `UPDATE changed SET n = n + 1 WHERE id = ${1 + Math.floor(Math.random() * ROWS)}`;
   const without = (): Buffer => encodeQuery('COMMIT');
   const decided = ({ prepared }: Backend): Buffer =>
-    encodeDecision(prepared, { id: ids.next(), end: 'commit', position: 'not asked for' });
+    encodeDecision(prepared, {
+      id: ids.next(),
+      end: 'commit',
+      position: 'not asked for',
+      process: own,
+      edition,
+      changes: 'nothing',
+    });
   await slice(backends, COMPARED, update, decided);
   const lines: string[] = [];
   for (let round = 0; round < SLICES; round++) {

@@ -7,6 +7,7 @@ import { Onlookers } from './cluster/onlookers.ts';
 import { ProcessIds } from './cluster/process-ids.ts';
 import type { Coordinator } from './commit/coordinator.ts';
 import { Decider } from './commit/decider.ts';
+import { CountedOnLead } from './commit/definitions.ts';
 import { TransactionIds } from './commit/gid.ts';
 import { OnePhase } from './commit/one-phase.ts';
 import { PendingSet } from './commit/pending.ts';
@@ -54,7 +55,7 @@ export async function startProxy(config: Config, log: Log, plans: PlanChoice = '
   const catalog = new Catalog();
   const analyser = new Analyser({ cacheSize: SHAPES, sizeLimitBytes: PARSE_LIMIT_BYTES });
   const roles = new Set(config.writers.map(({ user }) => user)).size === 1 ? 'same' : 'different';
-  const commit = committing(config, cluster, log);
+  const commit = committing(config, cluster, catalog, log);
   const services: Services = {
     cluster,
     catalog,
@@ -216,6 +217,9 @@ const OWN_DESCRIPTORS = 64;
 /** What a coordinator may wait for, one after the other: a decision has to stand until it has asked for it. */
 const COMMIT_STEPS = 6;
 
+/** A process that has changed no definitions for a day is one of those that have ended, most likely. */
+const FOLD_MS = 86_400_000;
+
 /** Of no consequence where DSNs name their users, but for the database: every server has this one. */
 const ANYBODY = { user: 'postgres', database: 'postgres' };
 
@@ -223,6 +227,7 @@ const ANYBODY = { user: 'postgres', database: 'postgres' };
 function committing(
   { settings }: Config,
   cluster: Cluster,
+  catalog: Catalog,
   log: Log,
 ): { readonly coordinator: Coordinator; inDoubt(): readonly InDoubt[]; close(): void } {
   const timeoutMs = settings.followerTimeoutMs;
@@ -248,11 +253,22 @@ function committing(
     lead: cluster.lead,
     prepared: () => recovery.preparedAnywhere(),
     retentionMs: Math.max(settings.decisionRetentionMs, COMMIT_STEPS * timeoutMs + settings.commitTimeoutMs),
+    foldMs: FOLD_MS,
     timeoutMs,
     log,
   });
   const doubtMs = settings.commitTimeoutMs;
-  const coordinator = new TwoPhase({ ids, pending, decider, recovery, sweep, alone, timeoutMs, doubtMs, log });
+  const process = ids.next();
+  const definitions = new CountedOnLead({
+    process,
+    preparedOver: (account) => {
+      recovery.noteAccount(account);
+      return recovery.definitionsOver();
+    },
+    forget: () => catalog.forget(),
+  });
+  const run = { pending, decider, recovery, process, timeoutMs, doubtMs, log };
+  const coordinator = new TwoPhase({ ...run, ids, definitions, sweep, alone });
   void recovery.look();
   return {
     coordinator,

@@ -88,7 +88,7 @@ export class Backend {
   /** pg_database.oid of that database. */
   databaseOid = '';
   /** Of transactions that do not say it themselves, as the connection began: default_transaction_isolation. */
-  isolation: 'serializable' | 'weaker' | 'unknown' = 'unknown';
+  isolation = 'unknown';
   /** Set by the lease's holder while it is pinned to this backend; else what arrives between queries is dropped. */
   listener: AsyncListener | undefined;
   /** Told once when the connection has ended, after every receiver was told. */

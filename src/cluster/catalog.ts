@@ -16,8 +16,16 @@ export interface CatalogAsker {
   readonly caching: 'allowed' | 'forbidden';
   /** `perhaps others`: a function of the user's may have changed settings on the lead out of sight. */
   readonly settingsOfFunctions: 'known' | 'perhaps others';
+  /** What its transaction sees is of this moment, where that is not the newest; what it reads is kept as of then. */
+  readonly snapshot: CatalogMoment | undefined;
   /** Runs on the lead. */
   ask(text: string): Promise<Answer>;
+}
+
+/** `since`: by Date.now(). */
+export interface CatalogMoment {
+  readonly since: number;
+  readonly generation: number;
 }
 
 export interface DatabaseFacts {
@@ -261,6 +269,10 @@ export class Catalog {
     return this.#generation;
   }
 
+  get moment(): CatalogMoment {
+    return { since: Date.now(), generation: this.#generation };
+  }
+
   /** Equal at two moments between which nothing was changed through this process; undefined while something may be. */
   get edition(): number | undefined {
     return this.#changing === 0 ? this.#generation : undefined;
@@ -421,8 +433,7 @@ export class Catalog {
     const key = `${asker.scope}\0${what}`;
     const known = this.#entries.get(key);
     if (known !== undefined && Date.now() - known.since < TTL_MS) return known.value as T;
-    const since = Date.now();
-    const generation = this.#generation;
+    const { since, generation } = asker.snapshot ?? this.moment;
     const value = await load();
     if (generation !== this.#generation) return value;
     if (this.#entries.size >= LIMIT) this.#entries.clear();

@@ -33,7 +33,7 @@ export async function identify(backend: Backend): Promise<Identity> {
   if (answer.error !== undefined) answer = await backend.ask(REDUCED);
   const [recovery, version, segment, isolation, startedAt, database, system, timeline, flushed] = answer.rows[0] ?? [];
   backend.databaseOid = database ?? '';
-  backend.isolation = isolation === 'serializable' ? 'serializable' : 'weaker';
+  backend.isolation = isolation ?? 'unknown';
   return {
     systemIdentifier: system ?? undefined,
     recovery: recovery === 't' ? 'standby' : 'primary',

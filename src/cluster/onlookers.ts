@@ -60,12 +60,12 @@ export class Onlookers {
 
   /**
    * `run` has the connection to itself until it resolves, and leaves it outside a transaction. `leave`: aborted where who waits in line is
-   * not to wait any longer. Rejects as `run`, or with PproxError.
+   * not to wait any longer; undefined: never. Rejects as `run`, or with PproxError.
    */
   async use<T>(
     node: Pick<Node, 'label' | 'connect'>,
     login: Login,
-    leave: AbortSignal,
+    leave: AbortSignal | undefined,
     run: (backend: Backend) => Promise<T>,
   ): Promise<T> {
     const key = `${node.label}\0${login.key}`;
@@ -82,6 +82,15 @@ export class Onlookers {
     } finally {
       seat.inLine--;
       seat.since = performance.now();
+    }
+  }
+
+  /** Those that nobody uses now. */
+  closeIdle(reason: CloseReason): void {
+    for (const [key, seat] of this.#seats) {
+      if (seat.inLine > 0) continue;
+      drop(seat, reason);
+      this.#seats.delete(key);
     }
   }
 
@@ -116,17 +125,17 @@ export class Onlookers {
 }
 
 /** Resolves when those `before` have done. Rejects with PproxError where the place in line is left. */
-function turn(before: Promise<void>, label: string, timeoutMs: number, leave: AbortSignal): Promise<void> {
+function turn(before: Promise<void>, label: string, timeoutMs: number, leave: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const left = (why: string): void => reject(new PproxError('pool_exhausted', { message: why }));
     const late = `waited ${timeoutMs} ms for the connection that looks on at ${label}`;
     const timer = setTimeout(() => left(late), timeoutMs);
     const called = (): void => left('called off');
-    leave.addEventListener('abort', called, { once: true });
-    if (leave.aborted) called();
+    leave?.addEventListener('abort', called, { once: true });
+    if (leave?.aborted === true) called();
     void before.then(() => {
       clearTimeout(timer);
-      leave.removeEventListener('abort', called);
+      leave?.removeEventListener('abort', called);
       resolve();
     });
   });

@@ -7,6 +7,8 @@ import type { Lsn } from '../cluster/lsn.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
 import type { Node } from '../cluster/node.ts';
 import type { PproxError } from '../lib/errors.ts';
+import type { Changed } from '../sql/statement.ts';
+import type { Definitions, Edition } from './definitions.ts';
 
 /** What a commit needs of a server beside the backend of its transaction. */
 export type CommitNode = Pick<Node, 'label' | 'identity' | 'login' | 'connect'>;
@@ -48,8 +50,21 @@ export interface CommitRequest {
   readonly deferred: 'none' | 'possible';
   /** The leg whose log position after its commit is wanted. */
   readonly position: Backend | undefined;
+  readonly definitions: RequestDefinitions;
   /** Told by what name the transaction can be asked for later, where it gets one, before anything of it is durable. */
   readonly named?: (gid: string) => void;
+}
+
+/** Of a transaction: see `definitions.ts`. */
+export interface RequestDefinitions {
+  /** What it changes itself. */
+  readonly changes: Changed;
+  /**
+   * Once every server has run all of it: the edition that it is of, and has to be when it is decided; undefined where nothing was planned in
+   * it, or nothing that changes from here on matters. Rejects with PproxError where it is of none, or BackendLostError where the lead's
+   * connection is lost.
+   */
+  agree(): Promise<Edition | undefined>;
 }
 
 export type CommitOutcome =
@@ -76,6 +91,7 @@ export interface Coordinator {
    */
   visibleEverywhere(then?: Moment): Promise<void> | undefined;
   readonly moment: Moment;
+  readonly definitions: Definitions;
   /** What the lead's own transaction has to write, at its end, for the followers to commit. */
   readonly decision: 'a row' | 'none';
   /** Whether the lead may show what a follower does not show yet. Only then may a follower be `behind` at its commit. */

@@ -4,7 +4,7 @@
  */
 
 /** What this version of pprox works with; `pprox init` makes it. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /**
  * What became of a transaction that a client was told of by its gid. `unknown`: nothing stands; it is under way, or was given up
@@ -35,24 +35,56 @@ BEGIN
 END
 $body$`;
 
+/** How many transactions of each pprox process have changed definitions: see `definitions.ts`. */
+const DEFINITION = `CREATE TABLE pprox.definition (
+  process uuid PRIMARY KEY,
+  relations bigint NOT NULL,
+  objects bigint NOT NULL,
+  changed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+)`;
+
+const DEFINITION_GRANTS = 'SELECT, INSERT, UPDATE, DELETE ON pprox.definition';
+
+// A function, because its text is in the catalog: SCHEMA_QUERY reads it there, whether or not the schema exists.
+const VERSION = `FUNCTION pprox.version() RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT ${SCHEMA_VERSION}'`;
+
 /** Makes schema pprox in a database of the lead. Runs as the role that will own it. */
 export const SCHEMA: readonly string[] = [
   'CREATE SCHEMA pprox',
-  // A function, because its text is in the catalog: SCHEMA_QUERY reads it there, whether or not the schema exists.
-  `CREATE FUNCTION pprox.version() RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT ${SCHEMA_VERSION}'`,
+  `CREATE ${VERSION}`,
   `CREATE TABLE pprox.decision (
   id uuid PRIMARY KEY,
   committed boolean NOT NULL,
   decided_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 )`,
+  DEFINITION,
   OUTCOME,
 ];
+
+/** From each version to the next. Whoever could write decisions before can write definitions then. */
+export const UPGRADES: ReadonlyMap<number, readonly string[]> = new Map([
+  [
+    1,
+    [
+      DEFINITION,
+      `DO $body$ DECLARE grantee oid; BEGIN
+  FOR grantee IN SELECT a.grantee FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) a
+      WHERE c.oid = 'pprox.decision'::regclass AND a.privilege_type = 'INSERT' LOOP
+    EXECUTE 'GRANT ${DEFINITION_GRANTS} TO '
+      || CASE grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(grantee)) END;
+  END LOOP;
+END $body$`,
+      `CREATE OR REPLACE ${VERSION}`,
+    ],
+  ],
+]);
 
 /** What a login role needs that does not own the schema. `role`: quoted. */
 export function grants(role: string): readonly string[] {
   return [
     `GRANT USAGE ON SCHEMA pprox TO ${role}`,
     `GRANT SELECT, INSERT, DELETE ON pprox.decision TO ${role}`,
+    `GRANT ${DEFINITION_GRANTS} TO ${role}`,
     `GRANT EXECUTE ON FUNCTION pprox.version(), pprox.outcome(text) TO ${role}`,
   ];
 }
@@ -69,14 +101,76 @@ function rowText(id: string, committed: boolean): string {
   return `INSERT INTO pprox.decision (id, committed) SELECT ${id}::pg_catalog.uuid, ${committed} WHERE ${DURABLE}`;
 }
 
+const WRITTEN_ROW = `WITH written AS (${rowText('$1', true)} RETURNING 1)`;
+const ONE_ROW = '1 OPERATOR(pg_catalog./) pg_catalog.count(*)';
+
+/** `process`: an SQL expression. The numbers of an edition, as this process counts (`definitions.ts`). */
+function editionText(process: string): string {
+  return `SELECT coalesce(pg_catalog.sum(relations) FILTER (WHERE process OPERATOR(pg_catalog.<>) ${process}), 0)::pg_catalog.int8 AS relations,
+    coalesce(pg_catalog.sum(objects), 0)::pg_catalog.int8 AS objects,
+    coalesce(pg_catalog.sum(relations) FILTER (WHERE process OPERATOR(pg_catalog.=) ${process}), 0)::pg_catalog.int8 AS own
+    FROM pprox.definition`;
+}
+
 /**
  * The decision of a transaction, with COMMIT right behind it: so it fails where no row is written, be it by somebody's trigger.
  * As the login role, whatever the client has set in its transaction; all of that ends with it. `$1`: the id.
  */
 export const DECISION = {
   authorization: 'SET LOCAL SESSION AUTHORIZATION DEFAULT',
-  row: `WITH written AS (${rowText('$1', true)} RETURNING 1) SELECT 1 OPERATOR(pg_catalog./) pg_catalog.count(*) FROM written`,
+  row: `${WRITTEN_ROW} SELECT ${ONE_ROW} FROM written`,
+  /** Fails with OTHER_EDITION where definitions have changed. `$2`: the process. `$3`, `$4`: its edition. Sees them in READ COMMITTED alone. */
+  rowOfEdition: `${WRITTEN_ROW} SELECT CASE
+      WHEN (SELECT relations OPERATOR(pg_catalog.=) $3::pg_catalog.int8 AND objects OPERATOR(pg_catalog.=) $4::pg_catalog.int8
+        FROM (${editionText('$2::pg_catalog.uuid')}) AS edition) THEN ${ONE_ROW}
+      ELSE pg_catalog.concat('definitions have changed meanwhile ', pg_catalog.count(*))::pg_catalog.int4 END FROM written`,
+  /** `$1`: the process. `$2`, `$3`: what is added to its numbers. */
+  definition: `INSERT INTO pprox.definition AS d (process, relations, objects)
+    VALUES ($1::pg_catalog.uuid, $2::pg_catalog.int8, $3::pg_catalog.int8) ON CONFLICT (process) DO UPDATE SET
+      relations = d.relations OPERATOR(pg_catalog.+) excluded.relations, objects = d.objects OPERATOR(pg_catalog.+) excluded.objects,
+      changed_at = pg_catalog.clock_timestamp()`,
 } as const;
+
+const AS_LOGIN_ROLE = `${DECISION.authorization}; SET LOCAL ROLE NONE`;
+
+/** A question of the login role's, whatever the client has set; outside a transaction, since one Query is one (manual, "Simple Query"). */
+export function asLoginRole(text: string): string {
+  return `${AS_LOGIN_ROLE}; ${text}`;
+}
+
+/** The same in the client's transaction, which is as it was behind it. */
+export function asLoginRoleWithin(text: string): string {
+  const savepoint = '"pprox: login role"';
+  return `SAVEPOINT ${savepoint}; ${AS_LOGIN_ROLE}; ${text}; ROLLBACK TO SAVEPOINT ${savepoint}; RELEASE SAVEPOINT ${savepoint}`;
+}
+
+/** SQLSTATE of a decision that is of another edition: invalid_text_representation. */
+export const OTHER_EDITION = '22P02';
+
+/** The same outside a transaction: of what none can hold. */
+export function countText(process: string, changes: 'relations' | 'objects'): string {
+  const [relations, objects] = changes === 'relations' ? [1, 0] : [0, 1];
+  return DECISION.definition
+    .replace('$1', `'${process}'`)
+    .replace('$2', String(relations))
+    .replace('$3', String(objects));
+}
+
+/** In whose row the numbers of processes are that have changed nothing for long. */
+const NOBODY = '00000000-0000-0000-0000-000000000000';
+
+/** As many for everybody as before, but for a process that lives: its own are others' then. */
+export function foldText(afterMs: number): string {
+  return `WITH old AS (DELETE FROM pprox.definition WHERE process <> '${NOBODY}'
+      AND changed_at < pg_catalog.clock_timestamp() - interval '${afterMs} milliseconds' RETURNING relations, objects)
+    INSERT INTO pprox.definition AS d (process, relations, objects) SELECT '${NOBODY}', sum(relations), sum(objects) FROM old HAVING count(*) > 0
+    ON CONFLICT (process) DO UPDATE SET relations = d.relations + excluded.relations, objects = d.objects + excluded.objects`;
+}
+
+/** One row: the numbers of the edition, as everybody sees it. `process`: a UUID. */
+export function readEditionText(process: string): string {
+  return editionText(`'${process}'::pg_catalog.uuid`);
+}
 
 /** Tag of DECISION.row. */
 export const DECIDED = 'SELECT 1';

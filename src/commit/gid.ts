@@ -8,7 +8,7 @@
  *         └ the lead's system identifier: whose decision counts
  *
  * So nobody takes a transaction of another cluster, of another database or of another program for its own. An id is never
- * used twice: half of it is random for each process, half is counted.
+ * used twice: half of it is random for each process, half is counted. One bit says whether the transaction changes definitions.
  */
 import { randomBytes } from 'node:crypto';
 
@@ -51,8 +51,10 @@ export class TransactionIds {
     this.#process = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12)}`;
   }
 
-  next(): string {
-    const count = (VARIANT | this.#count++).toString(16).padStart(16, '0');
+  /** Of a transaction that changes `what`. */
+  next(what: 'rows' | 'definitions' = 'rows'): string {
+    const kind = what === 'definitions' ? VARIANT | DEFINITIONS : VARIANT;
+    const count = (kind | this.#count++).toString(16).padStart(16, '0');
     return `${this.#process}-${count.slice(0, 4)}-${count.slice(4)}`;
   }
 
@@ -64,3 +66,12 @@ export class TransactionIds {
 
 /** The two highest bits of a UUID's second half. */
 const VARIANT = 0x8000_0000_0000_0000n;
+/** The next one: of transactions that change definitions. */
+const DEFINITIONS = 0x2000_0000_0000_0000n;
+
+const OF_DEFINITIONS = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[ab]/;
+
+/** Whether a transaction with this id changes definitions, whichever process has made it. */
+export function changesDefinitions(id: string): boolean {
+  return OF_DEFINITIONS.test(id);
+}

@@ -19,6 +19,7 @@ import type { Log } from '../lib/log.ts';
 import { decodeErrorFields } from '../wire/error-fields.ts';
 import { COMMIT_WITH_POSITION, type CommitReply, CommitReceiver } from './commit-receiver.ts';
 import type { CommitLeg, CommitOutcome, CommitRequest, Coordinator } from './coordinator.ts';
+import { CountedHere } from './definitions.ts';
 
 type LegFate = 'committed' | 'rolled back' | 'unknown';
 
@@ -37,6 +38,7 @@ export class OnePhase implements Coordinator {
   /** What is visible on the lead is committed on every follower. */
   readonly leadAhead = 'never';
   readonly decision = 'none';
+  readonly definitions = new CountedHere();
 
   /** `timeoutMs`: a server that answers no step for so long is taken for lost. */
   constructor(timeoutMs: number, log: Log) {
@@ -46,6 +48,18 @@ export class OnePhase implements Coordinator {
 
   async commit(request: CommitRequest): Promise<CommitOutcome> {
     const legs = [request.lead, ...request.followers];
+    const { definitions } = request;
+    try {
+      await definitions.agree();
+    } catch (error) {
+      if (!(error instanceof PproxError)) throw error;
+      await rollback(legs, this.#timeoutMs);
+      return { kind: 'rolled back', error: error.ofTransaction() };
+    }
+    return this.definitions.changing(definitions.changes, () => this.#commit(request, legs));
+  }
+
+  async #commit(request: CommitRequest, legs: readonly CommitLeg[]): Promise<CommitOutcome> {
     const watchdog = guard(
       legs.map((leg) => leg.backend),
       this.#timeoutMs,

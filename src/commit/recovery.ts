@@ -12,7 +12,7 @@ import type { Log } from '../lib/log.ts';
 import type { CommitNode } from './coordinator.ts';
 import { type Account, connectForRecovery, type Decider } from './decider.ts';
 import { finishText, PREPARED, proofText, UNDEFINED_OBJECT } from './decisions.ts';
-import { type Home, parseGid } from './gid.ts';
+import { changesDefinitions, type Gid, type Home, parseGid } from './gid.ts';
 import type { PendingSet } from './pending.ts';
 import { notYetVisible } from './two-phase-errors.ts';
 import { beginRecovery, type RecoveryEffect, type RecoveryEvent, stepRecovery } from './recovery-machine.ts';
@@ -181,18 +181,43 @@ export class Recovery {
     }
   }
 
+  /**
+   * Transactions that change definitions, and are prepared on any follower now, are over. `unknown`: one of them does not answer. Rejects with
+   * PproxError where it takes longer than followers may.
+   */
+  async definitionsOver(): Promise<'over' | 'unknown'> {
+    const deadline = Date.now() + this.#options.timeoutMs;
+    const lead = this.#options.lead.identity?.systemIdentifier;
+    let left: ReadonlySet<string> | undefined;
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+      const prepared = await this.#preparedAnywhere();
+      if (prepared === undefined) return 'unknown';
+      const known = left;
+      const waitedFor = prepared.filter(({ home, id }) =>
+        known === undefined ? home.systemIdentifier === lead && changesDefinitions(id) : known.has(id),
+      );
+      left = new Set(waitedFor.map(({ id }) => id));
+      if (left.size === 0) return 'over';
+      if (Date.now() > deadline || this.#closed === 'yes')
+        throw notYetVisible(`Prepared on a follower, with definitions: ${[...left].join(', ')}.`);
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+  }
+
   /** Ids that are prepared on some follower now. Undefined where one of them does not answer. */
   async preparedAnywhere(): Promise<ReadonlySet<string> | undefined> {
+    const prepared = await this.#preparedAnywhere();
+    return prepared && new Set(prepared.map(({ id }) => id));
+  }
+
+  async #preparedAnywhere(): Promise<readonly Gid[] | undefined> {
     const found = await Promise.all(this.#options.followers.map((node) => this.#prepared(node)));
-    const ids = new Set<string>();
+    const gids: Gid[] = [];
     for (const rows of found) {
       if (rows === undefined) return undefined;
-      for (const [gid] of rows) {
-        const id = parseGid(gid ?? '')?.id;
-        if (id !== undefined) ids.add(id);
-      }
+      gids.push(...rows.flatMap(([gid]) => parseGid(gid ?? '') ?? []));
     }
-    return ids;
+    return gids;
   }
 
   close(): void {

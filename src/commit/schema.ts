@@ -5,7 +5,7 @@
 import { assert } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
-import { grants, SCHEMA, SCHEMA_VERSION } from './decisions.ts';
+import { grants, SCHEMA, SCHEMA_VERSION, UPGRADES } from './decisions.ts';
 
 /** One row; for the login role, whatever role the session has taken on. Fails nowhere: it reads the catalog alone. */
 export const SCHEMA_QUERY = `SELECT pg_catalog.current_database(), session_user,
@@ -15,9 +15,26 @@ export const SCHEMA_QUERY = `SELECT pg_catalog.current_database(), session_user,
   pg_catalog.has_table_privilege(session_user, d.oid, 'SELECT'),
   pg_catalog.has_table_privilege(session_user, d.oid, 'INSERT'),
   pg_catalog.has_table_privilege(session_user, d.oid, 'DELETE'),
+  pg_catalog.has_table_privilege(session_user, f.oid, 'SELECT'),
+  pg_catalog.has_table_privilege(session_user, f.oid, 'INSERT'),
+  pg_catalog.has_table_privilege(session_user, f.oid, 'UPDATE'),
+  pg_catalog.has_table_privilege(session_user, f.oid, 'DELETE'),
   pg_catalog.has_database_privilege(session_user, pg_catalog.current_database(), 'CREATE')
   FROM (SELECT) one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = 'pprox'
-  LEFT JOIN pg_catalog.pg_class d ON d.relnamespace = n.oid AND d.relname = 'decision'`;
+  LEFT JOIN pg_catalog.pg_class d ON d.relnamespace = n.oid AND d.relname = 'decision'
+  LEFT JOIN pg_catalog.pg_class f ON f.relnamespace = n.oid AND f.relname = 'definition'`;
+
+/** What SCHEMA_QUERY asks for, in its order. */
+const NEEDS = [
+  'USAGE ON SCHEMA pprox',
+  'SELECT ON pprox.decision',
+  'INSERT ON pprox.decision',
+  'DELETE ON pprox.decision',
+  'SELECT ON pprox.definition',
+  'INSERT ON pprox.definition',
+  'UPDATE ON pprox.definition',
+  'DELETE ON pprox.definition',
+];
 
 /** What SCHEMA_QUERY has found. */
 export interface SchemaState {
@@ -37,20 +54,15 @@ export interface SchemaState {
 export function readSchemaState(rows: readonly (readonly (string | null)[])[]): SchemaState {
   const [row] = rows;
   assert(row !== undefined, 'SCHEMA_QUERY answers one row');
-  const [database, role, owner, owned, version, usage, select, insert, remove, create] = row;
-  const needs = [
-    [usage, 'USAGE ON SCHEMA pprox'],
-    [select, 'SELECT ON pprox.decision'],
-    [insert, 'INSERT ON pprox.decision'],
-    [remove, 'DELETE ON pprox.decision'],
-  ] as const;
+  const [database, role, owner, owned, version, ...has] = row;
+  const create = has.pop();
   return {
     database: database ?? '',
     role: role ?? '',
     owner: owner ?? undefined,
     owned: owned === 't' ? 'by the role' : 'by another',
     version: version === null || version === undefined ? undefined : Number(version),
-    missing: needs.flatMap(([has, what]) => (has === 't' ? [] : [what])),
+    missing: NEEDS.filter((_, place) => has[place] !== 't'),
     mayCreate: create === 't' ? 'yes' : 'no',
   };
 }
@@ -96,9 +108,6 @@ function newerSchema({ database, version }: SchemaState): PproxError {
     hint: 'Run a newer pprox here.',
   });
 }
-
-/** From each version to the next, the new pprox.version() included. */
-const UPGRADES: ReadonlyMap<number, readonly string[]> = new Map();
 
 export type Installation =
   /** `statements`: for one transaction; none where nothing is to be done. */

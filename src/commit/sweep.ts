@@ -1,5 +1,6 @@
 /**
- * Deletes decisions that nobody will ask for any more, so that their table stays small.
+ * Deletes decisions that nobody will ask for any more, so that their table stays small; and rows of processes that have changed no definitions
+ * for long, whose numbers one row keeps.
  *
  * A commit row may go when it is older than the retention and, looked at after the row was seen, no follower has the
  * transaction prepared: all of them had before the row was there. A fence may go when, in addition, every transaction of the
@@ -12,13 +13,15 @@ import { PproxError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { CommitNode } from './coordinator.ts';
 import { type Account, connectForRecovery } from './decider.ts';
-import { deleteText, oldText, SWEPT_AT_ONCE } from './decisions.ts';
+import { deleteText, foldText, oldText, SWEPT_AT_ONCE } from './decisions.ts';
 
 export interface SweepOptions {
   readonly lead: CommitNode;
   /** Ids that are prepared on some follower. Undefined where one of them does not answer. */
   prepared(): Promise<ReadonlySet<string> | undefined>;
   readonly retentionMs: number;
+  /** Of processes that have changed no definitions for so long one row is kept for all. */
+  readonly foldMs: number;
   /** A server that answers no step for so long is taken for lost. */
   readonly timeoutMs: number;
   readonly log: Log;
@@ -74,6 +77,8 @@ export class Sweep {
     let deleted = 0;
     try {
       backend = await connectForRecovery(lead, account);
+      const patience = guard([backend], timeoutMs);
+      await backend.ask(foldText(this.#options.foldMs)).finally(() => patience.clear());
       for (let found = SWEPT_AT_ONCE; found === SWEPT_AT_ONCE; ) {
         const watchdog = guard([backend], timeoutMs);
         try {

@@ -17,7 +17,17 @@ import { encodeQuery } from '../wire/frontend.ts';
 import { type CommitReply, CommitReceiver } from './commit-receiver.ts';
 import type { CommitLeg, CommitOutcome, CommitRequest, FollowerCommitLeg } from './coordinator.ts';
 import type { Decider } from './decider.ts';
-import { CHECK, DECIDED, finishText, INSUFFICIENT_PRIVILEGE, proofText, ROLE, UNDEFINED_OBJECT } from './decisions.ts';
+import {
+  CHECK,
+  DECIDED,
+  finishText,
+  INSUFFICIENT_PRIVILEGE,
+  OTHER_EDITION,
+  proofText,
+  ROLE,
+  UNDEFINED_OBJECT,
+} from './decisions.ts';
+import { definitionChanged, type Edition } from './definitions.ts';
 import { formatGid, type Home } from './gid.ts';
 import { leadLost } from './one-phase.ts';
 import { encodeDecision, encodePrepare } from './own-messages.ts';
@@ -38,6 +48,8 @@ export interface RunOptions {
   readonly pending: PendingSet;
   readonly decider: Decider;
   readonly recovery: Recovery;
+  /** This process, among those that commit to the lead. A UUID. */
+  readonly process: string;
   /** A server that answers no step for so long is taken for lost. */
   readonly timeoutMs: number;
   /** How long a client waits for an outcome in doubt. */
@@ -78,6 +90,8 @@ export class TwoPhaseRun {
   #completion: Buffer | undefined;
   #position: Lsn | undefined;
   #rowRefusal: { readonly fields: ErrorFields; readonly frame: Buffer } | undefined;
+  /** Why no row was written, where nobody has tried to. */
+  #notDecided: PproxError | undefined;
   #leadLost: BackendLostError | undefined;
 
   constructor(options: RunOptions, request: CommitRequest, home: Home, id: string) {
@@ -239,10 +253,26 @@ export class TwoPhaseRun {
 
   async #decide(): Promise<CommitEvent> {
     const { lead, position, chain } = this.#request;
+    const { definitions } = this.#request;
     const { backend } = lead;
+    let edition: Edition | undefined;
+    try {
+      edition = await definitions.agree();
+    } catch (error) {
+      if (error instanceof BackendLostError) {
+        this.#leadLost = error;
+        return { from: 'lead', what: 'gone' };
+      }
+      if (!(error instanceof PproxError)) throw error;
+      this.#notDecided = error.ofTransaction();
+      return { from: 'lead', what: 'row refused' };
+    }
     const gone = !backend.open;
     const message = encodeDecision(backend.prepared, {
       id: this.#id,
+      process: this.#options.process,
+      edition,
+      changes: definitions.changes,
       end: chain ? 'commit and chain' : 'commit',
       position: position === backend && !chain ? 'asked for' : 'not asked for',
     });
@@ -485,7 +515,10 @@ export class TwoPhaseRun {
         assert(this.#leadLost !== undefined, 'a lead that was lost has said how');
         return { kind: 'rolled back', error: leadLost(lead, this.#leadLost) };
       case 'row': {
+        if (this.#notDecided !== undefined) return { kind: 'rolled back', error: this.#notDecided };
         const refusal = this.#rowRefusal;
+        if (refusal?.fields.code === OTHER_EDITION)
+          return { kind: 'rolled back', error: definitionChanged('before it was committed') };
         // What PostgreSQL would have said of the client's own COMMIT.
         if (refusal !== undefined && OF_THE_TRANSACTION.has(refusal.fields.code.slice(0, 2)))
           return { kind: 'refused by lead', frames: [...this.#frames, refusal.frame] };

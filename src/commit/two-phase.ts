@@ -4,6 +4,7 @@ import { BackendLostError } from '../backend/receiver.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { CommitLeg, CommitOutcome, CommitRequest, Coordinator, Moment } from './coordinator.ts';
 import { WRITTEN_ANYTHING } from './decisions.ts';
+import type { Definitions } from './definitions.ts';
 import { formatGid, type TransactionIds } from './gid.ts';
 import { type OnePhase, rollback } from './one-phase.ts';
 import type { Sweep } from './sweep.ts';
@@ -13,6 +14,7 @@ import { type RunOptions, TwoPhaseRun } from './two-phase-run.ts';
 export interface TwoPhaseOptions extends RunOptions {
   readonly ids: TransactionIds;
   readonly sweep: Sweep;
+  readonly definitions: Definitions;
   /** For transactions that no follower has a part in, or that have written nothing. */
   readonly alone: OnePhase;
 }
@@ -33,14 +35,17 @@ export class TwoPhase implements Coordinator {
 
   async commit(request: CommitRequest): Promise<CommitOutcome> {
     if (request.followers.length === 0 || (await this.#decidesNothing(request))) {
-      return this.#options.alone.commit(request);
+      // Nothing of it is counted here.
+      const definitions = { changes: 'nothing', agree: async () => undefined } as const;
+      return this.#options.alone.commit({ ...request, definitions });
     }
     const home = homeOf(request.lead);
     if (home instanceof PproxError) {
       await rollback([request.lead, ...request.followers], this.#options.timeoutMs);
       return { kind: 'rolled back', error: home };
     }
-    const id = this.#options.ids.next();
+    const { changes } = request.definitions;
+    const id = this.#options.ids.next(changes === 'nothing' ? 'rows' : 'definitions');
     request.named?.(formatGid({ home, id, follower: 0 }));
     const account = { user: request.lead.backend.user, database: request.lead.backend.database };
     this.#options.recovery.alive(id);
@@ -66,6 +71,10 @@ export class TwoPhase implements Coordinator {
     } finally {
       watchdog.clear();
     }
+  }
+
+  get definitions(): Definitions {
+    return this.#options.definitions;
   }
 
   get moment(): Moment {

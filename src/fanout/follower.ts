@@ -155,7 +155,7 @@ export function followerError(
         });
       }
       if (first.fields.message.includes(FIRES)) {
-        return new PproxError('definition_changed', {
+        return new PproxError('triggers_fired', {
           message: `could not serialize: triggers that were not to fire have done so on ${first.label}`,
           detail,
           hint: `${hint} The transaction may be tried again.`,

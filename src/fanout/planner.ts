@@ -66,6 +66,9 @@ export class Planner {
   /** By the one list that all statements of a shape share (`sql/shape-cache.ts`), with which they go; then by the asker's scope and what varies. */
   readonly #plans = new WeakMap<readonly QualifiedName[], Map<string, KnownPlan>>();
 
+  /** Of those whose times stand where they do in one text. */
+  readonly #origins = new WeakMap<ReplayPlan, ReplayPlan>();
+
   /** `roles`: whether a session has the same login role on every writer. */
   constructor(catalog: Catalog, analyser: Analyser, roles: 'same' | 'different', choice: PlanChoice) {
     this.#choice = choice;
@@ -83,9 +86,9 @@ export class Planner {
       return this.#plan(remembering(asker), statement);
     const key = nondeterminism.length === 0 ? asker.scope : `${asker.scope}\0${whatVaries(nondeterminism)}`;
     const known = this.#plans.get(relations)?.get(key);
-    const { generation } = this.#catalog;
-    const since = Date.now();
-    if (known?.generation === generation && since - known.since < TTL_MS) return placed(known, statement);
+    const now = this.#catalog.moment;
+    if (known?.generation === now.generation && now.since - known.since < TTL_MS) return this.#placed(known, statement);
+    const { generation, since } = asker.snapshot ?? now;
     const plan = await this.#plan(asker, statement);
     const ofShape = this.#plans.get(relations) ?? new Map<string, KnownPlan>();
     if (ofShape.size >= SCOPES) ofShape.clear();
@@ -114,6 +117,18 @@ export class Planner {
       stored.push(...table.stored);
     }
     return stored.length === 0 ? undefined : readBack(what, statement, stored);
+  }
+
+  /** Equal for plans of one shape that were chosen once. */
+  origin(plan: ReplayPlan): ReplayPlan {
+    return this.#origins.get(plan) ?? plan;
+  }
+
+  #placed({ plan, times }: KnownPlan, { nondeterminism }: Statement): ReplayPlan {
+    if (times.length === 0) return plan;
+    const there = { ...plan, times: times.flatMap((index) => nondeterminism[index] ?? []) };
+    this.#origins.set(there, plan);
+    return there;
   }
 
   async #plan(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
@@ -441,19 +456,17 @@ function whatVaries(nondeterminism: readonly Nondeterminism[]): string {
 }
 
 /** The same plan, with the times of this text. */
-function placed({ plan, times }: KnownPlan, { nondeterminism }: Statement): ReplayPlan {
-  return times.length === 0 ? plan : { ...plan, times: times.flatMap((index) => nondeterminism[index] ?? []) };
-}
 
 /** For one plan: where the catalog may not keep what it is told, nothing is asked twice all the same. */
 function remembering(asker: CatalogAsker): CatalogAsker {
   if (asker.caching === 'allowed') return asker;
-  const { scope, caching, settingsOfFunctions } = asker;
+  const { scope, caching, settingsOfFunctions, snapshot } = asker;
   const answers = new Map<string, Promise<Answer>>();
   return {
     scope,
     caching,
     settingsOfFunctions,
+    snapshot,
     ask: (text) => {
       const known = answers.get(text) ?? asker.ask(text);
       answers.set(text, known);

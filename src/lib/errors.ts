@@ -184,7 +184,12 @@ export const CONDITIONS = {
   definition_changed: {
     sqlstate: '40001',
     outcome: 'rolled_back',
-    when: 'another transaction has changed a definition, a trigger among them, while the statement waited for it',
+    when: 'another transaction has changed a definition, a function among them, since the transaction was begun',
+  },
+  triggers_fired: {
+    sqlstate: '40001',
+    outcome: 'rolled_back',
+    when: 'triggers that were not to fire on a follower have done so: they were set to ENABLE ALWAYS a moment ago',
   },
   writers_differ: {
     sqlstate: '40002',

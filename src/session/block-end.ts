@@ -3,6 +3,7 @@ import { BackendLostError, type Lost } from '../backend/receiver.ts';
 import { rollback } from '../commit/one-phase.ts';
 import type { CommitLeg } from '../commit/coordinator.ts';
 import { CHECK } from '../commit/decisions.ts';
+import type { Edition } from '../commit/definitions.ts';
 import { ReplayLog } from '../fanout/replay-log.ts';
 import { PproxError } from '../lib/errors.ts';
 import { Completion, errorFrame } from './reply.ts';
@@ -10,6 +11,8 @@ import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import type { FollowerLeg, LeadLeg, Legs } from './legs.ts';
 import { fireEverywhere } from './fire-everywhere.ts';
 import { commitSettings, loseSettings, settleCustom } from './setting-transfer.ts';
+import { agreedEdition } from './editions.ts';
+import { PlannedBy } from './planned-by.ts';
 import { settlePins } from './pins.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { StatementRelay } from './relay.ts';
@@ -73,14 +76,27 @@ export async function commitBlock(
   await session.cancels.settled();
   const source = positionSource.kind === 'follower' ? block.legs.leased[positionSource.follower] : block.legs.lead;
   session.committing = { gid: undefined };
+  const { definitions } = services.coordinator;
+  const { changes } = block.plannedBy;
+  const since = performance.now();
+  let edition: Edition | undefined;
+  const agree = async (): Promise<Edition | undefined> => {
+    // Followers have done the rest of it with their PREPARE.
+    if (behind !== undefined || deferred === 'possible') block.plannedBy.ran = performance.now();
+    if (changes !== 'nothing' && block.isolation === 'read committed')
+      await definitions.witness(session.definitionAsker);
+    edition = await agreedEdition(session, block);
+    return edition;
+  };
   const commit = () =>
     services.coordinator.commit({
       lead,
       followers: block.legs.begun.map((leg) => ({ ...commitLeg(leg), behind })),
       chain: options.chain,
-      leadCommit: block.isolation === 'read committed' ? 'certain' : 'may fail',
+      leadCommit: block.isolation === 'serializable or unknown' ? 'may fail' : 'certain',
       writes,
       deferred,
+      definitions: { changes, agree },
       position:
         positionSource.kind === 'lead' || positionSource.kind === 'follower' ? source?.lease.backend : undefined,
       named: (gid) => {
@@ -89,6 +105,9 @@ export async function commitBlock(
     });
   const outcome = await (block.catalog === 'changed' ? services.catalog.changing(commit) : commit());
   session.committing = undefined;
+  if (changes !== 'nothing') definitions.outdate();
+  else if (outcome.kind === 'committed' && edition !== undefined)
+    definitions.confirm(session.definitionAsker, edition, since);
   switch (outcome.kind) {
     case 'committed':
       session.listening.committed();
@@ -139,6 +158,7 @@ export function continueBlock(session: SessionState, block: WritersBlock): void 
     stage: 'open',
     catalog: 'unchanged',
     touched: untouched(),
+    plannedBy: new PlannedBy(session.services.catalog.moment),
     writes: 'none',
   };
 }

@@ -17,6 +17,7 @@ import { SimpleRequest } from './simple-request.ts';
 import { Completion, failedBlock, NO_TRANSACTION } from './reply.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { DONE, FAILED, type StatementEnd } from './statement-end.ts';
+import { PlannedBy } from './planned-by.ts';
 import { untouched } from './touched.ts';
 import { Trail } from './trail.ts';
 import { callOffTrail, followersCaughtUp } from './trailing.ts';
@@ -97,6 +98,7 @@ async function beginOnWriters(session: SessionState, text: Buffer, { modes, word
     writes: 'none',
     catalog: 'unchanged',
     touched: untouched(),
+    plannedBy: new PlannedBy(session.services.catalog.moment),
   };
   return begun.end;
 }
@@ -144,10 +146,18 @@ function beginWithNext(session: SessionState, { lead: { lease } }: Legs, words: 
   return { status: TransactionStatus.InBlock, end: DONE };
 }
 
-/** The client asks for characteristics in the course of its transaction; whether the lead grants them does not matter. */
+/** From the weakest on. */
+const ISOLATION: readonly WritersBlock['isolation'][] = [
+  'read committed',
+  'repeatable read',
+  'serializable or unknown',
+];
+
+/** The client asks for characteristics in the course of its transaction; the lead may not grant them: the stricter ones count. */
 export function noteModes({ block }: SessionState, modes: TransactionModes): void {
   if (block.kind !== 'writers') return;
-  if (modes.isolation === 'serializable') block.isolation = 'serializable or unknown';
+  const isolation = isolationOf(modes, block.isolation);
+  if (ISOLATION.indexOf(isolation) > ISOLATION.indexOf(block.isolation)) block.isolation = isolation;
   if (modes.access === 'read only') block.access = 'read only or unknown';
 }
 
@@ -158,7 +168,8 @@ function accessOf({ access }: TransactionModes, otherwise: WritersBlock['access'
 
 function isolationOf(modes: TransactionModes, otherwise: WritersBlock['isolation']): WritersBlock['isolation'] {
   if (modes.isolation === undefined) return otherwise;
-  return modes.isolation === 'serializable' ? 'serializable or unknown' : 'read committed';
+  if (modes.isolation === 'serializable') return 'serializable or unknown';
+  return modes.isolation === 'repeatable read' ? modes.isolation : 'read committed';
 }
 
 async function onReader(session: SessionState, text: Buffer, command: TransactionAction): Promise<StatementEnd> {

@@ -29,6 +29,7 @@ import { Relay, type RelayResult } from './relay.ts';
 import type { FollowerLeg } from './legs.ts';
 import type { Request } from './request.ts';
 import { replayAlone } from './read-back.ts';
+import { currentEdition } from './editions.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
 import { allVisible, beginFollowers, compareAnswers, followerDeadline, throwFailures } from './replay.ts';
@@ -63,9 +64,13 @@ export async function copyIn(
       await session.giveBack(legs);
     }
   }
-  const planned = session.services.catalog.edition;
-  const plan = route === 'writers' ? await session.services.planner.plan(session, statement) : undefined;
+  const { catalog, planner } = session.services;
+  const edition = route === 'writers' ? await currentEdition(session, statement) : undefined;
+  const planned = catalog.edition;
+  const plan = route === 'writers' ? await planner.plan(session, statement) : undefined;
   const block = await openImplicit(session);
+  if (plan !== undefined && edition !== undefined)
+    block.plannedBy.note({ statement, plan }, planner.origin(plan), edition);
   if (route === 'writers') block.writes = 'possible';
   const same = plan?.kind === 'statement' ? plan : undefined;
   const takers = route === 'writers' && same?.inPlace !== 'rows alone' ? block.legs.followers : [];

@@ -95,7 +95,10 @@ export async function seeEffects(
   const others = [...changed.keys()].filter((name) => !own.has(name));
   const tellable = await isTellable(session, block, lead, by);
   const elsewhere = others.length === 0 && tellable === 'yes' ? 'nothing' : 'something';
-  if (others.some(isOfObjects)) block.touched.objects = 'some';
+  if (others.some(isOfObjects)) {
+    block.touched.objects = 'some';
+    block.touched.made = 'objects';
+  }
   // A trigger has made them: this server session is its client's own now, as where a function may have.
   if (lead.before.settings !== lead.after.settings) session.pins.add('volatile function');
   // So may it have drawn from them: lastval() is its client's.

@@ -4,7 +4,10 @@ import type { FollowerFailure } from '../fanout/follower.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Statement } from '../sql/statement.ts';
 import { decodeCommandTag } from '../wire/backend.ts';
-import type { FollowerLeg } from './legs.ts';
+import type { DefinitionAsker } from '../commit/definitions.ts';
+import type { FollowerLeg, Legs } from './legs.ts';
+import { asLoginRole } from '../commit/decisions.ts';
+import { answerOf } from './own-questions.ts';
 import { Relay } from './relay.ts';
 import type { Request } from './request.ts';
 import { notePins } from './pins.ts';
@@ -25,7 +28,10 @@ export async function outsideBlock(
   const { backend } = legs.lead.lease;
   // To PostgreSQL our idle connections are users like any other, of the database or of the template.
   const clears = statement.node === 'DropdbStmt' || statement.node === 'CreatedbStmt';
-  if (clears) for (const { pool } of session.cluster.writers) pool.closeIdle('in the way of a statement');
+  if (clears) {
+    for (const { pool } of session.cluster.writers) pool.closeIdle('in the way of a statement');
+    session.services.onlookers.closeIdle('in the way of a statement');
+  }
   let ran: 'not everywhere' | 'everywhere' = 'not everywhere';
   try {
     const started = performance.now();
@@ -49,6 +55,7 @@ export async function outsideBlock(
       { tag, rows: undefined },
       performance.now() - started,
     );
+    await countChanges(session, statement, legs);
     if (failures.length > 0) throw partly(legs.lead.node.label, legs.followers, failures);
     notePins(session, statement);
     ran = 'everywhere';
@@ -65,6 +72,23 @@ export async function outsideBlock(
   } finally {
     await session.giveBack(legs);
     if (ran === 'everywhere') await session.notePosition();
+  }
+}
+
+/** For transactions of other processes. It has been done, counted or not. */
+async function countChanges(session: SessionState, { command }: Statement, { lead }: Legs): Promise<void> {
+  if (command.kind !== 'definition') return;
+  try {
+    const ask = async (text: string): ReturnType<DefinitionAsker['ask']> => {
+      const { rows } = await answerOf(lead.lease.backend, asLoginRole(text));
+      return rows;
+    };
+    await session.services.coordinator.definitions.record(ask, command.changes);
+  } catch (error) {
+    if (!(error instanceof PproxError) && !(error instanceof BackendLostError)) throw error;
+    session.log.warn('a change of definitions could not be counted: other processes notice it some seconds later', {
+      reason: error.message,
+    });
   }
 }
 

@@ -13,6 +13,7 @@ import { learnSettings } from './setting-transfer.ts';
 import { notePins, settlePins } from './pins.ts';
 import type { SessionState } from './state.ts';
 import { DONE, FAILED, type StatementEnd } from './statement-end.ts';
+import { PlannedBy } from './planned-by.ts';
 import { untouched } from './touched.ts';
 import { Trail } from './trail.ts';
 import { writeStatement } from './write.ts';
@@ -189,6 +190,7 @@ export async function openPending(session: SessionState, begin: Buffer): Promise
     writes: 'none',
     catalog: 'unchanged',
     touched: untouched(),
+    plannedBy: new PlannedBy(session.services.catalog.moment),
   };
 }
 

@@ -8,14 +8,16 @@ import type { Lease } from '../backend/pool.ts';
 import type { Login } from '../backend/login.ts';
 import type { SettingSet } from '../backend/setting-set.ts';
 import { type Answer, BackendLostError, type Lost } from '../backend/receiver.ts';
-import type { Catalog, CatalogAsker } from '../cluster/catalog.ts';
+import type { Catalog, CatalogAsker, CatalogMoment } from '../cluster/catalog.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { type Lsn, parseLsn } from '../cluster/lsn.ts';
 import type { Node } from '../cluster/node.ts';
 import type { Notifications } from '../cluster/notifications.ts';
 import { LOOKING_ON, type Onlookers } from '../cluster/onlookers.ts';
 import type { ProcessIds } from '../cluster/process-ids.ts';
+import { asLoginRole, asLoginRoleWithin } from '../commit/decisions.ts';
 import type { Coordinator } from '../commit/coordinator.ts';
+import type { DefinitionAsker } from '../commit/definitions.ts';
 import type { Settings } from '../config/config.ts';
 import type { Planner } from '../fanout/planner.ts';
 import type { Unproven } from '../fanout/unproven.ts';
@@ -37,6 +39,7 @@ import { Listening } from './listening.ts';
 import { closeStatements } from '../backend/statement-closing.ts';
 import { bring, leaseWith } from './setting-lease.ts';
 import type { ReplayLog } from '../fanout/replay-log.ts';
+import type { PlannedBy } from './planned-by.ts';
 import type { Touched } from './touched.ts';
 import type { Trail } from './trail.ts';
 import { defaultsOf } from './lead-defaults.ts';
@@ -79,7 +82,7 @@ export interface WritersBlock {
   readonly trail: Trail;
   /** What they have done, for as long as they may have to do it once more. */
   readonly log: ReplayLog;
-  isolation: 'read committed' | 'serializable or unknown';
+  isolation: 'read committed' | 'repeatable read' | 'serializable or unknown';
   access: 'read write' | 'read only or unknown';
   /** `ending`: its COMMIT or ROLLBACK is under way, which no cancel request may hit. */
   stage: 'open' | 'ending';
@@ -92,6 +95,8 @@ export interface WritersBlock {
   catalog: 'unchanged' | 'own view' | 'changed';
   /** What its statements so far have changed, those that are taken back included. */
   readonly touched: Touched;
+  /** And were planned by, and have changed of that. */
+  readonly plannedBy: PlannedBy;
 }
 
 export type Block =
@@ -125,6 +130,21 @@ const OF_THE_SERVER: ReadonlySet<string> = new Set([
   'server_encoding',
   'server_version',
 ]);
+
+/** Throws PproxError where it was refused. */
+function told({ rows, error }: Answer): Answer['rows'] {
+  if (error === undefined) return rows;
+  throw new PproxError('catalog_unreadable', {
+    sqlstate: error.code,
+    message: `the definitions of the lead could not be read: ${error.message}`,
+  });
+}
+
+/** As default_transaction_isolation names it. */
+function isolationCalled(name: string): WritersBlock['isolation'] {
+  if (name === 'read committed' || name === 'read uncommitted') return 'read committed';
+  return name === 'repeatable read' ? name : 'serializable or unknown';
+}
 
 export class SessionState implements CatalogAsker, SequenceScope {
   readonly services: Services;
@@ -218,9 +238,8 @@ export class SessionState implements CatalogAsker, SequenceScope {
   /** Of a transaction on these legs that does not say it itself. */
   defaultIsolation(legs: Legs): WritersBlock['isolation'] {
     const own = this.settings.now.values.get('default_transaction_isolation');
-    const set = own === undefined ? legs.lead.lease.backend.isolation : own === 'serializable' ? own : 'weaker';
-    const weaker = set === 'weaker' && !this.pins.has('setting');
-    return weaker ? 'read committed' : 'serializable or unknown';
+    if (this.pins.has('setting')) return 'serializable or unknown';
+    return isolationCalled(own ?? legs.lead.lease.backend.isolation);
   }
 
   /** Of a transaction that does not say it itself: default_transaction_read_only, which servers report. */
@@ -279,7 +298,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
   }
 
   /** At the lead, for what the proxy does there for this client and others alike; `purpose` is its application_name. */
-  ownLogin(purpose: 'pprox: process ids' | 'pprox: LISTEN', encoding = 'UTF8'): Login {
+  ownLogin(purpose: 'pprox: process ids' | 'pprox: LISTEN' | 'pprox: definitions', encoding = 'UTF8'): Login {
     const parameters = new Map([
       ['application_name', purpose],
       ['client_encoding', encoding],
@@ -308,6 +327,23 @@ export class SessionState implements CatalogAsker, SequenceScope {
       if (signal.aborted) throw new PproxError('cancelled', { message: 'canceling statement due to user request' });
       return found;
     });
+  }
+
+  /** What it asks beside its transaction, no cancel request stops. */
+  get definitionAsker(): DefinitionAsker {
+    const { block } = this;
+    const { user, database } = this.loginAt(this.cluster.lead);
+    const own = block.kind === 'writers' ? block.legs.lead.lease.backend : undefined;
+    return {
+      key: `${user}\0${database}`,
+      account: { user, database },
+      ask: async (text) => told(await (own?.ask(asLoginRoleWithin(text)) ?? this.ask(asLoginRole(text)))),
+      askBeside: async (text) => {
+        const login = this.ownLogin('pprox: definitions');
+        const { onlookers } = this.services;
+        return told(await onlookers.use(this.cluster.lead, login, undefined, (backend) => backend.ask(text)));
+      },
+    };
   }
 
   /** The lead's leg: the pinned one, or a fresh lease. Rejects with PproxError. */
@@ -456,6 +492,11 @@ export class SessionState implements CatalogAsker, SequenceScope {
     return this.pins.has('volatile function') ? 'perhaps others' : 'known';
   }
 
+  get snapshot(): CatalogMoment | undefined {
+    const { block } = this;
+    return block.kind === 'writers' && block.isolation !== 'read committed' ? block.plannedBy.begun : undefined;
+  }
+
   get caching(): 'allowed' | 'forbidden' {
     const own = this.block.kind === 'writers' && this.block.catalog !== 'unchanged';
     return own || OWN_CATALOG_PINS.some((pin) => this.pins.has(pin)) ? 'forbidden' : 'allowed';
@@ -523,8 +564,9 @@ export class SessionState implements CatalogAsker, SequenceScope {
   }
 
   fail(error: PproxError): void {
-    // What is known of definitions is old.
-    if (error.condition === 'definition_changed') this.services.catalog.forget();
+    // What is known is old.
+    if (error.condition === 'definition_changed') this.services.coordinator.definitions.outdate();
+    if (error.condition === 'triggers_fired') this.services.catalog.forget();
     this.log.warn('error', { sqlstate: error.sqlstate, condition: error.condition, outcome: error.outcome });
   }
 

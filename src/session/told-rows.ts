@@ -72,8 +72,8 @@ async function triggerMode(
   return session.services.catalog.triggerMode(asker, leg.node.label, major, ask);
 }
 
-function uncached({ scope, settingsOfFunctions }: CatalogAsker): Omit<CatalogAsker, 'ask'> {
-  return { scope, settingsOfFunctions, caching: 'forbidden' };
+function uncached({ scope, settingsOfFunctions, snapshot }: CatalogAsker): Omit<CatalogAsker, 'ask'> {
+  return { scope, settingsOfFunctions, snapshot, caching: 'forbidden' };
 }
 
 /**

@@ -4,6 +4,8 @@ import { countsOf, type Look, type Looks } from '../fanout/hidden-effects.ts';
 
 export interface Touched {
   objects: 'none' | 'some';
+  /** What functions and triggers have been seen to make or change. */
+  made: 'nothing' | 'objects';
   /** As SQL writes their names, statements' and catalogs' ways; `many`: more than are kept. */
   tables: Set<string> | 'many';
   /** Tables, as catalogs write their names, that statements have changed which nobody has looked at; `some`: it is not known which. */
@@ -16,7 +18,7 @@ export interface Touched {
 const TABLES = 1000;
 
 export function untouched(): Touched {
-  return { objects: 'none', tables: new Set(), unseen: new Set(), first: new Map() };
+  return { objects: 'none', made: 'nothing', tables: new Set(), unseen: new Set(), first: new Map() };
 }
 
 /** Statements have been run whose effects are in their text. `tables`: as catalogs write their names; undefined: not known. */

@@ -60,6 +60,8 @@ export class Trail {
   #followers: TrailFollowers | undefined;
   /** Since something waits: when it goes out alone. */
   #timer: NodeJS.Timeout | undefined;
+  /** When followers had last done all that they were sent, by performance.now(). */
+  ran = 0;
   /** Batches, one after the other; undefined where none is under way. */
   #running: Promise<void> | undefined;
 
@@ -114,6 +116,7 @@ export class Trail {
         this.#amountUnderWay = NOTHING;
       }
     }
+    this.ran = performance.now();
   }
 
   #take(): readonly Trailing[] {

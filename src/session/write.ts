@@ -2,7 +2,8 @@
 import { BackendLostError } from '../backend/receiver.ts';
 import { type Effect, type FollowerFailure, joinTags, quietProof } from '../fanout/follower.ts';
 import { changes, type Look, type Looks, movedSequences } from '../fanout/hidden-effects.ts';
-import { locksOf, NotReplayable, type ReplayPlan } from '../fanout/plan.ts';
+import { definitionChanged } from '../commit/definitions.ts';
+import { locksOf, type ReplayPlan } from '../fanout/plan.ts';
 import { type ReplayedStatement, ReplayLog } from '../fanout/replay-log.ts';
 import { RowDigest } from '../fanout/row-digest.ts';
 import { changesKeys } from '../fanout/row-plan.ts';
@@ -45,6 +46,8 @@ import type { Request } from './request.ts';
 import { replayByTables } from './replay-by-tables.ts';
 import { remake } from './remake.ts';
 import { RowRelay } from './row-relay.ts';
+import { currentEdition, noteChanges, plannedAlike } from './editions.ts';
+import { PlannedBy } from './planned-by.ts';
 import { notePins } from './pins.ts';
 import { replayAlone } from './read-back.ts';
 import type { SessionState, WritersBlock } from './state.ts';
@@ -77,6 +80,7 @@ export async function openImplicit(session: SessionState): Promise<WritersBlock>
     writes: 'none',
     catalog: 'unchanged',
     touched: untouched(),
+    plannedBy: new PlannedBy(session.services.catalog.moment),
   };
   session.block = implicit;
   return implicit;
@@ -98,9 +102,11 @@ export async function writeStatement(
   if (session.cluster.followers.length === 0 && session.block.kind === 'none')
     return writeAlone(session, statement, request);
   const { catalog, planner } = session.services;
+  const edition = await currentEdition(session, statement);
   const planned = catalog.edition;
   const chosen = await planner.plan(session, statement);
   const block = await openImplicit(session);
+  if (edition !== undefined) block.plannedBy.note({ statement, plan: chosen }, planner.origin(chosen), edition);
   await throwLost(session, block, allFollowers(block));
   const pace = paceOf(session, block, statement, chosen, request, company);
   if (pace === 'lockstep') await followersCaughtUp(session, block);
@@ -167,18 +173,11 @@ export async function checkPlan(
   plan: ReplayPlan,
   planned: number | undefined,
 ): Promise<void> {
-  const { catalog, planner } = session.services;
+  const { catalog } = session.services;
   if (planned !== undefined && planned === catalog.edition) return;
-  catalog.forget();
-  const due = await planner.plan(session, statement).catch((error: unknown) => {
-    if (error instanceof NotReplayable) return undefined;
-    throw error;
-  });
-  if (JSON.stringify(due) === JSON.stringify(plan)) return;
-  throw new PproxError('definition_changed', {
-    message: 'could not serialize: a definition was changed while the statement waited for it',
-    hint: 'The transaction may be tried again.',
-  });
+  // A commit is under way: what was read may be of before it.
+  if (catalog.edition === undefined) catalog.forget();
+  if (!(await plannedAlike(session, statement, plan))) throw definitionChanged('while the statement waited for it');
 }
 
 /** Where the rows stand that a statement has changed whose effects are in its text; undefined where that is not known. */
@@ -503,17 +502,20 @@ export async function keep(
   seen: 'looked at' | 'not looked at',
 ): Promise<void> {
   const { command } = statement;
+  block.plannedBy.ran = performance.now();
   notePins(session, statement);
   if (RUNS_ANYTHING.has(statement.node))
     for (const { lease } of [block.legs.lead, ...block.legs.leased]) lease.backend.prepared.forgetOwn();
   await learnSettings(session, statement, block.legs.lead.lease.backend);
-  if (changesCatalog(statement, seen === 'looked at' ? block.touched.objects : 'some')) block.catalog = 'changed';
+  const made = seen === 'looked at' ? block.touched.made : 'not seen';
+  if (changesCatalog(statement, made)) block.catalog = 'changed';
+  await noteChanges(session, block, statement);
   if ((command.kind === 'definition' || command.kind === 'utility') && !SEEN.has(statement.node))
     block.touched.objects = 'some';
   else if (leavesSomething(statement)) touch(block.touched, statement.relations.map(qualified));
   const { sequences } = session.services;
   if (statement.sequences.calls === 'nextval') await sequences.afterNextval(session, statement.sequences.names);
-  if (statement.sequences.calls === 'setval' || changesCatalog(statement, 'some')) sequences.forget();
+  if (statement.sequences.calls === 'setval' || changesCatalog(statement, 'not seen')) sequences.forget();
   for (const [sequence, { least, greatest }] of replay?.drawn ?? []) {
     await sequences.reserve(session, sequence, greatest);
     if (least !== greatest) await sequences.reserve(session, sequence, least);
@@ -521,11 +523,10 @@ export async function keep(
   }
 }
 
-/** DDL, and what may contain any: a function, a procedure, a DO block. TRUNCATE may restart sequences. `made`: objects, so far. */
-function changesCatalog({ command, pins, node }: Statement, made: 'none' | 'some'): boolean {
-  if (SEEN.has(node) || (command.kind !== 'definition' && command.kind !== 'utility'))
-    return made === 'some' && (SEEN.has(node) || pins.includes('volatile function'));
-  return true;
+/** DDL, and what may contain any: a function, a procedure, a DO block. TRUNCATE may restart sequences. `made`: out of sight, so far. */
+function changesCatalog({ command, pins, node }: Statement, made: 'nothing' | 'objects' | 'not seen'): boolean {
+  if (!SEEN.has(node) && (command.kind === 'definition' || command.kind === 'utility')) return true;
+  return made === 'not seen' ? SEEN.has(node) || pins.includes('volatile function') : made === 'objects';
 }
 
 /** With one writer there is nobody to agree with. */
@@ -547,7 +548,7 @@ async function writeAlone(session: SessionState, statement: Statement, request: 
     if (result.error !== undefined) return FAILED;
     notePins(session, statement);
     await learnSettings(session, statement, backend);
-    if (changesCatalog(statement, 'some')) session.services.catalog.forget();
+    if (changesCatalog(statement, 'not seen')) session.services.catalog.forget();
     answered = 'yes';
     return { kind: 'done', held: undefined };
   } finally {

@@ -167,6 +167,18 @@ export interface AddedColumn {
   readonly type: QualifiedName | undefined;
 }
 
+/**
+ * What a definition changes. `nothing`: what no statement's effect depends on. `relations`: what those who use a relation keep from being changed, by
+ * the lock that they hold on it until their transaction ends. `objects`: what may change while a transaction uses it: functions, types, roles.
+ */
+export type Changed = 'nothing' | 'relations' | 'objects';
+
+export interface Defined {
+  readonly changes: Changed;
+  /** Names that relations are given: where another schema has one of them, it may stand for that one no longer. */
+  readonly names: readonly string[];
+}
+
 export type Command =
   /** SELECT, VALUES, TABLE without a durable effect by its own text; EXPLAIN without ANALYZE; SHOW. */
   | { readonly kind: 'read' }
@@ -192,7 +204,7 @@ export type Command =
   | { readonly kind: 'execute'; readonly name: string; readonly count: number }
   | { readonly kind: 'deallocate'; readonly name: string | undefined }
   /** DDL and what else changes the catalog (CREATE, ALTER, DROP, GRANT, COMMENT, …): cached catalog knowledge is dropped. */
-  | { readonly kind: 'definition' }
+  | ({ readonly kind: 'definition' } & Defined)
   | { readonly kind: 'listen'; readonly channel: string }
   /** Of every channel where none is named. */
   | { readonly kind: 'unlisten'; readonly channel: string | undefined }

@@ -98,6 +98,23 @@ describe('pprox init', () => {
     assert.deepEqual(await sql(w1, catalog, 'again'), before);
   });
 
+  test('brings a schema of version 1 up to date, open to whom it was open', async () => {
+    await makeDatabase('old');
+    const older = SCHEMA.filter((text) => !text.includes('TABLE pprox.definition')).map((text) =>
+      text.replace(`'SELECT ${SCHEMA_VERSION}'`, "'SELECT 1'"),
+    );
+    const grants = 'GRANT USAGE ON SCHEMA pprox TO web; GRANT SELECT, INSERT, DELETE ON pprox.decision TO web';
+    await sql(w1, `SET ROLE app; ${older.join('; ')}; ${grants}`, 'old');
+    const before = await run([], variables('old', 'web'));
+    assert.equal(before.status, 1, before.output);
+    assert.match(before.output, /has version 1; this pprox needs version 2/);
+    assert.match(before.output, /Run bin\/pprox init --database old: it brings the schema up to date/);
+    const { status, output } = await run(['init', '--user', 'app'], variables('old'));
+    assert.equal(status, 0, output);
+    await assertCommits('old', 'app');
+    await assertCommits('old', 'web');
+  });
+
   test('with --dry-run changes nothing, and prints what can be run by hand', async () => {
     await makeDatabase('dry');
     const { status, output } = await run(['init', '--dry-run', '--grant', 'web'], variables('dry'));

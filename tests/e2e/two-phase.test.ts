@@ -447,6 +447,39 @@ describe('recovery', () => {
   });
 });
 
+describe('the table of definitions', () => {
+  test('has one row for all processes that have changed nothing for long', async () => {
+    const sweeping = await startTestProxy({
+      writers: cluster.writers.map(clusterDsn),
+      settings: { ...settings, decisionRetentionMs: 300, followerTimeoutMs: 500, commitTimeoutMs: 10 },
+    });
+    const counts = async (): Promise<string> =>
+      JSON.stringify(await sql(w1, 'SELECT sum(relations)::int AS r, sum(objects)::int AS o FROM pprox.definition'));
+    const rows = async (): Promise<number> => (await sql(w1, 'SELECT FROM pprox.definition')).length;
+    const client = await sweeping.connect();
+    await client.query('CREATE TABLE once (id int); DROP TABLE once');
+    await sql(
+      w1,
+      "INSERT INTO pprox.definition SELECT gen_random_uuid(), g, 1, now() - interval '2 days' FROM generate_series(1, 10) g",
+    );
+    const [before, all] = [await counts(), await rows()];
+    await until('they are gone', async () => (await rows()) === all - 10 + 1);
+    assert.equal(await counts(), before);
+    await client.query('INSERT INTO kept VALUES (90)');
+    await sql(w1, "UPDATE pprox.definition SET changed_at = now() - interval '2 days'");
+    await until('all are gone', async () => (await rows()) === 1);
+    assert.equal(await counts(), before);
+    await client.query('INSERT INTO kept VALUES (91)').catch(retriable);
+    await assertWritersEqual(cluster);
+    await sweeping.stop();
+  });
+});
+
+/** Its own changes have become others': once. */
+function retriable(error: unknown): void {
+  assert.ok(error instanceof pg.DatabaseError && error.code === '40001', String(error));
+}
+
 describe('the table of decisions', () => {
   test('loses what is older than its retention, but for what a follower has prepared', async () => {
     // Decisions are kept for as long as a coordinator may wait for them, too.

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Answer } from '../../../src/backend/receiver.ts';
-import { Catalog, type CatalogAsker } from '../../../src/cluster/catalog.ts';
+import { Catalog, type CatalogAsker, TTL_MS } from '../../../src/cluster/catalog.ts';
 import { PproxError } from '../../../src/lib/errors.ts';
 
 const READY = 0x49;
@@ -11,6 +11,7 @@ class Lead implements CatalogAsker {
   scope = 'a';
   caching: CatalogAsker['caching'] = 'allowed';
   readonly settingsOfFunctions = 'known';
+  snapshot: CatalogAsker['snapshot'];
   asked = 0;
   deferrable = 'f';
   /** Called with each question, before it is answered. */
@@ -66,12 +67,26 @@ describe('what is known of a catalog', () => {
     assert.equal(await catalog.deferrable(lead), true);
   });
 
+  test('is as old as the transaction that has read it, where that reads an older state', async () => {
+    const [catalog, older, newer] = [new Catalog(), new Lead(), new Lead()];
+    older.snapshot = catalog.moment;
+    catalog.forget();
+    newer.deferrable = 't';
+    assert.equal(await catalog.deferrable(older), false);
+    assert.equal(await catalog.deferrable(newer), true, 'not what the older one has read');
+    catalog.forget();
+    older.snapshot = { ...catalog.moment, since: Date.now() - TTL_MS };
+    assert.equal(await catalog.deferrable(older), false);
+    assert.equal(await catalog.deferrable(newer), true, 'nor what was read long ago');
+  });
+
   test('is an error where it cannot be asked, and asked again next time', async () => {
     const [catalog, lead] = [new Catalog(), new Lead()];
     const failing: CatalogAsker = {
       scope: 'a',
       caching: 'allowed',
       settingsOfFunctions: 'known',
+      snapshot: undefined,
       ask: () =>
         Promise.resolve({
           rows: [],

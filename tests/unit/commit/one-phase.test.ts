@@ -7,6 +7,7 @@ import type { Log } from '../../../src/lib/log.ts';
 import { type Answer, completes, type FakeServer, reply, startFakeServer } from '../backend/fake-server.ts';
 
 const TIMEOUT_MS = 10_000;
+const NO_DEFINITIONS: CommitRequest['definitions'] = { changes: 'nothing', agree: async () => undefined };
 const silent: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 
 /** What a server does when it is asked for `text`; everything else succeeds. */
@@ -69,6 +70,7 @@ async function run(
     leadCommit: 'certain',
     writes: 'likely',
     deferred: 'none',
+    definitions: NO_DEFINITIONS,
     position: undefined,
   } as const;
   const outcome = await new OnePhase(timeoutMs, silent).commit({ ...plain, ...request });
@@ -100,6 +102,7 @@ describe('a commit in one phase', () => {
       leadCommit: 'certain',
       writes: 'likely',
       deferred: 'none',
+      definitions: NO_DEFINITIONS,
       position: undefined,
     } as const;
     const outcome = await new OnePhase(TIMEOUT_MS, silent).commit(request);
@@ -246,6 +249,7 @@ describe('a commit in one phase', () => {
       leadCommit: 'certain',
       writes: 'likely',
       deferred: 'none',
+      definitions: NO_DEFINITIONS,
     } as const;
     const outcome = await new OnePhase(TIMEOUT_MS, silent).commit({
       ...request,

@@ -12,11 +12,14 @@ import {
 type Row = readonly (string | null)[];
 
 const current = String(SCHEMA_VERSION);
-const missing: Row = ['shop', 'app', null, null, null, null, null, null, null, 't'];
-const ours: Row = ['shop', 'app', 'app', 't', current, 't', 't', 't', 't', 'f'];
-const others: Row = ['shop', 'web', 'app', 'f', current, 't', 't', 'f', 't', 'f'];
-const newer: Row = ['shop', 'app', 'app', 't', String(SCHEMA_VERSION + 1), 't', 't', 't', 't', 'f'];
-const foreign: Row = ['shop', 'app', 'app', 't', null, 't', null, null, null, 'f'];
+const all = Array.from({ length: 8 }, () => 't');
+const none = Array.from({ length: 8 }, (): string | null => null);
+const missing: Row = ['shop', 'app', null, null, null, ...none, 't'];
+const ours: Row = ['shop', 'app', 'app', 't', current, ...all, 'f'];
+const others: Row = ['shop', 'web', 'app', 'f', current, ...all.with(2, 'f'), 'f'];
+const newer: Row = ['shop', 'app', 'app', 't', String(SCHEMA_VERSION + 1), ...all, 'f'];
+const older: Row = ['shop', 'app', 'app', 't', '1', ...all.slice(0, 4), ...none.slice(0, 4), 'f'];
+const foreign: Row = ['shop', 'app', 'app', 't', null, ...none.with(0, 't'), 'f'];
 
 function refusalOf(row: Row, roles: readonly string[] = []): string | undefined {
   const plan = planInstallation(readSchemaState([row]), roles);
@@ -45,6 +48,14 @@ suite('the schema of a database', () => {
     const granted = plan(ours, ['a "b"']);
     assert.ok(granted.kind === 'possible' && granted.statements.every((text) => text.endsWith(' TO "a ""b"""')));
     assert.match(refusalOf(others, ['web']) ?? '', /belongs to role "app", not to "web"/);
+  });
+
+  test('is brought up to date by its owner', () => {
+    assert.match(schemaProblem([older])?.message ?? '', /has version 1; this pprox needs version 2/);
+    const plan = planInstallation(readSchemaState([older]), []);
+    assert.ok(plan.kind === 'possible' && plan.work === 'upgrade');
+    assert.match(plan.statements.at(-1) ?? '', /CREATE OR REPLACE FUNCTION pprox.version\(\) .* 'SELECT 2'/);
+    assert.match(refusalOf(older.with(3, 'f')) ?? '', /belongs to role "app"/);
   });
 
   test('is never touched where it is newer, or not of our making, or the role may not make one', () => {

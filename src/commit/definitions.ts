@@ -1,0 +1,332 @@
+/**
+ * Which definitions a transaction is planned by, and that they are the same until it commits. Otherwise the same text could have one effect on
+ * the lead and another one on a follower, which runs it later, and nobody would be told: by a trigger that was made meanwhile, or a function
+ * that was replaced.
+ *
+ *   relations   Tables, views, indexes, triggers … A statement that has run keeps them as they are, by its locks, on every writer until its
+ *               transaction ends. So what it was planned by may be old, and shows to be so when it is planned once more.
+ *   objects     Functions, types, operators, roles … Nobody's locks keep them: a transaction is of one edition from its first plan to its
+ *               decision, or is rolled back.
+ *
+ * A transaction that reads an older state (REPEATABLE READ, SERIALIZABLE) may read old definitions, and runs by new ones: it is of one edition of
+ * both, from its beginning.
+ *
+ * In two phases the lead counts both, for each pprox process, in the transaction that changes them: table pprox.definition. What is seen
+ * there is seen on the lead; on the followers too when nothing is prepared there any more that was then. In one phase a process counts
+ * for itself, and knows nothing of others.
+ */
+import { BackendLostError } from '../backend/receiver.ts';
+import { PproxError } from '../lib/errors.ts';
+import type { Changed } from '../sql/statement.ts';
+import { countText, readEditionText } from './decisions.ts';
+
+/** Counts, in decimal. Equal at two moments: nothing that they count has changed in between. */
+export interface Edition {
+  /** Of changes of relations through other processes: its own are met where they are made (`cluster/catalog.ts`). */
+  readonly relations: string;
+  readonly objects: string;
+  /** Of relations through this process. */
+  readonly own: string;
+}
+
+type Rows = readonly (readonly (string | null)[])[];
+
+/** Who asks, and how: the lead, as the login role. All reject with PproxError or BackendLostError. */
+export interface DefinitionAsker {
+  /** Equal for askers who are told the same. */
+  readonly key: string;
+  readonly account: { readonly user: string; readonly database: string };
+  /** In its own transaction where it has one. */
+  ask(text: string): Promise<Rows>;
+  /** Beside it. */
+  askBeside(text: string): Promise<Rows>;
+}
+
+export interface Definitions {
+  /**
+   * What a transaction may be planned by: all that the catalog is asked for from here on is of this edition, or a later one. Rejects with
+   * PproxError where a follower does not show what the lead does in time, or as the asker.
+   */
+  current(asker: DefinitionAsker): Edition | Promise<Edition>;
+  /** The same for a transaction that reads an older state, as of which it is. */
+  ofSnapshot(asker: DefinitionAsker): Promise<Edition>;
+  /**
+   * For a transaction that is planned by one already, and may be prepared on followers: so it waits for nobody else who is. Rejects as the
+   * asker.
+   */
+  known(asker: DefinitionAsker): Edition | Promise<Edition>;
+  /** What the lead shows to everybody now. Rejects as the asker. */
+  now(asker: DefinitionAsker): Promise<Edition>;
+  /** It was still this one at a moment not before `since`, by performance.now(). */
+  confirm(asker: DefinitionAsker, edition: Edition, since: number): void;
+  /** By a transaction that is about to change some, in which the lead can be asked: what it is before. Rejects as the asker. */
+  witness(asker: DefinitionAsker): Promise<void>;
+  /** Whether it is known to have been this one at a moment not before `moment`: then what was over by then has met no other. */
+  lasted(asker: DefinitionAsker, edition: Edition, moment: number): boolean;
+  /** Counts what no transaction can hold, once it is done. Rejects as `ask`. */
+  record(ask: DefinitionAsker['ask'], changes: Changed): Promise<void>;
+  /** This process has changed some, or has met a transaction that is not of the edition that is known. */
+  outdate(): void;
+}
+
+/** Whether what one was planned by is what the other is planned by, as far as locks do not see to it. */
+export function sameEdition(one: Edition, other: Edition): boolean {
+  return one.relations === other.relations && one.objects === other.objects;
+}
+
+/** Whether nothing at all has changed between them. */
+export function unchanged(one: Edition, other: Edition): boolean {
+  return sameEdition(one, other) && one.own === other.own;
+}
+
+export function definitionChanged(when: 'before it was committed' | 'while the statement waited for it'): PproxError {
+  return new PproxError('definition_changed', {
+    message: `could not serialize: a definition was changed ${when}`,
+    hint: 'The transaction may be tried again.',
+  });
+}
+
+/** An edition that was confirmed so long ago at most is taken as it is; else a transaction asks once more before its first plan. */
+const FRESH_MS = 100;
+/** The lead's is never this one. */
+export const UNKNOWN_EDITION: Edition = { relations: '-1', objects: '-1', own: '-1' };
+/** Logins whose edition is kept. */
+const LIMIT = 1000;
+/** Editions, of one login, that it is kept of how long they lasted. */
+const HISTORY = 8;
+
+/** An edition, and the last moment at which it is known to have been that one, by performance.now(). */
+interface Past {
+  readonly edition: Edition;
+  last: number;
+}
+
+/** The newest comes last. */
+function notePast(history: Past[], edition: Edition, moment: number): void {
+  const known = history.find((one) => unchanged(one.edition, edition));
+  if (known !== undefined) known.last = Math.max(known.last, moment);
+  else if (history.push({ edition, last: moment }) > HISTORY) history.shift();
+}
+
+function lasted(history: readonly Past[], edition: Edition, moment: number): boolean {
+  return history.some((one) => one.last >= moment && unchanged(one.edition, edition));
+}
+
+interface Known {
+  readonly edition: Edition;
+  /** When it was so, by performance.now(). */
+  since: number;
+  /** When it may have become another one, where that is known. */
+  outdated: number;
+}
+
+export interface CountedOnLeadOptions {
+  /** A UUID. */
+  readonly process: string;
+  /** `over`: what was prepared on any follower. `unknown`: where one of them does not answer. Rejects with PproxError. */
+  preparedOver(account: DefinitionAsker['account']): Promise<'over' | 'unknown'>;
+  /** What was read of the catalog may be old. */
+  forget(): void;
+}
+
+export class CountedOnLead implements Definitions {
+  readonly #options: CountedOnLeadOptions;
+  readonly #known = new Map<string, Known>();
+  readonly #history = new Map<string, Past[]>();
+  /** By which the catalog has been read. */
+  readonly #lastRead = new Map<string, Edition>();
+
+  constructor(options: CountedOnLeadOptions) {
+    this.#options = options;
+  }
+
+  current(asker: DefinitionAsker): Edition | Promise<Edition> {
+    // Each for itself: who has connections can wait for nobody who may wait for one.
+    return this.#fresh(asker) ?? this.#learn(asker);
+  }
+
+  async ofSnapshot(asker: DefinitionAsker): Promise<Edition> {
+    const edition = editionOf(await asker.ask(this.#text));
+    return this.#shown(asker, edition);
+  }
+
+  known(asker: DefinitionAsker): Edition | Promise<Edition> {
+    return this.#fresh(asker) ?? this.#ask(asker).then((edition) => this.#read(asker, edition));
+  }
+
+  async witness(asker: DefinitionAsker): Promise<void> {
+    await this.#ask(asker);
+  }
+
+  lasted({ key }: DefinitionAsker, edition: Edition, moment: number): boolean {
+    return lasted(this.#history.get(key) ?? [], edition, moment);
+  }
+
+  /** In a transaction of the asker's that sees what is committed. */
+  async #ask(asker: DefinitionAsker): Promise<Edition> {
+    const since = performance.now();
+    const edition = editionOf(await asker.ask(this.#text));
+    this.#note(asker, edition, since);
+    return edition;
+  }
+
+  #note({ key }: DefinitionAsker, edition: Edition, moment: number): void {
+    const history = this.#history.get(key) ?? [];
+    notePast(history, edition, moment);
+    if (this.#history.size >= LIMIT) this.#history.clear();
+    this.#history.set(key, history);
+  }
+
+  async now(asker: DefinitionAsker): Promise<Edition> {
+    const since = performance.now();
+    const edition = editionOf(await persistently(asker, this.#text));
+    this.#note(asker, edition, since);
+    return edition;
+  }
+
+  confirm(asker: DefinitionAsker, edition: Edition, since: number): void {
+    this.#note(asker, edition, since);
+    const known = this.#known.get(asker.key);
+    if (known === undefined || since < known.outdated || !sameEdition(known.edition, edition)) return;
+    known.since = Math.max(known.since, since);
+  }
+
+  async record(ask: DefinitionAsker['ask'], changes: Changed): Promise<void> {
+    if (changes === 'nothing') return;
+    await ask(countText(this.#options.process, changes));
+    this.outdate();
+  }
+
+  outdate(): void {
+    const outdated = performance.now();
+    for (const known of this.#known.values()) known.outdated = outdated;
+  }
+
+  /** What the catalog is asked for from here on is of this edition, or a later one. */
+  #read({ key }: DefinitionAsker, edition: Edition): Edition {
+    const last = this.#lastRead.get(key);
+    if (last === undefined || !sameEdition(last, edition)) this.#options.forget();
+    if (this.#lastRead.size >= LIMIT) this.#lastRead.clear();
+    this.#lastRead.set(key, edition);
+    return edition;
+  }
+
+  #fresh({ key }: DefinitionAsker): Edition | undefined {
+    const known = this.#known.get(key);
+    if (known === undefined || known.since <= known.outdated) return undefined;
+    return performance.now() - known.since < FRESH_MS ? known.edition : undefined;
+  }
+
+  async #learn(asker: DefinitionAsker): Promise<Edition> {
+    const since = performance.now();
+    const edition = await this.#ask(asker);
+    if ((await this.#shown(asker, edition)) === UNKNOWN_EDITION) return UNKNOWN_EDITION;
+    this.#read(asker, edition);
+    // What has been outdated meanwhile is asked for once more.
+    const outdated = this.#known.get(asker.key)?.outdated ?? -Infinity;
+    if (this.#known.size >= LIMIT) this.#known.clear();
+    this.#known.set(asker.key, { edition, since, outdated });
+    return edition;
+  }
+
+  /** Once followers show it as well. Where one does not answer nothing is written, and what only reads goes on. */
+  async #shown({ key, account }: DefinitionAsker, edition: Edition): Promise<Edition> {
+    const known = this.#known.get(key);
+    if (known !== undefined && sameEdition(known.edition, edition)) return edition;
+    return (await this.#options.preparedOver(account)) === 'over' ? edition : UNKNOWN_EDITION;
+  }
+
+  get #text(): string {
+    return readEditionText(this.#options.process);
+  }
+}
+
+function editionOf(rows: Rows): Edition {
+  const [relations, objects, own] = rows[0] ?? [];
+  if (typeof relations === 'string' && typeof objects === 'string' && typeof own === 'string')
+    return { relations, objects, own };
+  throw new PproxError('catalog_unreadable', { message: 'the lead does not tell of its definitions' });
+}
+
+/** Asks twice: a connection that was idle may have been ended meanwhile. Rejects with PproxError. */
+async function persistently({ askBeside }: DefinitionAsker, text: string): Promise<Rows> {
+  const again = (error: unknown): Promise<Rows> => {
+    if (!(error instanceof BackendLostError)) throw error;
+    return askBeside(text);
+  };
+  const lost = (error: unknown): never => {
+    if (!(error instanceof BackendLostError)) throw error;
+    throw new PproxError('catalog_unreadable', {
+      sqlstate: '08006',
+      message: `the definitions of the lead could not be read: ${error.message}`,
+    });
+  };
+  return askBeside(text).catch(again).catch(lost);
+}
+
+/** In one phase. */
+export class CountedHere implements Definitions {
+  /** Changes of objects whose commit has begun, and of relations. */
+  #begun = 0;
+  #own = 0;
+  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #history: Past[] = [];
+
+  /** None is planned while a change shows on some writer alone. */
+  current(): Edition | Promise<Edition> {
+    if (this.#underWay.size === 0) return this.edition;
+    return Promise.allSettled(this.#underWay).then(() => this.current());
+  }
+
+  async ofSnapshot(): Promise<Edition> {
+    return this.current();
+  }
+
+  known(): Edition | Promise<Edition> {
+    return this.current();
+  }
+
+  async now(): Promise<Edition> {
+    return this.edition;
+  }
+
+  confirm(): void {
+    // Nobody else counts.
+  }
+
+  async witness(): Promise<void> {
+    // What comes next is counted as it begins.
+  }
+
+  lasted(_: DefinitionAsker, edition: Edition, moment: number): boolean {
+    return unchanged(edition, this.edition) || lasted(this.#history, edition, moment);
+  }
+
+  async record(_: DefinitionAsker['ask'], changes: Changed): Promise<void> {
+    this.#count(changes);
+  }
+
+  #count(changes: Changed): void {
+    if (changes === 'nothing') return;
+    notePast(this.#history, this.edition, performance.now());
+    if (changes === 'objects') this.#begun++;
+    else this.#own++;
+  }
+
+  outdate(): void {
+    // Known at any time.
+  }
+
+  get edition(): Edition {
+    return { relations: '0', objects: String(this.#begun), own: String(this.#own) };
+  }
+
+  /** `commit`: of a transaction that has changed such definitions. */
+  changing<T>(changes: Changed, commit: () => Promise<T>): Promise<T> {
+    this.#count(changes);
+    if (changes !== 'objects') return commit();
+    const work = commit();
+    this.#underWay.add(work);
+    return work.finally(() => this.#underWay.delete(work));
+  }
+}

@@ -1,0 +1,98 @@
+/** Of which edition of the definitions a transaction is, from its first plan to its end (`commit/definitions.ts`). */
+import { definitionChanged, type Edition, sameEdition, unchanged } from '../commit/definitions.ts';
+import { NotReplayable, type ReplayPlan } from '../fanout/plan.ts';
+import { quoteLiteral } from '../sql/quote.ts';
+import type { Statement } from '../sql/statement.ts';
+import type { SessionState, WritersBlock } from './state.ts';
+
+/** What it changes of definitions for others: by its text, and out of sight as far as that has been seen. */
+export async function noteChanges(
+  session: SessionState,
+  { plannedBy, touched }: WritersBlock,
+  { command }: Statement,
+): Promise<void> {
+  if (touched.made === 'objects') plannedBy.change('objects');
+  if (command.kind !== 'definition') return;
+  const { changes, names } = command;
+  const hides = changes === 'relations' && names.length > 0 && (await areElsewhere(session, names));
+  plannedBy.change(hides ? 'objects' : changes);
+}
+
+/** Whether another schema has a relation or type of such a name, which may have been meant by it before. */
+async function areElsewhere(session: SessionState, names: readonly string[]): Promise<boolean> {
+  const list = names.map(quoteLiteral).join(', ');
+  const [row] = await session.askLead(`SELECT pg_catalog.bool_or(n > 1) FROM (
+      SELECT pg_catalog.count(*) AS n FROM pg_catalog.pg_class WHERE relname IN (${list}) AND relpersistence <> 't' GROUP BY relname
+      UNION ALL SELECT pg_catalog.count(*) FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
+        WHERE typname IN (${list}) AND relpersistence IS DISTINCT FROM 't' GROUP BY typname) found`);
+  return row?.[0] === 't';
+}
+
+/** What a statement is to be planned by; undefined where there is nobody to agree with. Rejects with PproxError. */
+export function currentEdition(
+  session: SessionState,
+  { command, node, fills, rewrites }: Statement,
+): Edition | undefined | Promise<Edition> {
+  const { block } = session;
+  if (session.cluster.followers.length === 0) return undefined;
+  // What computes no rows and runs nothing of the user's has the same effect by any of them.
+  if (command.kind === 'definition' && fills === 'nothing' && rewrites === 'nothing') return undefined;
+  if (command.kind === 'utility' && !RUNS_MORE.has(node)) return undefined;
+  const { definitions } = session.services.coordinator;
+  if (block.kind !== 'writers') return definitions.current(session.definitionAsker);
+  if (block.isolation !== 'read committed')
+    return block.plannedBy.edition ?? definitions.ofSnapshot(session.definitionAsker);
+  const now = definitions.current(session.definitionAsker);
+  if (now instanceof Promise) return now.then((edition) => settled(session, block, edition));
+  return settled(session, block, now);
+}
+
+/** What is over in the transaction may be of an older edition than what comes next. */
+function settled(session: SessionState, block: WritersBlock, now: Edition): Edition {
+  const { plannedBy } = block;
+  const { edition } = plannedBy;
+  if (edition !== undefined && !unchanged(now, edition) && isOver(session, block, edition)) plannedBy.settle();
+  return now;
+}
+
+/** Whether all that the transaction has done, on every server, was over while it was this edition still. */
+function isOver(session: SessionState, { trail, plannedBy }: WritersBlock, edition: Edition): boolean {
+  if (!trail.empty) return false;
+  const { definitions } = session.services.coordinator;
+  return definitions.lasted(session.definitionAsker, edition, Math.max(plannedBy.ran, trail.ran));
+}
+
+/** Utilities that run functions or queries. */
+const RUNS_MORE: ReadonlySet<string> = new Set(['CallStmt', 'ConstraintsSetStmt', 'DoStmt', 'RefreshMatViewStmt']);
+
+/**
+ * At the end of a transaction: the edition that it is of, as far as this process knows. Where relations have changed since its first plan it
+ * is of the later one if all plans are the same by that. Rejects with PproxError `definition_changed`, or where the lead does not tell.
+ */
+export async function agreedEdition(session: SessionState, block: WritersBlock): Promise<Edition | undefined> {
+  const { isolation, plannedBy } = block;
+  const { edition, chosen } = plannedBy;
+  if (edition === undefined || isOver(session, block, edition)) return undefined;
+  const { definitions } = session.services.coordinator;
+  if (isolation !== 'read committed') {
+    const latest = await definitions.now(session.definitionAsker);
+    if (!unchanged(latest, edition)) throw definitionChanged('before it was committed');
+    return undefined;
+  }
+  const now = await definitions.known(session.definitionAsker);
+  if (sameEdition(now, edition)) return edition;
+  if (now.objects !== edition.objects || chosen === undefined) throw definitionChanged('before it was committed');
+  for (const { statement, plan } of chosen)
+    if (!(await plannedAlike(session, statement, plan))) throw definitionChanged('before it was committed');
+  return now;
+}
+
+/** Whether the statement, planned once more, gets this plan. */
+export async function plannedAlike(session: SessionState, statement: Statement, plan: ReplayPlan): Promise<boolean> {
+  try {
+    return JSON.stringify(await session.services.planner.plan(session, statement)) === JSON.stringify(plan);
+  } catch (error) {
+    if (error instanceof NotReplayable) return false;
+    throw error;
+  }
+}
