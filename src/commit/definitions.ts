@@ -147,6 +147,8 @@ export class CountedOnLead implements Definitions {
 
   async ofSnapshot(asker: DefinitionAsker): Promise<Edition> {
     const edition = editionOf(await asker.ask(this.#text));
+    const last = this.#lastRead.get(asker.key);
+    if (last === undefined || total(edition) > total(last)) this.#read(asker, edition);
     return this.#shown(asker, edition);
   }
 
@@ -246,6 +248,11 @@ function editionOf(rows: Rows): Edition {
   if (typeof relations === 'string' && typeof objects === 'string' && typeof own === 'string')
     return { relations, objects, own };
   throw new PproxError('catalog_unreadable', { message: 'the lead does not tell of its definitions' });
+}
+
+/** Grows with every change, whoever counts it. */
+function total({ relations, objects, own }: Edition): bigint {
+  return BigInt(relations) + BigInt(objects) + BigInt(own);
 }
 
 /** Asks twice: a connection that was idle may have been ended meanwhile. Rejects with PproxError. */

@@ -6,6 +6,7 @@ import { definitionCases } from './definitions.ts';
 import { isolationCases } from './isolation.ts';
 import { keyCases } from './keys.ts';
 import { leadAloneCases } from './lead-alone.ts';
+import { meanwhileCases } from './meanwhile.ts';
 import { partitionCases } from './partitions.ts';
 import { predicateCases } from './predicates.ts';
 import { programCases } from './programs.ts';
@@ -38,4 +39,5 @@ export const allCases: readonly Case[] = [
   ...isolationCases,
   ...removalCases,
   ...leadAloneCases,
+  ...meanwhileCases,
 ];

@@ -112,6 +112,10 @@ describe('counted on the lead', () => {
     assert.deepEqual(await world.definitions.ofSnapshot(world.asker()), world.edition());
     assert.equal(world.waited, 2);
     assert.deepEqual(world.definitions.current(world.asker()), newest);
+    assert.equal(world.forgotten, 1, 'what is known is newer');
+    world.counts = [4, 0, 0];
+    await world.definitions.ofSnapshot(world.asker());
+    assert.equal(world.forgotten, 2, 'what is known is older');
   });
 
   test('it is known how long an edition has lasted', async () => {
