@@ -62,7 +62,7 @@ export interface Definitions {
   /** By a transaction that is about to change some, in which the lead can be asked: what it is before. Rejects as the asker. */
   witness(asker: DefinitionAsker): Promise<void>;
   /** Whether it is known to have been this one at a moment not before `moment`: then what was over by then has met no other. */
-  lasted(asker: DefinitionAsker, edition: Edition, moment: number): boolean;
+  lasted(asker: DefinitionAsker, edition: Edition, moment: number, same: typeof sameEdition): boolean;
   /** Counts what no transaction can hold, once it is done. Rejects as `ask`. */
   record(ask: DefinitionAsker['ask'], changes: Changed): Promise<void>;
   /** This process has changed some, or has met a transaction that is not of the edition that is known. */
@@ -95,21 +95,26 @@ const LIMIT = 1000;
 /** Editions, of one login, that it is kept of how long they lasted. */
 const HISTORY = 8;
 
-/** An edition, and the last moment at which it is known to have been that one, by performance.now(). */
+/** An edition, and the last moments at which it is known to have been that one, by performance.now(). */
 interface Past {
   readonly edition: Edition;
   last: number;
+  /** But for what this process itself has changed of relations. */
+  lastOfOthers: number;
 }
 
-/** The newest comes last. */
-function notePast(history: Past[], edition: Edition, moment: number): void {
+/** Of an edition that was read, or that a decision has found to be the same as far as its condition goes. */
+function notePast(history: Past[], edition: Edition, moment: number, how: 'read' | 'decided by'): void {
   const known = history.find((one) => unchanged(one.edition, edition));
-  if (known !== undefined) known.last = Math.max(known.last, moment);
-  else if (history.push({ edition, last: moment }) > HISTORY) history.shift();
+  const past = known ?? { edition, last: -Infinity, lastOfOthers: -Infinity };
+  past.lastOfOthers = Math.max(past.lastOfOthers, moment);
+  if (how === 'read') past.last = Math.max(past.last, moment);
+  if (known === undefined && history.push(past) > HISTORY) history.shift();
 }
 
-function lasted(history: readonly Past[], edition: Edition, moment: number): boolean {
-  return history.some((one) => one.last >= moment && unchanged(one.edition, edition));
+function lasted(history: readonly Past[], edition: Edition, moment: number, same: typeof sameEdition): boolean {
+  const all = same === unchanged;
+  return history.some((one) => (all ? one.last : one.lastOfOthers) >= moment && same(one.edition, edition));
 }
 
 interface Known {
@@ -160,21 +165,21 @@ export class CountedOnLead implements Definitions {
     await this.#ask(asker);
   }
 
-  lasted({ key }: DefinitionAsker, edition: Edition, moment: number): boolean {
-    return lasted(this.#history.get(key) ?? [], edition, moment);
+  lasted({ key }: DefinitionAsker, edition: Edition, moment: number, same: typeof sameEdition): boolean {
+    return lasted(this.#history.get(key) ?? [], edition, moment, same);
   }
 
   /** In a transaction of the asker's that sees what is committed. */
   async #ask(asker: DefinitionAsker): Promise<Edition> {
     const since = performance.now();
     const edition = editionOf(await asker.ask(this.#text));
-    this.#note(asker, edition, since);
+    this.#note(asker, edition, since, 'read');
     return edition;
   }
 
-  #note({ key }: DefinitionAsker, edition: Edition, moment: number): void {
+  #note({ key }: DefinitionAsker, edition: Edition, moment: number, how: 'read' | 'decided by'): void {
     const history = this.#history.get(key) ?? [];
-    notePast(history, edition, moment);
+    notePast(history, edition, moment, how);
     if (this.#history.size >= LIMIT) this.#history.clear();
     this.#history.set(key, history);
   }
@@ -182,12 +187,12 @@ export class CountedOnLead implements Definitions {
   async now(asker: DefinitionAsker): Promise<Edition> {
     const since = performance.now();
     const edition = editionOf(await persistently(asker, this.#text));
-    this.#note(asker, edition, since);
+    this.#note(asker, edition, since, 'read');
     return edition;
   }
 
   confirm(asker: DefinitionAsker, edition: Edition, since: number): void {
-    this.#note(asker, edition, since);
+    this.#note(asker, edition, since, 'decided by');
     const known = this.#known.get(asker.key);
     if (known === undefined || since < known.outdated || !sameEdition(known.edition, edition)) return;
     known.since = Math.max(known.since, since);
@@ -305,8 +310,8 @@ export class CountedHere implements Definitions {
     // What comes next is counted as it begins.
   }
 
-  lasted(_: DefinitionAsker, edition: Edition, moment: number): boolean {
-    return unchanged(edition, this.edition) || lasted(this.#history, edition, moment);
+  lasted(_: DefinitionAsker, edition: Edition, moment: number, same: typeof sameEdition): boolean {
+    return same(edition, this.edition) || lasted(this.#history, edition, moment, same);
   }
 
   async record(_: DefinitionAsker['ask'], changes: Changed): Promise<void> {
@@ -315,7 +320,7 @@ export class CountedHere implements Definitions {
 
   #count(changes: Changed): void {
     if (changes === 'nothing') return;
-    notePast(this.#history, this.edition, performance.now());
+    notePast(this.#history, this.edition, performance.now(), 'read');
     if (changes === 'objects') this.#begun++;
     else this.#own++;
   }

@@ -51,15 +51,16 @@ export function currentEdition(
 function settled(session: SessionState, block: WritersBlock, now: Edition): Edition {
   const { plannedBy } = block;
   const { edition } = plannedBy;
-  if (edition !== undefined && !unchanged(now, edition) && isOver(session, block, edition)) plannedBy.settle();
+  if (edition !== undefined && !sameEdition(now, edition) && isOver(session, block, edition)) plannedBy.settle();
   return now;
 }
 
 /** Whether all that the transaction has done, on every server, was over while it was this edition still. */
-function isOver(session: SessionState, { trail, plannedBy }: WritersBlock, edition: Edition): boolean {
+function isOver(session: SessionState, { isolation, trail, plannedBy }: WritersBlock, edition: Edition): boolean {
   if (!trail.empty) return false;
   const { definitions } = session.services.coordinator;
-  return definitions.lasted(session.definitionAsker, edition, Math.max(plannedBy.ran, trail.ran));
+  const same = isolation === 'read committed' ? sameEdition : unchanged;
+  return definitions.lasted(session.definitionAsker, edition, Math.max(plannedBy.ran, trail.ran), same);
 }
 
 /** Utilities that run functions or queries. */

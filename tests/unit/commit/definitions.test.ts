@@ -7,6 +7,7 @@ import {
   type DefinitionAsker,
   type Edition,
   sameEdition,
+  unchanged,
   UNKNOWN_EDITION,
 } from '../../../src/commit/definitions.ts';
 import { TransactionIds, changesDefinitions } from '../../../src/commit/gid.ts';
@@ -122,16 +123,25 @@ describe('counted on the lead', () => {
     const world = new World();
     const start = performance.now();
     const edition = await world.definitions.current(world.asker());
-    assert.ok(world.definitions.lasted(world.asker(), edition, start));
+    assert.ok(world.definitions.lasted(world.asker(), edition, start, unchanged));
     const done = performance.now();
-    assert.ok(!world.definitions.lasted(world.asker(), edition, done), 'nobody has looked since');
+    assert.ok(!world.definitions.lasted(world.asker(), edition, done, unchanged), 'nobody has looked since');
     await world.definitions.witness(world.asker());
     world.counts = [0, 1, 0];
     world.definitions.outdate();
     const next = await world.definitions.current(world.asker());
-    assert.ok(world.definitions.lasted(world.asker(), edition, done));
-    assert.ok(!world.definitions.lasted(world.asker(), edition, performance.now()));
-    assert.ok(!world.definitions.lasted(world.asker(), next, performance.now()));
+    assert.ok(world.definitions.lasted(world.asker(), edition, done, unchanged));
+    assert.ok(!world.definitions.lasted(world.asker(), edition, performance.now(), unchanged));
+    assert.ok(!world.definitions.lasted(world.asker(), next, performance.now(), unchanged));
+  });
+
+  test('a decision tells nothing of what this process has changed of relations', async () => {
+    const world = new World();
+    const edition = await world.definitions.current(world.asker());
+    const done = performance.now();
+    world.definitions.confirm(world.asker(), edition, performance.now());
+    assert.ok(world.definitions.lasted(world.asker(), edition, done, sameEdition));
+    assert.ok(!world.definitions.lasted(world.asker(), edition, done, unchanged));
   });
 
   test('an idle connection that is lost is asked for again', async () => {
