@@ -51,7 +51,11 @@ export function currentEdition(
 function settled(session: SessionState, block: WritersBlock, now: Edition): Edition {
   const { plannedBy } = block;
   const { edition } = plannedBy;
-  if (edition !== undefined && !sameEdition(now, edition) && isOver(session, block, edition)) plannedBy.settle();
+  if (edition !== undefined && !sameEdition(now, edition) && isOver(session, block, edition)) {
+    plannedBy.settle();
+    // On no follower it is done once more, by what is defined now.
+    block.log.break();
+  }
   return now;
 }
 

@@ -1,15 +1,17 @@
 /** Definitions that change under transactions of this process and of others: whatever is committed is the same on every writer. */
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { formatGid } from '../../src/commit/gid.ts';
 import { sql } from '../support/cluster.ts';
 import { clusterDsn, startTestProxy, type TestProxy } from '../support/proxy.ts';
 import { assertWritersEqual, refusal, startScene, until } from './scene.ts';
 
 const scene = await startScene({}, { reader: false });
 const { cluster, proxy } = scene;
-const { w1 } = cluster;
+const { w1, w2 } = cluster;
 const elsewhere = await startTestProxy({ writers: cluster.writers.map(clusterDsn) });
 after(() => elsewhere.stop());
 const HANGS = { timeout: 120_000 };
@@ -168,6 +170,29 @@ describe('a transaction that is open, and has its work done everywhere, while th
     await client.query('INSERT INTO computed (id) VALUES (2); COMMIT');
     assert.deepEqual(await sql(w1, 'SELECT v FROM computed ORDER BY id'), [{ v: 1 }, { v: 2 }]);
     await assertWritersEqual(cluster);
+  });
+
+  test('replaces a function does not do anew on a follower what was over, READ COMMITTED', HANGS, async () => {
+    await client.query(
+      'TRUNCATE computed; CREATE TABLE up (id int PRIMARY KEY); CREATE TABLE down (up int REFERENCES up)',
+    );
+    await near.query(functionOf(1));
+    await client.query('BEGIN; INSERT INTO computed (id) VALUES (1)');
+    await sleep(KNOWN_MS);
+    await near.query(functionOf(2));
+    // What the lead shows, and the follower has only prepared: whoever misses it there begins anew when it is over.
+    const [control] = await sql(w1, 'SELECT system_identifier::text AS id FROM pg_control_system()');
+    const [database] = await sql(w1, 'SELECT oid::text FROM pg_database WHERE datname = current_database()');
+    const home = { systemIdentifier: String(control?.['id']), databaseOid: String(database?.['oid']) };
+    const gid = formatGid({ home, id: randomUUID(), follower: 0 });
+    await sql(w2, `BEGIN; INSERT INTO up VALUES (1); PREPARE TRANSACTION '${gid}'`);
+    await sql(w1, 'INSERT INTO up VALUES (1)');
+    const behind = client.query('INSERT INTO down VALUES (1); SELECT 1');
+    await sleep(KNOWN_MS);
+    await sql(w2, `COMMIT PREPARED '${gid}'`);
+    await behind.then(() => client.query('COMMIT')).catch(() => client.query('ROLLBACK'));
+    await assertWritersEqual(cluster);
+    await client.query('DROP TABLE down, up');
   });
 
   test('replaces a function is rolled back where it has computed by both, REPEATABLE READ', HANGS, async () => {
