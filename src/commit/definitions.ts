@@ -48,8 +48,10 @@ export interface Definitions {
    * PproxError where a follower does not show what the lead does in time, or as the asker.
    */
   current(asker: DefinitionAsker): Edition | Promise<Edition>;
-  /** The same for a transaction that reads an older state, as of which it is. */
-  ofSnapshot(asker: DefinitionAsker): Promise<Edition>;
+  /** Before a transaction has seen anything: what it is told of later, where nobody else could. */
+  readonly beginning: Edition | undefined;
+  /** As `current`, for a transaction that reads an older state, as of which it is. `beginning`: when it began. */
+  ofSnapshot(asker: DefinitionAsker, beginning: Edition | undefined): Promise<Edition>;
   /**
    * For a transaction that is planned by one already, and may be prepared on followers: so it waits for nobody else who is. Rejects as the
    * asker.
@@ -135,6 +137,8 @@ export interface CountedOnLeadOptions {
 }
 
 export class CountedOnLead implements Definitions {
+  /** The lead tells what it was. */
+  readonly beginning = undefined;
   readonly #options: CountedOnLeadOptions;
   readonly #known = new Map<string, Known>();
   readonly #history = new Map<string, Past[]>();
@@ -278,20 +282,25 @@ async function persistently({ askBeside }: DefinitionAsker, text: string): Promi
 
 /** In one phase. */
 export class CountedHere implements Definitions {
-  /** Changes of objects whose commit has begun, and of relations. */
+  /** Changes whose commit has begun: of objects, and of relations. */
   #begun = 0;
   #own = 0;
-  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #underWay = new Set<Promise<void>>();
   readonly #history: Past[] = [];
 
-  /** None is planned while a change shows on some writer alone. */
-  current(): Edition | Promise<Edition> {
-    if (this.#underWay.size === 0) return this.edition;
-    return Promise.allSettled(this.#underWay).then(() => this.current());
+  /** One that begins while a change shows on some writer alone is of none. */
+  get beginning(): Edition {
+    return this.#underWay.size === 0 ? this.edition : UNKNOWN_EDITION;
   }
 
-  async ofSnapshot(): Promise<Edition> {
-    return this.current();
+  /** None is planned meanwhile. */
+  current(): Edition | Promise<Edition> {
+    if (this.#underWay.size === 0) return this.edition;
+    return Promise.all(this.#underWay).then(() => this.current());
+  }
+
+  async ofSnapshot(_: DefinitionAsker, beginning: Edition | undefined): Promise<Edition> {
+    return beginning ?? UNKNOWN_EDITION;
   }
 
   known(): Edition | Promise<Edition> {
@@ -334,11 +343,19 @@ export class CountedHere implements Definitions {
   }
 
   /** `commit`: of a transaction that has changed such definitions. */
-  changing<T>(changes: Changed, commit: () => Promise<T>): Promise<T> {
+  async changing<T>(changes: Changed, commit: () => Promise<T>): Promise<T> {
+    if (changes === 'nothing') return commit();
     this.#count(changes);
-    if (changes !== 'objects') return commit();
-    const work = commit();
-    this.#underWay.add(work);
-    return work.finally(() => this.#underWay.delete(work));
+    let end = (): void => undefined;
+    const over = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    this.#underWay.add(over);
+    try {
+      return await commit();
+    } finally {
+      this.#underWay.delete(over);
+      end();
+    }
   }
 }

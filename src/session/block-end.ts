@@ -158,7 +158,7 @@ export function continueBlock(session: SessionState, block: WritersBlock): void 
     stage: 'open',
     catalog: 'unchanged',
     touched: untouched(),
-    plannedBy: new PlannedBy(session.services.catalog.moment),
+    plannedBy: new PlannedBy(session.services),
     writes: 'none',
   };
 }

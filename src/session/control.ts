@@ -98,7 +98,7 @@ async function beginOnWriters(session: SessionState, text: Buffer, { modes, word
     writes: 'none',
     catalog: 'unchanged',
     touched: untouched(),
-    plannedBy: new PlannedBy(session.services.catalog.moment),
+    plannedBy: new PlannedBy(session.services),
   };
   return begun.end;
 }

@@ -41,7 +41,7 @@ export function currentEdition(
   const { definitions } = session.services.coordinator;
   if (block.kind !== 'writers') return definitions.current(session.definitionAsker);
   if (block.isolation !== 'read committed')
-    return block.plannedBy.edition ?? definitions.ofSnapshot(session.definitionAsker);
+    return block.plannedBy.edition ?? definitions.ofSnapshot(session.definitionAsker, block.plannedBy.beginning);
   const now = definitions.current(session.definitionAsker);
   if (now instanceof Promise) return now.then((edition) => settled(session, block, edition));
   return settled(session, block, now);

@@ -1,11 +1,17 @@
 /** What the statements of a transaction were planned by (`commit/definitions.ts`), and what it changes of that itself. */
-import type { CatalogMoment } from '../cluster/catalog.ts';
+import type { Catalog, CatalogMoment } from '../cluster/catalog.ts';
+import type { Coordinator } from '../commit/coordinator.ts';
 import type { Edition } from '../commit/definitions.ts';
 import type { ReplayPlan } from '../fanout/plan.ts';
 import type { Changed, QualifiedName, Statement } from '../sql/statement.ts';
 
 /** Plans that a transaction can have chosen, and have chosen anew: more are taken for others then. */
 const LIMIT = 256;
+
+interface Counters {
+  readonly catalog: Catalog;
+  readonly coordinator: Coordinator;
+}
 
 interface Chosen {
   readonly statement: Statement;
@@ -15,6 +21,7 @@ interface Chosen {
 export class PlannedBy {
   /** When the transaction began, before it has seen anything. */
   readonly begun: CatalogMoment;
+  readonly beginning: Edition | undefined;
   /** The first of them; undefined before it. */
   edition: Edition | undefined;
   changes: Changed = 'nothing';
@@ -24,8 +31,9 @@ export class PlannedBy {
   readonly #chosen = new Map<readonly QualifiedName[], Map<ReplayPlan, Chosen>>();
   #size = 0;
 
-  constructor(begun: CatalogMoment) {
-    this.begun = begun;
+  constructor({ catalog, coordinator }: Counters) {
+    this.begun = catalog.moment;
+    this.beginning = coordinator.definitions.beginning;
   }
 
   /** `origin`: equal for executions of one shape that are planned alike. */

@@ -190,7 +190,7 @@ export async function openPending(session: SessionState, begin: Buffer): Promise
     writes: 'none',
     catalog: 'unchanged',
     touched: untouched(),
-    plannedBy: new PlannedBy(session.services.catalog.moment),
+    plannedBy: new PlannedBy(session.services),
   };
 }
 

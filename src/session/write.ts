@@ -80,7 +80,7 @@ export async function openImplicit(session: SessionState): Promise<WritersBlock>
     writes: 'none',
     catalog: 'unchanged',
     touched: untouched(),
-    plannedBy: new PlannedBy(session.services.catalog.moment),
+    plannedBy: new PlannedBy(session.services),
   };
   session.block = implicit;
   return implicit;

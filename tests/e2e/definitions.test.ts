@@ -45,14 +45,17 @@ async function persistently(work: () => Promise<unknown>): Promise<number> {
   }
 }
 
+/** The proxy that clients work through, and the one that definitions come through. */
+type Pair = readonly [served: TestProxy, maker: TestProxy];
+
 /** Eight clients who insert rows one by one while `maker` changes what they depend on. */
-async function underLoad(insert: string, maker: TestProxy, changes: readonly string[]): Promise<void> {
+async function underLoad(insert: string, [served, maker]: Pair, changes: readonly string[]): Promise<void> {
   const definer = await maker.connect();
   const work = new AbortController();
   let id = 0;
   let stored = 0;
   const clients = Array.from({ length: 8 }, async () => {
-    const own = await proxy.connect();
+    const own = await served.connect();
     for (; !work.signal.aborted; ) {
       const next = ++id;
       await persistently(() => own.query(insert, [next]));
@@ -72,13 +75,22 @@ async function underLoad(insert: string, maker: TestProxy, changes: readonly str
   await assertWritersEqual(cluster);
 }
 
-const makers = { 'the same process': proxy, 'another process': elsewhere };
-for (const [name, maker] of Object.entries(makers)) {
+const onePhase = await startTestProxy({
+  writers: cluster.writers.map(clusterDsn),
+  settings: { commitMode: 'one-phase' },
+});
+after(() => onePhase.stop());
+const makers: Readonly<Record<string, Pair>> = {
+  'the same process': [proxy, proxy],
+  'another process': [proxy, elsewhere],
+  'the same process, in one phase': [onePhase, onePhase],
+};
+for (const [name, pair] of Object.entries(makers)) {
   describe(`what ${name} defines under load`, () => {
     test('a function that rows are computed by', HANGS, async () => {
       const versions = Array.from({ length: 30 }, (_, version) => functionOf(version + 1));
       await client.query('TRUNCATE computed');
-      await underLoad('INSERT INTO computed (id) VALUES ($1)', maker, versions);
+      await underLoad('INSERT INTO computed (id) VALUES ($1)', pair, versions);
     });
 
     test('a default', HANGS, async () => {
@@ -87,7 +99,7 @@ for (const [name, maker] of Object.entries(makers)) {
       );
       await client.query('DELETE FROM t WHERE id > 1');
       const texts = changes.map((change) => `ALTER TABLE t ALTER luck ${change}`);
-      await underLoad('INSERT INTO t (id) VALUES ($1 + 1)', maker, texts);
+      await underLoad('INSERT INTO t (id) VALUES ($1 + 1)', pair, texts);
     });
   });
 }
@@ -203,6 +215,21 @@ describe('a transaction that is open, and has its work done everywhere, while th
     assert.equal((await refusal(client.query('COMMIT'))).code, '40001');
     await assertWritersEqual(cluster);
   });
+});
+
+test('in one phase a transaction that reads an older state is of the definitions of its beginning', HANGS, async () => {
+  const [own, other] = [await onePhase.connect(), await onePhase.connect()];
+  await own.query('DELETE FROM t');
+  for (const level of ['REPEATABLE READ', 'SERIALIZABLE']) {
+    await own.query(`BEGIN ISOLATION LEVEL ${level}; SELECT count(*) FROM aside`);
+    await other.query('ALTER TABLE t ALTER luck SET DEFAULT random()');
+    await own.query('INSERT INTO t (id) VALUES (100)').catch(retriable);
+    await own.query('COMMIT').catch(retriable);
+    await assertWritersEqual(cluster);
+    assert.deepEqual(await sql(w1, 'SELECT FROM t'), []);
+    await own.query('INSERT INTO t (id) VALUES (100); DELETE FROM t; ALTER TABLE t ALTER luck DROP DEFAULT');
+  }
+  await Promise.all([own.end(), other.end()]);
 });
 
 function retriable(error: unknown): void {

@@ -172,10 +172,11 @@ describe('counted by a process for itself', () => {
     assert.deepEqual(await waiting, here.edition);
   });
 
-  test("a change of relations is in nobody's way", async () => {
+  test('a change of relations is told to who reads an older state', async () => {
     const here = new CountedHere();
     const before = here.edition;
-    await here.changing('relations', async () => assert.ok(!(here.current() instanceof Promise)));
+    await here.changing('relations', async () => assert.deepEqual(here.beginning, UNKNOWN_EDITION, 'of none'));
+    assert.deepEqual(here.beginning, here.edition);
     await here.changing('nothing', async () => undefined);
     assert.ok(sameEdition(before, here.edition));
     assert.notDeepEqual(before, here.edition, 'but of who reads an older state');
