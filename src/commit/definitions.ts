@@ -81,9 +81,13 @@ export function unchanged(one: Edition, other: Edition): boolean {
   return sameEdition(one, other) && one.own === other.own;
 }
 
-export function definitionChanged(when: 'before it was committed' | 'while the statement waited for it'): PproxError {
+export function definitionChanged(
+  when: 'before it was committed' | 'while the statement waited for it' | 'before all writers had it',
+  detail?: string,
+): PproxError {
   return new PproxError('definition_changed', {
     message: `could not serialize: a definition was changed ${when}`,
+    detail,
     hint: 'The transaction may be tried again.',
   });
 }

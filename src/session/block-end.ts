@@ -11,7 +11,7 @@ import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import type { FollowerLeg, LeadLeg, Legs } from './legs.ts';
 import { fireEverywhere } from './fire-everywhere.ts';
 import { commitSettings, loseSettings, settleCustom } from './setting-transfer.ts';
-import { agreedEdition } from './editions.ts';
+import { agreedEdition, causeOf } from './editions.ts';
 import { PlannedBy } from './planned-by.ts';
 import { settlePins } from './pins.ts';
 import type { SessionState, WritersBlock } from './state.ts';
@@ -69,7 +69,7 @@ export async function commitBlock(
     await session.listening.join();
   } catch (error) {
     await rollbackBlock(session, block);
-    throw error instanceof PproxError ? error.ofTransaction() : error;
+    throw error instanceof PproxError ? await causeOf(session, block.plannedBy, error.ofTransaction()) : error;
   }
   // A cancel request that comes late would end the COMMIT of one server, and not of another.
   if (behind === undefined) block.stage = 'ending';
@@ -128,7 +128,7 @@ export async function commitBlock(
     default:
       if (outcome.kind === 'unknown') loseSettings(session, block);
       await leaveBlock(session, block);
-      throw outcome.error;
+      throw outcome.kind === 'unknown' ? outcome.error : await causeOf(session, block.plannedBy, outcome.error);
   }
   if (options.chain && block.legs.alive) continueBlock(session, block);
   else await leaveBlock(session, block);

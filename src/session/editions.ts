@@ -2,7 +2,9 @@
 import { definitionChanged, type Edition, sameEdition, unchanged } from '../commit/definitions.ts';
 import { NotReplayable, type ReplayPlan } from '../fanout/plan.ts';
 import { quoteLiteral } from '../sql/quote.ts';
+import { type Condition, PproxError } from '../lib/errors.ts';
 import type { Statement } from '../sql/statement.ts';
+import type { PlannedBy } from './planned-by.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 
 /** What it changes of definitions for others: by its text, and out of sight as far as that has been seen. */
@@ -90,6 +92,22 @@ export async function agreedEdition(session: SessionState, block: WritersBlock):
   for (const { statement, plan } of chosen)
     if (!(await plannedAlike(session, statement, plan))) throw definitionChanged('before it was committed');
   return now;
+}
+
+/** What is said of followers that have done something else than the lead, or refuse to. */
+const OF_FOLLOWERS: ReadonlySet<Condition> = new Set<Condition>(['follower_failed', 'writers_differ']);
+
+/** Where that may have come of a definition that was changed meanwhile the transaction may be tried again. */
+export async function causeOf(session: SessionState, { edition }: PlannedBy, error: PproxError): Promise<PproxError> {
+  if (edition === undefined || !OF_FOLLOWERS.has(error.condition)) return error;
+  const { definitions } = session.services.coordinator;
+  const now = await definitions.now(session.definitionAsker).catch((refusal: unknown) => {
+    if (!(refusal instanceof PproxError)) throw refusal;
+    // Not known: it is the follower's word.
+    return edition;
+  });
+  if (sameEdition(now, edition)) return error;
+  return definitionChanged('before all writers had it', [error.message, error.detail ?? []].flat().join('\n'));
 }
 
 /** Whether the statement, planned once more, gets this plan. */

@@ -17,6 +17,7 @@ import { analyse, readText } from './analysis.ts';
 import { abortBlock, commitBlock, loseBlock, rollbackBlock, settleFailed } from './block-end.ts';
 import { copyIn } from './copy-in.ts';
 import { discard } from './discard.ts';
+import { causeOf } from './editions.ts';
 import { execution } from './execute.ts';
 import { planLines, tellingText } from './explain.ts';
 import { deallocate, prepare } from './prepare.ts';
@@ -248,8 +249,10 @@ export async function report(
     session.link.send(error.frame);
     return;
   }
-  const told = error instanceof BackendLostError ? await loseBlock(session, error) : error;
-  if (!(told instanceof PproxError)) throw told;
+  const what = error instanceof BackendLostError ? await loseBlock(session, error) : error;
+  if (!(what instanceof PproxError)) throw what;
+  const { block } = session;
+  const told = block.kind === 'writers' ? await causeOf(session, block.plannedBy, what) : what;
   session.fail(told);
   await abortBlock(session, leaving);
   session.link.send(errorFrame(told));
