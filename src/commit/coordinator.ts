@@ -11,7 +11,7 @@ import type { Changed } from '../sql/statement.ts';
 import type { Definitions, Edition } from './definitions.ts';
 
 /** What a commit needs of a server beside the backend of its transaction. */
-export type CommitNode = Pick<Node, 'label' | 'identity' | 'login' | 'connect'>;
+export type CommitNode = Pick<Node, 'label' | 'identity' | 'login' | 'connect' | 'health'>;
 
 export interface CommitLeg {
   readonly node: CommitNode;

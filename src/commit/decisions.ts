@@ -102,6 +102,8 @@ function rowText(id: string, committed: boolean): string {
 }
 
 const WRITTEN_ROW = `WITH written AS (${rowText('$1', true)} RETURNING 1)`;
+/** What is said of a transaction that reads an older state, and so could not see that it is of an older edition. */
+export const OLDER_STATE = 'it reads an older state';
 const ONE_ROW = '1 OPERATOR(pg_catalog./) pg_catalog.count(*)';
 
 /** `process`: an SQL expression. The numbers of an edition, as this process counts (`definitions.ts`). */
@@ -121,6 +123,8 @@ export const DECISION = {
   row: `${WRITTEN_ROW} SELECT ${ONE_ROW} FROM written`,
   /** Fails with OTHER_EDITION where definitions have changed. `$2`: the process. `$3`, `$4`: its edition. Sees them in READ COMMITTED alone. */
   rowOfEdition: `${WRITTEN_ROW} SELECT CASE
+      WHEN pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) ALL ('{read committed,read uncommitted}')
+        THEN pg_catalog.concat('${OLDER_STATE} ', pg_catalog.count(*))::pg_catalog.int4
       WHEN (SELECT relations OPERATOR(pg_catalog.=) $3::pg_catalog.int8 AND objects OPERATOR(pg_catalog.=) $4::pg_catalog.int8
         FROM (${editionText('$2::pg_catalog.uuid')}) AS edition) THEN ${ONE_ROW}
       ELSE pg_catalog.concat('definitions have changed meanwhile ', pg_catalog.count(*))::pg_catalog.int4 END FROM written`,
@@ -138,10 +142,14 @@ export function asLoginRole(text: string): string {
   return `${AS_LOGIN_ROLE}; ${text}`;
 }
 
+const OWN_SAVEPOINT = '"pprox: login role"';
+
+/** Takes the transaction back to where `asLoginRoleWithin` has found it: where it has failed, too. */
+export const END_LOGIN_ROLE = `ROLLBACK TO SAVEPOINT ${OWN_SAVEPOINT}; RELEASE SAVEPOINT ${OWN_SAVEPOINT}`;
+
 /** The same in the client's transaction, which is as it was behind it. */
 export function asLoginRoleWithin(text: string): string {
-  const savepoint = '"pprox: login role"';
-  return `SAVEPOINT ${savepoint}; ${AS_LOGIN_ROLE}; ${text}; ROLLBACK TO SAVEPOINT ${savepoint}; RELEASE SAVEPOINT ${savepoint}`;
+  return `SAVEPOINT ${OWN_SAVEPOINT}; ${AS_LOGIN_ROLE}; ${text}; ${END_LOGIN_ROLE}`;
 }
 
 /** SQLSTATE of a decision that is of another edition: invalid_text_representation. */

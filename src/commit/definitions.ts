@@ -36,6 +36,8 @@ export interface DefinitionAsker {
   /** Equal for askers who are told the same. */
   readonly key: string;
   readonly account: { readonly user: string; readonly database: string };
+  /** Whether it has a transaction open, and with it locks and connections that others may wait for. */
+  readonly place: 'outside' | 'in a transaction';
   /** In its own transaction where it has one. */
   ask(text: string): Promise<Rows>;
   /** Beside it. */
@@ -297,18 +299,18 @@ export class CountedHere implements Definitions {
     return this.#underWay.size === 0 ? this.edition : UNKNOWN_EDITION;
   }
 
-  /** None is planned meanwhile. */
-  current(): Edition | Promise<Edition> {
-    if (this.#underWay.size === 0) return this.edition;
-    return Promise.all(this.#underWay).then(() => this.current());
+  /** None is planned meanwhile: who holds locks cannot wait for it either. */
+  current(asker: DefinitionAsker): Edition | Promise<Edition> {
+    if (this.#underWay.size === 0 || asker.place === 'in a transaction') return this.beginning;
+    return Promise.all(this.#underWay).then(() => this.current(asker));
   }
 
   async ofSnapshot(_: DefinitionAsker, beginning: Edition | undefined): Promise<Edition> {
     return beginning ?? UNKNOWN_EDITION;
   }
 
-  known(): Edition | Promise<Edition> {
-    return this.current();
+  known(): Edition {
+    return this.edition;
   }
 
   async now(): Promise<Edition> {

@@ -95,6 +95,7 @@ export class Recovery {
   readonly #seen = new Map<CommitNode, Seen>();
   /** A look's connection to each follower. */
   readonly #eyes = new Map<CommitNode, Backend>();
+  readonly #opening = new Map<CommitNode, Promise<Backend | undefined>>();
   readonly #beat: NodeJS.Timeout;
   /** Who looks where a DSN names nobody. */
   #visitor: Account | undefined;
@@ -268,16 +269,8 @@ export class Recovery {
   /** Undefined where the server does not answer. */
   async #prepared(node: CommitNode): Promise<readonly (readonly (string | null)[])[] | undefined> {
     try {
-      let eye = this.#eyes.get(node);
-      if (eye === undefined || !eye.open) {
-        if (this.#visitor === undefined) return undefined;
-        eye = await connectForRecovery(node, this.#visitor);
-        if (this.#closed === 'yes') {
-          eye.close('shutdown');
-          return undefined;
-        }
-        this.#eyes.set(node, eye);
-      }
+      const eye = await this.#eyeOn(node);
+      if (eye === undefined) return undefined;
       const watchdog = guard([eye], this.#options.timeoutMs);
       const answer = await eye.ask(PREPARED).finally(() => watchdog.clear());
       return answer.error === undefined ? answer.rows : undefined;
@@ -285,6 +278,29 @@ export class Recovery {
       if (!(error instanceof PproxError) && !(error instanceof BackendLostError)) throw error;
       return undefined;
     }
+  }
+
+  /** One connection for all who ask. Undefined where there is none to be had now. Rejects with PproxError. */
+  async #eyeOn(node: CommitNode): Promise<Backend | undefined> {
+    const eye = this.#eyes.get(node);
+    if (eye?.open === true) return eye;
+    if (this.#visitor === undefined) return undefined;
+    const opening = this.#opening.get(node);
+    // A server that was down may say nothing for long: one waits for it.
+    if (opening !== undefined) return node.health.kind === 'down' ? undefined : opening;
+    const opened = this.#openEye(node, this.#visitor).finally(() => this.#opening.delete(node));
+    this.#opening.set(node, opened);
+    return opened;
+  }
+
+  async #openEye(node: CommitNode, visitor: Account): Promise<Backend | undefined> {
+    const eye = await connectForRecovery(node, visitor);
+    if (this.#closed === 'yes') {
+      eye.close('shutdown');
+      return undefined;
+    }
+    this.#eyes.set(node, eye);
+    return eye;
   }
 
   /** One at a time for a transaction. Never rejects for what a server does. */

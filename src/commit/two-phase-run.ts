@@ -22,6 +22,7 @@ import {
   DECIDED,
   finishText,
   INSUFFICIENT_PRIVILEGE,
+  OLDER_STATE,
   OTHER_EDITION,
   proofText,
   ROLE,
@@ -517,8 +518,11 @@ export class TwoPhaseRun {
       case 'row': {
         if (this.#notDecided !== undefined) return { kind: 'rolled back', error: this.#notDecided };
         const refusal = this.#rowRefusal;
-        if (refusal?.fields.code === OTHER_EDITION)
+        if (refusal?.fields.code === OTHER_EDITION) {
+          // It was taken for one that reads the newest: its server's default has changed since it was connected.
+          if (refusal.fields.message.includes(OLDER_STATE)) lead.backend.isolation = 'unknown';
           return { kind: 'rolled back', error: definitionChanged('before it was committed') };
+        }
         // What PostgreSQL would have said of the client's own COMMIT.
         if (refusal !== undefined && OF_THE_TRANSACTION.has(refusal.fields.code.slice(0, 2)))
           return { kind: 'refused by lead', frames: [...this.#frames, refusal.frame] };

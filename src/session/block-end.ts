@@ -11,7 +11,7 @@ import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import type { FollowerLeg, LeadLeg, Legs } from './legs.ts';
 import { fireEverywhere } from './fire-everywhere.ts';
 import { commitSettings, loseSettings, settleCustom } from './setting-transfer.ts';
-import { agreedEdition, causeOf } from './editions.ts';
+import { agreedEdition, causeOf, witness } from './editions.ts';
 import { PlannedBy } from './planned-by.ts';
 import { settlePins } from './pins.ts';
 import type { SessionState, WritersBlock } from './state.ts';
@@ -64,8 +64,11 @@ export async function commitBlock(
     // while another waits for a lock would be a wait that no server tells: it is nobody's session's.
     const alone = block.legs.leased.length === 1 && services.coordinator.leadAhead !== 'never';
     const together = alone && deferred === 'none' && writes === 'likely';
+    const trailed = !block.trail.empty;
     if (together) behind = await takeBehind(session, block);
     else await followersCaughtUp(session, block);
+    if (trailed) block.plannedBy.ran = performance.now();
+    if (block.touched.made === 'objects') block.plannedBy.change('objects');
     await session.listening.join();
   } catch (error) {
     await rollbackBlock(session, block);
@@ -83,8 +86,7 @@ export async function commitBlock(
   const agree = async (): Promise<Edition | undefined> => {
     // Followers have done the rest of it with their PREPARE.
     if (behind !== undefined || deferred === 'possible') block.plannedBy.ran = performance.now();
-    if (changes !== 'nothing' && block.isolation === 'read committed')
-      await definitions.witness(session.definitionAsker);
+    if (changes !== 'nothing' && block.isolation === 'read committed') await witness(session);
     edition = await agreedEdition(session, block);
     return edition;
   };

@@ -70,7 +70,7 @@ export async function copyIn(
   const plan = route === 'writers' ? await planner.plan(session, statement) : undefined;
   const block = await openImplicit(session);
   if (plan !== undefined && edition !== undefined)
-    block.plannedBy.note({ statement, plan }, planner.origin(plan), edition);
+    block.plannedBy.note({ statement, plan }, planner.origin(plan), edition, session.scope);
   if (route === 'writers') block.writes = 'possible';
   const same = plan?.kind === 'statement' ? plan : undefined;
   const takers = route === 'writers' && same?.inPlace !== 'rows alone' ? block.legs.followers : [];

@@ -1,5 +1,5 @@
 /** Of which edition of the definitions a transaction is, from its first plan to its end (`commit/definitions.ts`). */
-import { definitionChanged, type Edition, sameEdition, unchanged } from '../commit/definitions.ts';
+import { definitionChanged, type Edition, sameEdition, unchanged, UNKNOWN_EDITION } from '../commit/definitions.ts';
 import { NotReplayable, type ReplayPlan } from '../fanout/plan.ts';
 import { quoteLiteral } from '../sql/quote.ts';
 import { type Condition, PproxError } from '../lib/errors.ts';
@@ -10,13 +10,17 @@ import type { SessionState, WritersBlock } from './state.ts';
 /** What it changes of definitions for others: by its text, and out of sight as far as that has been seen. */
 export async function noteChanges(
   session: SessionState,
-  { plannedBy, touched }: WritersBlock,
+  { plannedBy, touched, isolation }: WritersBlock,
   { command }: Statement,
 ): Promise<void> {
   if (touched.made === 'objects') plannedBy.change('objects');
   if (command.kind !== 'definition') return;
   const { changes, names } = command;
-  const hides = changes === 'relations' && names.length > 0 && (await areElsewhere(session, names));
+  // An older state does not show what others have made since.
+  const hides =
+    changes === 'relations' &&
+    names.length > 0 &&
+    (isolation !== 'read committed' || (await areElsewhere(session, names)));
   plannedBy.change(hides ? 'objects' : changes);
 }
 
@@ -33,20 +37,44 @@ async function areElsewhere(session: SessionState, names: readonly string[]): Pr
 /** What a statement is to be planned by; undefined where there is nobody to agree with. Rejects with PproxError. */
 export function currentEdition(
   session: SessionState,
-  { command, node, fills, rewrites }: Statement,
+  { command, node }: Statement,
 ): Edition | undefined | Promise<Edition> {
   const { block } = session;
-  if (session.cluster.followers.length === 0) return undefined;
-  // What computes no rows and runs nothing of the user's has the same effect by any of them.
-  if (command.kind === 'definition' && fills === 'nothing' && rewrites === 'nothing') return undefined;
-  if (command.kind === 'utility' && !RUNS_MORE.has(node)) return undefined;
+  if (session.cluster.followers.length === 0 || OF_THE_SESSION.has(command.kind)) return undefined;
+  // Nothing has waited for it; and the question would be the first query of a transaction that may be told its isolation level.
+  const written = block.kind === 'writers' && block.writes === 'possible';
+  if (node === 'ConstraintsSetStmt' && !written) return undefined;
   const { definitions } = session.services.coordinator;
-  if (block.kind !== 'writers') return definitions.current(session.definitionAsker);
+  if (block.kind !== 'writers') return orUnknown(definitions.current(session.definitionAsker));
+  const { edition, beginning } = block.plannedBy;
   if (block.isolation !== 'read committed')
-    return block.plannedBy.edition ?? definitions.ofSnapshot(session.definitionAsker, block.plannedBy.beginning);
-  const now = definitions.current(session.definitionAsker);
-  if (now instanceof Promise) return now.then((edition) => settled(session, block, edition));
-  return settled(session, block, now);
+    return edition ?? orUnknown(definitions.ofSnapshot(session.definitionAsker, beginning));
+  const now = orUnknown(definitions.current(session.definitionAsker));
+  return now instanceof Promise ? now.then((found) => settled(session, block, found)) : settled(session, block, now);
+}
+
+/** Whatever they do is their session's or transaction's alone. */
+const OF_THE_SESSION: ReadonlySet<Statement['command']['kind']> = new Set([
+  'deallocate',
+  'discard',
+  'listen',
+  'prepare',
+  'set',
+  'set transaction',
+  'transaction',
+  'unlisten',
+]);
+
+/** SQLSTATEs of a lead that has no schema pprox, or none for the role. */
+const CLOSED: ReadonlySet<string> = new Set(['3F000', '42501', '42P01']);
+
+/** Where the role may not know it reads as ever; what it writes is refused when it is to be decided. */
+function orUnknown(edition: Edition | Promise<Edition>): Edition | Promise<Edition> {
+  if (!(edition instanceof Promise)) return edition;
+  return edition.catch((error: unknown) => {
+    if (error instanceof PproxError && CLOSED.has(error.sqlstate)) return UNKNOWN_EDITION;
+    throw error;
+  });
 }
 
 /** What is over in the transaction may be of an older edition than what comes next. */
@@ -69,9 +97,6 @@ function isOver(session: SessionState, { isolation, trail, plannedBy }: WritersB
   return definitions.lasted(session.definitionAsker, edition, Math.max(plannedBy.ran, trail.ran), same);
 }
 
-/** Utilities that run functions or queries. */
-const RUNS_MORE: ReadonlySet<string> = new Set(['CallStmt', 'ConstraintsSetStmt', 'DoStmt', 'RefreshMatViewStmt']);
-
 /**
  * At the end of a transaction: the edition that it is of, as far as this process knows. Where relations have changed since its first plan it
  * is of the later one if all plans are the same by that. Rejects with PproxError `definition_changed`, or where the lead does not tell.
@@ -82,16 +107,29 @@ export async function agreedEdition(session: SessionState, block: WritersBlock):
   if (edition === undefined || isOver(session, block, edition)) return undefined;
   const { definitions } = session.services.coordinator;
   if (isolation !== 'read committed') {
-    const latest = await definitions.now(session.definitionAsker);
+    const latest = await orUnknown(definitions.now(session.definitionAsker));
     if (!unchanged(latest, edition)) throw definitionChanged('before it was committed');
-    return undefined;
+    return latest === UNKNOWN_EDITION ? latest : undefined;
   }
-  const now = await definitions.known(session.definitionAsker);
+  const now = await orUnknown(definitions.known(session.definitionAsker));
   if (sameEdition(now, edition)) return edition;
   if (now.objects !== edition.objects || chosen === undefined) throw definitionChanged('before it was committed');
+  // What its names mean by now they may not have meant when it was planned.
+  if (plannedBy.scope !== session.scope || session.caching === 'forbidden')
+    throw definitionChanged('before it was committed');
   for (const { statement, plan } of chosen)
     if (!(await plannedAlike(session, statement, plan))) throw definitionChanged('before it was committed');
   return now;
+}
+
+/** By a transaction that is about to change definitions: others may need to know until when they were what they had been. */
+export async function witness(session: SessionState): Promise<void> {
+  try {
+    await session.services.coordinator.definitions.witness(session.definitionAsker);
+  } catch (error) {
+    // It is refused when it is to be decided.
+    if (!(error instanceof PproxError && CLOSED.has(error.sqlstate))) throw error;
+  }
 }
 
 /** What is said of followers that have done something else than the lead, or refuse to. */

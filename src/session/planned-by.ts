@@ -27,6 +27,8 @@ export class PlannedBy {
   changes: Changed = 'nothing';
   /** When the last of them was over on every server, those aside that trail; by performance.now(). */
   ran = 0;
+  /** By which they were planned, all of them; `several`: it has changed in between. */
+  scope: string | undefined;
   /** One statement for each plan, by the list that all statements of a shape share. */
   readonly #chosen = new Map<readonly QualifiedName[], Map<ReplayPlan, Chosen>>();
   #size = 0;
@@ -37,9 +39,13 @@ export class PlannedBy {
   }
 
   /** `origin`: equal for executions of one shape that are planned alike. */
-  note(chosen: Chosen, origin: ReplayPlan, edition: Edition): void {
+  note(chosen: Chosen, origin: ReplayPlan, edition: Edition, scope: string): void {
     this.edition ??= edition;
+    this.scope ??= scope;
+    if (this.scope !== scope) this.scope = 'several';
     const { statement } = chosen;
+    // It has changed what it was planned by itself.
+    if (statement.command.kind === 'definition') return;
     const ofShape = this.#chosen.get(statement.relations) ?? new Map<ReplayPlan, Chosen>();
     if (ofShape.has(origin)) return;
     this.#size++;
@@ -51,6 +57,7 @@ export class PlannedBy {
   /** All of them were over while it was this edition still: what comes next is planned by another. */
   settle(): void {
     this.edition = undefined;
+    this.scope = undefined;
     this.#chosen.clear();
     this.#size = 0;
   }

@@ -238,6 +238,9 @@ export async function keep(session: SessionState, statement: Statement, backend:
     session.block.isolation = 'serializable or unknown';
     session.block.access = 'read only or unknown';
   }
+  // What it sees from here on is of a moment that nobody here knows.
+  if (command.kind === 'set' && command.name === 'transaction snapshot' && session.block.kind === 'writers')
+    if (session.block.catalog === 'unchanged') session.block.catalog = 'own view';
   if (command.kind === 'discard' && command.what === 'all') backend.prepared.clear();
 }
 

@@ -15,7 +15,7 @@ import type { Node } from '../cluster/node.ts';
 import type { Notifications } from '../cluster/notifications.ts';
 import { LOOKING_ON, type Onlookers } from '../cluster/onlookers.ts';
 import type { ProcessIds } from '../cluster/process-ids.ts';
-import { asLoginRole, asLoginRoleWithin } from '../commit/decisions.ts';
+import { asLoginRole, asLoginRoleWithin, END_LOGIN_ROLE } from '../commit/decisions.ts';
 import type { Coordinator } from '../commit/coordinator.ts';
 import type { DefinitionAsker } from '../commit/definitions.ts';
 import type { Settings } from '../config/config.ts';
@@ -131,6 +131,13 @@ const OF_THE_SERVER: ReadonlySet<string> = new Set([
   'server_version',
 ]);
 
+/** In the transaction of the backend, which goes on where it is refused. */
+async function askWithin(backend: Backend, text: string): Promise<Answer> {
+  const answer = await backend.ask(asLoginRoleWithin(text));
+  if (answer.error !== undefined) await backend.ask(END_LOGIN_ROLE);
+  return answer;
+}
+
 /** Throws PproxError where it was refused. */
 function told({ rows, error }: Answer): Answer['rows'] {
   if (error === undefined) return rows;
@@ -238,7 +245,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
   /** Of a transaction on these legs that does not say it itself. */
   defaultIsolation(legs: Legs): WritersBlock['isolation'] {
     const own = this.settings.now.values.get('default_transaction_isolation');
-    if (this.pins.has('setting')) return 'serializable or unknown';
+    if (this.pins.has('setting') || this.pins.has('volatile function')) return 'serializable or unknown';
     return isolationCalled(own ?? legs.lead.lease.backend.isolation);
   }
 
@@ -337,11 +344,14 @@ export class SessionState implements CatalogAsker, SequenceScope {
     return {
       key: `${user}\0${database}`,
       account: { user, database },
-      ask: async (text) => told(await (own?.ask(asLoginRoleWithin(text)) ?? this.ask(asLoginRole(text)))),
+      ask: async (text) => told(await (own === undefined ? this.ask(asLoginRole(text)) : askWithin(own, text))),
+      place: own === undefined && this.#pinned === undefined ? 'outside' : 'in a transaction',
       askBeside: async (text) => {
         const login = this.ownLogin('pprox: definitions');
         const { onlookers } = this.services;
-        return told(await onlookers.use(this.cluster.lead, login, undefined, (backend) => backend.ask(text)));
+        return told(
+          await onlookers.use(this.cluster.lead, login, undefined, (backend) => backend.ask(asLoginRole(text))),
+        );
       },
     };
   }

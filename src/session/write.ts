@@ -106,7 +106,10 @@ export async function writeStatement(
   const planned = catalog.edition;
   const chosen = await planner.plan(session, statement);
   const block = await openImplicit(session);
-  if (edition !== undefined) block.plannedBy.note({ statement, plan: chosen }, planner.origin(chosen), edition);
+  if (edition !== undefined) {
+    const { scope } = session;
+    block.plannedBy.note({ statement, plan: chosen }, planner.origin(chosen), edition, scope);
+  }
   await throwLost(session, block, allFollowers(block));
   const pace = paceOf(session, block, statement, chosen, request, company);
   if (pace === 'lockstep') await followersCaughtUp(session, block);
@@ -124,8 +127,8 @@ export async function writeStatement(
   const alone = plan.kind === 'statement' && plan.inPlace === 'rows alone';
   const seen = done.looks === undefined ? 'not looked at' : 'looked at';
   // A definition has changed what it was planned for by itself.
-  const changesRows = statement.command.kind === 'insert' || statement.command.kind === 'modify';
-  if (changesRows) await checkPlan(session, statement, chosen, planned);
+  if (edition !== undefined && statement.command.kind !== 'definition')
+    await checkPlan(session, statement, chosen, planned);
   if (done.looks === undefined && leavesSomething(statement))
     touchUnseen(block.touched, await storedBy(session, statement, plan));
   if (done.looks !== undefined) {

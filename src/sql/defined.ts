@@ -1,9 +1,8 @@
 /** What a definition may change for statements of others that are under way: see `commit/definitions.ts`. */
 import type { Defined } from './statement.ts';
-import { isFields, listOf, type Fields } from './tree.ts';
+import { isFields, type Fields } from './tree.ts';
 
 const NOTHING: ReadonlySet<string> = new Set([
-  'AlterDefaultPrivilegesStmt',
   'AlterPublicationStmt',
   'AlterStatsStmt',
   'CommentStmt',
@@ -26,7 +25,6 @@ const RELATIONS: ReadonlySet<string> = new Set([
   'AlterSeqStmt',
   'CreatePolicyStmt',
   'CreateTrigStmt',
-  'GrantStmt',
   'IndexStmt',
   'RuleStmt',
 ]);
@@ -57,12 +55,16 @@ const PARTS: ReadonlySet<string> = new Set([
   'OBJECT_TRIGGER',
 ]);
 
-/** They run as their owner, where they are SECURITY DEFINER. What owns anything else decides who may use it. */
-const CODE: ReadonlySet<string> = new Set([
+/**
+ * Functions run as their owner, where they are SECURITY DEFINER; a schema is searched by who may use it. The owner of anything else decides who is
+ * refused.
+ */
+const OWNED: ReadonlySet<string> = new Set([
   'OBJECT_AGGREGATE',
   'OBJECT_FUNCTION',
   'OBJECT_PROCEDURE',
   'OBJECT_ROUTINE',
+  'OBJECT_SCHEMA',
 ]);
 
 const OBJECTS: Defined = { changes: 'objects', names: [] };
@@ -93,9 +95,9 @@ export function definedBy(tag: string, fields: Fields): Defined {
     case 'AlterObjectSchemaStmt':
       return WHOLE.has(String(fields['objectType'])) ? made(fields['relation']) : OBJECTS;
     case 'AlterOwnerStmt':
-      return CODE.has(String(fields['objectType'])) ? OBJECTS : { changes: 'nothing', names: [] };
-    case 'CreateSchemaStmt':
-      return listOf(fields['schemaElts']).length === 0 ? { changes: 'relations', names: [] } : OBJECTS;
+      return OWNED.has(String(fields['objectType'])) ? OBJECTS : { changes: 'nothing', names: [] };
+    case 'GrantStmt':
+      return fields['objtype'] === 'OBJECT_SCHEMA' ? OBJECTS : { changes: 'relations', names: [] };
     default:
       return OBJECTS;
   }

@@ -273,8 +273,8 @@ describe('what another process has defined', () => {
     );
     assert.equal(await counted(), `${relations} ${objects}`);
     await client.query('SELECT make()');
-    await client.query('CREATE TABLE made (id int)');
-    await client.query('DROP TABLE made');
+    await near.query('CREATE TABLE made (id int)');
+    await near.query('DROP TABLE made');
     await near.query('BEGIN; CREATE TABLE never (id int); ROLLBACK');
     assert.equal(await counted(), `${Number(relations) + 2} ${Number(objects) + 1}`);
   });

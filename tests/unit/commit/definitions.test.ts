@@ -46,7 +46,7 @@ class World {
         });
       return [this.counts.map(String)];
     };
-    return { key: 'a', account: { user: 'a', database: 'a' }, ask, askBeside: ask };
+    return { key: 'a', account: { user: 'a', database: 'a' }, place: 'outside', ask, askBeside: ask };
   }
 
   edition(): Edition {
@@ -164,7 +164,7 @@ describe('counted by a process for itself', () => {
     const work = here.changing('objects', () => commit);
     assert.ok(!sameEdition(before, here.edition), 'who was planned before is told');
     let planned: Edition | undefined;
-    const waiting = Promise.resolve(here.current()).then((edition) => (planned = edition));
+    const waiting = Promise.resolve(here.current(new World().asker())).then((edition) => (planned = edition));
     await Promise.resolve();
     assert.equal(planned, undefined);
     end();

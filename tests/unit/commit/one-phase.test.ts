@@ -38,7 +38,7 @@ function scripted(script: Script): Answer {
 /** A commit in one phase asks a server's node for its name alone. */
 function nodeCalled(label: string): CommitLeg['node'] {
   const never = (): never => assert.fail('no other connection is made');
-  return { label, identity: undefined, login: never, connect: never };
+  return { label, identity: undefined, login: never, connect: never, health: { kind: 'unknown' } };
 }
 
 interface Run {

@@ -41,11 +41,18 @@ async function recover(answer: Answer, xid: string | undefined): Promise<Seen> {
   const follower: CommitNode = {
     label: 'follower',
     identity: undefined,
+    health: { kind: 'unknown' },
     login: (who) => createLogin(who.user, who.database, undefined, who.parameters),
     connect: () => server.connect(),
   };
   const never = (): never => assert.fail('the decision is known');
-  const lead: CommitNode = { label: 'lead', identity: undefined, login: never, connect: never };
+  const lead: CommitNode = {
+    label: 'lead',
+    identity: undefined,
+    health: { kind: 'unknown' },
+    login: never,
+    connect: never,
+  };
   const found: unknown[] = [];
   const log: Log = {
     debug: () => undefined,
@@ -123,10 +130,11 @@ test('what cannot be ended is told with how far it holds back VACUUM, where its 
   const follower: CommitNode = {
     label: 'follower',
     identity: undefined,
+    health: { kind: 'unknown' },
     login,
     connect: () => (silence === 'yes' ? away() : server.connect()),
   };
-  const lead: CommitNode = { label: 'lead', identity: IDENTITY, login, connect: away };
+  const lead: CommitNode = { label: 'lead', identity: IDENTITY, health: { kind: 'unknown' }, login, connect: away };
   for (const hold of [42, 'unknown']) {
     const told: unknown[] = [];
     const nothing = (): undefined => undefined;
