@@ -108,11 +108,12 @@ export async function agreedEdition(session: SessionState, block: WritersBlock):
   const { definitions } = session.services.coordinator;
   if (isolation !== 'read committed') {
     const latest = await orUnknown(definitions.now(session.definitionAsker));
+    if (latest === UNKNOWN_EDITION) return latest;
     if (!unchanged(latest, edition)) throw definitionChanged('before it was committed');
-    return latest === UNKNOWN_EDITION ? latest : undefined;
+    return undefined;
   }
   const now = await orUnknown(definitions.known(session.definitionAsker));
-  if (sameEdition(now, edition)) return edition;
+  if (now === UNKNOWN_EDITION || sameEdition(now, edition)) return now;
   if (now.objects !== edition.objects || chosen === undefined) throw definitionChanged('before it was committed');
   // What its names mean by now they may not have meant when it was planned.
   if (plannedBy.scope !== session.scope || session.caching === 'forbidden')

@@ -227,7 +227,7 @@ class Classification {
       else if (query.tag === 'SelectStmt') walker.query(statement.query);
       else {
         facts.raise('writers', `COPY of ${query.tag.replace('Stmt', '').toUpperCase()}`);
-        walker.writing(query.tag, query.fields);
+        walker.copied(query.tag, query.fields);
       }
       return this.#finish({ kind: 'copy out', sink: server ? 'server' : 'stdout' }, facts);
     }

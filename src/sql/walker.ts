@@ -86,6 +86,17 @@ export class Walker {
     this.#writing(tag, fields, 'result');
   }
 
+  /** What a COPY writes and shows the rows of: it is looked at as what stands below WITH. */
+  copied(tag: string, fields: Fields): void {
+    const target = fields['relation'];
+    if (isFields(target)) {
+      const name = nameOfRelation(target);
+      this.facts.nested.push({ target: name, what: nestedWrite(tag, fields) });
+      if (tag === 'InsertStmt') this.facts.inserts.add(name);
+    }
+    this.writing(tag, fields);
+  }
+
   /**
    * Visits everything in `value`. Expressions may be thousands of levels deep, so what is below waits on a stack of
    * our own; only a nested query is a call of its own, for the names that are in sight there.

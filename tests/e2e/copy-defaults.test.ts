@@ -104,6 +104,16 @@ test('rows that are frozen as they come are told like others', HANGS, async () =
   assert.equal(await value(client, 'SELECT count(*)::int FROM item'), 200);
 });
 
+test('what a COPY inserts and shows may not take a default that varies', HANGS, async () => {
+  const refused = await refusal(client.query("COPY (INSERT INTO item (x) VALUES ('a') RETURNING id) TO STDOUT"));
+  assert.equal(refused.code, '0A000');
+  assert.match(
+    refused.message,
+    /an INSERT inside another statement into item, whose column id has a default that varies/,
+  );
+  await assertWritersEqual(cluster);
+});
+
 test('an error of the data is the lead’s own', HANGS, async () => {
   const error = await refusal(copyIn(client, 'COPY item (at) FROM STDIN', 'no time\n'));
   assert.equal(error.code, '22007');
