@@ -86,7 +86,7 @@ export async function commitBlock(
   const agree = async (): Promise<Edition | undefined> => {
     // Followers have done the rest of it with their PREPARE.
     if (behind !== undefined || deferred === 'possible') block.plannedBy.ran = performance.now();
-    if (changes !== 'nothing' && block.isolation === 'read committed') await witness(session);
+    if (changes !== 'nothing') await witness(session, block);
     edition = await agreedEdition(session, block);
     return edition;
   };
@@ -95,7 +95,7 @@ export async function commitBlock(
       lead,
       followers: block.legs.begun.map((leg) => ({ ...commitLeg(leg), behind })),
       chain: options.chain,
-      leadCommit: block.isolation === 'serializable or unknown' ? 'may fail' : 'certain',
+      leadCommit: block.isolation === 'serializable' || block.isolation === 'unknown' ? 'may fail' : 'certain',
       writes,
       deferred,
       definitions: { changes, agree },

@@ -15,7 +15,7 @@ import type { Legs } from './legs.ts';
 import { askLegs, unmarkText } from './replay.ts';
 import { SimpleRequest } from './simple-request.ts';
 import { Completion, failedBlock, NO_TRANSACTION } from './reply.ts';
-import type { SessionState, WritersBlock } from './state.ts';
+import { isolationCalled, type SessionState, type WritersBlock } from './state.ts';
 import { DONE, FAILED, type StatementEnd } from './statement-end.ts';
 import { PlannedBy } from './planned-by.ts';
 import { untouched } from './touched.ts';
@@ -150,7 +150,8 @@ function beginWithNext(session: SessionState, { lead: { lease } }: Legs, words: 
 const ISOLATION: readonly WritersBlock['isolation'][] = [
   'read committed',
   'repeatable read',
-  'serializable or unknown',
+  'serializable',
+  'unknown',
 ];
 
 /** The client asks for characteristics in the course of its transaction; the lead may not grant them: the stricter ones count. */
@@ -168,8 +169,7 @@ function accessOf({ access }: TransactionModes, otherwise: WritersBlock['access'
 
 function isolationOf(modes: TransactionModes, otherwise: WritersBlock['isolation']): WritersBlock['isolation'] {
   if (modes.isolation === undefined) return otherwise;
-  if (modes.isolation === 'serializable') return 'serializable or unknown';
-  return modes.isolation === 'repeatable read' ? modes.isolation : 'read committed';
+  return isolationCalled(modes.isolation);
 }
 
 async function onReader(session: SessionState, text: Buffer, command: TransactionAction): Promise<StatementEnd> {

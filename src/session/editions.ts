@@ -5,7 +5,7 @@ import { quoteLiteral } from '../sql/quote.ts';
 import { type Condition, PproxError } from '../lib/errors.ts';
 import type { Statement } from '../sql/statement.ts';
 import type { PlannedBy } from './planned-by.ts';
-import type { SessionState, WritersBlock } from './state.ts';
+import { isolationCalled, type SessionState, type WritersBlock } from './state.ts';
 
 /** What it changes of definitions for others: by its text, and out of sight as far as that has been seen. */
 export async function noteChanges(
@@ -35,22 +35,47 @@ async function areElsewhere(session: SessionState, names: readonly string[]): Pr
 }
 
 /** What a statement is to be planned by; undefined where there is nobody to agree with. Rejects with PproxError. */
-export function currentEdition(
-  session: SessionState,
-  { command, node }: Statement,
-): Edition | undefined | Promise<Edition> {
+export function currentEdition(session: SessionState, statement: Statement): Edition | undefined | Promise<Edition> {
   const { block } = session;
+  const { command, node } = statement;
   if (session.cluster.followers.length === 0 || OF_THE_SESSION.has(command.kind)) return undefined;
+  if (saysWhoMay(statement)) return undefined;
   // Nothing has waited for it; and the question would be the first query of a transaction that may be told its isolation level.
   const written = block.kind === 'writers' && block.writes === 'possible';
   if (node === 'ConstraintsSetStmt' && !written) return undefined;
   const { definitions } = session.services.coordinator;
   if (block.kind !== 'writers') return orUnknown(definitions.current(session.definitionAsker));
+  if (block.isolation === 'unknown') return learnIsolation(session, block).then(() => ofBlock(session, block));
+  return ofBlock(session, block);
+}
+
+function ofBlock(session: SessionState, block: WritersBlock): Edition | Promise<Edition> {
+  const { definitions } = session.services.coordinator;
   const { edition, beginning } = block.plannedBy;
   if (block.isolation !== 'read committed')
     return edition ?? orUnknown(definitions.ofSnapshot(session.definitionAsker, beginning));
   const now = orUnknown(definitions.current(session.definitionAsker));
   return now instanceof Promise ? now.then((found) => settled(session, block, found)) : settled(session, block, now);
+}
+
+const RIGHTS: ReadonlySet<string> = new Set([
+  'AlterDefaultPrivilegesStmt',
+  'AlterOwnerStmt',
+  'CommentStmt',
+  'GrantRoleStmt',
+  'GrantStmt',
+  'SecLabelStmt',
+]);
+
+/** What no definition but that of the object itself has a part in; by a name that means one object whatever else is defined. */
+function saysWhoMay({ node, relations }: Statement): boolean {
+  return RIGHTS.has(node) && relations.every(({ schema }) => schema !== undefined);
+}
+
+/** A transaction that reads the newest is not held to be one that does not. Takes no snapshot for it. */
+async function learnIsolation(session: SessionState, block: WritersBlock): Promise<void> {
+  const [row] = await session.askLead('SHOW transaction_isolation');
+  block.isolation = isolationCalled(row?.[0] ?? 'unknown');
 }
 
 /** Whatever they do is their session's or transaction's alone. */
@@ -102,11 +127,13 @@ function isOver(session: SessionState, { isolation, trail, plannedBy }: WritersB
  * is of the later one if all plans are the same by that. Rejects with PproxError `definition_changed`, or where the lead does not tell.
  */
 export async function agreedEdition(session: SessionState, block: WritersBlock): Promise<Edition | undefined> {
-  const { isolation, plannedBy } = block;
+  const { plannedBy } = block;
   const { edition, chosen } = plannedBy;
-  if (edition === undefined || isOver(session, block, edition)) return undefined;
+  if (edition === undefined) return undefined;
+  if (block.isolation === 'unknown') await learnIsolation(session, block);
+  if (isOver(session, block, edition)) return undefined;
   const { definitions } = session.services.coordinator;
-  if (isolation !== 'read committed') {
+  if (block.isolation !== 'read committed') {
     const latest = await orUnknown(definitions.now(session.definitionAsker));
     if (latest === UNKNOWN_EDITION) return latest;
     if (!unchanged(latest, edition)) throw definitionChanged('before it was committed');
@@ -124,7 +151,9 @@ export async function agreedEdition(session: SessionState, block: WritersBlock):
 }
 
 /** By a transaction that is about to change definitions: others may need to know until when they were what they had been. */
-export async function witness(session: SessionState): Promise<void> {
+export async function witness(session: SessionState, block: WritersBlock): Promise<void> {
+  if (block.isolation === 'unknown') await learnIsolation(session, block);
+  if (block.isolation !== 'read committed') return;
   try {
     await session.services.coordinator.definitions.witness(session.definitionAsker);
   } catch (error) {

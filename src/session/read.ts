@@ -184,7 +184,7 @@ export async function openPending(session: SessionState, begin: Buffer): Promise
     savepoints: [],
     trail: new Trail(),
     log: new ReplayLog(),
-    isolation: 'serializable or unknown',
+    isolation: 'unknown',
     access: 'read only or unknown',
     stage: 'open',
     writes: 'none',
@@ -235,7 +235,7 @@ export async function keep(session: SessionState, statement: Statement, backend:
   const { command } = statement;
   session.listening.ran(command, session.block.kind === 'none' ? 'alone' : 'in a block');
   if (command.kind === 'set transaction' && session.block.kind === 'writers') {
-    session.block.isolation = 'serializable or unknown';
+    session.block.isolation = 'unknown';
     session.block.access = 'read only or unknown';
   }
   // What it sees from here on is of a moment that nobody here knows.

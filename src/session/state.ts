@@ -69,6 +69,9 @@ export interface ClientIdentity {
   readonly parameters: ReadonlyMap<string, string>;
 }
 
+/** Of a transaction; `unknown`: its session may have another default than was seen. */
+export type Isolation = 'read committed' | 'repeatable read' | 'serializable' | 'unknown';
+
 /** A transaction on the writers. `implicit`: the client did not begin it; it ends with the query in hand. */
 export interface WritersBlock {
   readonly kind: 'writers';
@@ -82,7 +85,7 @@ export interface WritersBlock {
   readonly trail: Trail;
   /** What they have done, for as long as they may have to do it once more. */
   readonly log: ReplayLog;
-  isolation: 'read committed' | 'repeatable read' | 'serializable or unknown';
+  isolation: Isolation;
   access: 'read write' | 'read only or unknown';
   /** `ending`: its COMMIT or ROLLBACK is under way, which no cancel request may hit. */
   stage: 'open' | 'ending';
@@ -147,10 +150,10 @@ function told({ rows, error }: Answer): Answer['rows'] {
   });
 }
 
-/** As default_transaction_isolation names it. */
-function isolationCalled(name: string): WritersBlock['isolation'] {
+/** As transaction_isolation and its default name it. */
+export function isolationCalled(name: string): Isolation {
   if (name === 'read committed' || name === 'read uncommitted') return 'read committed';
-  return name === 'repeatable read' ? name : 'serializable or unknown';
+  return name === 'repeatable read' || name === 'serializable' ? name : 'unknown';
 }
 
 export class SessionState implements CatalogAsker, SequenceScope {
@@ -245,7 +248,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
   /** Of a transaction on these legs that does not say it itself. */
   defaultIsolation(legs: Legs): WritersBlock['isolation'] {
     const own = this.settings.now.values.get('default_transaction_isolation');
-    if (this.pins.has('setting') || this.pins.has('volatile function')) return 'serializable or unknown';
+    if (this.pins.has('setting') || this.pins.has('volatile function')) return 'unknown';
     return isolationCalled(own ?? legs.lead.lease.backend.isolation);
   }
 
