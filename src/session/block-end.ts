@@ -58,6 +58,8 @@ export async function commitBlock(
   let deferred: 'none' | 'possible';
   let behind: Awaited<ReturnType<typeof takeBehind>>;
   try {
+    // Where it has failed on a follower the lead has been told so, and answers nothing any more.
+    block.trail.check();
     deferred = block.catalog === 'changed' || (await services.catalog.deferrable(session)) ? 'possible' : 'none';
     if (writes === 'likely' && deferred === 'possible') await fireDeferred(session, block);
     // Whatever is asked before the followers prepare is asked of what is done. Where there are several, what one has prepared
