@@ -95,7 +95,7 @@ export function definitionChanged(
 }
 
 /** An edition that was confirmed so long ago at most is taken as it is; else a transaction asks once more before its first plan. */
-const FRESH_MS = 100;
+const FRESH_MS = 20;
 /** The lead's is never this one. */
 export const UNKNOWN_EDITION: Edition = { relations: '-1', objects: '-1', own: '-1' };
 /** Logins whose edition is kept. */

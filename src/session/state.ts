@@ -578,8 +578,11 @@ export class SessionState implements CatalogAsker, SequenceScope {
 
   fail(error: PproxError): void {
     // What is known is old.
-    if (error.condition === 'definition_changed') this.services.coordinator.definitions.outdate();
-    if (error.condition === 'triggers_fired') this.services.catalog.forget();
+    const { condition } = error;
+    if (condition === 'definition_changed' || condition === 'triggers_fired')
+      this.services.coordinator.definitions.outdate();
+    // No count tells of what somebody has changed at the servers.
+    if (condition === 'triggers_fired') this.services.catalog.forget();
     this.log.warn('error', { sqlstate: error.sqlstate, condition: error.condition, outcome: error.outcome });
   }
 
