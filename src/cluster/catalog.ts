@@ -186,6 +186,7 @@ const REACHED = `WITH RECURSIVE steps (parent, child, by) AS (
   ) SELECT json_build_array(coalesce(bool_or(by = 'p'), false), coalesce(bool_or(by <> 'p'), false),
     coalesce(bool_or(late), false), coalesce(bool_or(binds), false)) FROM fired`;
 
+/** Lists are in an order of their own, so that two plans by the same definitions are equal. */
 const TABLE = `SELECT c.relkind, c.relpersistence,
   (${REACHED}),
   EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'),
@@ -232,20 +233,20 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
       JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.number WHERE u.place <= i.indnkeyatts) k
     WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate AND i.indisvalid AND k.filled
       AND i.indpred IS NULL AND i.indexprs IS NULL), '[]'),
-  coalesce((SELECT json_agg(json_build_array(a.attname, i.indimmediate)) FROM pg_catalog.pg_index i
+  coalesce((SELECT json_agg(json_build_array(a.attname, i.indimmediate) ORDER BY i.indexrelid, a.attnum) FROM pg_catalog.pg_index i
     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion) AND a.attnum > 0 AND (a.attnum = ANY (i.indkey::int2[])
       OR EXISTS (SELECT FROM pg_catalog.pg_depend p WHERE p.classid = 'pg_class'::regclass AND p.objid = i.indexrelid
         AND p.refclassid = 'pg_class'::regclass AND p.refobjid = c.oid AND p.refobjsubid = a.attnum))), '[]'),
   (WITH RECURSIVE below (oid) AS (
       SELECT c.oid UNION SELECT i.inhrelid FROM below b JOIN pg_catalog.pg_inherits i ON i.inhparent = b.oid
-    ) SELECT json_agg(quote_ident(n.nspname) || '.' || quote_ident(o.relname)) FROM below b
+    ) SELECT json_agg(quote_ident(n.nspname) || '.' || quote_ident(o.relname) ORDER BY o.oid) FROM below b
       JOIN pg_catalog.pg_class o ON o.oid = b.oid JOIN pg_catalog.pg_namespace n ON n.oid = o.relnamespace),
   coalesce((SELECT json_agg(DISTINCT jsonb_build_object('schema', n.nspname, 'name', b.relname))
     FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend p ON p.classid = 'pg_rewrite'::regclass AND p.objid = r.oid
       AND p.refclassid = 'pg_class'::regclass AND p.refobjid <> c.oid
     JOIN pg_catalog.pg_class b ON b.oid = p.refobjid JOIN pg_catalog.pg_namespace n ON n.oid = b.relnamespace
     WHERE r.ev_class = c.oid AND c.relkind IN ('v', 'm')), '[]'),
-  coalesce((SELECT json_agg(pg_catalog.pg_get_ruledef(r.oid)) FROM pg_catalog.pg_rewrite r
+  coalesce((SELECT json_agg(pg_catalog.pg_get_ruledef(r.oid) ORDER BY r.oid) FROM pg_catalog.pg_rewrite r
     WHERE r.ev_class = c.oid AND c.oid >= 16384), '[]')
 FROM pg_catalog.pg_class c,
   -- Abbreviations of zones, which the other styles of DateStyle write, mean different zones to different servers.
