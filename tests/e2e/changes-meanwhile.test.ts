@@ -5,7 +5,7 @@ import pg from 'pg';
 import { sql } from '../support/cluster.ts';
 import { copyData, copyDone, query } from '../support/frontend-messages.ts';
 import { clusterDsn, startTestProxy } from '../support/proxy.ts';
-import { assertWritersEqual, becomePlain, connectRaw, errorIn, refusal, startScene, until } from './scene.ts';
+import { assertWritersEqual, becomePlain, connectRaw, errorIn, outcome, refusal, startScene, until } from './scene.ts';
 
 const scene = await startScene({}, { reader: false });
 const { cluster, proxy } = scene;
@@ -29,17 +29,6 @@ async function waitsForLock(): Promise<void> {
     const [row] = await sql(w1, 'SELECT count(*)::int AS n FROM pg_locks WHERE NOT granted');
     return row?.['n'] === 1;
   });
-}
-
-/** `ok`, or the SQLSTATE. */
-async function outcome(work: Promise<unknown>): Promise<string> {
-  try {
-    await work;
-    return 'ok';
-  } catch (error) {
-    if (error instanceof pg.DatabaseError) return error.code ?? '';
-    throw error;
-  }
 }
 
 describe('a definition that is committed while a statement waits for it', () => {

@@ -9,7 +9,7 @@ import pg from 'pg';
 import type { Server } from '../../src/embedded/server.ts';
 import { sql } from '../support/cluster.ts';
 import { clusterDsn, startTestProxy } from '../support/proxy.ts';
-import { assertWritersEqual, startScene, until, value } from './scene.ts';
+import { assertWritersEqual, outcome, startScene, until, value } from './scene.ts';
 
 const scene = await startScene({}, { reader: false });
 const { cluster, proxy } = scene;
@@ -48,17 +48,6 @@ async function reset(): Promise<void> {
 
 function functionOf(version: number): string {
   return `CREATE OR REPLACE FUNCTION f(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN ${version}; END'`;
-}
-
-/** `ok`, or the SQLSTATE. */
-async function outcome(work: Promise<unknown>): Promise<string> {
-  try {
-    await work;
-    return 'ok';
-  } catch (error) {
-    if (error instanceof pg.DatabaseError) return error.code ?? '';
-    throw error;
-  }
 }
 
 async function persistently(work: () => Promise<unknown>): Promise<void> {

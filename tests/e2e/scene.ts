@@ -67,6 +67,17 @@ export async function refusal(work: Promise<unknown>): Promise<pg.DatabaseError>
   throw new assert.AssertionError({ message: 'the statement was to be refused, and was not' });
 }
 
+/** `ok`, or the SQLSTATE. */
+export async function outcome(work: Promise<unknown>): Promise<string> {
+  try {
+    await work;
+    return 'ok';
+  } catch (error) {
+    if (error instanceof pg.DatabaseError) return error.code ?? '';
+    throw error;
+  }
+}
+
 /**
  * Makes the client one who may read and write everything, and may not turn triggers off: what a managed database's role is.
  * Followers' triggers fire for it.
