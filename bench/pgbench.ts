@@ -27,8 +27,9 @@ const update = (aid: string): string => `UPDATE pgbench_accounts SET abalance = 
 
 const UPDATES = { 'autocommit-update': 1, 'five-updates': 5 } as const satisfies Partial<Record<Workload, number>>;
 
-/** The updates of a transaction, for who sends them itself. Undefined: pgbench's own script. */
-export function updatesOf(workload: Workload, scale: number): (() => readonly string[]) | undefined {
+/** The statements of a transaction, for who sends them itself. Undefined: pgbench makes them up. */
+export function statementsOf(workload: Workload, scale: number): (() => readonly string[]) | undefined {
+  if (workload === 'serial-insert') return () => [SERIAL_INSERT];
   if (!(workload in UPDATES)) return undefined;
   const count = UPDATES[workload as keyof typeof UPDATES];
   const aid = (): string => String(1 + Math.floor(Math.random() * ACCOUNTS * scale));
@@ -45,8 +46,10 @@ export const OWN_TABLES = `CREATE TABLE bench_serial (id serial PRIMARY KEY, n i
   CREATE FUNCTION bench_stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.updated_at := now(); RETURN NEW; END';
   CREATE TRIGGER stamp BEFORE UPDATE ON bench_fired FOR EACH ROW EXECUTE FUNCTION bench_stamp()`;
 
+const SERIAL_INSERT = 'INSERT INTO bench_serial (n) VALUES (1)';
+
 const SCRIPTS: Partial<Record<Workload, string>> = {
-  'serial-insert': 'INSERT INTO bench_serial (n) VALUES (1);\n',
+  'serial-insert': `${SERIAL_INSERT};\n`,
   // Five rows, told by what is no key.
   'range-update': '\\set grp random(1, 9999)\nUPDATE bench_group SET n = n + 1 WHERE grp = :grp;\n',
   'trigger-update': '\\set id random(1, 50000)\nUPDATE bench_fired SET n = n + 1 WHERE id = :id;\n',

@@ -7,7 +7,7 @@ import { freePorts } from '../src/embedded/ports.ts';
 import type { Server } from '../src/embedded/server.ts';
 import { type Load, runByHand } from './by-hand.ts';
 import { type SubjectName, type Workload, workloads } from './options.ts';
-import { type Run, runPgbench, updatesOf } from './pgbench.ts';
+import { type Run, runPgbench, statementsOf } from './pgbench.ts';
 import { type Daemon, findProgram, startDaemon } from './process.ts';
 
 export interface Place {
@@ -62,7 +62,7 @@ export async function run(
       return one.tps < other.tps ? one : other;
     }
     case 'by-hand': {
-      const statements = updatesOf(workload, site.scale);
+      const statements = statementsOf(workload, site.scale);
       if (statements === undefined) throw new Error(`${workload} is not done by hand`);
       return runByHand(site, database, { statements }, load);
     }
@@ -79,7 +79,7 @@ export async function startSubject(name: SubjectName, site: Site): Promise<Subje
     case 'both-direct':
       return { name, workloads: WRITES, port: site.lead.port, site, daemon: undefined };
     case 'by-hand': {
-      const own = WRITES.filter((workload) => updatesOf(workload, site.scale) !== undefined);
+      const own = WRITES.filter((workload) => statementsOf(workload, site.scale) !== undefined);
       return { name, workloads: own, port: site.lead.port, site, daemon: undefined };
     }
     case 'pprox':

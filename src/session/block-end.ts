@@ -11,6 +11,7 @@ import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import type { FollowerLeg, LeadLeg, Legs } from './legs.ts';
 import { fireEverywhere } from './fire-everywhere.ts';
 import { commitSettings, loseSettings, settleCustom } from './setting-transfer.ts';
+import { definitionAsker } from './definition-asker.ts';
 import { agreedEdition, causeOf, witness } from './editions.ts';
 import { PlannedBy } from './planned-by.ts';
 import { settlePins } from './pins.ts';
@@ -111,7 +112,7 @@ export async function commitBlock(
   session.committing = undefined;
   if (changes !== 'nothing') definitions.outdate();
   else if (outcome.kind === 'committed' && edition !== undefined)
-    definitions.confirm(session.definitionAsker, edition, since);
+    definitions.confirm(definitionAsker(session), edition, since);
   switch (outcome.kind) {
     case 'committed':
       session.listening.committed();
@@ -122,7 +123,7 @@ export async function commitBlock(
       if (options.completion === 'COMMIT') link.send(outcome.completion);
       else if (options.completion !== 'answered') link.send(options.completion);
       for (const frame of outcome.frames) if (frame[0] !== BackendTag.NoticeResponse) link.defer(frame);
-      session.noteParameters(block.legs.lead.lease.backend);
+      session.told.note(block.legs.lead.lease.backend);
       commitSettings(session, block);
       break;
     case 'refused by lead':
@@ -196,7 +197,7 @@ export async function rollbackByClient(
     relay.result,
     rollback(block.legs.begun.map(commitLeg), session.services.settings.followerTimeoutMs),
   ]);
-  session.noteParameters(backend);
+  session.told.note(backend);
   block.status = result.status;
   if (result.status === TransactionStatus.Idle) await leaveBlock(session, block);
   else if (chain && result.status === TransactionStatus.InBlock) continueBlock(session, block);

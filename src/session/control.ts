@@ -180,7 +180,7 @@ async function onReader(session: SessionState, text: Buffer, command: Transactio
   block.lease.backend.query(text, relay);
   const result = await relay.result;
   block.status = result.status;
-  if (block.after !== 'reuse') session.noteParameters(block.lease.backend, 'reader');
+  if (block.after !== 'reuse') session.told.note(block.lease.backend, 'reader');
   if (result.error === undefined) {
     if (commits) settings.commit();
     else if (command.action === 'commit' || command.action === 'rollback') settings.rollback();
@@ -302,7 +302,7 @@ async function onLead(session: SessionState, block: WritersBlock, text: Buffer):
   const relay = new StatementRelay(session.link, backend);
   backend.query(text, relay);
   const result = await relay.result;
-  session.noteParameters(backend);
+  session.told.note(backend);
   block.status = result.status;
   return result.error === undefined ? DONE : FAILED;
 }

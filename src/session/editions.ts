@@ -4,6 +4,7 @@ import { NotReplayable, type ReplayPlan } from '../fanout/plan.ts';
 import { quoteLiteral } from '../sql/quote.ts';
 import { type Condition, PproxError } from '../lib/errors.ts';
 import type { Statement } from '../sql/statement.ts';
+import { definitionAsker } from './definition-asker.ts';
 import type { PlannedBy } from './planned-by.ts';
 import { isolationCalled, type SessionState, type WritersBlock } from './state.ts';
 
@@ -44,7 +45,7 @@ export function currentEdition(session: SessionState, statement: Statement): Edi
   const written = block.kind === 'writers' && block.writes === 'possible';
   if (node === 'ConstraintsSetStmt' && !written) return undefined;
   const { definitions } = session.services.coordinator;
-  if (block.kind !== 'writers') return orUnknown(definitions.current(session.definitionAsker));
+  if (block.kind !== 'writers') return orUnknown(definitions.current(definitionAsker(session)));
   if (block.isolation === 'unknown') return learnIsolation(session, block).then(() => ofBlock(session, block));
   return ofBlock(session, block);
 }
@@ -53,8 +54,8 @@ function ofBlock(session: SessionState, block: WritersBlock): Edition | Promise<
   const { definitions } = session.services.coordinator;
   const { edition, beginning } = block.plannedBy;
   if (block.isolation !== 'read committed')
-    return edition ?? orUnknown(definitions.ofSnapshot(session.definitionAsker, beginning));
-  const now = orUnknown(definitions.current(session.definitionAsker));
+    return edition ?? orUnknown(definitions.ofSnapshot(definitionAsker(session), beginning));
+  const now = orUnknown(definitions.current(definitionAsker(session)));
   return now instanceof Promise ? now.then((found) => settled(session, block, found)) : settled(session, block, now);
 }
 
@@ -119,7 +120,7 @@ function isOver(session: SessionState, { isolation, trail, plannedBy }: WritersB
   if (!trail.empty) return false;
   const { definitions } = session.services.coordinator;
   const same = isolation === 'read committed' ? sameEdition : unchanged;
-  return definitions.lasted(session.definitionAsker, edition, Math.max(plannedBy.ran, trail.ran), same);
+  return definitions.lasted(definitionAsker(session), edition, Math.max(plannedBy.ran, trail.ran), same);
 }
 
 /**
@@ -134,12 +135,12 @@ export async function agreedEdition(session: SessionState, block: WritersBlock):
   if (isOver(session, block, edition)) return undefined;
   const { definitions } = session.services.coordinator;
   if (block.isolation !== 'read committed') {
-    const latest = await orUnknown(definitions.now(session.definitionAsker));
+    const latest = await orUnknown(definitions.now(definitionAsker(session)));
     if (latest === UNKNOWN_EDITION) return latest;
     if (!unchanged(latest, edition)) throw definitionChanged('before it was committed');
     return undefined;
   }
-  const now = await orUnknown(definitions.known(session.definitionAsker));
+  const now = await orUnknown(definitions.known(definitionAsker(session)));
   if (now === UNKNOWN_EDITION || sameEdition(now, edition)) return now;
   if (now.objects !== edition.objects || chosen === undefined) throw definitionChanged('before it was committed');
   // What its names mean by now they may not have meant when it was planned.
@@ -155,7 +156,7 @@ export async function witness(session: SessionState, block: WritersBlock): Promi
   if (block.isolation === 'unknown') await learnIsolation(session, block);
   if (block.isolation !== 'read committed') return;
   try {
-    await session.services.coordinator.definitions.witness(session.definitionAsker);
+    await session.services.coordinator.definitions.witness(definitionAsker(session));
   } catch (error) {
     // It is refused when it is to be decided.
     if (!(error instanceof PproxError && CLOSED.has(error.sqlstate))) throw error;
@@ -169,7 +170,7 @@ const OF_FOLLOWERS: ReadonlySet<Condition> = new Set<Condition>(['follower_faile
 export async function causeOf(session: SessionState, { edition }: PlannedBy, error: PproxError): Promise<PproxError> {
   if (edition === undefined || !OF_FOLLOWERS.has(error.condition)) return error;
   const { definitions } = session.services.coordinator;
-  const now = await definitions.now(session.definitionAsker).catch((refusal: unknown) => {
+  const now = await definitions.now(definitionAsker(session)).catch((refusal: unknown) => {
     if (!(refusal instanceof PproxError)) throw refusal;
     // Not known: it is the follower's word.
     return edition;

@@ -11,6 +11,7 @@ import { answerOf } from './own-questions.ts';
 import { Relay } from './relay.ts';
 import type { Request } from './request.ts';
 import { notePins } from './pins.ts';
+import { notePosition } from './position.ts';
 import type { SessionState } from './state.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
 import { allVisible, onFollowers } from './replay.ts';
@@ -40,7 +41,7 @@ export async function outsideBlock(
     const relay = new Relay(session.link, backend, { completion: 'hold', replies });
     backend.send(message, relay);
     const result = await session.cancellable(backend, relay.result);
-    session.noteParameters(backend);
+    session.told.note(backend);
     if (result.error !== undefined) return FAILED;
     session.services.catalog.forget();
     session.services.sequences.forget();
@@ -71,7 +72,7 @@ export async function outsideBlock(
     throw error;
   } finally {
     await session.giveBack(legs);
-    if (ran === 'everywhere') await session.notePosition();
+    if (ran === 'everywhere') await notePosition(session);
   }
 }
 

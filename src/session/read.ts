@@ -13,6 +13,7 @@ import { learnSettings } from './setting-transfer.ts';
 import { notePins, settlePins } from './pins.ts';
 import type { SessionState } from './state.ts';
 import { DONE, FAILED, type StatementEnd } from './statement-end.ts';
+import { rememberPosition } from './position.ts';
 import { PlannedBy } from './planned-by.ts';
 import { untouched } from './touched.ts';
 import { Trail } from './trail.ts';
@@ -35,7 +36,7 @@ async function relay(
   backend.send(message, forward);
   try {
     const result = await session.cancellable(backend, forward.result);
-    if (source === 'lead') session.noteParameters(backend);
+    if (source === 'lead') session.told.note(backend);
     return { relay: forward, result };
   } catch (error) {
     if (error instanceof BackendLostError && backend.insideFrame) session.link.end();
@@ -66,7 +67,7 @@ async function leaseReader(session: SessionState): Promise<Lease | undefined> {
     return lease;
   }
   try {
-    if (session.position === 'to be asked') await session.rememberPosition();
+    if (session.position === 'to be asked') await rememberPosition(session);
     if (typeof session.position === 'bigint' && (await session.cluster.hasReplayed(session.position, lease))) {
       session.position = undefined;
       return lease;
@@ -103,7 +104,7 @@ export async function readAnywhere(
     // What it leaves there is not the session's anywhere else, and must not be another's.
     if (route === 'writers' || statement.pins.length > 0 || statement.settings.length > 0)
       block.after = 'session state not movable';
-    if (block.after !== 'reuse') session.noteParameters(backend, 'reader');
+    if (block.after !== 'reuse') session.told.note(backend, 'reader');
     if (result.error === undefined) await learnSettings(session, statement, backend);
     return result.error === undefined ? DONE : FAILED;
   }
@@ -248,7 +249,7 @@ export async function keep(session: SessionState, statement: Statement, backend:
 export async function followSequences(session: SessionState, statement: Statement): Promise<void> {
   if (statement.sequences.calls !== 'nextval') return;
   await session.services.sequences.afterNextval(session, statement.sequences.names);
-  if (session.block.kind === 'none') await session.rememberPosition();
+  if (session.block.kind === 'none') await rememberPosition(session);
 }
 
 /** Several statements that are all reads, in no block: one query on the reader, as PostgreSQL would run it. */

@@ -97,7 +97,7 @@ export class Session {
     }
     if (key !== undefined) {
       this.#registry.unregister(key);
-      this.#state.services.processIds.leave(this.#state.ownLogin('pprox: process ids'));
+      this.#state.services.processIds.leave(this.#state.logins.shared('pprox: process ids'));
     }
     this.#link.end();
     try {
@@ -150,7 +150,7 @@ export class Session {
       throw error;
     }
     const { processIds } = this.#state.services;
-    const login = this.#state.ownLogin('pprox: process ids');
+    const login = this.#state.logins.shared('pprox: process ids');
     await processIds.enter(login);
     const processId = processIds.next(login, (one) => this.#registry.has(one));
     const key = this.#registry.register(this.#state.cancels, this.#packet.minor >= 2 ? 'v32' : 'v30', processId);
@@ -170,7 +170,7 @@ export class Session {
         const lease = await this.#state.lease(node);
         this.#link.send(AUTHENTICATION_OK);
         for (const notice of lease.backend.greetings) this.#link.send(notice);
-        this.#state.follow(lease.backend);
+        this.#state.told.tell(lease.backend);
         lease.release('reuse');
         return;
       } catch (error) {

@@ -5,19 +5,16 @@
 import type { Backend } from '../backend/backend.ts';
 import { guard } from '../backend/guard.ts';
 import type { Lease } from '../backend/pool.ts';
-import type { Login } from '../backend/login.ts';
 import type { SettingSet } from '../backend/setting-set.ts';
-import { type Answer, BackendLostError, type Lost } from '../backend/receiver.ts';
+import type { Answer, Lost } from '../backend/receiver.ts';
 import type { Catalog, CatalogAsker, CatalogMoment } from '../cluster/catalog.ts';
 import type { Cluster } from '../cluster/cluster.ts';
-import { type Lsn, parseLsn } from '../cluster/lsn.ts';
+import type { Lsn } from '../cluster/lsn.ts';
 import type { Node } from '../cluster/node.ts';
 import type { Notifications } from '../cluster/notifications.ts';
 import { LOOKING_ON, type Onlookers } from '../cluster/onlookers.ts';
 import type { ProcessIds } from '../cluster/process-ids.ts';
-import { asLoginRole, asLoginRoleWithin, END_LOGIN_ROLE } from '../commit/decisions.ts';
 import type { Coordinator } from '../commit/coordinator.ts';
-import type { DefinitionAsker } from '../commit/definitions.ts';
 import type { Settings } from '../config/config.ts';
 import type { Planner } from '../fanout/planner.ts';
 import type { Unproven } from '../fanout/unproven.ts';
@@ -27,9 +24,7 @@ import type { Log } from '../lib/log.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Analyser } from '../sql/analyse.ts';
 import type { LargeAnalyser } from '../sql/large-analyser.ts';
-import { isTimeout } from '../sql/setting-names.ts';
 import type { Lexis, PinReason } from '../sql/statement.ts';
-import { encodeParameterStatus } from '../wire/backend.ts';
 import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import { Cancels } from './cancels.ts';
 import type { ClientLink } from './client-link.ts';
@@ -42,8 +37,9 @@ import type { ReplayLog } from '../fanout/replay-log.ts';
 import type { PlannedBy } from './planned-by.ts';
 import type { Touched } from './touched.ts';
 import type { Trail } from './trail.ts';
-import { defaultsOf } from './lead-defaults.ts';
 import { SessionSettings } from './settings.ts';
+import { SessionLogins } from './logins.ts';
+import { ToldSettings } from './told-settings.ts';
 
 /** What all sessions share. */
 export interface Services {
@@ -119,37 +115,6 @@ const READ_NEUTRAL_PINS: ReadonlySet<PinReason> = new Set<PinReason>(['sequence 
 /** Sessions that may see names of their own, or mean other things by them. */
 const OWN_CATALOG_PINS: readonly PinReason[] = ['setting', 'temporary object', 'volatile function'];
 
-/** Settings that every supported version takes at its start. */
-const STOPPED_CLOCKS: readonly (readonly [string, string])[] = [
-  ['idle_in_transaction_session_timeout', '0'],
-  ['idle_session_timeout', '0'],
-  ['statement_timeout', '0'],
-];
-
-/** Reports that a standby's session differs in by itself. */
-const OF_THE_SERVER: ReadonlySet<string> = new Set([
-  'default_transaction_read_only',
-  'in_hot_standby',
-  'server_encoding',
-  'server_version',
-]);
-
-/** In the transaction of the backend, which goes on where it is refused. */
-async function askWithin(backend: Backend, text: string): Promise<Answer> {
-  const answer = await backend.ask(asLoginRoleWithin(text));
-  if (answer.error !== undefined) await backend.ask(END_LOGIN_ROLE);
-  return answer;
-}
-
-/** Throws PproxError where it was refused. */
-function told({ rows, error }: Answer): Answer['rows'] {
-  if (error === undefined) return rows;
-  throw new PproxError('catalog_unreadable', {
-    sqlstate: error.code,
-    message: `the definitions of the lead could not be read: ${error.message}`,
-  });
-}
-
 /** As transaction_isolation and its default name it. */
 export function isolationCalled(name: string): Isolation {
   if (name === 'read committed' || name === 'read uncommitted') return 'read committed';
@@ -163,6 +128,8 @@ export class SessionState implements CatalogAsker, SequenceScope {
   readonly log: Log;
   readonly listening: Listening;
   readonly cancels: Cancels;
+  readonly told: ToldSettings;
+  readonly logins: SessionLogins;
   /** What the client knows its session by: BackendKeyData's. */
   processId = 0;
   block: Block = { kind: 'none' };
@@ -181,32 +148,23 @@ export class SessionState implements CatalogAsker, SequenceScope {
   work: 'idle' | 'busy' = 'busy';
   /** A COMMIT is under way; by its name the transaction can be asked for, where it has one. */
   committing: { readonly gid: string | undefined } | undefined;
-  /** The lead's server session that was used last: its settings are the client's. */
-  #settingsOf: { readonly backend: Backend; readonly of: 'lead' | 'reader' } | undefined;
   /** Told when the server session of its block, or the one that it is pinned to, ends by itself while no query is in hand. */
   onServerLost: ((lost: Lost) => void) | undefined;
   #pinned: Legs | undefined;
   /** Reasons for it that the operator has been told of. */
   #reported = '';
-  readonly #logins = new Map<Node, Login>();
-  /** The lead's settings as the client was last told. */
-  readonly #told = new Map<string, string>();
-  /** The lead's settings before the client changed any. */
-  #initial: ReadonlyMap<string, string> | undefined;
-  /** What its server sessions on the lead begin with, and those on followers have to; empty until the first of these. */
-  #defaults: ReadonlyMap<string, string> = new Map();
-  #toldFrom: { backend: Backend; version: number } | undefined;
-
   constructor(services: Services, client: ClientIdentity, link: ClientLink, log: Log) {
     this.services = services;
     this.client = client;
     this.link = link;
     this.log = log;
     this.cancels = new Cancels(services.settings.connectTimeoutMs);
+    this.told = new ToldSettings(link);
+    this.logins = new SessionLogins(services.cluster, client, this.told);
     this.listening = new Listening({
       notifications: services.notifications,
       link,
-      loginFor: (encoding) => this.ownLogin('pprox: LISTEN', encoding),
+      loginFor: (encoding) => this.logins.shared('pprox: LISTEN', encoding),
       encodingOf: () => this.lexis.encoding,
       mayTell: () => this.work === 'idle' && this.block.kind === 'none',
     });
@@ -232,10 +190,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
   }
 
   get lexis(): Lexis {
-    return {
-      encoding: this.#told.get('client_encoding') ?? 'UTF8',
-      standardStrings: this.#told.get('standard_conforming_strings') === 'off' ? 'off' : 'on',
-    };
+    return this.told.lexis;
   }
 
   /** Whether a read elsewhere than in the pinned session would show something else. */
@@ -258,44 +213,11 @@ export class SessionState implements CatalogAsker, SequenceScope {
     return set === 'off' ? 'read write' : 'read only or unknown';
   }
 
-  loginAt(node: Node): Login {
-    let login = this.#logins.get(node);
-    if (login === undefined) {
-      login = node.login(node.role === 'follower' ? this.#asOnLead() : this.client);
-      this.#logins.set(node, login);
-    }
-    return login;
-  }
-
-  /**
-   * A follower finds names, and reads, computes and writes values as the lead does, whatever its own configuration says: else
-   * the same text would have another effect. Its clocks stand still: a transaction waits there while the lead works. Asked for when the lead's settings
-   * are known, since followers are leased behind the lead.
-   */
-  #asOnLead(): ClientIdentity {
-    const own = [...this.client.parameters].filter(([name]) => !isTimeout(name.toLowerCase()));
-    const parameters = new Map([...own, ...STOPPED_CLOCKS]);
-    const given = new Set([...parameters.keys()].map((name) => name.toLowerCase()));
-    for (const name of ['DateStyle', 'IntervalStyle', 'TimeZone']) {
-      const value = (this.#initial ?? this.#told).get(name);
-      if (value !== undefined && !given.has(name.toLowerCase())) parameters.set(name, value);
-    }
-    for (const [name, value] of this.#defaults) if (!given.has(name.toLowerCase())) parameters.set(name, value);
-    return { ...this.client, parameters };
-  }
-
-  /** What followers begin with is known before the first of them is leased. Rejects as `defaultsOf`. */
-  async #learnDefaults({ lead }: Legs): Promise<void> {
-    if (this.#defaults.size > 0 || this.cluster.followers.length === 0) return;
-    this.#defaults = await defaultsOf(lead.lease.backend);
-    for (const node of this.cluster.followers) this.#logins.delete(node);
-  }
-
   /** A lease whose backend has the session's settings. Rejects with PproxError. */
   async lease(node: Node): Promise<Lease> {
-    const login = this.loginAt(node);
+    const login = this.logins.at(node);
     const lease = await leaseWith(node, login, this.#settingsAt(node), this.services.settings.followerTimeoutMs);
-    if (node.role === 'lead') this.#initial ??= lease.backend.initial;
+    if (node.role === 'lead') this.logins.noteInitial(lease.backend.initial);
     const lent = lease.backend.prepared.takeLent();
     if (lent.length > 0) void closeStatements(lease.backend, lent);
     return lease;
@@ -307,22 +229,12 @@ export class SessionState implements CatalogAsker, SequenceScope {
     return node.role === 'reader' ? now.onReader : now.onFollowers;
   }
 
-  /** At the lead, for what the proxy does there for this client and others alike; `purpose` is its application_name. */
-  ownLogin(purpose: 'pprox: process ids' | 'pprox: LISTEN' | 'pprox: definitions', encoding = 'UTF8'): Login {
-    const parameters = new Map([
-      ['application_name', purpose],
-      ['client_encoding', encoding],
-    ]);
-    return this.cluster.lead.login({ ...this.client, parameters });
-  }
-
   /**
    * `ask` sees what is outside every transaction, as the login, in the client's encoding. Rejects with PproxError, `cancelled` where the
    * client has called it off, or as `ask`.
    */
   lookOn<T>(node: Node, ask: (onlooker: Backend) => Promise<T>): Promise<T> {
-    const parameters = new Map([...LOOKING_ON, ['client_encoding', this.lexis.encoding]]);
-    const login = node.login({ ...this.client, parameters });
+    const login = this.logins.beside(node, [...LOOKING_ON, ['client_encoding', this.lexis.encoding]]);
     return this.cancels.aborting(async (signal) => {
       const use = async (onlooker: Backend): Promise<T> => {
         try {
@@ -339,24 +251,9 @@ export class SessionState implements CatalogAsker, SequenceScope {
     });
   }
 
-  /** What it asks beside its transaction, no cancel request stops. */
-  get definitionAsker(): DefinitionAsker {
-    const { block } = this;
-    const { user, database } = this.loginAt(this.cluster.lead);
-    const own = block.kind === 'writers' ? block.legs.lead.lease.backend : undefined;
-    return {
-      key: `${user}\0${database}`,
-      account: { user, database },
-      ask: async (text) => told(await (own === undefined ? this.ask(asLoginRole(text)) : askWithin(own, text))),
-      place: own === undefined && this.#pinned === undefined ? 'outside' : 'in a transaction',
-      askBeside: async (text) => {
-        const login = this.ownLogin('pprox: definitions');
-        const { onlookers } = this.services;
-        return told(
-          await onlookers.use(this.cluster.lead, login, undefined, (backend) => backend.ask(asLoginRole(text))),
-        );
-      },
-    };
+  /** Whether it keeps server sessions of its own between transactions. */
+  get pinned(): boolean {
+    return this.#pinned !== undefined;
   }
 
   /** The lead's leg: the pinned one, or a fresh lease. Rejects with PproxError. */
@@ -368,7 +265,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
     }
     const node = this.cluster.lead;
     const lease = await this.lease(node);
-    this.noteParameters(lease.backend);
+    this.told.note(lease.backend);
     this.services.notifications.leased(lease.backend, this.processId);
     return new Legs({ node, lease }, this.services.settings.writerDown);
   }
@@ -380,7 +277,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
   async leaseWriters(need: 'all' | 'if up' = 'all'): Promise<Legs> {
     const legs = await this.leaseLead();
     try {
-      await this.#learnDefaults(legs);
+      await this.logins.learnDefaults(legs.lead.lease.backend);
       await legs.leaseFollowers(this.cluster.followers, (node) => this.lease(node), need);
       // Those of a pinned session were leased before it made its latest settings.
       for (const leg of legs.leased) await this.#update(leg);
@@ -478,25 +375,8 @@ export class SessionState implements CatalogAsker, SequenceScope {
     return this.cancels.during(backend, work);
   }
 
-  /** Tells the client where the settings differ from what it was told last; a reader's, without what is of that server. */
-  follow(backend: Backend, of: 'lead' | 'reader' = 'lead'): void {
-    this.#settingsOf = undefined;
-    if (this.#toldFrom?.backend === backend && this.#toldFrom.version === backend.parametersVersion) return;
-    for (const [name, value] of backend.parameters) {
-      if (this.#told.get(name) === value || (of === 'reader' && OF_THE_SERVER.has(name))) continue;
-      this.#told.set(name, value);
-      this.link.send(encodeParameterStatus(name, value));
-    }
-    this.#toldFrom = { backend, version: backend.parametersVersion };
-  }
-
-  /** `backend` has done something for the client: where its settings have changed, the client is told at the end of the query. */
-  noteParameters(backend: Backend, of: 'lead' | 'reader' = 'lead'): void {
-    this.#settingsOf = { backend, of };
-  }
-
   get scope(): string {
-    const { key } = this.loginAt(this.cluster.lead);
+    const { key } = this.logins.at(this.cluster.lead);
     const { view } = this.settings.now;
     return view === '' ? key : `${key}\0\0\0${view}`;
   }
@@ -549,33 +429,6 @@ export class SessionState implements CatalogAsker, SequenceScope {
     }
   }
 
-  /** After a write that no COMMIT of ours has ended: a reader must have replayed up to here before it serves the session. */
-  async rememberPosition(): Promise<void> {
-    const { positionSource } = this.cluster;
-    if (positionSource.kind === 'none') return;
-    if (positionSource.kind === 'unknown') {
-      this.position = 'to be asked';
-      return;
-    }
-    const text = 'SELECT pg_current_wal_insert_lsn()';
-    const rows =
-      positionSource.kind === 'lead'
-        ? await this.askLead(text)
-        : (await this.askFollowers(text))[positionSource.follower];
-    const lsn = rows?.[0]?.[0];
-    if (lsn !== null && lsn !== undefined) this.position = this.cluster.reachable(parseLsn(lsn));
-  }
-
-  /** The same, where the statement has been answered, or cannot be taken back: its failure is the next read's. */
-  async notePosition(): Promise<void> {
-    try {
-      await this.rememberPosition();
-    } catch (error) {
-      if (!(error instanceof PproxError) && !(error instanceof BackendLostError)) throw error;
-      this.position = 'to be asked';
-    }
-  }
-
   fail(error: PproxError): void {
     // What is known is old.
     const { condition } = error;
@@ -593,7 +446,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
     backend.onClosed = this.#serverLost;
     backend.listener = {
       asyncMessage: (tag, frame) => {
-        if (tag === BackendTag.ParameterStatus) this.noteParameters(backend);
+        if (tag === BackendTag.ParameterStatus) this.told.note(backend);
         else this.link.defer(frame);
         if (this.work === 'idle') this.#tell();
         // Else a reply of another server is on its way to the client, perhaps in the middle of a row.
@@ -626,6 +479,6 @@ export class SessionState implements CatalogAsker, SequenceScope {
   #tell(): void {
     this.link.sendDeferred();
     if (this.block.kind === 'none') this.listening.tell();
-    if (this.#settingsOf !== undefined) this.follow(this.#settingsOf.backend, this.#settingsOf.of);
+    this.told.tellNoted();
   }
 }

@@ -47,6 +47,7 @@ import { replayByTables } from './replay-by-tables.ts';
 import { remake } from './remake.ts';
 import { RowRelay } from './row-relay.ts';
 import { currentEdition, noteChanges, plannedAlike } from './editions.ts';
+import { notePosition } from './position.ts';
 import { PlannedBy } from './planned-by.ts';
 import { notePins } from './pins.ts';
 import { replayAlone } from './read-back.ts';
@@ -469,7 +470,7 @@ async function onLead(
   if (before !== undefined) await before.catch(() => undefined);
   const result = await session.cancellable(backend, relay.result);
   limit?.check();
-  session.noteParameters(backend);
+  session.told.note(backend);
   const tag = result.held === undefined ? '' : decodeCommandTag(result.held, 0, result.held.length);
   const looks = before === undefined || after === undefined ? undefined : ([before, after] as const);
   return { result, effect: { tag, rows: digest?.value }, replay, time, looks };
@@ -547,7 +548,7 @@ async function writeAlone(session: SessionState, statement: Statement, request: 
       await loseBlock(session, error);
       throw unknownAlone(legs.lead.node.label, error);
     });
-    session.noteParameters(backend);
+    session.told.note(backend);
     if (result.error !== undefined) return FAILED;
     notePins(session, statement);
     await learnSettings(session, statement, backend);
@@ -556,7 +557,7 @@ async function writeAlone(session: SessionState, statement: Statement, request: 
     return { kind: 'done', held: undefined };
   } finally {
     await session.giveBack(legs);
-    if (answered === 'yes') await session.notePosition();
+    if (answered === 'yes') await notePosition(session);
   }
 }
 
