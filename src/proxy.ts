@@ -261,9 +261,9 @@ function committing(
   const process = ids.next();
   const definitions = new CountedOnLead({
     process,
-    preparedOver: (account) => {
+    preparedOver: (account, signal) => {
       recovery.noteAccount(account);
-      return recovery.definitionsOver();
+      return recovery.definitionsOver(signal);
     },
     forget: () => catalog.forget(),
   });

@@ -2,7 +2,8 @@
  * Who gets the reply to one query. A backend owes its replies in order, so its ledger is a queue of receivers: each sees
  * the frames from its query's first reply to its ReadyForQuery, and nothing else.
  */
-import type { ErrorFields } from '../wire/error-fields.ts';
+import { PproxError } from '../lib/errors.ts';
+import { type ErrorFields, QUERY_CANCELED } from '../wire/error-fields.ts';
 import { type FrameSink, Watch, type WatchTable, watchTable } from '../wire/frame-scan.ts';
 import { BackendTag } from '../wire/tags.ts';
 import { decodeCommandTag, decodeDataRow } from '../wire/backend.ts';
@@ -38,6 +39,16 @@ export interface Answer {
   readonly error: ErrorFields | undefined;
   /** ReadyForQuery's transaction status. */
   readonly status: number;
+}
+
+/** `context`: in front of the server's words. Throws PproxError where it has refused, or been told to stop. */
+export function rowsOf({ rows, error }: Answer, context?: string): Answer['rows'] {
+  if (error === undefined) return rows;
+  if (error.code === QUERY_CANCELED) throw new PproxError('cancelled', { message: error.message });
+  throw new PproxError('catalog_unreadable', {
+    sqlstate: error.code,
+    message: context === undefined ? error.message : `${context}: ${error.message}`,
+  });
 }
 
 export class BackendLostError extends Error {

@@ -2,10 +2,8 @@
  * What pprox knows of a database's catalog: read from the lead (and what servers may differ in from followers) through the connection of
  * the session that needs it, kept for a while, and dropped when DDL passes through. What is unknown is taken for the worst.
  */
-import type { Answer } from '../backend/receiver.ts';
-import { PproxError } from '../lib/errors.ts';
+import { type Answer, rowsOf } from '../backend/receiver.ts';
 import { qualified, quoteLiteral } from '../sql/quote.ts';
-import { QUERY_CANCELED } from '../wire/error-fields.ts';
 import type { QualifiedName } from '../sql/statement.ts';
 
 /** Who asks. Names mean what they mean in its session. */
@@ -455,13 +453,5 @@ function triggerModeText(major: number): string {
 }
 
 async function row(asker: CatalogAsker, text: string): Promise<readonly (string | null)[]> {
-  const answer = await asker.ask(text);
-  if (answer.error?.code === QUERY_CANCELED) throw new PproxError('cancelled', { message: answer.error.message });
-  if (answer.error !== undefined) {
-    throw new PproxError('catalog_unreadable', {
-      sqlstate: answer.error.code,
-      message: `the catalog of the lead could not be read: ${answer.error.message}`,
-    });
-  }
-  return answer.rows[0] ?? [];
+  return rowsOf(await asker.ask(text), 'the catalog of the lead could not be read')[0] ?? [];
 }

@@ -40,6 +40,8 @@ export interface DefinitionAsker {
   readonly place: 'outside' | 'in a transaction';
   /** In its own transaction where it has one. */
   ask(text: string): Promise<Rows>;
+  /** For others: a cancel request of its client aborts the signal, and is what it rejects with. */
+  wait<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T>;
   /** Beside it. */
   askBeside(text: string): Promise<Rows>;
 }
@@ -136,8 +138,11 @@ interface Known {
 export interface CountedOnLeadOptions {
   /** A UUID. */
   readonly process: string;
-  /** `over`: what was prepared on any follower. `unknown`: where one of them does not answer. Rejects with PproxError. */
-  preparedOver(account: DefinitionAsker['account']): Promise<'over' | 'unknown'>;
+  /**
+   * `over`: what was prepared on any follower. `unknown`: where one of them does not answer, or nobody waits any more. Rejects with
+   * PproxError.
+   */
+  preparedOver(account: DefinitionAsker['account'], signal: AbortSignal): Promise<'over' | 'unknown'>;
   /** What was read of the catalog may be old. */
   forget(): void;
 }
@@ -247,10 +252,11 @@ export class CountedOnLead implements Definitions {
   }
 
   /** Once followers show it as well. Where one does not answer nothing is written, and what only reads goes on. */
-  async #shown({ key, account }: DefinitionAsker, edition: Edition): Promise<Edition> {
+  async #shown({ key, account, wait }: DefinitionAsker, edition: Edition): Promise<Edition> {
     const known = this.#known.get(key);
     if (known !== undefined && sameEdition(known.edition, edition)) return edition;
-    return (await this.#options.preparedOver(account)) === 'over' ? edition : UNKNOWN_EDITION;
+    const found = await wait((signal) => this.#options.preparedOver(account, signal));
+    return found === 'over' ? edition : UNKNOWN_EDITION;
   }
 
   get #text(): string {

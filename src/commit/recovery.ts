@@ -183,10 +183,10 @@ export class Recovery {
   }
 
   /**
-   * Transactions that change definitions, and are prepared on any follower now, are over. `unknown`: one of them does not answer. Rejects with
-   * PproxError where it takes longer than followers may.
+   * Transactions that change definitions, and are prepared on any follower now, are over. `unknown`: one of them does not answer, or the signal has been aborted.
+   * Rejects with PproxError where it takes longer than followers may.
    */
-  async definitionsOver(): Promise<'over' | 'unknown'> {
+  async definitionsOver(signal: AbortSignal): Promise<'over' | 'unknown'> {
     const deadline = Date.now() + this.#options.timeoutMs;
     const lead = this.#options.lead.identity?.systemIdentifier;
     let left: ReadonlySet<string> | undefined;
@@ -199,6 +199,7 @@ export class Recovery {
       );
       left = new Set(waitedFor.map(({ id }) => id));
       if (left.size === 0) return 'over';
+      if (signal.aborted) return 'unknown';
       if (Date.now() > deadline || this.#closed === 'yes')
         throw notYetVisible(`Prepared on a follower, with definitions: ${[...left].join(', ')}.`);
       await new Promise((resolve) => setTimeout(resolve, pause));

@@ -1,6 +1,7 @@
 /** Cancel requests of one client: to every server that runs a statement for it, and to nobody who uses its connection next. */
 import type { Backend } from '../backend/backend.ts';
 import { cancelBackend } from '../backend/connect.ts';
+import { PproxError } from '../lib/errors.ts';
 
 export class Cancels {
   readonly #timeoutMs: number;
@@ -23,12 +24,20 @@ export class Cancels {
     }
   }
 
-  /** Runs `work`, which may wait for more than a server's reply: a cancel request aborts the signal. */
+  /**
+   * Runs `work`, which may wait for more than a server's reply: a cancel request aborts the signal. Rejects with PproxError `cancelled` then,
+   * whatever has become of the work.
+   */
   async aborting<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const wait = new AbortController();
     this.#waits.add(wait);
     try {
-      return await work(wait.signal);
+      const found = work(wait.signal);
+      await found.catch(() => undefined);
+      // It may have stopped the work, or come too late for it.
+      if (wait.signal.aborted)
+        throw new PproxError('cancelled', { message: 'canceling statement due to user request' });
+      return await found;
     } finally {
       this.#waits.delete(wait);
     }

@@ -2,19 +2,16 @@
 import type { Backend } from '../backend/backend.ts';
 import { guard } from '../backend/guard.ts';
 import type { OwnStatement } from '../backend/own-message.ts';
-import { type Answer, BackendLostError } from '../backend/receiver.ts';
-import { QUERY_CANCELED } from '../wire/error-fields.ts';
+import { type Answer, BackendLostError, rowsOf } from '../backend/receiver.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
-import { PproxError } from '../lib/errors.ts';
 import type { FollowerLeg } from './legs.ts';
 import type { SessionState } from './state.ts';
 
 /** A statement of our own is prepared once. Rejects with PproxError where the server refuses. */
 export async function answerOf(backend: Backend, question: string | OwnStatement): Promise<Answer> {
   const answer = await (typeof question === 'string' ? backend.ask(question) : backend.askOwn(question));
-  if (answer.error === undefined) return answer;
-  if (answer.error.code === QUERY_CANCELED) throw new PproxError('cancelled', { message: answer.error.message });
-  throw new PproxError('catalog_unreadable', { sqlstate: answer.error.code, message: answer.error.message });
+  rowsOf(answer);
+  return answer;
 }
 
 /** On each follower; it has its deadline and may be cancelled by the client. */

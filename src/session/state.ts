@@ -6,7 +6,7 @@ import type { Backend } from '../backend/backend.ts';
 import { guard } from '../backend/guard.ts';
 import type { Lease } from '../backend/pool.ts';
 import type { SettingSet } from '../backend/setting-set.ts';
-import type { Answer, Lost } from '../backend/receiver.ts';
+import { type Answer, type Lost, rowsOf } from '../backend/receiver.ts';
 import type { Catalog, CatalogAsker, CatalogMoment } from '../cluster/catalog.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Lsn } from '../cluster/lsn.ts';
@@ -235,7 +235,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
    */
   lookOn<T>(node: Node, ask: (onlooker: Backend) => Promise<T>): Promise<T> {
     const login = this.logins.beside(node, [...LOOKING_ON, ['client_encoding', this.lexis.encoding]]);
-    return this.cancels.aborting(async (signal) => {
+    return this.cancels.aborting((signal) => {
       const use = async (onlooker: Backend): Promise<T> => {
         try {
           return await this.cancellable(onlooker, ask(onlooker));
@@ -243,11 +243,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
           await this.cancels.settled(onlooker);
         }
       };
-      const found = this.services.onlookers.use(node, login, signal, use);
-      await found.catch(() => undefined);
-      // It may have stopped one of the questions, or come too late for all of them.
-      if (signal.aborted) throw new PproxError('cancelled', { message: 'canceling statement due to user request' });
-      return found;
+      return this.services.onlookers.use(node, login, signal, use);
     });
   }
 
@@ -395,19 +391,24 @@ export class SessionState implements CatalogAsker, SequenceScope {
     return own || OWN_CATALOG_PINS.some((pin) => this.pins.has(pin)) ? 'forbidden' : 'allowed';
   }
 
-  /** On the lead, in the session's own transaction where there is one. */
+  /** On the lead, in the session's own transaction where there is one; a cancel request reaches it, but for a COMMIT that is under way. */
   async ask(text: string): Promise<Answer> {
-    if (this.block.kind === 'writers') return this.block.legs.lead.lease.backend.ask(text);
+    const { block } = this;
+    if (block.kind === 'writers') {
+      const { backend } = block.legs.lead.lease;
+      return block.stage === 'ending' ? backend.ask(text) : this.cancellable(backend, backend.ask(text));
+    }
     const legs = await this.leaseLead();
     try {
-      return await legs.lead.lease.backend.ask(text);
+      const { backend } = legs.lead.lease;
+      return await this.cancellable(backend, backend.ask(text));
     } finally {
       await this.giveBack(legs, 'a read');
     }
   }
 
   async askLead(text: string): Promise<Answer['rows']> {
-    return (await this.ask(text)).rows;
+    return rowsOf(await this.ask(text));
   }
 
   async askFollowers(text: string): Promise<readonly Answer['rows'][]> {
@@ -423,7 +424,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
       );
       const asked = Promise.all(legs.followers.map(({ lease }) => lease.backend.ask(text)));
       const answers = await asked.finally(() => watchdog.clear());
-      return answers.map(({ rows }) => rows);
+      return answers.map((answer) => rowsOf(answer));
     } finally {
       if (open === undefined) await this.giveBack(legs, 'a read');
     }

@@ -10,7 +10,7 @@ import { cancelRequest, query } from '../support/frontend-messages.ts';
 import { startTestProxy, clusterDsn } from '../support/proxy.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { startPeer } from '../support/tls-relays.ts';
-import { assertWritersEqual, connectRaw, errorIn, startScene, until } from './scene.ts';
+import { assertWritersEqual, connectRaw, errorIn, outcome, startScene, until } from './scene.ts';
 
 const scene = await startScene({ poolSize: 2, followerLockTimeoutMs: 60_000, followerTimeoutMs: 120_000 });
 const { cluster, proxy } = scene;
@@ -331,5 +331,47 @@ test('a cancel reaches who looks on beside a transaction, and who waits in line 
   assert.equal(row?.['n'], 95, 'both have been rolled back');
   await client.query('SELECT drop_jobs(91)');
   await own.stop();
+  await assertWritersEqual(cluster);
+});
+
+test('a cancel reaches the questions about definitions, and who waits until one shows on a follower', {
+  timeout: 60_000,
+}, async () => {
+  const writers = cluster.writers.map(clusterDsn);
+  const [own, elsewhere] = [await startTestProxy({ writers }), await startTestProxy({ writers })];
+  const setUp = await own.connect();
+  await setUp.query('CREATE TABLE asked (id int PRIMARY KEY)');
+  const maker = await elsewhere.connect();
+  const define = "CREATE OR REPLACE FUNCTION asked() RETURNS int LANGUAGE sql AS 'SELECT 1'";
+  await until('nothing else is changed', async () => (await outcome(maker.query(define))) === 'ok');
+  const client = await RawClient.start({ host: own.host, port: own.port, user: 'postgres', database: 'postgres' });
+  const stopped = async (text: string, status: string): Promise<void> => {
+    const ready = client.readies + 1;
+    client.send(query(text));
+    // Nobody but the proxy knows when it waits.
+    await until('it is answered', async () => {
+      await cancel(client, own);
+      return client.readies >= ready;
+    });
+    assertCanceled(client.messages.slice(-2), status);
+  };
+  await withConnection(w1, undefined, async (holder) => {
+    await holder.query('BEGIN; LOCK TABLE pprox.definition');
+    await stopped('INSERT INTO asked VALUES (1)', 'I');
+    client.send(query('BEGIN; SAVEPOINT s'));
+    await client.waitReady(client.readies + 1);
+    await stopped('INSERT INTO asked VALUES (1)', 'E');
+    client.send(query('ROLLBACK'));
+    await client.waitReady(client.readies + 1);
+    await holder.query('ROLLBACK; BEGIN; LOCK TABLE pprox.decision IN SHARE MODE');
+    const waiting = maker.query(define);
+    await until('it is prepared', async () => (await sql(w2, 'SELECT FROM pg_prepared_xacts')).length > 0);
+    await stopped('INSERT INTO asked VALUES (1)', 'I');
+    await holder.query('ROLLBACK');
+    await waiting;
+  });
+  client.destroy();
+  await Promise.all([own.stop(), elsewhere.stop()]);
+  assert.deepEqual(await sql(w1, 'SELECT FROM asked'), []);
   await assertWritersEqual(cluster);
 });

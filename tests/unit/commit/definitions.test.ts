@@ -46,7 +46,8 @@ class World {
         });
       return [this.counts.map(String)];
     };
-    return { key: 'a', account: { user: 'a', database: 'a' }, place: 'outside', ask, askBeside: ask };
+    const wait: DefinitionAsker['wait'] = (work) => work(new AbortController().signal);
+    return { key: 'a', account: { user: 'a', database: 'a' }, place: 'outside', ask, wait, askBeside: ask };
   }
 
   edition(): Edition {
