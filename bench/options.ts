@@ -22,6 +22,9 @@ export const workloads = [
   'serial-insert',
   'range-update',
   'trigger-update',
+  'keyless-update',
+  'function-update',
+  'two-inserts',
 ] as const;
 export type Workload = (typeof workloads)[number];
 

@@ -44,7 +44,12 @@ export const OWN_TABLES = `CREATE TABLE bench_serial (id serial PRIMARY KEY, n i
   CREATE TABLE bench_fired (id int PRIMARY KEY, n int DEFAULT 0, updated_at timestamptz);
   INSERT INTO bench_fired SELECT g FROM generate_series(1, 50000) g;
   CREATE FUNCTION bench_stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.updated_at := now(); RETURN NEW; END';
-  CREATE TRIGGER stamp BEFORE UPDATE ON bench_fired FOR EACH ROW EXECUTE FUNCTION bench_stamp()`;
+  CREATE TRIGGER stamp BEFORE UPDATE ON bench_fired FOR EACH ROW EXECUTE FUNCTION bench_stamp();
+  CREATE TABLE bench_keyless (id int, n int DEFAULT 0);
+  CREATE INDEX ON bench_keyless (id);
+  INSERT INTO bench_keyless SELECT g FROM generate_series(1, 50000) g;
+  CREATE FUNCTION bench_touch(one int) RETURNS void LANGUAGE plpgsql AS 'BEGIN UPDATE bench_group SET n = n + 1 WHERE id = one; END';
+  CREATE TABLE bench_entry (id serial PRIMARY KEY, serial int)`;
 
 const SERIAL_INSERT = 'INSERT INTO bench_serial (n) VALUES (1)';
 
@@ -53,6 +58,12 @@ const SCRIPTS: Partial<Record<Workload, string>> = {
   // Five rows, told by what is no key.
   'range-update': '\\set grp random(1, 9999)\nUPDATE bench_group SET n = n + 1 WHERE grp = :grp;\n',
   'trigger-update': '\\set id random(1, 50000)\nUPDATE bench_fired SET n = n + 1 WHERE id = :id;\n',
+  // Its table is locked until the transaction ends, and what it leaves is compared.
+  'keyless-update': '\\set id random(1, 50000)\nUPDATE bench_keyless SET n = n + 1 WHERE id = :id;\n',
+  'function-update': '\\set id random(1, 50000)\nSELECT bench_touch(:id);\n',
+  // Read back on the lead: the second needs the first one's id.
+  'two-inserts':
+    'WITH made AS (INSERT INTO bench_serial (n) VALUES (1) RETURNING id) INSERT INTO bench_entry (serial) SELECT id FROM made;\n',
 };
 
 /** The same for pgbench (manual, "pgbench", Custom Scripts). */

@@ -43,6 +43,7 @@ const OF_VALUES = [
   'client_encoding',
   'DateStyle',
   'default_text_search_config',
+  'default_transaction_isolation',
   'extra_float_digits',
   'IntervalStyle',
   'lc_monetary',
@@ -51,6 +52,7 @@ const OF_VALUES = [
   'role',
   'row_security',
   'search_path',
+  'session_authorization',
   'session_replication_role',
   'standard_conforming_strings',
   'TimeZone',
@@ -76,8 +78,8 @@ const SETTINGS = {
   'of values': `
   UNION ALL SELECT 'settings', '', pg_catalog.concat_ws(',', ${OF_VALUES.map((name) => `pg_catalog.current_setting('${name}')`).join(', ')})`,
   all: `
-  UNION ALL SELECT 'settings', '', pg_catalog.md5(pg_catalog.string_agg(name || setting, ',' ORDER BY name))
-  FROM pg_catalog.pg_settings WHERE source = 'session'`,
+  UNION ALL SELECT 'settings', '', pg_catalog.concat_ws(',', pg_catalog.current_setting('role'), pg_catalog.current_setting('session_authorization'),
+    (SELECT pg_catalog.md5(pg_catalog.string_agg(name || setting, ',' ORDER BY name)) FROM pg_catalog.pg_settings WHERE source = 'session'))`,
 } as const;
 
 /**

@@ -82,9 +82,9 @@ export class Planner {
     if (this.#choice === 'same text') return UNPROVEN;
     const { command, nondeterminism, relations } = statement;
     const changesRows = command.kind === 'insert' || command.kind === 'modify';
-    if (!changesRows || asker.settingsOfFunctions !== 'known' || asker.caching === 'forbidden')
-      return this.#plan(remembering(asker), statement);
-    const key = nondeterminism.length === 0 ? asker.scope : `${asker.scope}\0${whatVaries(nondeterminism)}`;
+    if (!changesRows || asker.caching === 'forbidden') return this.#plan(remembering(asker), statement);
+    const scope = asker.settingsOfFunctions === 'known' ? asker.scope : `${asker.scope}\0functions`;
+    const key = nondeterminism.length === 0 ? scope : `${scope}\0${whatVaries(nondeterminism)}`;
     const known = this.#plans.get(relations)?.get(key);
     const now = this.#catalog.moment;
     if (known?.generation === now.generation && now.since - known.since < TTL_MS) return this.#placed(known, statement);

@@ -89,7 +89,7 @@ async function copyTo(
   plan: SameTextPlan | undefined,
 ): Promise<StatementEnd> {
   const started = performance.now();
-  const before = plan?.effects === 'hidden' ? await look(lead) : undefined;
+  const before = plan?.effects === 'hidden' ? await look(lead, 'of values') : undefined;
   const { relay, response, ended } = await ask(session, lead, text);
   if (response === undefined) {
     const result = await ended;
@@ -159,7 +159,7 @@ async function copyTo(
     // Each server has read such words by its own clock.
     if (plan?.proof !== undefined && words?.found === 'a word')
       throwFailures(block, await compareAnswers(session, block, plan.proof));
-    const looked = before === undefined ? undefined : { before, after: await look(lead) };
+    const looked = before === undefined ? undefined : { before, after: await look(lead, 'of values') };
     if (looked !== undefined && plan?.inPlace === 'rows alone')
       await replayAlone(session, block, plan, looked, started);
     else if (looked !== undefined && there !== undefined)

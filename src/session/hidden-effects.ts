@@ -98,12 +98,18 @@ export async function seeEffects(
   if (others.some(isOfObjects)) {
     block.touched.objects = 'some';
     block.touched.made = 'objects';
+    // Perhaps temporary ones, which the server session is asked about when the transaction is over.
+    session.pins.add('temporary object');
+    session.doubtfulPins.add('temporary object');
   }
   // A trigger has made them: this server session is its client's own now, as where a function may have.
-  if (lead.before.settings !== lead.after.settings) session.pins.add('volatile function');
+  if (lead.before.settings !== lead.after.settings) {
+    session.pins.add('volatile function');
+    session.view = 'perhaps its own';
+  }
   // So may it have drawn from them: lastval() is its client's.
   if (movedSequences(lead.before, lead.after).length > 0) session.pins.add('sequence value');
-  if (plan !== undefined) await pinWhereBound(session, [...plan.stored, ...changed.keys()]);
+  await pinWhereBound(session, [...own, ...changed.keys()]);
   touch(block.touched, changed.keys());
   touchSeen(block.touched, lead, changed.keys());
   let asked: Promise<readonly Written[]> | undefined;

@@ -58,7 +58,7 @@ export async function outsideBlock(
     );
     await countChanges(session, statement, legs);
     if (failures.length > 0) throw partly(legs.lead.node.label, legs.followers, failures);
-    notePins(session, statement);
+    notePins(session, statement, 'not looked at');
     ran = 'everywhere';
     return { kind: 'done', held: result.held };
   } catch (error) {

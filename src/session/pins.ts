@@ -14,8 +14,16 @@ const LEFT: Readonly<Partial<Record<PinReason, string>>> = {
     WHERE refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND refobjid = pg_catalog.pg_my_temp_schema())`,
 };
 
-/** After a statement has succeeded. What a block makes may be gone when it ends: rolled back, or dropped at its commit. */
-export function notePins(session: SessionState, { pins, unpins }: Statement): void {
+/**
+ * After a statement has succeeded. What a block makes may be gone when it ends: rolled back, or dropped at its commit. `effects`: whether it was
+ * seen what a function in it has done to the session's settings, and to objects.
+ */
+export function notePins(
+  session: SessionState,
+  { pins, unpins }: Statement,
+  effects: 'looked at' | 'not looked at',
+): void {
+  if (effects === 'not looked at' && pins.includes('volatile function')) session.view = 'perhaps its own';
   for (const pin of pins) session.pins.add(pin);
   for (const pin of unpins) session.doubtfulPins.add(pin);
   if (session.block.kind !== 'none') for (const pin of pins) session.doubtfulPins.add(pin);

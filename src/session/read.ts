@@ -230,7 +230,7 @@ export async function readOnLead(session: SessionState, statement: Statement, re
 
 /** What a successful statement leaves behind: pins and settings. */
 export async function keep(session: SessionState, statement: Statement, backend: Backend): Promise<void> {
-  notePins(session, statement);
+  notePins(session, statement, 'not looked at');
   await learnSettings(session, statement, backend);
   await settlePins(session, backend);
   const { command } = statement;

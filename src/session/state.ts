@@ -113,7 +113,7 @@ const LEAD_ONLY_PINS: ReadonlySet<PinReason> = new Set<PinReason>(['sequence val
 const READ_NEUTRAL_PINS: ReadonlySet<PinReason> = new Set<PinReason>(['sequence value', 'advisory lock']);
 
 /** Sessions that may see names of their own, or mean other things by them. */
-const OWN_CATALOG_PINS: readonly PinReason[] = ['setting', 'temporary object', 'volatile function'];
+const OWN_CATALOG_PINS: readonly PinReason[] = ['setting', 'temporary object'];
 
 /** As transaction_isolation and its default name it. */
 export function isolationCalled(name: string): Isolation {
@@ -137,6 +137,11 @@ export class SessionState implements CatalogAsker, SequenceScope {
   readonly pins = new Set<PinReason>();
   /** Those of them that may have nothing left: a server is asked when the block in hand is over. */
   readonly doubtfulPins = new Set<PinReason>();
+  /**
+   * What names mean in it and how values look. `perhaps its own`: something that the client has run may have changed that, and
+   * has been seen to, or not been looked at.
+   */
+  view: 'as told' | 'perhaps its own' = 'as told';
   /** What the client has set, in every server session that works for it. */
   readonly settings = new SessionSettings();
   /** Prepared statements, of PREPARE and of Parse, by the client's names in latin1; '' is the unnamed one. */
@@ -203,7 +208,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
   /** Of a transaction on these legs that does not say it itself. */
   defaultIsolation(legs: Legs): WritersBlock['isolation'] {
     const own = this.settings.now.values.get('default_transaction_isolation');
-    if (this.pins.has('setting') || this.pins.has('volatile function')) return 'unknown';
+    if (this.pins.has('setting') || this.view === 'perhaps its own') return 'unknown';
     return isolationCalled(own ?? legs.lead.lease.backend.isolation);
   }
 
@@ -355,6 +360,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
   async unpin(): Promise<void> {
     const known = [...this.pins].every((pin) => LEAD_ONLY_PINS.has(pin) || pin === 'temporary object');
     this.pins.clear();
+    this.view = 'as told';
     this.#reportPins();
     this.statements.clear();
     this.listening.leave();
@@ -388,7 +394,8 @@ export class SessionState implements CatalogAsker, SequenceScope {
 
   get caching(): 'allowed' | 'forbidden' {
     const own = this.block.kind === 'writers' && this.block.catalog !== 'unchanged';
-    return own || OWN_CATALOG_PINS.some((pin) => this.pins.has(pin)) ? 'forbidden' : 'allowed';
+    const hides = this.view === 'perhaps its own' || OWN_CATALOG_PINS.some((pin) => this.pins.has(pin));
+    return own || hides ? 'forbidden' : 'allowed';
   }
 
   /** On the lead, in the session's own transaction where there is one; a cancel request reaches it, but for a COMMIT that is under way. */

@@ -497,6 +497,11 @@ const SEEN: ReadonlySet<string> = new Set(['DoStmt', 'CallStmt', 'ConstraintsSet
 /** They may have deallocated what was prepared, ours too. */
 const RUNS_ANYTHING: ReadonlySet<string> = new Set(['DoStmt', 'CallStmt']);
 
+/** One that writes calls a function. */
+function isQuery({ command: { kind } }: Statement): boolean {
+  return kind === 'read' || kind === 'copy out';
+}
+
 /** What a statement leaves behind once every writer has it. */
 export async function keep(
   session: SessionState,
@@ -507,7 +512,8 @@ export async function keep(
 ): Promise<void> {
   const { command } = statement;
   block.plannedBy.ran = performance.now();
-  notePins(session, statement);
+  notePins(session, statement, seen);
+  if (seen === 'not looked at' && isQuery(statement)) session.view = 'perhaps its own';
   if (RUNS_ANYTHING.has(statement.node))
     for (const { lease } of [block.legs.lead, ...block.legs.leased]) lease.backend.prepared.forgetOwn();
   await learnSettings(session, statement, block.legs.lead.lease.backend);
@@ -550,7 +556,8 @@ async function writeAlone(session: SessionState, statement: Statement, request: 
     });
     session.told.note(backend);
     if (result.error !== undefined) return FAILED;
-    notePins(session, statement);
+    notePins(session, statement, 'not looked at');
+    if (isQuery(statement)) session.view = 'perhaps its own';
     await learnSettings(session, statement, backend);
     if (changesCatalog(statement, 'not seen')) session.services.catalog.forget();
     answered = 'yes';
