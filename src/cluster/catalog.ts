@@ -121,28 +121,55 @@ export const TTL_MS = 5000;
 /** Entries of all scopes together. */
 const LIMIT = 10_000;
 
-const FACTS = `WITH RECURSIVE volatile AS (
+/** In a function's source: what outlasts the transaction in its session. */
+const BINDING =
+  "set_config|pg_(try_)?advisory_lock|(^|;|begin|then|else|loop|[''])[[:space:]]*(set|reset|listen)[[:space:]]";
+
+/** `volatile` and `views` of a query: these functions (oid, proname), and views that call one of them, directly or through others. */
+const calling = (functions: string): string => `volatile AS (${functions}), views AS (
+  SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid JOIN volatile v ON v.oid = d.refobjid
+  WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_proc'::regclass
+  UNION
+  SELECT r.ev_class FROM views w JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = w.ev_class
+  JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid AND r.ev_class <> w.ev_class
+)`;
+
+const CALLING_OPERATORS =
+  "coalesce((SELECT json_agg(DISTINCT oprname) FROM pg_catalog.pg_operator o JOIN volatile v ON v.oid = o.oprcode), '[]')";
+const CALLING_VIEWS =
+  "coalesce((SELECT json_agg(DISTINCT relname) FROM views JOIN pg_catalog.pg_class c ON c.oid = ev_class), '[]')";
+
+/**
+ * Functions that are declared to change nothing, and leave something with the session: by their source, or that of what it names. (A body of
+ * standard SQL has no source.)
+ */
+const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
+  SELECT p.oid, p.proname, p.provolatile,
+    CASE WHEN p.prosqlbody IS NULL THEN p.prosrc ELSE pg_catalog.pg_get_function_sqlbody(p.oid) END AS source
+  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+  WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal') AND n.nspname <> 'pprox'
+), binding AS MATERIALIZED (
+  SELECT oid, proname, provolatile FROM sources WHERE source ~* '${BINDING}'
+), ${calling(`
+  SELECT oid, proname FROM binding WHERE provolatile <> 'v'
+  UNION SELECT s.oid, s.proname FROM sources s JOIN binding b ON s.provolatile <> 'v' AND position(b.proname IN s.source) > 0`)}
+SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM volatile), '[]'), ${CALLING_OPERATORS}, ${CALLING_VIEWS}`;
+
+const FACTS = `WITH RECURSIVE ${calling(`
   SELECT p.oid, p.proname FROM pg_catalog.pg_proc p
   WHERE p.provolatile = 'v' AND p.pronamespace NOT IN (
     SELECT oid FROM pg_catalog.pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema', 'pprox'))
   -- By its name alone, PostgreSQL's own one of the same arguments is called.
   AND NOT (p.proname = 'gen_random_uuid' AND p.pronargs = 0 AND EXISTS (
     SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'pgcrypto'
-    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_extension'::regclass))
-), views AS (
-  SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid JOIN volatile v ON v.oid = d.refobjid
-  WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_proc'::regclass
-  UNION
-  SELECT r.ev_class FROM views w JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = w.ev_class
-  JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid AND r.ev_class <> w.ev_class
-)
+    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_extension'::regclass))`)}
 SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM volatile), '[]'),
   coalesce((SELECT json_agg(proname) FROM (SELECT v.proname FROM volatile v LEFT JOIN pg_catalog.pg_depend d
       ON d.classid = 'pg_proc'::regclass AND d.objid = v.oid AND d.deptype = 'e'
     LEFT JOIN pg_catalog.pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
     GROUP BY v.proname HAVING bool_and(coalesce(e.extname IN ('uuid-ossp', 'pgcrypto'), false))) n), '[]'),
-  coalesce((SELECT json_agg(DISTINCT oprname) FROM pg_catalog.pg_operator o JOIN volatile v ON v.oid = o.oprcode), '[]'),
-  coalesce((SELECT json_agg(DISTINCT relname) FROM views JOIN pg_catalog.pg_class c ON c.oid = ev_class), '[]'),
+  ${CALLING_OPERATORS},
+  ${CALLING_VIEWS},
   EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE condeferrable)
     OR EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgdeferrable),
   EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgdeferrable AND NOT tgisinternal AND tgenabled <> 'D'),
@@ -160,11 +187,11 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM volatile), '[]'),
     WHERE c.oid >= 16384 AND castcontext <> 'e'
       AND (castmethod = 'f' AND p.provolatile <> 'i'
         OR castmethod = 'i' AND (t.typcategory IN ('A', 'D') OR t.typtype NOT IN ('b', 'e')))),
-  current_setting('server_version_num')::int / 10000`;
-
-/** In a function's source: what outlasts the transaction in its session. */
-const BINDING =
-  "set_config|pg_(try_)?advisory_lock|(^|;|begin|then|else|loop|[''])[[:space:]]*(set|reset|listen)[[:space:]]";
+  current_setting('server_version_num')::int / 10000,
+  -- Another one for other functions, and views and operators.
+  (SELECT pg_catalog.md5(pg_catalog.concat_ws(',', bit_xor(pg_catalog.hashtextextended(oid::text || ':' || xmin::text, 0)), pg_catalog.count(*)))
+    FROM (SELECT oid, xmin FROM pg_catalog.pg_proc UNION ALL SELECT oid, xmin FROM pg_catalog.pg_operator
+      UNION ALL SELECT oid, xmin FROM pg_catalog.pg_rewrite) o WHERE oid >= 16384)`;
 
 /** Where triggers may fire for a row of a table: itself and its partitions; by foreign keys, what refers to these. */
 const REACHED = `WITH RECURSIVE steps (parent, child, by) AS (
@@ -256,8 +283,22 @@ interface Entry {
   readonly since: number;
 }
 
+/** Functions that leave something with their session, though they are not volatile, and what calls one. */
+interface Binding {
+  readonly functions: readonly string[];
+  readonly operators: readonly string[];
+  readonly views: readonly string[];
+}
+
+/** Kept of them, by the prints of all functions: of databases, and of transactions that have made some. */
+const PRINTS = 100;
+
+/** Of a JSON list. */
+const names = (list: string | null | undefined): string[] => JSON.parse(list ?? '[]') as string[];
+
 export class Catalog {
   readonly #entries = new Map<string, Entry>();
+  readonly #bindings = new Map<string, Binding>();
   /** Counts `forget`: what was read before one is not kept after it. */
   #generation = 0;
   /** Commits of definitions that are under way. */
@@ -309,22 +350,35 @@ export class Catalog {
         stableOperators,
         casts,
         major,
+        print,
       ] = await row(asker, FACTS);
+      const binding = await this.#binding(asker, print ?? '');
       return {
-        volatileFunctions: new Set<string>(JSON.parse(functions ?? '[]')),
-        valueFunctions: new Set<string>(JSON.parse(values ?? '[]')),
-        volatileOperators: new Set<string>(JSON.parse(operators ?? '[]')),
-        volatileViews: new Set<string>(JSON.parse(views ?? '[]')),
-        sequences: new Set<string>(JSON.parse(sequences ?? '[]')),
-        mixedOperators: new Set<string>(JSON.parse(mixed ?? '[]')),
-        stableFunctions: new Set<string>(JSON.parse(stable ?? '[]')),
-        stableOperators: new Set<string>(JSON.parse(stableOperators ?? '[]')),
+        volatileFunctions: new Set<string>([...names(functions), ...binding.functions]),
+        valueFunctions: new Set<string>(names(values)),
+        volatileOperators: new Set<string>([...names(operators), ...binding.operators]),
+        volatileViews: new Set<string>([...names(views), ...binding.views]),
+        sequences: new Set<string>(names(sequences)),
+        mixedOperators: new Set<string>(names(mixed)),
+        stableFunctions: new Set<string>(names(stable)),
+        stableOperators: new Set<string>(names(stableOperators)),
         casts: casts === 't' ? 'stable' : 'immutable',
         deferrable: deferrable === 't' ? 'some' : 'none',
         deferredTriggers: deferredTriggers === 't' ? 'some' : 'none',
         major: Number(major),
       };
     });
+  }
+
+  /** `print`: of the functions, operators and views that there are. Sources are long, and change seldom. */
+  async #binding(asker: CatalogAsker, print: string): Promise<Binding> {
+    const known = this.#bindings.get(print);
+    if (known !== undefined) return known;
+    const [functions, operators, views] = await row(asker, BINDING_FUNCTIONS);
+    const found = { functions: names(functions), operators: names(operators), views: names(views) };
+    if (this.#bindings.size >= PRINTS) this.#bindings.clear();
+    this.#bindings.set(print, found);
+    return found;
   }
 
   async deferrable(asker: CatalogAsker): Promise<boolean> {

@@ -111,6 +111,7 @@ export async function readAnywhere(
   const lease = await leaseReader(session);
   if (lease === undefined) return readOnLead(session, statement, request);
   let refusal: string;
+  const { parametersVersion } = lease.backend;
   try {
     const { result, relay: forward } = await relay(session, lease.backend, request, 'reader');
     await session.cancels.settled(lease.backend);
@@ -130,7 +131,8 @@ export async function readAnywhere(
     session.log.warn('read on lead', { reason: error.message });
     return await readOnLead(session, statement, request);
   } finally {
-    lease.release('reuse');
+    // A function has set something, and may have more that is not reported.
+    lease.release(lease.backend.parametersVersion === parametersVersion ? 'reuse' : 'session state not movable');
   }
   if (refusal !== READ_ONLY) {
     session.log.debug('read on lead', { reason: 'the reader refused', sqlstate: refusal });
@@ -216,9 +218,15 @@ export async function readOnLead(session: SessionState, statement: Statement, re
   await session.listening.prepare(statement.command);
   const legs = await session.leaseLead();
   const { backend } = legs.lead.lease;
+  const { parametersVersion } = backend;
   try {
     const { result } = await relay(session, backend, request, 'lead');
     if (result.error !== undefined) return FAILED;
+    if (statement.route === 'reader' && backend.parametersVersion !== parametersVersion) {
+      // A function has set something, and may have more that is not reported.
+      session.pins.add('volatile function');
+      session.view = 'perhaps its own';
+    }
     await keep(session, statement, backend);
   } finally {
     await session.giveBack(legs, statement.route === 'reader' ? 'a read' : 'may have notified');

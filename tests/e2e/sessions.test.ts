@@ -5,6 +5,7 @@ import type pg from 'pg';
 import { sql } from '../support/cluster.ts';
 import { query } from '../support/frontend-messages.ts';
 import { clusterDsn, startTestProxy, type TestProxy } from '../support/proxy.ts';
+import { RawClient } from '../support/raw-client.ts';
 import { assertWritersEqual, connectRaw, errorIn, refusal, startScene, until, value } from './scene.ts';
 
 const scene = await startScene({ followerLockTimeoutMs: 500 });
@@ -22,20 +23,29 @@ function small(settings: Settings): Promise<TestProxy> {
   });
 }
 
-await sql(
-  w1,
-  'CREATE ROLE somebody; CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.mark (id int); CREATE TABLE public.mark (id int); CREATE TABLE numbered (id serial)',
-);
-await sql(
-  w2,
-  'CREATE ROLE somebody; CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.mark (id int); CREATE TABLE public.mark (id int); CREATE TABLE numbered (id serial)',
-);
+const SCHEMA = `CREATE ROLE somebody; CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.mark (id int); CREATE TABLE public.mark (id int);
+  CREATE TABLE numbered (id serial);
+  CREATE FUNCTION quiet_path() RETURNS text STABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('search_path', 'elsewhere', false); RETURN ''; END $$;
+  CREATE FUNCTION quiet_own() RETURNS text STABLE LANGUAGE sql BEGIN ATOMIC SELECT set_config('my.secret', 'x', false); END;
+  CREATE FUNCTION quiet_lock() RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_lock(77); RETURN ''; END $$;
+  CREATE FUNCTION sets() RETURNS text LANGUAGE sql AS $$ SELECT set_config('my.secret', 'x', false) $$;
+  CREATE FUNCTION quiet_inside() RETURNS text STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN sets(); END $$`;
+for (const writer of [w1, w2]) await sql(writer, SCHEMA);
 
 describe('a client with the only connection finds nothing of the client before', () => {
   const leavings: Readonly<Record<string, readonly string[]>> = {
     'that had set search_path': ['SET search_path = elsewhere'],
     'that had set a setting of its own': ["SET my.secret = 'x'", 'SELECT 1'],
     'that had called set_config': ["SELECT set_config('search_path', 'elsewhere', false)"],
+    'that had called a stable function that sets': ['SELECT quiet_path()'],
+    'that had called a function of standard SQL that sets': ['SELECT quiet_own()'],
+    'that had called an immutable function that locks': ['SELECT quiet_lock()'],
+    'that had called a stable function that calls one that sets': ['SELECT quiet_inside()'],
+    'that had called a stable function that sets, in a read-only transaction': [
+      'BEGIN READ ONLY',
+      'SELECT quiet_path()',
+      'COMMIT',
+    ],
     'that had set its role': ['SET ROLE somebody'],
     'that had set its role in a transaction': ['BEGIN', 'SET LOCAL ROLE somebody', 'SELECT 1'],
     'that had changed its authorization': ['SET SESSION AUTHORIZATION somebody'],
@@ -64,7 +74,9 @@ describe('a client with the only connection finds nothing of the client before',
     for (const how of ['has said goodbye', 'has vanished'] as const) {
       test(`${what} and ${how}`, async () => {
         const proxy = await small({ poolSize: 1 });
-        const first = await connectRaw({ cluster, proxy });
+        // By the same start-up parameters, so that the second gets the first one's connections.
+        const login = { host: proxy.host, port: proxy.port, user: 'postgres', database: 'postgres' };
+        const first = await RawClient.start(login, { application_name: 'second', client_encoding: 'UTF8' });
         for (const text of texts) await first.query(text);
         if (how === 'has vanished') first.destroy();
         else first.send(Buffer.from([0x58, 0, 0, 0, 4]));
@@ -101,6 +113,11 @@ describe('a client with the only connection finds nothing of the client before',
         cursors: 0,
         channels: 0,
       },
+    ]);
+    const onReader = `/* pprox: reader */ SELECT pg_is_in_recovery() AS reader, current_setting('search_path') AS path, coalesce(current_setting('my.secret', true), '') AS secret,
+      (SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory') AS locks`;
+    assert.deepEqual((await client.query(onReader)).rows, [
+      { reader: true, path: '"$user", public', secret: '', locks: 0 },
     ]);
     assert.equal((await refusal(client.query('SELECT lastval()'))).code, '55000');
     assert.equal((await refusal(client.query("SELECT currval('numbered_id_seq')"))).code, '55000');

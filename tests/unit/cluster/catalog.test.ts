@@ -14,12 +14,14 @@ class Lead implements CatalogAsker {
   snapshot: CatalogAsker['snapshot'];
   asked = 0;
   deferrable = 'f';
+  functions = 'these';
   /** Called with each question, before it is answered. */
   meanwhile: () => void = () => undefined;
 
   ask(): Promise<Answer> {
     this.asked++;
-    const rows = [['["f"]', '[]', '[]', '["v"]', this.deferrable, 'f', '[]']];
+    const rest = ['[]', '[]', '[]', '[]', 'f', '18', this.functions];
+    const rows = [['["f"]', '[]', '[]', '["v"]', this.deferrable, 'f', ...rest]];
     this.meanwhile();
     return Promise.resolve({ rows, tags: ['SELECT 1'], error: undefined, status: READY });
   }
@@ -31,7 +33,17 @@ describe('what is known of a catalog', () => {
     for (const lead of [one, one, other, one]) {
       assert.deepEqual([...(await catalog.facts(lead)).volatileFunctions], ['f']);
     }
-    assert.deepEqual([one.asked, other.asked], [1, 1]);
+    assert.deepEqual([one.asked, other.asked], [2, 1], 'and once for both, what functions leave with their session');
+  });
+
+  test('what functions leave with their session is asked for others than those', async () => {
+    const [catalog, lead] = [new Catalog(), new Lead()];
+    for (const functions of ['these', 'these', 'others']) {
+      lead.functions = functions;
+      await catalog.facts(lead);
+      catalog.forget();
+    }
+    assert.equal(lead.asked, 3 + 2);
   });
 
   test('is asked again after a definition', async () => {
