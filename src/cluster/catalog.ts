@@ -123,7 +123,7 @@ const LIMIT = 10_000;
 
 /** In a function's source: what outlasts the transaction in its session. */
 const BINDING =
-  "set_config|pg_(try_)?advisory_lock|(^|;|begin|then|else|loop|[''])[[:space:]]*(set|reset|listen)[[:space:]]";
+  "set_config|setseed|dblink_connect|pg_(try_)?advisory_lock|(^|;|begin|then|else|loop|[''])[[:space:]]*(set|reset|listen)[[:space:]]";
 
 /** `volatile` and `views` of a query: these functions (oid, proname), and views that call one of them, directly or through others. */
 const calling = (functions: string): string => `volatile AS (${functions}), views AS (
