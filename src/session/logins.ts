@@ -5,7 +5,6 @@ import type { Cluster } from '../cluster/cluster.ts';
 import type { Node } from '../cluster/node.ts';
 import { isTimeout } from '../sql/setting-names.ts';
 import { defaultsOf } from './lead-defaults.ts';
-import type { ClientIdentity } from './state.ts';
 import type { ToldSettings } from './told-settings.ts';
 
 /** Settings that every supported version takes at its start. */
@@ -17,6 +16,13 @@ const STOPPED_CLOCKS: readonly (readonly [string, string])[] = [
 
 /** What the proxy asks at the lead for this client and others alike, as an application_name. */
 export type Purpose = 'pprox: process ids' | 'pprox: LISTEN' | 'pprox: definitions';
+
+export interface ClientIdentity {
+  readonly user: string;
+  readonly database: string;
+  /** Start-up parameters other than user and database. */
+  readonly parameters: ReadonlyMap<string, string>;
+}
 
 export class SessionLogins {
   readonly #cluster: Cluster;

@@ -26,7 +26,8 @@ import { openTransaction } from './open-transaction.ts';
 import { report, runQuery } from './query.ts';
 import type { CancelKey, CancelRegistry } from './registry.ts';
 import { errorFrame } from './reply.ts';
-import { type ClientIdentity, type Services, SessionState } from './state.ts';
+import type { ClientIdentity } from './logins.ts';
+import { type Services, SessionState } from './state.ts';
 
 /** The newest minor version of protocol 3 that is served. */
 const NEWEST_MINOR = 2;

@@ -38,7 +38,7 @@ import type { PlannedBy } from './planned-by.ts';
 import type { Touched } from './touched.ts';
 import type { Trail } from './trail.ts';
 import { SessionSettings } from './settings.ts';
-import { SessionLogins } from './logins.ts';
+import { type ClientIdentity, SessionLogins } from './logins.ts';
 import { ToldSettings } from './told-settings.ts';
 
 /** What all sessions share. */
@@ -56,13 +56,6 @@ export interface Services {
   readonly onlookers: Onlookers;
   readonly settings: Settings;
   readonly log: Log;
-}
-
-export interface ClientIdentity {
-  readonly user: string;
-  readonly database: string;
-  /** Start-up parameters other than user and database. */
-  readonly parameters: ReadonlyMap<string, string>;
 }
 
 /** Of a transaction; `unknown`: its session may have another default than was seen. */

@@ -18,7 +18,7 @@ const { w1, w2, replica } = cluster;
 const MEBIBYTE = 1024 * 1024;
 /** What may be on its way at once, and what the collector has not come to yet: far below what passes. */
 const BOUND_BYTES = 160 * MEBIBYTE;
-const RESULT_MEBIBYTES = process.env['PPROX_TEST_LONG'] === undefined ? 400 : 1024;
+const RESULT_MEBIBYTES = process.env['PPROX_TEST_LONG'] === undefined ? 256 : 1024;
 
 async function waits(server: Server, event: string): Promise<void> {
   await until(`${server.name} waits: ${event}`, async () => {

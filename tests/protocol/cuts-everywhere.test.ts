@@ -30,9 +30,13 @@ interface Lane {
 /** They list everything there is, roles included: nothing else may happen meanwhile. */
 const alone: Lane = { name: 'the catalog', scripts: catalogScripts };
 
+/** Every other script, by the seed, unless `PPROX_TEST_CUTS` says otherwise. */
+const share = (scripts: readonly Script[]): readonly Script[] =>
+  wantedCuts === undefined ? scripts.filter((_, at) => at % 2 === seed % 2) : scripts;
+
 function lane(...members: readonly GroupName[]): Lane {
   const scripts = members.flatMap((group): readonly Script[] => groups[group]);
-  return { name: members.join(', '), scripts: scripts.filter((script) => !alone.scripts.includes(script)) };
+  return { name: members.join(', '), scripts: share(scripts.filter((script) => !alone.scripts.includes(script))) };
 }
 
 /** Played at the same time. Equally long, roughly. */
@@ -133,9 +137,10 @@ describe('protocol battery: no answer depends on where the bytes are cut', () =>
     }
   });
 
-  it('and every script takes part', () => {
-    const played = [alone, ...lanes].flatMap(({ scripts }) => scripts.map(({ name }) => name));
-    assert.deepEqual(played.toSorted(), allScripts.map(({ name }) => name).toSorted());
+  it('and every script takes part, or every other one', () => {
+    const played = [alone, ...lanes].reduce((sum, { scripts }) => sum + scripts.length, 0);
+    const least = wantedCuts === undefined ? Math.floor(allScripts.length / 2) - lanes.length : allScripts.length;
+    assert.ok(played >= least, `${played} of ${allScripts.length}`);
   });
   it('and the subject logs no error of its own', () => {
     assert.deepEqual(opened().complaints(), []);
