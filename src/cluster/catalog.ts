@@ -45,6 +45,10 @@ export interface DatabaseFacts {
   readonly deferrable: 'none' | 'some';
   /** Whether any trigger of the user's may fire as late as at COMMIT. */
   readonly deferredTriggers: 'none' | 'some';
+  /** Whether any trigger of the user's fires on TRUNCATE. */
+  readonly truncateTriggers: 'none' | 'some';
+  /** Whether any event trigger may write, by its source. */
+  readonly eventTriggers: 'none' | 'some';
   /** Of the lead. */
   readonly major: number;
 }
@@ -125,10 +129,26 @@ const LIMIT = 10_000;
 const BINDING =
   "set_config|setseed|dblink_connect|pg_(try_)?advisory_lock|(^|;|begin|then|else|loop|[''])[[:space:]]*(set|reset|listen)[[:space:]]";
 
-/** `volatile` and `views` of a query: these functions (oid, proname), and views that call one of them, directly or through others. */
-const calling = (functions: string): string => `volatile AS (${functions}), views AS (
-  SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid JOIN volatile v ON v.oid = d.refobjid
-  WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_proc'::regclass
+/** In a view's definition: PostgreSQL's own functions that change something, or run a text that may. */
+const EFFECTIVE =
+  'set_config|setseed|pg_(try_)?advisory_|pg_notify|\\ylo_|_to_xml|dblink|pg_(terminate|cancel)_backend|nextval|setval';
+
+/**
+ * `volatile` and `views` of a query: these functions (oid, proname) and what calls one of them, and views that do, directly or through others.
+ * `relations`: other views.
+ */
+const calling = (functions: string, relations: string): string => `declared AS (${functions}
+), volatile AS (
+  SELECT oid, proname FROM declared
+  -- Aggregates, defaults of arguments, bodies of standard SQL.
+  UNION SELECT p.oid, p.proname FROM volatile v JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_proc'::regclass AND d.refobjid = v.oid
+    JOIN pg_catalog.pg_proc p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+), views AS (
+  SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
+  WHERE d.classid = 'pg_rewrite'::regclass AND (d.refclassid = 'pg_proc'::regclass AND d.refobjid IN (SELECT oid FROM volatile)
+    OR d.refclassid = 'pg_operator'::regclass AND d.refobjid IN (
+      SELECT o.oid FROM pg_catalog.pg_operator o JOIN volatile v ON v.oid = o.oprcode))
+  ${relations}
   UNION
   SELECT r.ev_class FROM views w JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = w.ev_class
   JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid AND r.ev_class <> w.ev_class
@@ -150,19 +170,30 @@ const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
   WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal') AND n.nspname <> 'pprox'
 ), binding AS MATERIALIZED (
   SELECT oid, proname, provolatile FROM sources WHERE source ~* '${BINDING}'
-), ${calling(`
+), ${calling(
+  `
   SELECT oid, proname FROM binding WHERE provolatile <> 'v'
-  UNION SELECT s.oid, s.proname FROM sources s JOIN binding b ON s.provolatile <> 'v' AND position(b.proname IN s.source) > 0`)}
+  UNION SELECT s.oid, s.proname FROM sources s JOIN binding b ON s.provolatile <> 'v' AND position(b.proname IN s.source) > 0`,
+  `
+  UNION SELECT oid FROM pg_catalog.pg_class WHERE oid >= 16384 AND relkind IN ('v', 'm') AND pg_catalog.pg_get_viewdef(oid) ~* '${EFFECTIVE}'`,
+)}
 SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM volatile), '[]'), ${CALLING_OPERATORS}, ${CALLING_VIEWS}`;
 
-const FACTS = `WITH RECURSIVE ${calling(`
+const FACTS = `WITH RECURSIVE ${calling(
+  `
   SELECT p.oid, p.proname FROM pg_catalog.pg_proc p
   WHERE p.provolatile = 'v' AND p.pronamespace NOT IN (
     SELECT oid FROM pg_catalog.pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema', 'pprox'))
   -- By its name alone, PostgreSQL's own one of the same arguments is called.
   AND NOT (p.proname = 'gen_random_uuid' AND p.pronargs = 0 AND EXISTS (
     SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'pgcrypto'
-    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_extension'::regclass))`)}
+    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_extension'::regclass))`,
+  `
+  -- They draw from it, or tell where it stands.
+  UNION SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
+    JOIN pg_catalog.pg_class s ON s.oid = d.refobjid AND s.relkind = 'S'
+    WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass`,
+)}
 SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM volatile), '[]'),
   coalesce((SELECT json_agg(proname) FROM (SELECT v.proname FROM volatile v LEFT JOIN pg_catalog.pg_depend d
       ON d.classid = 'pg_proc'::regclass AND d.objid = v.oid AND d.deptype = 'e'
@@ -188,6 +219,10 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM volatile), '[]'),
       AND (castmethod = 'f' AND p.provolatile <> 'i'
         OR castmethod = 'i' AND (t.typcategory IN ('A', 'D') OR t.typtype NOT IN ('b', 'e')))),
   current_setting('server_version_num')::int / 10000,
+  EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 32 <> 0),
+  EXISTS (SELECT FROM pg_catalog.pg_event_trigger e JOIN pg_catalog.pg_proc p ON p.oid = e.evtfoid
+    JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    WHERE evtenabled <> 'D' AND (lanname <> 'plpgsql' OR prosrc ~* '\\y(insert|update|delete|merge|copy|perform|execute|call|select)\\y')),
   -- Another one for other functions, and views and operators.
   (SELECT pg_catalog.md5(pg_catalog.concat_ws(',', bit_xor(pg_catalog.hashtextextended(oid::text || ':' || xmin::text, 0)), pg_catalog.count(*)))
     FROM (SELECT oid, xmin FROM pg_catalog.pg_proc UNION ALL SELECT oid, xmin FROM pg_catalog.pg_operator
@@ -350,6 +385,8 @@ export class Catalog {
         stableOperators,
         casts,
         major,
+        truncateTriggers,
+        eventTriggers,
         print,
       ] = await row(asker, FACTS);
       const binding = await this.#binding(asker, print ?? '');
@@ -365,6 +402,8 @@ export class Catalog {
         casts: casts === 't' ? 'stable' : 'immutable',
         deferrable: deferrable === 't' ? 'some' : 'none',
         deferredTriggers: deferredTriggers === 't' ? 'some' : 'none',
+        truncateTriggers: truncateTriggers === 't' ? 'some' : 'none',
+        eventTriggers: eventTriggers === 't' ? 'some' : 'none',
         major: Number(major),
       };
     });

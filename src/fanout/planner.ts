@@ -216,7 +216,7 @@ export class Planner {
     const table = await this.#catalog.table(asker, target);
     const varying = await this.#reasons.varyingIn(asker, statement, table);
     if (table === undefined) return sameText(varying, statement, rows, 'an unknown target');
-    const calls = await this.#calls(asker, statement, undefined);
+    const calls = await this.#calls(asker, statement, await this.#reasons.givenCall(asker, modification, table));
     const effects: Effects = calls !== 'none' || cascades(modification, table) ? 'hidden' : 'in the text';
     const view = await this.#reasons.view(asker, statement.relations);
     const reason =
@@ -378,12 +378,14 @@ export class Planner {
     const returned = statement.command.kind === 'modify' || statement.command.kind === 'insert';
     const rows = returned && 'hasReturning' in statement.command && statement.command.hasReturning;
     const plan = { ...sameText(varying, statement, rows ? 'compared' : 'not compared', why), locks };
-    if (compared === undefined) return this.#firedElsewhere(asker, statement, plan);
+    // In another order of rows the text may find, or compute, something else, and nothing that it returns may show it.
+    const told = { ...plan, effects: 'hidden', inPlace: 'rows' } as const;
+    if (compared === undefined) return told;
     const { command, table } = compared;
     // A rule may have no RETURNING, a view has no columns of its own, and what is returned has to pass the policies for SELECT.
     const guarded = table.policies !== 'none' && !command.hasReturning;
     const blind = guarded || table.kind === 'v' || table.rules === 'some' || statement.explains;
-    if (blind) return this.#firedElsewhere(asker, statement, plan);
+    if (blind) return told;
     const effects: Effects = table.cascades === 'some' ? 'hidden' : plan.effects;
     return this.#nestedToo(asker, statement, comparingRows(plan, statement, command, table, { why, effects }));
   }
@@ -424,6 +426,10 @@ export class Planner {
 
   async #utility(asker: CatalogAsker, statement: Statement, name: string): Promise<ReplayPlan> {
     const plan = sameText(this.#reasons.varying(statement), statement, 'not compared', name);
+    if (name === 'TRUNCATE') {
+      const { truncateTriggers } = await this.#catalog.facts(asker);
+      return truncateTriggers === 'none' ? plan : { ...plan, effects: 'hidden' };
+    }
     if (name !== 'SET CONSTRAINTS') return plan;
     // It fires what has waited.
     const { deferredTriggers } = await this.#catalog.facts(asker);

@@ -83,7 +83,16 @@ export class Reasons {
 
   /** Such a function that a default calls which the INSERT leaves to the server. */
   async defaultCall(asker: CatalogAsker, command: InsertCommand, table: Table): Promise<string | undefined> {
-    return this.#callOf(asker, defaulted(command, table));
+    const given = table.columns.filter(({ name }) => command.conflictDefaults.includes(name));
+    return this.#callOf(asker, [...defaulted(command, table), ...given]);
+  }
+
+  /** Such a function of the default that an UPDATE gives a column. */
+  givenCall(asker: CatalogAsker, { defaulted: names }: Modification, table: Table): Promise<string | undefined> {
+    return this.#callOf(
+      asker,
+      table.columns.filter(({ name }) => names.includes(name)),
+    );
   }
 
   /** The same of any of its columns' defaults. */

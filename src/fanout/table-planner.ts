@@ -19,8 +19,21 @@ export class TablePlanner {
     this.#reasons = reasons;
   }
 
-  /** Rows that it makes are those of a query (CREATE TABLE AS), or computed for each row there is (ALTER TABLE). */
+  /** What event triggers do beside it is compared. */
   async definition(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
+    const plan = await this.#definition(asker, statement);
+    const { eventTriggers } = await this.#catalog.facts(asker);
+    if (eventTriggers === 'none' || plan.kind !== 'statement') return plan;
+    if (plan.remade !== undefined)
+      throw notReplayable(
+        `${plan.rule}, beside event triggers that write`,
+        'Create the table first, and fill it by INSERT.',
+      );
+    return { ...plan, effects: 'hidden' };
+  }
+
+  /** Rows that it makes are those of a query (CREATE TABLE AS), or computed for each row there is (ALTER TABLE). */
+  async #definition(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
     const { node, relations, fills } = statement;
     const makes = fills !== 'nothing' || node === 'AlterTableStmt' ? 'rows' : 'definitions';
     const called =
@@ -124,8 +137,9 @@ export class TablePlanner {
     const plan = sameText(this.#reasons.varying(statement), statement, 'not compared', 'rows that the client sends');
     if (table === undefined || listed?.some((name) => !known.has(name)) === true) return plan;
     const left = await this.#leftToVary(asker, command, table);
-    if (left !== undefined) {
-      const rule = `COPY that leaves column ${left} to its default`;
+    const chosen = await this.#choosing(asker, statement);
+    if (left !== undefined || chosen !== undefined) {
+      const rule = left === undefined ? `COPY of rows by ${chosen}` : `COPY that leaves column ${left} to its default`;
       refuseBlind(table, rule);
       return readBack(rule, statement, table.stored);
     }
@@ -138,14 +152,25 @@ export class TablePlanner {
     };
   }
 
-  /** By name, a column that a COPY does not fill and whose default gives each server another value. */
+  /** What may choose other rows on another server, in the WHERE of a COPY. */
+  async #choosing(asker: CatalogAsker, statement: Statement): Promise<string | undefined> {
+    const called = await this.#reasons.volatileCall(asker, statement);
+    if (called !== undefined) return `${called}(), which is volatile`;
+    return (
+      statement.functions[0]?.name ??
+      (await this.#reasons.mayVary(asker, statement, undefined)) ??
+      statement.unportable[0]
+    );
+  }
+
+  /** By name, a column that a COPY does not fill, or not in each row, and whose default gives each server another value. */
   async #leftToVary(
     asker: CatalogAsker,
-    { columns: listed }: { readonly columns: readonly string[] | undefined },
+    { columns: listed, marks }: { readonly columns: readonly string[] | undefined; readonly marks: 'none' | 'some' },
     table: Table,
   ): Promise<string | undefined> {
     for (const column of table.columns) {
-      if (listed === undefined || listed.includes(column.name)) continue;
+      if (marks === 'none' && (listed === undefined || listed.includes(column.name))) continue;
       if (await this.#reasons.columnVaries(asker, column)) return column.name;
     }
     return undefined;

@@ -137,7 +137,14 @@ export async function commitBlock(
   }
   if (options.chain && block.legs.alive) continueBlock(session, block);
   else await leaveBlock(session, block);
+  if (session.cursors === 'may draw') await followCursors(session);
   return outcome.kind === 'committed' ? 'committed' : 'refused';
+}
+
+/** Those that are held have been read to their ends by COMMIT; the others are gone. */
+async function followCursors(session: SessionState): Promise<void> {
+  if (session.pins.has('held cursor')) await session.services.sequences.afterNextval(session, []);
+  else session.cursors = 'draw nothing';
 }
 
 /** Triggers that have waited for COMMIT may change rows: what they do is looked at while it can be. */

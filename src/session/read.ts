@@ -255,8 +255,11 @@ export async function keep(session: SessionState, statement: Statement, backend:
 
 /** Followers' sequences stay ahead of the lead's. */
 export async function followSequences(session: SessionState, statement: Statement): Promise<void> {
-  if (statement.sequences.calls !== 'nextval') return;
-  await session.services.sequences.afterNextval(session, statement.sequences.names);
+  const { sequences, node } = statement;
+  const moved = node === 'FetchStmt' && session.cursors === 'may draw';
+  if (sequences.calls !== 'nextval' && !moved) return;
+  if (node === 'DeclareCursorStmt') session.cursors = 'may draw';
+  await session.services.sequences.afterNextval(session, moved ? [] : sequences.names);
   if (session.block.kind === 'none') await rememberPosition(session);
 }
 

@@ -135,6 +135,8 @@ export class SessionState implements CatalogAsker, SequenceScope {
    * has been seen to, or not been looked at.
    */
   view: 'as told' | 'perhaps its own' = 'as told';
+  /** `may draw`: one that it has declared calls nextval(), wherever it is moved to, and at COMMIT where it is held. */
+  cursors: 'draw nothing' | 'may draw' = 'draw nothing';
   /** What the client has set, in every server session that works for it. */
   readonly settings = new SessionSettings();
   /** Prepared statements, of PREPARE and of Parse, by the client's names in latin1; '' is the unnamed one. */

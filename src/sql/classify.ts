@@ -238,7 +238,9 @@ class Classification {
     this.#walker(facts).evaluated(statement.whereClause);
     const columns = statement.attlist === undefined ? undefined : stringsOf(statement.attlist);
     const target = relationName(statement.relation);
-    return this.#finish({ kind: 'copy in', source: server ? 'server' : 'stdin', target, columns }, facts);
+    const options = listOf(statement.options).map((option) => textOf(nodeOf(option, 'DefElem')?.['defname']));
+    const marks = options.includes('default') ? 'some' : 'none';
+    return this.#finish({ kind: 'copy in', source: server ? 'server' : 'stdin', target, columns, marks }, facts);
   }
 
   // ---- Session ----------------------------------------------------------------------------------------------------

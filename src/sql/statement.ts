@@ -190,6 +190,8 @@ export type Command =
       readonly source: 'stdin' | 'server';
       readonly target: QualifiedName;
       readonly columns: readonly string[] | undefined;
+      /** `some`: option DEFAULT, by which any of them may be left to its default. */
+      readonly marks: 'none' | 'some';
     }
   | { readonly kind: 'copy out'; readonly sink: 'stdout' | 'server' }
   | ({ readonly kind: 'transaction' } & TransactionAction)

@@ -132,11 +132,17 @@ suite('commands carry what is to be known of them', () => {
     ],
     [
       'COPY s.t (a, "B") FROM STDIN',
-      { kind: 'copy in', source: 'stdin', target: { schema: 's', name: 't' }, columns: ['a', 'B'] },
+      { kind: 'copy in', source: 'stdin', target: { schema: 's', name: 't' }, columns: ['a', 'B'], marks: 'none' },
     ],
     [
       "COPY t FROM ''",
-      { kind: 'copy in', source: 'server', target: { schema: undefined, name: 't' }, columns: undefined },
+      {
+        kind: 'copy in',
+        source: 'server',
+        target: { schema: undefined, name: 't' },
+        columns: undefined,
+        marks: 'none',
+      },
     ],
     ["COPY t TO ''", { kind: 'copy out', sink: 'server' }],
     ["COPY t TO PROGRAM ''", { kind: 'copy out', sink: 'server' }],

@@ -1,0 +1,179 @@
+/** What neither a statement's text nor the triggers of its tables say, and PostgreSQL does all the same: on every writer, or on none. */
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import type pg from 'pg';
+import { sql } from '../support/cluster.ts';
+import { copyIn } from '../support/copy-in.ts';
+import { assertWritersEqual, outcome, startScene, value } from './scene.ts';
+
+const scene = await startScene({}, { reader: false });
+const { cluster, proxy } = scene;
+const { w1, w2 } = cluster;
+const HANGS = { timeout: 60_000 };
+let client: pg.Client;
+
+before(async () => {
+  client = await proxy.connect();
+  await client.query(`CREATE TABLE s (grp int, f float8, n numeric, pad text);
+    CREATE TABLE log (id serial PRIMARY KEY, at timestamptz DEFAULT clock_timestamp(), what text)`);
+  // The same rows in another order, as two transactions at a time leave them, and VACUUM.
+  const rows = ["(1, 1e16, 1.0, 'first')", "(1, -1e16, 1.00, 'second')", "(1, 1, 1.000, 'third')"];
+  await sql(w1, `INSERT INTO s VALUES ${rows.join(', ')}`);
+  await sql(w2, `INSERT INTO s VALUES ${rows.toReversed().join(', ')}`);
+});
+
+interface Case {
+  readonly made: string;
+  readonly run: string | readonly [copy: string, data: string];
+  /** SQLSTATEs: refused, and nothing is done. */
+  readonly refused?: readonly string[];
+}
+
+const WRITES = `BEGIN INSERT INTO log (what) VALUES ('called'); RETURN`;
+const TARGET = "CREATE TABLE t (id int PRIMARY KEY, w text); INSERT INTO t VALUES (1, 'old'), (2, 'old')";
+const TELLING_VIEW = `${TARGET}; CREATE VIEW tv AS SELECT * FROM t`;
+
+const cases: Readonly<Record<string, Case>> = {
+  'COPY with a mark for defaults': {
+    made: 'CREATE TABLE t (id serial PRIMARY KEY, v text DEFAULT random()::text, at timestamptz DEFAULT clock_timestamp())',
+    run: ["COPY t (id, v, at) FROM STDIN (DEFAULT '\\D')", '\\D\t\\D\t\\D\n\\D\tx\t\\D\n'],
+  },
+  'COPY that chooses rows by a stable function': {
+    made: `CREATE TABLE t (id int PRIMARY KEY); CREATE FUNCTION f(int) RETURNS bool STABLE LANGUAGE sql AS 'SELECT ($1 + inet_server_port() % 7) % 4 = 0'`,
+    run: ['COPY t FROM STDIN WHERE f(id)', Array.from({ length: 40 }, (_, id) => `${id}\n`).join('')],
+  },
+  'COPY that chooses rows by a function that writes': {
+    made: `CREATE TABLE t (id int PRIMARY KEY); CREATE FUNCTION f(int) RETURNS bool LANGUAGE plpgsql AS $$ ${WRITES} $1 > 1; END $$`,
+    run: ['COPY t FROM STDIN WHERE f(id)', '1\n2\n3\n'],
+  },
+  'an event trigger that writes': {
+    made: `CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log (what) VALUES (tg_tag); END $$;
+      CREATE EVENT TRIGGER audit ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS') EXECUTE FUNCTION f()`,
+    run: 'CREATE TABLE t (id int)',
+    refused: ['40002'],
+  },
+  'an event trigger behind CREATE TABLE AS of what varies': {
+    made: `CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log (what) VALUES (tg_tag); END $$;
+      CREATE EVENT TRIGGER audit ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS') EXECUTE FUNCTION f()`,
+    run: 'CREATE TABLE t AS SELECT random() AS r',
+    refused: ['0A000'],
+  },
+  'an event trigger that only looks': {
+    made: `CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN IF tg_tag = 'DROP ROLE' THEN RAISE 'not here'; END IF; END $$;
+      CREATE EVENT TRIGGER audit ON ddl_command_end EXECUTE FUNCTION f()`,
+    run: 'CREATE TABLE t AS SELECT random() AS r',
+  },
+  'a trigger on TRUNCATE': {
+    made: `${TARGET}; CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ ${WRITES} NULL; END $$;
+      CREATE TRIGGER late AFTER TRUNCATE ON t EXECUTE FUNCTION f()`,
+    run: 'TRUNCATE t',
+    refused: ['40002'],
+  },
+  'a trigger on TRUNCATE that writes the same everywhere': {
+    made: `${TARGET}; CREATE TABLE plain (what text); CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO plain VALUES ('truncated'); RETURN NULL; END $$;
+      CREATE TRIGGER late AFTER TRUNCATE ON t EXECUTE FUNCTION f()`,
+    run: 'TRUNCATE t',
+  },
+  'the default of an UPDATE': {
+    made: `CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ ${WRITES} 1; END $$; CREATE TABLE t (id int PRIMARY KEY, v int DEFAULT f()); INSERT INTO t VALUES (1, 5)`,
+    run: 'UPDATE t SET v = DEFAULT WHERE id = 1',
+  },
+  'the default of an upsert': {
+    made: `CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ ${WRITES} 1; END $$; CREATE TABLE t (id int PRIMARY KEY, v int DEFAULT f()); INSERT INTO t VALUES (1, 5)`,
+    run: 'INSERT INTO t VALUES (1, 6) ON CONFLICT (id) DO UPDATE SET v = DEFAULT',
+  },
+  'a view that is changed by one of several rows': {
+    made: TELLING_VIEW,
+    run: 'UPDATE tv SET w = s.pad FROM s WHERE s.grp = tv.id',
+  },
+  'a view that is changed by a sum': { made: TELLING_VIEW, run: 'UPDATE tv SET w = (SELECT sum(f)::text FROM s)' },
+  'a view that rows are stored through': { made: TELLING_VIEW, run: 'INSERT INTO tv SELECT 10, sum(f)::text FROM s' },
+  'a view that is changed by what a server is': {
+    made: TELLING_VIEW,
+    run: "UPDATE tv SET w = (SELECT setting FROM pg_settings WHERE name = 'port')",
+  },
+  'a change below WITH, by one of several rows': {
+    made: TARGET,
+    run: 'WITH u AS (UPDATE t SET w = s.pad FROM s WHERE s.grp = t.id RETURNING t.id) SELECT * FROM u',
+  },
+  'a change that is explained': {
+    made: TARGET,
+    run: 'EXPLAIN ANALYZE UPDATE t SET w = s.pad FROM s WHERE s.grp = t.id',
+  },
+  'a change that is copied out': {
+    made: TARGET,
+    run: 'COPY (UPDATE t SET w = s.pad FROM s WHERE s.grp = t.id RETURNING t.id) TO STDOUT',
+  },
+  'MERGE that deletes': {
+    made: TARGET,
+    run: `MERGE INTO t USING (SELECT grp, sum(f)::text AS w FROM s GROUP BY grp) g ON g.grp = t.id
+      WHEN MATCHED THEN UPDATE SET w = g.w WHEN NOT MATCHED BY SOURCE THEN DELETE`,
+  },
+  'an aggregate that writes': {
+    made: `CREATE FUNCTION f(int, int) RETURNS int LANGUAGE plpgsql AS $$ ${WRITES} $1 + $2; END $$; CREATE AGGREGATE total(int) (SFUNC = f, STYPE = int, INITCOND = '0')`,
+    run: 'SELECT total(grp) FROM s',
+  },
+  'the default of an argument': {
+    made: `CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ ${WRITES} 1; END $$; CREATE FUNCTION g(a int DEFAULT f()) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1'`,
+    run: 'SELECT g()',
+  },
+  'an operator of a view': {
+    made: `CREATE FUNCTION f(int, int) RETURNS int LANGUAGE plpgsql AS $$ ${WRITES} $1 + $2; END $$; CREATE OPERATOR |+| (FUNCTION = f, LEFTARG = int, RIGHTARG = int);
+      CREATE VIEW tv AS SELECT grp |+| 1 AS x FROM s`,
+    run: 'SELECT * FROM tv',
+  },
+  'a large object of a view': { made: 'CREATE VIEW tv AS SELECT lo_create(0) AS lob', run: 'SELECT lob > 0 FROM tv' },
+};
+
+describe('writers are equal behind', () => {
+  for (const [name, { made, run, refused = [] }] of Object.entries(cases))
+    test(name, HANGS, async () => {
+      await client.query('CREATE SCHEMA own; SET search_path = own, public');
+      await client.query(made);
+      const found = await outcome(typeof run === 'string' ? client.query(run) : copyIn(client, ...run));
+      assert.ok(refused.length === 0 ? found === 'ok' : refused.includes(found), found);
+      const objects = await Promise.all(
+        [w1, w2].map((writer) => sql(writer, 'SELECT count(*) FROM pg_largeobject_metadata')),
+      );
+      assert.deepEqual(objects[0], objects[1]);
+      await assertWritersEqual(cluster);
+      await client.query('DROP EVENT TRIGGER IF EXISTS audit');
+      await client.query('DROP SCHEMA own CASCADE');
+    });
+});
+
+describe('a follower that is promoted gives out no value twice, where it was drawn', () => {
+  const drawn: Readonly<Record<string, readonly string[]>> = {
+    'by a view': [
+      'CREATE VIEW next_id AS SELECT nextval($$drawn$$) AS id',
+      'SELECT id FROM next_id',
+      'SELECT id FROM next_id',
+    ],
+    'by a cursor that is moved': [
+      'BEGIN; DECLARE c CURSOR FOR SELECT nextval($$drawn$$) FROM generate_series(1, 9000)',
+      'MOVE FORWARD 5000 IN c',
+      'COMMIT',
+    ],
+    'by a cursor that is held': [
+      'BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT nextval($$drawn$$) FROM generate_series(1, 9000)',
+      'COMMIT',
+      'CLOSE c',
+    ],
+    'by a cursor that is fetched from': [
+      'BEGIN; DECLARE c CURSOR FOR SELECT nextval($$drawn$$) FROM generate_series(1, 9000)',
+      'FETCH 3000 FROM c',
+      'COMMIT',
+    ],
+  };
+  for (const [name, statements] of Object.entries(drawn))
+    test(name, HANGS, async () => {
+      await client.query('CREATE SCHEMA own; SET search_path = own, public; CREATE SEQUENCE drawn');
+      for (const statement of statements) await client.query(statement);
+      const [lead, follower] = await Promise.all(
+        [w1, w2].map(async (writer) => (await sql(writer, 'SELECT last_value::int AS at FROM own.drawn'))[0]?.['at']),
+      );
+      assert.ok(Number(follower) >= Number(lead), `${String(follower)} and ${String(lead)}`);
+      assert.ok(Number(await value(client, "SELECT nextval('drawn')")) > 1);
+      await client.query('DROP SCHEMA own CASCADE');
+    });
+});
