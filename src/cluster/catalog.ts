@@ -125,9 +125,10 @@ export const TTL_MS = 5000;
 /** Entries of all scopes together. */
 const LIMIT = 10_000;
 
-/** In a function's source: what outlasts the transaction in its session. */
+/** In a function's source: what outlasts the transaction in its session. (Two phases refuse temporary objects and held cursors.) */
 const BINDING =
-  "set_config|setseed|dblink_connect|pg_(try_)?advisory_lock|(^|;|begin|then|else|loop|[''])[[:space:]]*(set|reset|listen)[[:space:]]";
+  'set_config|setseed|dblink_connect|pg_(try_)?advisory_lock|(create|into)[[:space:]]+((global|local)[[:space:]]+)?temp|with[[:space:]]+hold' +
+  "|(^|;|begin|then|else|loop|[''])[[:space:]]*(set|reset|listen|prepare)[[:space:]]";
 
 /** In a view's definition: PostgreSQL's own functions that change something, or run a text that may. */
 const EFFECTIVE =
@@ -243,7 +244,11 @@ const REACHED = `WITH RECURSIVE steps (parent, child, by) AS (
       FROM reached r JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
       JOIN pg_catalog.pg_proc f ON f.oid = t.tgfoid
     UNION ALL SELECT 'd', false, false FROM reached WHERE by = 'd'
-  ) SELECT json_build_array(coalesce(bool_or(by = 'p'), false), coalesce(bool_or(by <> 'p'), false),
+    -- What computes a column leaves it as well.
+    UNION ALL SELECT 'x', false, true FROM reached r JOIN pg_catalog.pg_attrdef a ON a.adrelid = r.oid
+      JOIN pg_catalog.pg_depend p ON p.classid = 'pg_attrdef'::regclass AND p.objid = a.oid AND p.refclassid = 'pg_proc'::regclass
+      JOIN pg_catalog.pg_proc f ON f.oid = p.refobjid AND f.prosrc ~* '${BINDING}'
+  ) SELECT json_build_array(coalesce(bool_or(by = 'p'), false), coalesce(bool_or(by IN ('d', 'f')), false),
     coalesce(bool_or(late), false), coalesce(bool_or(binds), false)) FROM fired`;
 
 /** Lists are in an order of their own, so that two plans by the same definitions are equal. */

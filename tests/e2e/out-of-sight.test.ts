@@ -128,6 +128,10 @@ describe('what triggers leave with their server session is not for the next clie
       "SELECT current_setting('work_mem') <> '64kB' AS free FROM fired FOR UPDATE",
     ],
     'a lock': ['PERFORM pg_advisory_lock(77)', 'SELECT pg_try_advisory_xact_lock(77) AS free FROM fired FOR UPDATE'],
+    'a prepared statement': [
+      "EXECUTE 'PREPARE left_behind AS SELECT 1'",
+      "SELECT NOT EXISTS (SELECT FROM pg_prepared_statements WHERE name = 'left_behind') AS free FROM fired FOR UPDATE",
+    ],
     'what another function does': [
       'PERFORM set_tenant()',
       "SELECT coalesce(current_setting('app.tenant', true), '') = '' AS free FROM fired FOR UPDATE",
