@@ -76,7 +76,7 @@ export interface Table {
   /** pg_class.relkind: r, p, v, f, m. */
   readonly kind: string;
   readonly persistence: 'permanent' | 'temporary';
-  /** Of its own or of a partition. */
+  /** Of its own or of a partition; so counts what else of the user's may do anything where a row is stored. */
   readonly triggers: 'none' | 'some';
   /** Whether a row that goes, or whose key changes, sets off triggers or defaults elsewhere, by actions of foreign keys. */
   readonly cascades: 'none' | 'some';
@@ -116,7 +116,10 @@ export interface TriggerMode {
   readonly now: string;
   /** Whether the session may set it, so that none fires but those below. */
   readonly settable: boolean;
-  /** Tables with triggers that fire in spite of it: ENABLE REPLICA and ENABLE ALWAYS. Quoted, qualified names. */
+  /**
+   * Tables with code of the user's that is run in spite of it: triggers that are ENABLE REPLICA or ENABLE ALWAYS, volatile functions of
+   * constraints and policies. Quoted, qualified names.
+   */
   readonly firing: ReadonlySet<string>;
 }
 
@@ -229,6 +232,15 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM volatile), '[]'),
     FROM (SELECT oid, xmin FROM pg_catalog.pg_proc UNION ALL SELECT oid, xmin FROM pg_catalog.pg_operator
       UNION ALL SELECT oid, xmin FROM pg_catalog.pg_rewrite) o WHERE oid >= 16384)`;
 
+/** Tables (relid) with a volatile function of the user's in a constraint, their own or that of a column's domain, or in a policy. */
+const UNNAMED_CODE = `SELECT o.relid FROM (
+    SELECT conrelid AS relid, 'pg_constraint'::regclass AS classid, oid FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid <> 0
+    UNION ALL SELECT a.attrelid, 'pg_constraint'::regclass, n.oid FROM pg_catalog.pg_constraint n
+      JOIN pg_catalog.pg_attribute a ON a.atttypid = n.contypid WHERE n.contypid <> 0
+    UNION ALL SELECT polrelid, 'pg_policy'::regclass, oid FROM pg_catalog.pg_policy) o
+  JOIN pg_catalog.pg_depend p ON p.classid = o.classid AND p.objid = o.oid AND p.refclassid = 'pg_proc'::regclass
+  JOIN pg_catalog.pg_proc f ON f.oid = p.refobjid AND f.provolatile = 'v' AND f.oid >= 16384`;
+
 /** Where triggers may fire for a row of a table: itself and its partitions; by foreign keys, what refers to these. */
 const REACHED = `WITH RECURSIVE steps (parent, child, by) AS (
     SELECT inhparent, inhrelid, 'p' FROM pg_catalog.pg_inherits
@@ -244,6 +256,8 @@ const REACHED = `WITH RECURSIVE steps (parent, child, by) AS (
       FROM reached r JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
       JOIN pg_catalog.pg_proc f ON f.oid = t.tgfoid
     UNION ALL SELECT 'd', false, false FROM reached WHERE by = 'd'
+    -- Like a trigger.
+    UNION ALL SELECT r.by, false, false FROM reached r JOIN (${UNNAMED_CODE}) o ON o.relid = r.oid
     -- What computes a column leaves it as well.
     UNION ALL SELECT 'x', false, true FROM reached r JOIN pg_catalog.pg_attrdef a ON a.adrelid = r.oid
       JOIN pg_catalog.pg_depend p ON p.classid = 'pg_attrdef'::regclass AND p.objid = a.oid AND p.refclassid = 'pg_proc'::regclass
@@ -546,8 +560,8 @@ function triggerModeText(major: number): string {
       : `pg_catalog.current_setting('is_superuser') = 'on'`;
   return `SELECT pg_catalog.current_setting('session_replication_role'), ${settable},
     (SELECT pg_catalog.json_agg(DISTINCT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname))
-      FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-      WHERE NOT t.tgisinternal AND t.tgenabled IN ('R', 'A'))`;
+      FROM (SELECT tgrelid AS relid FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('R', 'A') UNION ALL ${UNNAMED_CODE}) t
+      JOIN pg_catalog.pg_class c ON c.oid = t.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace)`;
 }
 
 async function row(asker: CatalogAsker, text: string): Promise<readonly (string | null)[]> {

@@ -109,6 +109,24 @@ const cases: Readonly<Record<string, Case>> = {
     run: `MERGE INTO t USING (SELECT grp, sum(f)::text AS w FROM s GROUP BY grp) g ON g.grp = t.id
       WHEN MATCHED THEN UPDATE SET w = g.w WHEN NOT MATCHED BY SOURCE THEN DELETE`,
   },
+  'a function of a CHECK': {
+    made: `CREATE FUNCTION f(int) RETURNS bool LANGUAGE plpgsql AS $$ ${WRITES} true; END $$; CREATE TABLE t (id int PRIMARY KEY, CHECK (f(id)))`,
+    run: 'INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)',
+    refused: ['40002'],
+  },
+  'a function of a domain': {
+    made: `CREATE FUNCTION f(int) RETURNS bool LANGUAGE plpgsql AS $$ ${WRITES} true; END $$; CREATE DOMAIN small AS int CHECK (f(VALUE));
+      CREATE TABLE t (id small PRIMARY KEY)`,
+    run: 'INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)',
+    refused: ['40002'],
+  },
+  'a function of a policy': {
+    made: `CREATE FUNCTION f(int) RETURNS bool LANGUAGE plpgsql SECURITY DEFINER AS $$ ${WRITES} true; END $$; CREATE TABLE t (id int PRIMARY KEY);
+      ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON t USING (f(id)); GRANT ALL ON t, log TO pg_monitor; GRANT ALL ON SCHEMA own TO pg_monitor;
+      SET ROLE pg_monitor`,
+    run: 'INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)',
+    refused: ['40002', '0A000'],
+  },
   'an aggregate that writes': {
     made: `CREATE FUNCTION f(int, int) RETURNS int LANGUAGE plpgsql AS $$ ${WRITES} $1 + $2; END $$; CREATE AGGREGATE total(int) (SFUNC = f, STYPE = int, INITCOND = '0')`,
     run: 'SELECT total(grp) FROM s',
@@ -137,7 +155,7 @@ describe('writers are equal behind', () => {
       );
       assert.deepEqual(objects[0], objects[1]);
       await assertWritersEqual(cluster);
-      await client.query('DROP EVENT TRIGGER IF EXISTS audit');
+      await client.query('RESET ROLE; DROP EVENT TRIGGER IF EXISTS audit');
       await client.query('DROP SCHEMA own CASCADE');
     });
 });
