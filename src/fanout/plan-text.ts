@@ -25,6 +25,7 @@ function nameOf(plan: ReplayPlan): string {
   switch (plan.kind) {
     case 'statement':
       if (plan.inPlace === 'rows alone') return 'rows, read back';
+      if (plan.effects === 'hidden' && plan.locks.length > 0) return 'rows';
       return plan.effects === 'hidden' ? 'opaque' : 'statement';
     case 'verified':
       return 'verified statement';
@@ -38,6 +39,7 @@ function nameOf(plan: ReplayPlan): string {
 function onFollowers(plan: ReplayPlan, text: string): string {
   if (plan.kind === 'statement') {
     if (plan.inPlace === 'rows alone') return 'the rows that it has stored, read back on the lead';
+    if (plan.inPlace === 'rows') return 'the rows that it has changed, or the same where these cannot be told';
     return plan.text ?? 'the same';
   }
   if (plan.kind === 'verified') return withReturning(text, plan.returning);
