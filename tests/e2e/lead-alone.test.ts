@@ -34,7 +34,7 @@ const STATEMENTS: readonly string[] = [
   "WITH b AS (INSERT INTO bill (who) VALUES ('new'), ('newer') RETURNING id) SELECT * FROM b",
   'WITH gone AS (DELETE FROM line WHERE random() < 0.3 RETURNING what), b AS (INSERT INTO bill (who) SELECT what FROM gone RETURNING id) INSERT INTO line (bill) SELECT id FROM b',
   'WITH w AS (UPDATE word SET n = n + 1 WHERE code IN (SELECT code FROM word ORDER BY random() LIMIT 5) RETURNING code) INSERT INTO line (what) SELECT code FROM w',
-  'UPDATE word SET code = code || '-' || (random() * 1000)::int, n = 0 WHERE code IN (SELECT code FROM word ORDER BY random() LIMIT 4)',
+  "UPDATE word SET code = code || '-' || (random() * 1000)::int, n = 0 WHERE code IN (SELECT code FROM word ORDER BY random() LIMIT 4)",
   'UPDATE place SET id = id + 2000 WHERE id IN (SELECT id FROM place WHERE id < 1000 ORDER BY random() LIMIT 3)',
   'UPDATE elder SET n = (random() * 1000)::int WHERE id % 3 = 0',
   'DELETE FROM elder WHERE id IN (SELECT id FROM elder ORDER BY random() LIMIT 2)',
