@@ -83,10 +83,7 @@ const cases: Readonly<Record<string, Readonly<Record<string, Expected>>>> = {
     ],
     'UPDATE parent SET n = 1': ['verified statement, behind locks', /inherit/],
     'UPDATE few SET grp = 1': ['rows, behind locks', /not a table/],
-    'MERGE INTO item USING pair p ON p.a = item.id WHEN MATCHED THEN DELETE': [
-      'rows, behind locks',
-      /several changes/,
-    ],
+    'MERGE INTO item USING pair p ON p.a = item.id WHEN MATCHED THEN DELETE': ['rows, behind locks', /several changes/],
     'WITH d AS (DELETE FROM pair WHERE n > 1 RETURNING *) INSERT INTO plain SELECT a, b FROM d': [
       'verified statement, behind locks',
       /rows of a query/,
