@@ -68,8 +68,6 @@ export class Backend {
   /** How a cancel request is to be encrypted where this connection is. */
   readonly tls: Tls | undefined;
   readonly parameters = new Map<string, string>();
-  /** `parameters` as they were when it began. */
-  initial: ReadonlyMap<string, string> = new Map();
   /** What its server session was set to since it began; who holds the lease keeps it true. */
   settings: SettingSet = NOTHING_SET;
   /** Counts changes of `parameters`, so that a session can tell that what it told its client is old. */
@@ -284,7 +282,6 @@ export class Backend {
         this.processId = result.processId;
         this.secretKey = result.secretKey;
         this.greetings = result.notices;
-        this.initial = new Map(this.parameters);
         this.#move('open');
         done(result);
       },

@@ -12,6 +12,7 @@ import { PproxError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { encodeStartup, ProtocolVersion } from '../wire/frontend.ts';
 import { MAX_STARTUP_BYTES } from '../wire/startup.ts';
+import { beginningOf } from './beginnings.ts';
 import { parseLsn } from './lsn.ts';
 import { changeOf, complete, type Identity, identify } from './identity.ts';
 
@@ -180,7 +181,10 @@ export class Node {
       const watchdog = guard([backend], timeoutMs);
       try {
         const before = this.#identity;
-        this.#found(await identify(backend), backend, before);
+        // What is refused is asked for again by who needs it.
+        const begun = this.role === 'reader' ? undefined : beginningOf(backend).catch(() => undefined);
+        const [identity] = await Promise.all([identify(backend), begun]);
+        this.#found(identity, backend, before);
       } finally {
         watchdog.clear();
       }

@@ -17,6 +17,7 @@ export type CloseReason =
   | 'server too slow'
   | 'session state not movable'
   | 'in the way of a statement'
+  | 'begun with other settings'
   | 'lifetime reached'
   | 'idle'
   | 'pool full'

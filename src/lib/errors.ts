@@ -130,6 +130,11 @@ export const CONDITIONS = {
     outcome: 'not_sent',
     when: "a server does not take the settings of the session (with the server's own SQLSTATE)",
   },
+  settings_differ: {
+    sqlstate: '58000',
+    outcome: 'not_sent',
+    when: 'a follower begins its sessions with another value of a setting than the lead, by `ALTER ROLE` or `ALTER DATABASE`',
+  },
   settings_unread: {
     sqlstate: '58000',
     outcome: 'rolled_back',

@@ -35,7 +35,7 @@ import { FAILED, type StatementEnd } from './statement-end.ts';
 import { allVisible, beginFollowers, compareAnswers, followerDeadline, throwFailures } from './replay.ts';
 import { QUERY_CANCELED } from '../wire/error-fields.ts';
 import { touchUnseen } from './touched.ts';
-import { checkPlan, keep, openImplicit } from './write.ts';
+import { checkPlan, keep, openImplicit, openPlanned } from './write.ts';
 
 /** How the client's data ended. `cut`: a server ended the COPY before the client did. */
 type DataEnd = { readonly kind: 'done' | 'gone' | 'cut' } | { readonly kind: 'failed'; readonly raw: Buffer };
@@ -67,8 +67,10 @@ export async function copyIn(
   const { catalog, planner } = session.services;
   const edition = route === 'writers' ? await currentEdition(session, statement) : undefined;
   const planned = catalog.edition;
-  const plan = route === 'writers' ? await planner.plan(session, statement) : undefined;
-  const block = await openImplicit(session);
+  const { chosen: plan, block } =
+    route === 'writers'
+      ? await openPlanned(session, statement)
+      : { chosen: undefined, block: await openImplicit(session) };
   if (plan !== undefined && edition !== undefined)
     block.plannedBy.note({ statement, plan }, planner.origin(plan), edition, session.scope);
   if (route === 'writers') block.writes = 'possible';

@@ -1,11 +1,10 @@
 /** By what one client's session is known to each server: who it is, and what its server sessions begin with. */
 import type { Backend } from '../backend/backend.ts';
 import type { Login } from '../backend/login.ts';
+import { type Beginning, beginningOf, difference, knownBeginning } from '../cluster/beginnings.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Node } from '../cluster/node.ts';
 import { isTimeout } from '../sql/setting-names.ts';
-import { defaultsOf } from './lead-defaults.ts';
-import type { ToldSettings } from './told-settings.ts';
 
 /** Settings that every supported version takes at its start. */
 const STOPPED_CLOCKS: readonly (readonly [string, string])[] = [
@@ -27,17 +26,14 @@ export interface ClientIdentity {
 export class SessionLogins {
   readonly #cluster: Cluster;
   readonly #client: ClientIdentity;
-  readonly #told: ToldSettings;
   readonly #logins = new Map<Node, Login>();
-  /** The lead's settings before the client changed any. */
-  #initial: ReadonlyMap<string, string> | undefined;
-  /** What its server sessions on the lead begin with, and those on followers have to; empty until the first of these. */
-  #defaults: ReadonlyMap<string, string> = new Map();
+  /** What its server session on the lead has begun with, the latest of them: those on followers have to as well. */
+  #begun: Beginning | undefined;
+  #scope: string | undefined;
 
-  constructor(cluster: Cluster, client: ClientIdentity, told: ToldSettings) {
+  constructor(cluster: Cluster, client: ClientIdentity) {
     this.#cluster = cluster;
     this.#client = client;
-    this.#told = told;
   }
 
   at(node: Node): Login {
@@ -62,32 +58,48 @@ export class SessionLogins {
     return node.login({ ...this.#client, parameters: new Map(parameters) });
   }
 
-  /** The first server session on the lead is there. */
-  noteInitial(settings: ReadonlyMap<string, string> | undefined): void {
-    this.#initial ??= settings;
+  /** Equal for sessions that log in at the lead alike, and found it alike. */
+  get scope(): string {
+    this.#scope ??= `${this.at(this.#cluster.lead).key}\0\0\0\0${this.#begun?.key ?? ''}`;
+    return this.#scope;
   }
 
-  /** What followers begin with is known before the first of them is leased. Rejects as `defaultsOf`. */
-  async learnDefaults(lead: Backend): Promise<void> {
-    if (this.#defaults.size > 0 || this.#cluster.followers.length === 0) return;
-    this.#defaults = await defaultsOf(lead);
+  /** This server session of the lead is the session's now, as far as it is known how it has begun: `otherwise` than the one before. */
+  note(lead: Backend): 'as before' | 'otherwise' {
+    const begun = knownBeginning(lead);
+    return begun === undefined ? 'as before' : this.#follow(begun);
+  }
+
+  /** What followers begin with is known before the first of them is leased. Rejects as `beginningOf`. */
+  async learn(lead: Backend): Promise<'as before' | 'otherwise'> {
+    return this.#cluster.followers.length === 0 ? 'as before' : this.#follow(await beginningOf(lead));
+  }
+
+  #follow(begun: Beginning): 'as before' | 'otherwise' {
+    const before = this.#begun;
+    if (before?.key === begun.key) return 'as before';
+    this.#begun = begun;
+    this.#scope = undefined;
     for (const node of this.#cluster.followers) this.#logins.delete(node);
+    return before === undefined ? 'as before' : 'otherwise';
+  }
+
+  /** The name of a setting that the server session on a follower has begun with otherwise than the lead's. Rejects as `beginningOf`. */
+  async otherwise(follower: Backend): Promise<string | undefined> {
+    const begun = knownBeginning(follower) ?? (await beginningOf(follower));
+    return this.#begun === undefined ? undefined : difference(this.#begun, begun);
   }
 
   /**
    * A follower finds names, and reads, computes and writes values as the lead does, whatever its own configuration says: else
-   * the same text would have another effect. Its clocks stand still: a transaction waits there while the lead works. Asked for when the lead's settings
-   * are known, since followers are leased behind the lead.
+   * the same text would have another effect. Its clocks stand still: a transaction waits there while the lead works.
    */
   #asOnLead(): ClientIdentity {
     const own = [...this.#client.parameters].filter(([name]) => !isTimeout(name.toLowerCase()));
     const parameters = new Map([...own, ...STOPPED_CLOCKS]);
     const given = new Set([...parameters.keys()].map((name) => name.toLowerCase()));
-    for (const name of ['DateStyle', 'IntervalStyle', 'TimeZone']) {
-      const value = (this.#initial ?? this.#told).get(name);
-      if (value !== undefined && !given.has(name.toLowerCase())) parameters.set(name, value);
-    }
-    for (const [name, value] of this.#defaults) if (!given.has(name.toLowerCase())) parameters.set(name, value);
+    for (const [name, value] of this.#begun?.values ?? [])
+      if (!given.has(name.toLowerCase())) parameters.set(name, value);
     return { ...this.#client, parameters };
   }
 }

@@ -160,7 +160,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
     this.log = log;
     this.cancels = new Cancels(services.settings.connectTimeoutMs);
     this.told = new ToldSettings(link);
-    this.logins = new SessionLogins(services.cluster, client, this.told);
+    this.logins = new SessionLogins(services.cluster, client);
     this.listening = new Listening({
       notifications: services.notifications,
       link,
@@ -217,10 +217,15 @@ export class SessionState implements CatalogAsker, SequenceScope {
   async lease(node: Node): Promise<Lease> {
     const login = this.logins.at(node);
     const lease = await leaseWith(node, login, this.#settingsAt(node), this.services.settings.followerTimeoutMs);
-    if (node.role === 'lead') this.logins.noteInitial(lease.backend.initial);
+    if (node.role === 'lead') this.#begun(this.logins.note(lease.backend));
     const lent = lease.backend.prepared.takeLent();
     if (lent.length > 0) void closeStatements(lease.backend, lent);
     return lease;
+  }
+
+  /** By other defaults a name may mean something else: what is being asked for now is of both. */
+  #begun(how: 'as before' | 'otherwise'): void {
+    if (how === 'otherwise') this.services.catalog.forget();
   }
 
   #settingsAt(node: Node): SettingSet {
@@ -271,17 +276,43 @@ export class SessionState implements CatalogAsker, SequenceScope {
    * while a follower is down.
    */
   async leaseWriters(need: 'all' | 'if up' = 'all'): Promise<Legs> {
-    const legs = await this.leaseLead();
-    try {
-      await this.logins.learnDefaults(legs.lead.lease.backend);
-      await legs.leaseFollowers(this.cluster.followers, (node) => this.lease(node), need);
-      // Those of a pinned session were leased before it made its latest settings.
-      for (const leg of legs.leased) await this.#update(leg);
-    } catch (error) {
-      await this.giveBack(legs);
-      throw error;
+    for (let attempt = 1; ; attempt++) {
+      const legs = await this.leaseLead();
+      let differing: PproxError | undefined;
+      try {
+        this.#begun(await this.logins.learn(legs.lead.lease.backend));
+        await legs.leaseFollowers(this.cluster.followers, (node) => this.lease(node), need);
+        // Those of a pinned session were leased before it made its latest settings.
+        for (const leg of legs.leased) await this.#update(leg);
+        differing = await this.#differing(legs);
+        const replaceable = [...this.pins].every((pin) => pin === 'sequence value');
+        if (differing !== undefined && (attempt > 1 || !replaceable)) throw differing;
+      } catch (error) {
+        await this.giveBack(legs);
+        throw error;
+      }
+      if (differing === undefined) return legs;
+      // ALTER ROLE or ALTER DATABASE has come in between: connections that begin now begin alike.
+      this.#pinned = undefined;
+      this.pins.delete('sequence value');
+      this.#reportPins();
+      legs.release('begun with other settings');
+      for (const { pool } of this.cluster.writers) pool.closeIdle('begun with other settings');
     }
-    return legs;
+  }
+
+  /** Where server sessions have begun with something that no later statement makes equal. */
+  async #differing({ lead, leased }: Legs): Promise<PproxError | undefined> {
+    for (const { node, lease } of leased) {
+      const name = await this.logins.otherwise(lease.backend);
+      if (name === undefined) continue;
+      return new PproxError('settings_differ', {
+        message: `the session began with another "${name}" on ${node.label} than on ${lead.node.label}`,
+        detail: 'Nothing was run.',
+        hint: 'Where ALTER ROLE … SET, ALTER DATABASE … SET and the configuration say the same of it on every writer, connect anew.',
+      });
+    }
+    return undefined;
   }
 
   async #update({ node, lease: { backend } }: LeadLeg | FollowerLeg): Promise<void> {
@@ -373,9 +404,9 @@ export class SessionState implements CatalogAsker, SequenceScope {
   }
 
   get scope(): string {
-    const { key } = this.logins.at(this.cluster.lead);
+    const { scope } = this.logins;
     const { view } = this.settings.now;
-    return view === '' ? key : `${key}\0\0\0${view}`;
+    return view === '' ? scope : `${scope}\0\0\0${view}`;
   }
 
   get settingsOfFunctions(): 'known' | 'perhaps others' {

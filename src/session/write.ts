@@ -87,6 +87,18 @@ export async function openImplicit(session: SessionState): Promise<WritersBlock>
   return implicit;
 }
 
+/** In the server session that the transaction gets, names may mean something else than in the one that was asked before. */
+export async function openPlanned(
+  session: SessionState,
+  statement: Statement,
+): Promise<{ readonly chosen: ReplayPlan; readonly block: WritersBlock }> {
+  const { planner } = session.services;
+  const { scope } = session.logins;
+  const chosen = await planner.plan(session, statement);
+  const block = await openImplicit(session);
+  return { block, chosen: session.logins.scope === scope ? chosen : await planner.plan(session, statement) };
+}
+
 /** A write needs them all: throws, before the lead has run anything, where a follower is down. */
 export function allFollowers(block: WritersBlock): readonly FollowerLeg[] {
   return block.legs.followers;
@@ -105,8 +117,7 @@ export async function writeStatement(
   const { catalog, planner } = session.services;
   const edition = await currentEdition(session, statement);
   const planned = catalog.edition;
-  const chosen = await planner.plan(session, statement);
-  const block = await openImplicit(session);
+  const { chosen, block } = await openPlanned(session, statement);
   if (edition !== undefined) {
     const { scope } = session;
     block.plannedBy.note({ statement, plan: chosen }, planner.origin(chosen), edition, scope);

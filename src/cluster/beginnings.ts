@@ -1,0 +1,86 @@
+/**
+ * What a server session begins with, by its server's configuration, by ALTER ROLE and ALTER DATABASE … SET, and by what it was started with
+ * (manual, "Setting Parameters"). Followers' have to begin as the lead's: the same text would mean something else there.
+ */
+import type { Backend } from '../backend/backend.ts';
+import type { Answer } from '../backend/receiver.ts';
+import { PproxError } from '../lib/errors.ts';
+
+/** Settings by which names are found, and values are read, computed and shown. */
+const NAMES = [
+  'DateStyle',
+  'IntervalStyle',
+  'TimeZone',
+  'array_nulls',
+  'backslash_quote',
+  'bytea_output',
+  'default_text_search_config',
+  'extra_float_digits',
+  'row_security',
+  'search_path',
+  'standard_conforming_strings',
+  'transform_null_equals',
+  'xmlbinary',
+  'xmloption',
+];
+
+const PLAIN = `SELECT name, reset_val FROM pg_catalog.pg_settings WHERE name IN (${NAMES.map((name) => `'${name}'`).join(', ')})`;
+
+/**
+ * An application's own settings (`app.tenant`) are nowhere to be listed but where they were set. What is there by now need not have been when
+ * the session began: it has the value. What a loaded library makes of its own is left to it, where not everybody may set that.
+ */
+const CUSTOM = `SELECT name, value FROM (
+    SELECT name, CASE WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_settings g WHERE g.name = n.name AND g.context <> 'user')
+      THEN pg_catalog.current_setting(name, true) END
+    FROM (SELECT DISTINCT split_part(c, '=', 1) FROM pg_catalog.pg_db_role_setting s, unnest(s.setconfig) c
+      WHERE split_part(c, '=', 1) LIKE '%.%'
+        AND s.setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = session_user))
+        AND s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))) n (name)
+  ) v (name, value) WHERE value IS NOT NULL`;
+
+export interface Beginning {
+  /** By the servers' names. */
+  readonly values: ReadonlyMap<string, string>;
+  /** Equal for equal ones. */
+  readonly key: string;
+}
+
+const known = new WeakMap<Backend, Beginning>();
+
+export function knownBeginning(backend: Backend): Beginning | undefined {
+  return known.get(backend);
+}
+
+/**
+ * Asked once for each connection, behind its start-up, when nothing has been set in it: later where it was refused then. Rejects with
+ * BackendLostError and PproxError.
+ */
+export async function beginningOf(backend: Backend): Promise<Beginning> {
+  const found = known.get(backend);
+  if (found !== undefined) return found;
+  const [plain, custom] = await Promise.all([backend.ask(PLAIN), backend.ask(CUSTOM)]);
+  const values = new Map([...pairs(plain), ...pairs(custom)]);
+  const key = [...values]
+    .map(([name, value]) => `${name}\0${value}`)
+    .sort()
+    .join('\0\0');
+  const beginning = { values, key };
+  known.set(backend, beginning);
+  return beginning;
+}
+
+function pairs({ rows, error }: Answer): (readonly [string, string])[] {
+  if (error === undefined) return rows.map(([name, value]) => [name ?? '', value ?? '']);
+  throw new PproxError('catalog_unreadable', {
+    sqlstate: error.code,
+    message: `the settings of a server could not be read: ${error.message}`,
+  });
+}
+
+/** By name, the first that a follower's session has begun with otherwise than the lead's. What only the lead lists was given to the follower. */
+export function difference(lead: Beginning, follower: Beginning): string | undefined {
+  if (lead.key === follower.key) return undefined;
+  for (const [name, value] of follower.values) if (lead.values.get(name) !== value) return name;
+  return undefined;
+}
