@@ -14,6 +14,7 @@ import { notePins } from './pins.ts';
 import { notePosition } from './position.ts';
 import type { SessionState } from './state.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
+import { leaveDatabase } from './leave-database.ts';
 import { allVisible, onFollowers } from './replay.ts';
 
 /**
@@ -27,12 +28,7 @@ export async function outsideBlock(
 ): Promise<StatementEnd> {
   const legs = await session.leaseWriters();
   const { backend } = legs.lead.lease;
-  // To PostgreSQL our idle connections are users like any other, of the database or of the template.
-  const clears = statement.node === 'DropdbStmt' || statement.node === 'CreatedbStmt';
-  if (clears) {
-    for (const { pool } of session.cluster.writers) pool.closeIdle('in the way of a statement');
-    session.services.onlookers.closeIdle('in the way of a statement');
-  }
+  leaveDatabase(session, statement);
   let ran: 'not everywhere' | 'everywhere' = 'not everywhere';
   try {
     const started = performance.now();

@@ -27,6 +27,7 @@ import {
   reserveMoved,
   seeEffects,
 } from './hidden-effects.ts';
+import { leaveDatabase } from './leave-database.ts';
 import type { FollowerLeg } from './legs.ts';
 import { Relay, type RelayResult } from './relay.ts';
 import {
@@ -131,6 +132,7 @@ export async function writeStatement(
   const locks = locksOf(plan);
   if (locks.length > 0) await lockTables(session, block, locks);
   if (leavesSomething(statement)) block.writes = 'possible';
+  leaveDatabase(session, statement);
   const started = performance.now();
   const done = await onLead(session, block, plan, request);
   const { result, effect, replay, time } = done;

@@ -3,7 +3,7 @@
 import type { CopyStmt, DeclareCursorStmt, ExplainStmt, Node, RangeVar } from 'libpg-query';
 import { alteration } from './alteration.ts';
 import { definedBy } from './defined.ts';
-import { definitionOf, droppedRelations, forbidsBlock, isTemporary } from './definitions.ts';
+import { definitionOf, droppedRelations, forbidsBlock, isTemporary, needsNobody } from './definitions.ts';
 import { Facts } from './facts.ts';
 import { insertCommand } from './insert.ts';
 import { mergedBy, modificationOf } from './modification.ts';
@@ -340,7 +340,8 @@ class Classification {
     if (this.#tag === 'DropStmt') facts.unpins.add('temporary object');
     else if (temporary || over) facts.pins.add('temporary object');
     if (dropsAtCommit(subject)) facts.unpins.add('temporary object');
-    const statement = this.#finish({ kind: 'definition', ...definedBy(this.#tag, this.#fields) }, facts);
+    const connections = needsNobody(this.#tag, this.#fields) ? 'none to a database' : 'any';
+    const statement = this.#finish({ kind: 'definition', connections, ...definedBy(this.#tag, this.#fields) }, facts);
     return over ? { ...statement, route: 'lead', reason: 'temporary object' } : statement;
   }
 

@@ -189,6 +189,21 @@ function collectSubjects(value: unknown, subjects: Subject[]): void {
   if (inner !== undefined) collectSubjects(fields[inner], subjects);
 }
 
+/** Where PostgreSQL calls CountOtherDBBackends: of the database, or of the template of a new one. */
+export function needsNobody(tag: string, fields: Fields): boolean {
+  switch (tag) {
+    case 'CreatedbStmt':
+    case 'DropdbStmt':
+      return true;
+    case 'AlterDatabaseStmt':
+      return optionOf(listOf(fields['options']) as readonly Node[], 'tablespace') !== undefined;
+    case 'RenameStmt':
+      return fields['renameType'] === 'OBJECT_DATABASE';
+    default:
+      return false;
+  }
+}
+
 /** Where PostgreSQL calls PreventInTransactionBlock (manual, each command's notes). */
 export function forbidsBlock(tag: string, fields: Fields): boolean {
   const options = listOf(fields['options']) as readonly Node[];

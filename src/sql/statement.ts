@@ -205,8 +205,11 @@ export type Command =
   /** `count`: of the arguments. */
   | { readonly kind: 'execute'; readonly name: string; readonly count: number }
   | { readonly kind: 'deallocate'; readonly name: string | undefined }
-  /** DDL and what else changes the catalog (CREATE, ALTER, DROP, GRANT, COMMENT, …): cached catalog knowledge is dropped. */
-  | ({ readonly kind: 'definition' } & Defined)
+  /**
+   * DDL and what else changes the catalog (CREATE, ALTER, DROP, GRANT, COMMENT, …): cached catalog knowledge is dropped. `none to a
+   * database`: PostgreSQL refuses it while somebody is connected to the one that it is about.
+   */
+  | ({ readonly kind: 'definition'; readonly connections: 'none to a database' | 'any' } & Defined)
   | { readonly kind: 'listen'; readonly channel: string }
   /** Of every channel where none is named. */
   | { readonly kind: 'unlisten'; readonly channel: string | undefined }
