@@ -3,6 +3,7 @@
  * (manual, "Setting Parameters"). Followers' have to begin as the lead's: the same text would mean something else there.
  */
 import type { Backend } from '../backend/backend.ts';
+import type { OwnStatement } from '../backend/own-message.ts';
 import type { Answer } from '../backend/receiver.ts';
 import { PproxError } from '../lib/errors.ts';
 
@@ -24,7 +25,11 @@ const NAMES = [
   'xmloption',
 ];
 
-const PLAIN = `SELECT name, reset_val FROM pg_catalog.pg_settings WHERE name IN (${NAMES.map((name) => `'${name}'`).join(', ')})`;
+/** When the server session read its configuration last: each for itself, in front of the message that it gets next. */
+const LOADED_TEXT = 'extract(epoch FROM pg_catalog.pg_conf_load_time())::text';
+const LOADED: OwnStatement = { name: 'pprox: configuration', text: `SELECT ${LOADED_TEXT}` };
+
+const PLAIN = `SELECT name, reset_val, ${LOADED_TEXT} FROM pg_catalog.pg_settings WHERE name IN (${NAMES.map((name) => `'${name}'`).join(', ')})`;
 
 /**
  * An application's own settings (`app.tenant`) are nowhere to be listed but where they were set. What is there by now need not have been when
@@ -46,29 +51,68 @@ export interface Beginning {
   readonly key: string;
 }
 
-const known = new WeakMap<Backend, Beginning>();
+const known = new WeakMap<Backend, Known>();
+
+interface Known {
+  readonly beginning: Beginning;
+  readonly custom: readonly (readonly [string, string])[];
+  readonly loadedAt: string | undefined;
+  /** When that was asked for last, by performance.now(). */
+  askedAt: number;
+  /** A reload of the configuration changes it in a server session that is there already, but for what that was started with. */
+  readonly state: 'of now' | 'before a reload';
+}
 
 export function knownBeginning(backend: Backend): Beginning | undefined {
-  return known.get(backend);
+  const found = known.get(backend);
+  return found?.state === 'of now' ? found.beginning : undefined;
 }
 
 /**
- * Asked once for each connection, behind its start-up, when nothing has been set in it: later where it was refused then. Rejects with
- * BackendLostError and PproxError.
+ * Asked once for each connection, behind its start-up, when nothing has been set in it: later where it was refused then, and behind a reload.
+ * Rejects with BackendLostError and PproxError.
  */
 export async function beginningOf(backend: Backend): Promise<Beginning> {
-  const found = known.get(backend);
-  if (found !== undefined) return found;
-  const [plain, custom] = await Promise.all([backend.ask(PLAIN), backend.ask(CUSTOM)]);
-  const values = new Map([...pairs(plain), ...pairs(custom)]);
+  const before = known.get(backend);
+  if (before?.state === 'of now') return before.beginning;
+  const askedAt = performance.now();
+  const [plain, custom] = await Promise.all([
+    backend.ask(PLAIN),
+    before?.custom ?? backend.ask(CUSTOM).then((answer) => pairs(answer)),
+  ]);
+  const values = new Map([...pairs(plain), ...custom]);
   const key = [...values]
     .map(([name, value]) => `${name}\0${value}`)
     .sort()
     .join('\0\0');
   const beginning = { values, key };
-  known.set(backend, beginning);
+  known.set(backend, { beginning, custom, loadedAt: plain.rows[0]?.[2] ?? undefined, askedAt, state: 'of now' });
   return beginning;
 }
+
+/** What it has begun with has to be asked for again. */
+export function outdate(backend: Backend): void {
+  const found = known.get(backend);
+  if (found !== undefined) known.set(backend, { ...found, state: 'before a reload' });
+}
+
+/** Whether it has read its configuration again since it was asked what it begins with: as it was less than `FRESH_MS` ago, at least. */
+export async function hasReloaded(backend: Backend, how: 'aside' | 'in a transaction'): Promise<'no' | 'yes'> {
+  const found = known.get(backend);
+  if (found === undefined) return 'no';
+  if (found.state === 'before a reload') return 'yes';
+  const now = performance.now();
+  if (now - found.askedAt < FRESH_MS) return 'no';
+  const { rows } = await (how === 'aside' ? backend.aside(LOADED.text) : backend.askOwn(LOADED));
+  const [loadedAt] = rows[0] ?? [];
+  // A transaction that has failed answers nothing.
+  if (loadedAt === undefined) return 'no';
+  found.askedAt = now;
+  return loadedAt === found.loadedAt ? 'no' : 'yes';
+}
+
+/** A question for each of many short transactions would take as much as a tenth of their time. */
+const FRESH_MS = 20;
 
 function pairs({ rows, error }: Answer): (readonly [string, string])[] {
   if (error === undefined) return rows.map(([name, value]) => [name ?? '', value ?? '']);

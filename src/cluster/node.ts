@@ -12,7 +12,7 @@ import { PproxError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { encodeStartup, ProtocolVersion } from '../wire/frontend.ts';
 import { MAX_STARTUP_BYTES } from '../wire/startup.ts';
-import { beginningOf } from './beginnings.ts';
+import { beginningOf, hasReloaded, outdate } from './beginnings.ts';
 import { parseLsn } from './lsn.ts';
 import { changeOf, complete, type Identity, identify } from './identity.ts';
 
@@ -137,6 +137,7 @@ export class Node {
   async #look(): Promise<void> {
     for (const backend of this.#backends) if (!backend.open) this.#backends.delete(backend);
     if (this.role !== 'reader') this.#noteFlushed();
+    if (this.role === 'lead') this.#noteReload();
     const limitMs = this.#settings.connectTimeoutMs;
     const silent = [...this.#backends].filter((backend) => backend.silentMs(Date.now()) > limitMs);
     if (silent.length === 0 || this.#probe === 'under way') return;
@@ -158,6 +159,21 @@ export class Node {
     };
     // Its loss is met by who uses it next.
     asked?.then(({ rows }) => note(rows[0]?.[0])).catch(() => undefined);
+  }
+
+  /** Followers' sessions are started with what counts. */
+  #noteReload(): void {
+    const { idle } = this.pool;
+    if (idle === undefined) return;
+    const note = (reloaded: 'no' | 'yes'): void => {
+      if (reloaded === 'yes') this.reloaded();
+    };
+    void hasReloaded(idle, 'aside').then(note, () => undefined);
+  }
+
+  /** The server has read its configuration again: its sessions have other defaults, perhaps. */
+  reloaded(): void {
+    for (const backend of this.#backends) outdate(backend);
   }
 
   async #connect(login: Login): Promise<Backend> {

@@ -189,7 +189,7 @@ export const CONDITIONS = {
   definition_changed: {
     sqlstate: '40001',
     outcome: 'rolled_back',
-    when: 'another transaction has changed a definition, a function among them, since the transaction was begun',
+    when: 'another transaction has changed a definition, a function among them, since the transaction was begun, or the lead reads its configuration anew, with other defaults',
   },
   triggers_fired: {
     sqlstate: '40001',

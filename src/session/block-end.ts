@@ -11,6 +11,7 @@ import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import type { FollowerLeg, LeadLeg, Legs } from './legs.ts';
 import { fireEverywhere } from './fire-everywhere.ts';
 import { commitSettings, loseSettings, settleCustom } from './setting-transfer.ts';
+import { sameConfiguration } from './configuration.ts';
 import { definitionAsker } from './definition-asker.ts';
 import { agreedEdition, causeOf, witness } from './editions.ts';
 import { PlannedBy } from './planned-by.ts';
@@ -58,6 +59,7 @@ export async function commitBlock(
   const writes = block.access === 'read write' && block.writes === 'possible' ? 'likely' : 'to be asked';
   let deferred: 'none' | 'possible';
   let behind: Awaited<ReturnType<typeof takeBehind>>;
+  let configured: Promise<void> | undefined;
   try {
     // Where it has failed on a follower the lead has been told so, and answers nothing any more.
     block.trail.check();
@@ -67,6 +69,8 @@ export async function commitBlock(
     // while another waits for a lock would be a wait that no server tells: it is nobody's session's.
     const alone = block.legs.leased.length === 1 && services.coordinator.leadAhead !== 'never';
     const together = alone && deferred === 'none' && writes === 'likely';
+    configured = block.writes === 'possible' ? sameConfiguration(session, block) : undefined;
+    configured?.catch(() => undefined);
     const trailed = !block.trail.empty;
     if (together) behind = await takeBehind(session, block);
     else await followersCaughtUp(session, block);
@@ -90,6 +94,7 @@ export async function commitBlock(
     // Followers have done the rest of it with their PREPARE.
     if (behind !== undefined || deferred === 'possible') block.plannedBy.ran = performance.now();
     if (changes !== 'nothing') await witness(session, block);
+    await configured;
     edition = await agreedEdition(session, block);
     return edition;
   };

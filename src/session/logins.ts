@@ -84,10 +84,14 @@ export class SessionLogins {
     return before === undefined ? 'as before' : 'otherwise';
   }
 
+  /** Whether followers were told the same of what server sessions begin with. */
+  follows(begun: Beginning): boolean {
+    return this.#begun?.key === begun.key;
+  }
+
   /** The name of a setting that the server session on a follower has begun with otherwise than the lead's. Rejects as `beginningOf`. */
   async otherwise(follower: Backend): Promise<string | undefined> {
-    const begun = knownBeginning(follower) ?? (await beginningOf(follower));
-    return this.#begun === undefined ? undefined : difference(this.#begun, begun);
+    return this.#begun === undefined ? undefined : difference(this.#begun, await beginningOf(follower));
   }
 
   /**

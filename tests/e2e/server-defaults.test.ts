@@ -1,12 +1,16 @@
 /** What a server's sessions begin with changes while clients stay connected: followers' begin as the lead's in hand has. */
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Server } from '../../src/embedded/server.ts';
 import { sql } from '../support/cluster.ts';
-import { assertWritersEqual, refusal, startScene, until } from './scene.ts';
+import { assertWritersEqual, outcome, refusal, startScene, until, value } from './scene.ts';
 
-const scene = await startScene({}, { reader: false });
+/** Often enough for a test to wait for it. */
+const HEALTH_MS = 100;
+
+const scene = await startScene({ healthIntervalMs: HEALTH_MS }, { reader: false });
 const { cluster, proxy } = scene;
 const { w1, w2 } = cluster;
 const { lead, followers } = proxy.proxy.cluster;
@@ -158,5 +162,92 @@ describe("an application's own setting by ALTER ROLE … SET", () => {
     const next = await proxy.connect();
     await run(next, ...INSERTS);
     await assertEqual('SELECT * FROM own ORDER BY id');
+  });
+});
+
+describe('ALTER SYSTEM and a reload while clients stay connected', () => {
+  const LOADED = 'SELECT extract(epoch FROM pg_conf_load_time())::text AS at';
+
+  /** The connections that are there follow it when they are used next. */
+  async function reload(...texts: readonly string[]): Promise<void> {
+    for (const writer of [w1, w2]) {
+      const [before] = await sql(writer, LOADED);
+      for (const text of texts) await sql(writer, text);
+      await sql(writer, 'SELECT pg_reload_conf()');
+      await until('the server has read it', async () => (await sql(writer, LOADED))[0]?.['at'] !== before?.['at']);
+    }
+  }
+
+  afterEach(async () => {
+    await reload('ALTER SYSTEM RESET ALL');
+    for (const writer of [w1, w2]) await end(writer);
+  });
+
+  for (const [name, text] of Object.entries(changes)) {
+    test(`${name}: a transaction that the lead has run by it is run by it everywhere, or to be tried again`, async () => {
+      const client = await proxy.connect();
+      await run(client, `DROP TABLE IF EXISTS v; ${VALUES}`, SHOWN);
+      await reload(`ALTER SYSTEM SET ${name} = ${text}`);
+      const [first, second] = [await outcome(client.query(SHOWN)), await outcome(client.query(SHOWN))];
+      assert.ok(first === 'ok' || first === '40001', first);
+      assert.equal(second, 'ok');
+      await assertEqual('SELECT t FROM v');
+    });
+  }
+
+  test('in the middle of a transaction', async () => {
+    const client = await proxy.connect();
+    await run(client, `DROP TABLE IF EXISTS v; ${VALUES}`, 'BEGIN', SHOWN);
+    await reload("ALTER SYSTEM SET TimeZone = 'Asia/Tokyo'");
+    await run(client, SHOWN);
+    assert.equal((await refusal(client.query('COMMIT'))).code, '40001');
+    await run(client, 'BEGIN', SHOWN);
+    await reload('ALTER SYSTEM SET log_min_messages = error');
+    await run(client, SHOWN, 'COMMIT');
+    await assertEqual('SELECT t FROM v');
+  });
+
+  test('is noticed by who looks after the lead, before anybody runs anything', async () => {
+    const client = await proxy.connect();
+    await run(client, `DROP TABLE IF EXISTS v; ${VALUES}`, SHOWN);
+    await reload('ALTER SYSTEM SET search_path = other, public');
+    await sleep(3 * HEALTH_MS);
+    await run(client, SHOWN, 'CREATE TABLE found (id int)');
+    for (const writer of [w1, w2])
+      assert.deepEqual(await sql(writer, "SELECT schemaname FROM pg_tables WHERE tablename = 'found'"), [
+        { schemaname: 'other' },
+      ]);
+    await run(client, 'DROP TABLE found');
+    await assertEqual('SELECT t FROM v');
+  });
+
+  test('is an error for a session that has made its own on the followers', async () => {
+    const client = await proxy.connect();
+    await run(
+      client,
+      `DROP TABLE IF EXISTS v; ${VALUES}`,
+      "DO $$ BEGIN PERFORM set_config('my.' || 'y', 'z', false); END $$",
+      SHOWN,
+    );
+    await reload("ALTER SYSTEM SET TimeZone = 'Asia/Tokyo'");
+    const outcomes = [await outcome(client.query(SHOWN)), await outcome(client.query(SHOWN))];
+    assert.ok(
+      outcomes.every((one) => one === '40001' || one === '58000'),
+      outcomes.join(),
+    );
+    await assertEqual('SELECT t FROM v');
+  });
+
+  test('what the client has set itself goes on', async () => {
+    const client = await proxy.connect();
+    await run(client, `DROP TABLE IF EXISTS v; ${VALUES}`, "SET TimeZone = 'America/Lima'", SHOWN);
+    await reload("ALTER SYSTEM SET TimeZone = 'Asia/Tokyo'");
+    const first = await outcome(client.query(SHOWN));
+    assert.ok(first === 'ok' || first === '40001', first);
+    await run(client, SHOWN);
+    assert.equal(await value(client, '/* pprox: lead */ SHOW TimeZone'), 'America/Lima');
+    await run(client, 'RESET TimeZone', SHOWN);
+    assert.equal(await value(client, '/* pprox: lead */ SHOW TimeZone'), 'Asia/Tokyo');
+    await assertEqual('SELECT t FROM v');
   });
 });
