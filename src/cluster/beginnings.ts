@@ -122,9 +122,16 @@ function pairs({ rows, error }: Answer): (readonly [string, string])[] {
   });
 }
 
-/** By name, the first that a follower's session has begun with otherwise than the lead's. What only the lead lists was given to the follower. */
-export function difference(lead: Beginning, follower: Beginning): string | undefined {
+/**
+ * By name, the first that a follower's session has begun with otherwise than the lead's. What only the lead lists was told to the follower; `given`: what both were, by
+ * the client.
+ */
+export function difference(
+  lead: Beginning,
+  follower: Beginning,
+  given: ReadonlyMap<string, string>,
+): string | undefined {
   if (lead.key === follower.key) return undefined;
-  for (const [name, value] of follower.values) if (lead.values.get(name) !== value) return name;
+  for (const [name, value] of follower.values) if (lead.values.get(name) !== value && !given.has(name)) return name;
   return undefined;
 }

@@ -91,7 +91,8 @@ export class SessionLogins {
 
   /** The name of a setting that the server session on a follower has begun with otherwise than the lead's. Rejects as `beginningOf`. */
   async otherwise(follower: Backend): Promise<string | undefined> {
-    return this.#begun === undefined ? undefined : difference(this.#begun, await beginningOf(follower));
+    if (this.#begun === undefined) return undefined;
+    return difference(this.#begun, await beginningOf(follower), this.#client.parameters);
   }
 
   /**
