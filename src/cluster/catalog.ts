@@ -70,6 +70,8 @@ export interface Column {
   readonly textual: boolean;
   /** Whether its type is one of numbers or moments, so that no cast of its values reads a word. */
   readonly plain: boolean;
+  /** Whether its collation tells apart what is written differently. */
+  readonly toldApart: boolean;
 }
 
 export interface Table {
@@ -285,6 +287,7 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
         || CASE WHEN e.digits THEN '{float4,float8}'::regtype[] ELSE '{}' END
         || CASE WHEN e.zones THEN '{timestamptz}'::regtype[] ELSE '{}' END) OR (e.digits AND e.zones),
       'plain', ty.typtype = 'b' AND ty.typcategory IN ('B', 'D', 'N', 'T'),
+      'toldApart', NOT EXISTS (SELECT FROM pg_catalog.pg_collation o WHERE o.oid = a.attcollation AND NOT o.collisdeterministic),
       'textual', ty.typtype IN ('b', 'e') AND EXISTS (SELECT FROM pg_catalog.pg_proc f
         WHERE f.oid = CASE WHEN ty.typinput = 'pg_catalog.array_in'::regproc THEN el.typinput::oid ELSE ty.typinput::oid END
           AND f.prolang = (SELECT oid FROM pg_catalog.pg_language WHERE lanname = 'internal')
@@ -306,10 +309,14 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
     FROM pg_catalog.pg_index i, LATERAL (SELECT json_agg(a.attname ORDER BY u.place) AS names,
         -- NOT NULL that is not valid leaves older rows with NULL, from PostgreSQL 18 on.
         -- What is computed changes unsaid.
+        -- By another collation it may tell apart what the column's own takes for equal.
         bool_and(a.attnotnull AND a.attgenerated = '' AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint v
-          WHERE v.conrelid = c.oid AND v.contype = 'n' AND NOT v.convalidated AND v.conkey = ARRAY[a.attnum])) AS filled
+          WHERE v.conrelid = c.oid AND v.contype = 'n' AND NOT v.convalidated AND v.conkey = ARRAY[a.attnum])
+          AND (l.collation = a.attcollation OR NOT EXISTS (SELECT FROM pg_catalog.pg_collation o
+            WHERE o.oid IN (l.collation, a.attcollation) AND NOT o.collisdeterministic))) AS filled
       FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS u (number, place)
-      JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.number WHERE u.place <= i.indnkeyatts) k
+      JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.number
+      CROSS JOIN LATERAL (SELECT i.indcollation[u.place - 1] AS collation) l WHERE u.place <= i.indnkeyatts) k
     WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate AND i.indisvalid AND k.filled
       AND i.indpred IS NULL AND i.indexprs IS NULL), '[]'),
   coalesce((SELECT json_agg(json_build_array(a.attname, i.indimmediate) ORDER BY i.indexrelid, a.attnum) FROM pg_catalog.pg_index i

@@ -96,7 +96,8 @@ function conflictClause(command: InsertCommand, table: Table, names: readonly st
   if (command.conflictColumns.some((name) => always.includes(name))) {
     return notReplayable('INSERT … ON CONFLICT DO UPDATE of an identity column');
   }
-  const fixed = new Set([...key, ...always.map(quoteIdentifier)]);
+  const alike = table.columns.filter((column) => kept.includes(column.name) && writtenOneWay(column));
+  const fixed = new Set([...alike.map(({ name }) => name), ...always].map(quoteIdentifier));
   const assigned = names.filter((name) => !fixed.has(name)).map((name) => `${name} = EXCLUDED.${name}`);
   return assigned.length === 0
     ? ` ON CONFLICT (${key.join(', ')}) DO NOTHING`
@@ -137,11 +138,14 @@ export function modifyPlan(
   const columns = [...sent, ...others.filter(givable), ...others.filter((one) => !givable(one))];
   const update = command.statement === 'update';
   const back = ` RETURNING ${columns.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ')}`;
-  const texts = (values: readonly Column[]): NonNullable<RowPlan['direct']> => {
+  // `rewritten`: columns of the key, which triggers may have given an equal value that is written in another way.
+  const texts = (values: readonly Column[], rewritten: readonly Column[]): NonNullable<RowPlan['direct']> => {
     const all = [...key, ...values];
     const place = (column: Column): string => `c${all.indexOf(column) + 1}`;
     const target = `${modification.only ? 'ONLY ' : ''}${qualified(name)} AS t`;
-    const set = values.map((column) => `${quoteIdentifier(column.name)} = v.${place(column)}`).join(', ');
+    const set = [...rewritten, ...values]
+      .map((column) => `${quoteIdentifier(column.name)} = v.${place(column)}`)
+      .join(', ');
     const where = key.map((column) => `t.${quoteIdentifier(column.name)} = v.${place(column)}`).join(' AND ');
     return {
       sent: all.length,
@@ -150,7 +154,8 @@ export function modifyPlan(
       suffix: `) AS v (${all.map(place).join(', ')}) WHERE ${where}`,
     };
   };
-  const planned = texts(given);
+  const planned = texts(given, []);
+  const rewritten = update ? key.filter((column) => !writtenOneWay(column)) : [];
   return {
     kind: 'rows',
     rule: reason,
@@ -165,7 +170,8 @@ export function modifyPlan(
     client: command.hasReturning ? 'rows' : 'no rows',
     effects: fired || cascades(modification, table) ? 'hidden' : effects,
     stored: table.stored,
-    direct: fired && whole(table, key) ? texts(update ? [...given, ...others.filter(givable)] : []) : undefined,
+    direct:
+      fired && whole(table, key) ? texts(update ? [...given, ...others.filter(givable)] : [], rewritten) : undefined,
     otherwise: otherwise(why),
     times,
   };
@@ -218,15 +224,19 @@ export function mergePlan(
   };
 }
 
-/** Types whose equal values are written alike: numbers like 1.0 and 1.00 are not, nor what a collation or citext takes for equal. */
+/** Types whose equal values are written alike: numbers like 1.0 and 1.00 are not, nor what citext takes for equal. */
 const WRITTEN_ONE_WAY =
   /^(smallint|integer|bigint|oid|uuid|boolean|bytea|date|timestamp.*|text|character varying.*|name|"char")$/;
+
+function writtenOneWay({ type, toldApart }: Column): boolean {
+  return toldApart && WRITTEN_ONE_WAY.test(type);
+}
 
 /** Behind rows that are inserted: those with their key are there already, and are given the other values. */
 export function takingPlaceOf(columns: readonly Column[], names: readonly string[]): string {
   const key = names.map(quoteIdentifier);
   const assigned = columns
-    .filter(({ name, identity, type }) => identity !== 'a' && (!names.includes(name) || !WRITTEN_ONE_WAY.test(type)))
+    .filter((column) => column.identity !== 'a' && (!names.includes(column.name) || !writtenOneWay(column)))
     .map(({ name }) => `${quoteIdentifier(name)} = EXCLUDED.${quoteIdentifier(name)}`);
   // DO NOTHING would not count a row that is there already.
   const set = assigned.length > 0 ? assigned.join(', ') : `${key[0]} = EXCLUDED.${key[0]}`;

@@ -255,6 +255,7 @@ const COLUMNS: readonly Column[] = ['a', 'b', 'c', 'd'].map((name) => ({
   exact: true,
   textual: true,
   plain: false,
+  toldApart: true,
 }));
 
 /** What the transaction that writes these rows is told of them. */

@@ -283,4 +283,18 @@ export const keyCases: readonly Case[] = [
     },
     expects: ['23P01'],
   },
+  {
+    name: 'a key whose collation takes for equal what is written differently',
+    schema: `CREATE COLLATION caseless (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+      CREATE TABLE t (k text COLLATE caseless PRIMARY KEY, v float8); INSERT INTO t SELECT 'abc' || g, 0 FROM generate_series(1, 6) g`,
+    step: (random) => {
+      const [key, way] = [`'Abc${random.whole(1, 6)}'`, random.pick(['upper', 'lower', 'initcap'])];
+      const luck = random.next();
+      if (luck < 0.3) return [`UPDATE t SET k = ${way}(k), v = random() WHERE k = ${key}`];
+      if (luck < 0.5) return [`DO $$ BEGIN UPDATE t SET k = ${way}(k) WHERE k = ${key}; END $$`];
+      if (luck < 0.7) return [`DELETE FROM t WHERE k = ${key}`];
+      return [`INSERT INTO t VALUES (${way}(${key}), 0) ON CONFLICT (k) DO UPDATE SET k = EXCLUDED.k, v = random()`];
+    },
+    bites: true,
+  },
 ];

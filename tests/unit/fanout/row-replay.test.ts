@@ -20,6 +20,7 @@ function column(name: string, sequence: string | null = null): Column {
     exact: true,
     textual: true,
     plain: false,
+    toldApart: true,
   };
 }
 
