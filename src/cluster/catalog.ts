@@ -260,6 +260,8 @@ const REACHED = `WITH RECURSIVE steps (parent, child, by) AS (
     UNION ALL SELECT 'd', false, false FROM reached WHERE by = 'd'
     -- Like a trigger.
     UNION ALL SELECT r.by, false, false FROM reached r JOIN (${UNNAMED_CODE}) o ON o.relid = r.oid
+    UNION ALL SELECT r.by, false, false FROM reached r JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid AND w.ev_type <> '1'
+      WHERE r.by <> 'p'
     -- What computes a column leaves it as well.
     UNION ALL SELECT 'x', false, true FROM reached r JOIN pg_catalog.pg_attrdef a ON a.adrelid = r.oid
       JOIN pg_catalog.pg_depend p ON p.classid = 'pg_attrdef'::regclass AND p.objid = a.oid AND p.refclassid = 'pg_proc'::regclass

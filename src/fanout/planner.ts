@@ -185,6 +185,7 @@ export class Planner {
     const times = replaceable(varying);
     if (reason === undefined) {
       const plan = sameText(varying, statement, rows, 'rows that its text holds');
+      if (table.kind === 'v' || table.rules === 'some') return this.#firedElsewhere(asker, statement, plan);
       const fired = { reason: TRIGGERS, calls: 'none', text: 'the same effect', times } as const;
       const byRows = table.triggers === 'none' || statement.explains ? undefined : insertPlan(command, table, fired);
       if (byRows !== undefined && !(byRows instanceof PproxError)) return byRows;
@@ -218,7 +219,7 @@ export class Planner {
     if (table === undefined) return sameText(varying, statement, rows, 'an unknown target');
     const calls = await this.#calls(asker, statement, await this.#reasons.givenCall(asker, modification, table));
     const effects: Effects = calls !== 'none' || cascades(modification, table) ? 'hidden' : 'in the text';
-    const view = await this.#reasons.view(asker, statement.relations);
+    const view = await this.#reasons.rule(asker, statement);
     const reason =
       view ??
       (await this.#reasons.ofModification(asker, statement, modification, table, varying)) ??
@@ -318,8 +319,12 @@ export class Planner {
   }
 
   /** Changes below WITH: all of them go by keys, or hold their rows. */
-  async #unprovenNested(asker: CatalogAsker, { nested, reads }: Statement): Promise<string | undefined> {
-    if (nested.length > 0 && reads.length > 0) return 'several changes at once, and other rows that are read';
+  async #unprovenNested(asker: CatalogAsker, statement: Statement): Promise<string | undefined> {
+    const { nested, reads } = statement;
+    if (nested.length === 0) return undefined;
+    if (reads.length > 0) return 'several changes at once, and other rows that are read';
+    if ((await this.#reasons.lookedAt(asker, statement)).length > 0)
+      return 'several changes at once, and what rules look at';
     for (const { target, what } of nested) {
       if (what === 'rows') continue;
       if (what === 'other') return 'several changes at once';
@@ -374,7 +379,8 @@ export class Planner {
     if (varies !== undefined) throw notReplayable(varies);
     const [order] = statement.order;
     if (order !== undefined) throw refusal;
-    const locks = await locksFor(this.#catalog, asker, statement.relations);
+    const looked = await this.#reasons.lookedAt(asker, statement);
+    const locks = await locksFor(this.#catalog, asker, [...statement.relations, ...looked]);
     const returned = statement.command.kind === 'modify' || statement.command.kind === 'insert';
     const rows = returned && 'hasReturning' in statement.command && statement.command.hasReturning;
     const plan = { ...sameText(varying, statement, rows ? 'compared' : 'not compared', why), locks };
@@ -393,24 +399,17 @@ export class Planner {
   /** What changes below WITH set off, beside the plan's own target. */
   async #nestedToo<T extends SameTextPlan | VerifiedPlan>(
     asker: CatalogAsker,
-    { nested }: Statement,
+    statement: Statement,
     plan: T,
   ): Promise<T> {
-    for (const { target } of nested) {
-      const table = await this.#catalog.table(asker, target);
-      if (table?.triggers === 'some' || table?.cascades === 'some') return { ...plan, effects: 'hidden' };
-    }
-    return plan;
+    const fired = statement.nested.length === 0 ? 'nothing' : await this.#reasons.fires(asker, statement);
+    return fired === 'nothing' ? plan : { ...plan, effects: 'hidden' };
   }
 
-  /** Triggers of any of its targets, and what their keys set off. */
+  /** Triggers of any of its targets, behind views and by rules too, and what their keys set off. */
   async #firedElsewhere(asker: CatalogAsker, statement: Statement, plan: SameTextPlan): Promise<SameTextPlan> {
-    for (const name of statement.relations) {
-      const table = await this.#catalog.table(asker, name);
-      if (table?.triggers === 'some' || table?.cascades === 'some')
-        return { ...plan, effects: 'hidden', inPlace: 'rows' };
-    }
-    return plan;
+    const fired = await this.#reasons.fires(asker, statement);
+    return fired === 'nothing' ? plan : { ...plan, effects: 'hidden', inPlace: 'rows' };
   }
 
   // ---- The rest ---------------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 /** Why the same text need not have the same effect on another server, by name; undefined where it must. */
 import type { Catalog, CatalogAsker, Column, Table } from '../cluster/catalog.ts';
 import type { Analyser } from '../sql/analyse.ts';
+import { qualified } from '../sql/quote.ts';
 import type { InsertCommand, Lexis, Modification, Nondeterminism, QualifiedName, Statement } from '../sql/statement.ts';
+import { lookedAt, type Part, readOrChangedBy, Rules } from './rules.ts';
 import { unsafePart } from './same-text.ts';
 import { Variance } from './variance.ts';
 
@@ -14,12 +16,14 @@ export class Reasons {
   readonly #catalog: Catalog;
   readonly #analyser: Analyser;
   readonly #variance: Variance;
+  readonly #rules: Rules;
   readonly #roles: 'same' | 'different';
 
   constructor(catalog: Catalog, analyser: Analyser, roles: 'same' | 'different') {
     this.#catalog = catalog;
     this.#analyser = analyser;
-    this.#variance = new Variance(catalog, analyser);
+    this.#variance = new Variance(catalog);
+    this.#rules = new Rules(catalog, analyser);
     this.#roles = roles;
   }
 
@@ -46,8 +50,96 @@ export class Reasons {
     );
   }
 
-  view(asker: CatalogAsker, relations: readonly QualifiedName[]): Promise<string | undefined> {
-    return this.#variance.view(asker, relations);
+  /** By name, a view among the relations that gives each server something else. */
+  async view(asker: CatalogAsker, relations: readonly QualifiedName[]): Promise<string | undefined> {
+    return this.#firstVarying(asker, await this.#rules.ofViews(asker, relations), 'by itself');
+  }
+
+  /** As `view`, where it is run as well: a rule that the statement sets off. */
+  async rule(asker: CatalogAsker, statement: Statement): Promise<string | undefined> {
+    return this.#firstVarying(asker, (await this.#rules.of(asker, statement)).parts, 'by itself');
+  }
+
+  /** What rules that the statement sets off look at or change: what it finds there has to be the same on every writer. */
+  async lookedAt(asker: CatalogAsker, statement: Statement): Promise<readonly QualifiedName[]> {
+    const own = new Set(statement.relations.map((name) => qualified(name)));
+    return lookedAt((await this.#rules.of(asker, statement)).parts).filter((name) => !own.has(qualified(name)));
+  }
+
+  /** Whether triggers fire, or may by foreign keys, for any relation that it names, behind views and by rules too. */
+  async fires(asker: CatalogAsker, statement: Statement): Promise<'nothing' | 'something'> {
+    const { tables } = await this.#rules.of(asker, statement);
+    const fired = tables.some(({ triggers, cascades }) => triggers === 'some' || cascades === 'some');
+    return fired ? 'something' : 'nothing';
+  }
+
+  /** `as it stands`: by the order of rows, and by texts that are read as moments, too. */
+  async #firstVarying(
+    asker: CatalogAsker,
+    parts: readonly Part[],
+    how: 'by itself' | 'as it stands',
+  ): Promise<string | undefined> {
+    for (const part of parts) {
+      const varying = await this.#varyingPart(asker, part, how);
+      if (varying !== undefined) return part.path + varying;
+    }
+    return undefined;
+  }
+
+  async #varyingPart(
+    asker: CatalogAsker,
+    { kind, table, statement }: Part,
+    how: 'by itself' | 'as it stands',
+  ): Promise<string | undefined> {
+    if (statement === undefined) return 'a rule that cannot be read';
+    // Its constants have their types.
+    const [varying] = this.varying(statement).filter(({ column }) => column === undefined);
+    if (varying !== undefined) return varying.name;
+    if (statement.sequences.calls !== 'none') return 'a sequence';
+    const called = await this.volatileCall(asker, statement);
+    if (called !== undefined) return `${called}()`;
+    const stable = await this.#variance.stable(asker, statement);
+    if (stable !== undefined) return stable;
+    if (kind === 'action') {
+      const drawn = await this.#varyingDefaults(asker, statement);
+      if (drawn !== undefined) return drawn;
+    }
+    if (how === 'by itself') return undefined;
+    if (asker.settingsOfFunctions === 'perhaps others' && statement.shadowable.includes('current_setting'))
+      return 'current_setting(), where a function may have changed settings';
+    const [order] = statement.order;
+    return order ?? (await this.mayVary(asker, await this.#withoutWordless(asker, statement, table), undefined));
+  }
+
+  /** Without conversions of what holds no words, in whichever table the name is looked up: `new` and `old` are rows of the rule's own. */
+  async #withoutWordless(asker: CatalogAsker, statement: Statement, own: Table): Promise<Statement> {
+    if (statement.conversions.length === 0) return statement;
+    const named = await Promise.all(readOrChangedBy(statement).map((name) => this.#catalog.table(asker, name)));
+    const columns = [own, ...named].flatMap((table) => table?.columns ?? []);
+    const conversions = statement.conversions.filter((name) => {
+      const meant = columns.filter((column) => column.name === name);
+      return meant.length === 0 || meant.some(({ textual, plain }) => textual || !plain);
+    });
+    return { ...statement, conversions };
+  }
+
+  /** Of what an action of a rule stores or changes. */
+  async #varyingDefaults(asker: CatalogAsker, statement: Statement): Promise<string | undefined> {
+    const { command, inserts, nested } = statement;
+    for (const name of inserts) {
+      const varying = await this.varyingColumn(asker, name);
+      if (varying !== undefined) return `the default of column ${varying}`;
+    }
+    const modified = nested.flatMap(({ target, what }) => (typeof what === 'string' ? [] : [{ target, what }]));
+    if (command.kind === 'modify' && command.target !== undefined && command.modification !== undefined)
+      modified.push({ target: command.target, what: command.modification });
+    for (const { target, what } of modified) {
+      const table = await this.#catalog.table(asker, target);
+      const varying = table && (await this.varyingDefault(asker, what, table));
+      if (varying !== undefined) return varying;
+    }
+    const table = command.kind === 'insert' ? await this.#catalog.table(asker, command.target) : undefined;
+    return command.kind === 'insert' && table !== undefined ? this.#defaultOfInsert(asker, command, table) : undefined;
   }
 
   /** What the statement calls or casts. `makes`: in front of rows there may be casts. */
@@ -60,9 +152,12 @@ export class Reasons {
     return this.#variance.mayVary(asker, statement, table, makes);
   }
 
-  /** What is not in the text at all: views, and what the statement calls or casts. */
+  /** What is not in the text at all: views, rules, and what the statement calls or casts. */
   async hidden(asker: CatalogAsker, statement: Statement): Promise<string | undefined> {
-    return (await this.view(asker, statement.relations)) ?? (await this.mayVary(asker, statement, undefined));
+    const { parts } = await this.#rules.of(asker, statement);
+    return (
+      (await this.#firstVarying(asker, parts, 'as it stands')) ?? (await this.mayVary(asker, statement, undefined))
+    );
   }
 
   /** A user's function in the statement that the catalog calls volatile. */
@@ -121,10 +216,19 @@ export class Reasons {
     if (command.source === 'query') return 'rows of a query';
     const computed = await this.#computed(asker, statement, table);
     if (computed !== undefined) return computed;
-    if (table.rules === 'some') {
-      const rule = await this.view(asker, [command.target]);
-      if (rule !== undefined) return rule;
-    }
+    const { parts } = await this.#rules.of(asker, statement);
+    const rule = await this.#firstVarying(asker, parts, 'as it stands');
+    if (rule !== undefined) return rule;
+    const drawn = await this.#defaultOfInsert(asker, command, table);
+    if (drawn !== undefined) return drawn;
+    if (lookedAt(parts).length > 0) return 'what rules look at';
+    if (command.reads === 'other rows') return 'other rows that it reads';
+    // One row meets the same one everywhere, as its tag shows; of several, others may each time.
+    return command.several && command.onConflict !== 'error' ? 'several rows with ON CONFLICT' : undefined;
+  }
+
+  /** Of what it leaves to the server. */
+  async #defaultOfInsert(asker: CatalogAsker, command: InsertCommand, table: Table): Promise<string | undefined> {
     const given = table.columns.filter(({ name }) => command.conflictDefaults.includes(name));
     for (const column of [...defaulted(command, table), ...given]) {
       if (await this.columnVaries(asker, column)) return `the default of column ${column.name}`;
@@ -133,9 +237,7 @@ export class Reasons {
       const varying = await this.varyingColumn(asker, base);
       if (varying !== undefined) return `the default of column ${varying} behind the view`;
     }
-    if (command.reads === 'other rows') return 'other rows that it reads';
-    // One row meets the same one everywhere, as its tag shows; of several, others may each time.
-    return command.several && command.onConflict !== 'error' ? 'several rows with ON CONFLICT' : undefined;
+    return undefined;
   }
 
   /** Of an UPDATE or DELETE: which rows it means, and what it gives them. */

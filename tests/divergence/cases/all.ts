@@ -13,6 +13,7 @@ import { programCases } from './programs.ts';
 import { queueCases } from './queues.ts';
 import { randomCases } from './random-values.ts';
 import { removalCases } from './removals.ts';
+import { ruleCases } from './rules.ts';
 import { sequenceCases } from './sequences.ts';
 import { sessionCases } from './sessions.ts';
 import { timeCases } from './time.ts';
@@ -35,6 +36,7 @@ export const allCases: readonly Case[] = [
   ...valueCases,
   ...constraintCases,
   ...triggerCases,
+  ...ruleCases,
   ...programCases,
   ...isolationCases,
   ...removalCases,
