@@ -49,7 +49,8 @@ describe('a key with a collation that is not deterministic', { skip }, () => {
     'UPDATE d SET k = upper(k), v = random()',
     "UPDATE a SET k = '{ABC}', v = random()",
   ]) {
-    test(text.replace(/\s+/g, ' '), HANGS, async () => {
+    const missing = text.startsWith('MERGE') && cluster.w1.major < 15;
+    test(text.replace(/\s+/g, ' '), { ...HANGS, skip: missing && 'these servers have no MERGE' }, async () => {
       await client.query(text);
       await assertWritersEqual(cluster);
     });
