@@ -127,6 +127,18 @@ const ruled: readonly Ruled[] = [
       'WITH w AS (INSERT INTO bv VALUES (3)) UPDATE t SET v = 1 WHERE id = 1': 'ok',
     },
   },
+  // Any of several rows.
+  {
+    made: 'SELECT',
+    texts: {
+      'UPDATE tv SET w = s.pad FROM s WHERE length(s.pad) > 3': 'ok',
+      'WITH d AS (UPDATE t SET w = s.pad FROM s WHERE length(s.pad) > 3 RETURNING t.id) SELECT count(*) FROM d': 'ok',
+    },
+  },
+  {
+    made: `INSERT INTO l VALUES (1, 0); ${also('UPDATE', 'DO ALSO UPDATE l SET r = s.id FROM s')}`,
+    texts: { [ONE]: '40002' },
+  },
   {
     made: `CREATE VIEW alone AS SELECT id FROM l; CREATE RULE r AS ON INSERT TO alone DO INSTEAD INSERT INTO l VALUES (NEW.id, random())`,
     texts: { 'WITH w AS (INSERT INTO alone VALUES (3)) UPDATE t SET v = 1 WHERE id = 1': '0A000' },
