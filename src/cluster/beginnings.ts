@@ -52,13 +52,13 @@ export interface Beginning {
 }
 
 const known = new WeakMap<Backend, Known>();
+/** When a server session of this server was asked last whether it has read its configuration again, by performance.now(). */
+const asked = new WeakMap<object, number>();
 
 interface Known {
   readonly beginning: Beginning;
   readonly custom: readonly (readonly [string, string])[];
   readonly loadedAt: string | undefined;
-  /** When that was asked for last, by performance.now(). */
-  askedAt: number;
   /** A reload of the configuration changes it in a server session that is there already, but for what that was started with. */
   readonly state: 'of now' | 'before a reload';
 }
@@ -75,7 +75,6 @@ export function knownBeginning(backend: Backend): Beginning | undefined {
 export async function beginningOf(backend: Backend): Promise<Beginning> {
   const before = known.get(backend);
   if (before?.state === 'of now') return before.beginning;
-  const askedAt = performance.now();
   const [plain, custom] = await Promise.all([
     backend.ask(PLAIN),
     before?.custom ?? backend.ask(CUSTOM).then((answer) => pairs(answer)),
@@ -86,7 +85,7 @@ export async function beginningOf(backend: Backend): Promise<Beginning> {
     .sort()
     .join('\0\0');
   const beginning = { values, key };
-  known.set(backend, { beginning, custom, loadedAt: plain.rows[0]?.[2] ?? undefined, askedAt, state: 'of now' });
+  known.set(backend, { beginning, custom, loadedAt: plain.rows[0]?.[2] ?? undefined, state: 'of now' });
   return beginning;
 }
 
@@ -96,18 +95,25 @@ export function outdate(backend: Backend): void {
   if (found !== undefined) known.set(backend, { ...found, state: 'before a reload' });
 }
 
-/** Whether it has read its configuration again since it was asked what it begins with: as it was less than `FRESH_MS` ago, at least. */
-export async function hasReloaded(backend: Backend, how: 'aside' | 'in a transaction'): Promise<'no' | 'yes'> {
+/**
+ * Whether it has read its configuration again since it was asked what it begins with: as it was less than `FRESH_MS` ago, at least, on any
+ * connection to `server`, all of which are told of a reload at once.
+ */
+export async function hasReloaded(
+  server: object,
+  backend: Backend,
+  how: 'aside' | 'in a transaction',
+): Promise<'no' | 'yes'> {
   const found = known.get(backend);
   if (found === undefined) return 'no';
   if (found.state === 'before a reload') return 'yes';
   const now = performance.now();
-  if (now - found.askedAt < FRESH_MS) return 'no';
+  if (now - (asked.get(server) ?? -Infinity) < FRESH_MS) return 'no';
+  asked.set(server, now);
   const { rows } = await (how === 'aside' ? backend.aside(LOADED.text) : backend.askOwn(LOADED));
   const [loadedAt] = rows[0] ?? [];
   // A transaction that has failed answers nothing.
   if (loadedAt === undefined) return 'no';
-  found.askedAt = now;
   return loadedAt === found.loadedAt ? 'no' : 'yes';
 }
 

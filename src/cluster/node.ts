@@ -168,7 +168,7 @@ export class Node {
     const note = (reloaded: 'no' | 'yes'): void => {
       if (reloaded === 'yes') this.reloaded();
     };
-    void hasReloaded(idle, 'aside').then(note, () => undefined);
+    void hasReloaded(this, idle, 'aside').then(note, () => undefined);
   }
 
   /** The server has read its configuration again: its sessions have other defaults, perhaps. */

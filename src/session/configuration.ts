@@ -10,7 +10,7 @@ import type { SessionState, WritersBlock } from './state.ts';
  */
 export async function sameConfiguration(session: SessionState, { legs }: WritersBlock): Promise<void> {
   const { node, lease } = legs.lead;
-  if (legs.leased.length === 0 || (await hasReloaded(lease.backend, 'in a transaction')) === 'no') return;
+  if (legs.leased.length === 0 || (await hasReloaded(node, lease.backend, 'in a transaction')) === 'no') return;
   node.reloaded();
   if (session.logins.follows(await beginningOf(lease.backend))) return;
   throw new PproxError('definition_changed', {
