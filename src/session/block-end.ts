@@ -42,6 +42,20 @@ export async function leaveBlock(session: SessionState, block: WritersBlock): Pr
   await settleCustom(session, block.legs.lead.lease.backend);
   await settlePins(session, block.legs.lead.lease.backend);
   await session.giveBack(block.legs);
+  await keepAhead(session, block);
+}
+
+/** What was set back on followers is not set back by their rollback. Where it cannot be mended now, whoever draws next mends it. */
+async function keepAhead(session: SessionState, { touched }: WritersBlock): Promise<void> {
+  const names = [...touched.setBack];
+  touched.setBack.clear();
+  if (names.length === 0) return;
+  try {
+    await session.services.sequences.afterNextval(session, names);
+  } catch (error) {
+    if (!(error instanceof PproxError) && !(error instanceof BackendLostError)) throw error;
+    session.log.warn('sequences left behind', { sequences: names.join(', '), reason: error.message });
+  }
 }
 
 /**
@@ -174,7 +188,7 @@ export function continueBlock(session: SessionState, block: WritersBlock): void 
     log: new ReplayLog(),
     stage: 'open',
     catalog: 'unchanged',
-    touched: untouched(),
+    touched: { ...untouched(), setBack: block.touched.setBack },
     plannedBy: new PlannedBy(session.services),
     writes: 'none',
   };
@@ -325,6 +339,7 @@ export async function abandon(session: SessionState): Promise<void> {
     await rollback(everyLeg(block.legs), session.services.settings.followerTimeoutMs);
     for (const leg of block.legs.leased) leg.block = 'leased';
     await session.giveBack(block.legs);
+    await keepAhead(session, block);
   } else if (block.kind === 'reader') {
     await rollback([{ backend: block.lease.backend }], session.services.settings.followerTimeoutMs);
     await session.cancels.settled(block.lease.backend);

@@ -325,6 +325,7 @@ export async function alignFollowers(
     const text = alignText(drawn, lead.before);
     await session.services.coordinator.visibleEverywhere();
     session.services.sequences.forget();
+    for (const name of drawn) block.touched.setBack.add(name);
     throwFailures(block, await askLegs(legs.followers, session.services.settings.followerTimeoutMs, () => text));
   }
   return { drawn, followers };
@@ -340,6 +341,7 @@ export async function reserveDrawn(
   // Between the setting back and now, somebody else may have taken their old places for reserved.
   if (drawn.length > 0) session.services.sequences.forget();
   for (const name of names) await reserve(session, lead, name);
+  if (session.block.kind === 'writers') for (const name of drawn) session.block.touched.setBack.delete(name);
 }
 
 async function reserve(session: SessionState, { after }: Looks, name: string): Promise<void> {

@@ -12,13 +12,22 @@ export interface Touched {
   unseen: Set<string> | 'some';
   /** By the same names, what was counted there before the transaction has changed them; `not known` where it had done so unseen. */
   readonly first: Map<string, Look | 'not known'>;
+  /** Sequences that were set back on followers, for a statement that draws there as on the lead, and are not known to be ahead again. */
+  readonly setBack: Set<string>;
 }
 
 /** Names that are kept. */
 const TABLES = 1000;
 
 export function untouched(): Touched {
-  return { objects: 'none', made: 'nothing', tables: new Set(), unseen: new Set(), first: new Map() };
+  return {
+    objects: 'none',
+    made: 'nothing',
+    tables: new Set(),
+    unseen: new Set(),
+    first: new Map(),
+    setBack: new Set(),
+  };
 }
 
 /** Statements have been run whose effects are in their text. `tables`: as catalogs write their names; undefined: not known. */
