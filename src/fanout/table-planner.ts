@@ -24,11 +24,6 @@ export class TablePlanner {
     const plan = await this.#definition(asker, statement);
     const { eventTriggers } = await this.#catalog.facts(asker);
     if (eventTriggers === 'none' || plan.kind !== 'statement') return plan;
-    if (plan.remade !== undefined)
-      throw notReplayable(
-        `${plan.rule}, beside event triggers that write`,
-        'Create the table first, and fill it by INSERT.',
-      );
     return { ...plan, effects: 'hidden' };
   }
 

@@ -4,9 +4,11 @@
  */
 import { tell as tellRows, type Told } from '../fanout/captured-rows.ts';
 import type { Effect, FollowerFailure } from '../fanout/follower.ts';
+import { changes, isOfObjects, type Look } from '../fanout/hidden-effects.ts';
 import type { Remade, SameTextPlan } from '../fanout/plan.ts';
 import { PproxError } from '../lib/errors.ts';
 import { qualified, quoteIdentifier, quoteLiteral } from '../sql/quote.ts';
+import type { QualifiedName } from '../sql/statement.ts';
 import { answerOf } from './own-questions.ts';
 import { askLegs, beginFollowers, othersVisible, prove, tell, throwFailures } from './replay.ts';
 import type { SessionState, WritersBlock } from './state.ts';
@@ -127,4 +129,15 @@ async function toldOf(session: SessionState, { name, table: old }: Remade): Prom
     told.push(one);
   }
   return told;
+}
+
+/** Followers are told the rows of what the statement makes; what event triggers have written beside them, nobody compares then. */
+export function refuseBeside({ name }: QualifiedName, before: Look, after: Look): void {
+  const others = [...changes({ before, after }).keys()].filter((table) => !isOfObjects(table));
+  const [other] = others.filter((table) => !table.endsWith(`.${quoteIdentifier(name)}`) && !table.endsWith(`.${name}`));
+  if (other === undefined) return;
+  throw new PproxError('not_replayed', {
+    message: `event triggers have written to ${other} beside a table that is made of rows of the lead`,
+    hint: 'Create the table first, and fill it by INSERT.',
+  });
 }

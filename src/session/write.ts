@@ -45,7 +45,7 @@ import {
 } from './replay.ts';
 import type { Request } from './request.ts';
 import { replayByTables } from './replay-by-tables.ts';
-import { remake } from './remake.ts';
+import { refuseBeside, remake } from './remake.ts';
 import { RowRelay } from './row-relay.ts';
 import { currentEdition, noteChanges, plannedAlike } from './editions.ts';
 import { notePosition } from './position.ts';
@@ -145,7 +145,9 @@ export async function writeStatement(
     await checkPlan(session, statement, chosen, planned);
   if (done.looks === undefined && leavesSomething(statement))
     touchUnseen(block.touched, await storedBy(session, statement, plan));
-  if (done.looks !== undefined) {
+  const remade = plan.kind === 'statement' ? plan.remade : undefined;
+  if (done.looks !== undefined && remade !== undefined) refuseBeside(remade.name, ...(await Promise.all(done.looks)));
+  if (done.looks !== undefined && remade === undefined) {
     const [before, after] = await Promise.all(done.looks);
     const { moment } = session.services.coordinator;
     const hidden = { statement, plan, request, started, looked: { before, after }, done };

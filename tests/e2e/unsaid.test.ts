@@ -59,9 +59,14 @@ const cases: Readonly<Record<string, Case>> = {
     refused: ['0A000'],
   },
   'an event trigger that only looks': {
-    made: `CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN IF tg_tag = 'DROP ROLE' THEN RAISE 'not here'; END IF; END $$;
+    made: `CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM count(*) FROM s; IF tg_tag = 'DROP ROLE' THEN RAISE 'not here'; END IF; END $$;
       CREATE EVENT TRIGGER audit ON ddl_command_end EXECUTE FUNCTION f()`,
     run: 'CREATE TABLE t AS SELECT random() AS r',
+  },
+  'an event trigger that only looks, and a column that is given random values': {
+    made: `${TARGET}; CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM count(*) FROM s; END $$;
+      CREATE EVENT TRIGGER audit ON ddl_command_end EXECUTE FUNCTION f()`,
+    run: 'ALTER TABLE t ADD COLUMN r float8 DEFAULT random(), ADD COLUMN at timestamptz DEFAULT now()',
   },
   'a trigger on TRUNCATE': {
     made: `${TARGET}; CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ ${WRITES} NULL; END $$;
@@ -140,7 +145,7 @@ const cases: Readonly<Record<string, Case>> = {
       CREATE VIEW tv AS SELECT grp |+| 1 AS x FROM s`,
     run: 'SELECT * FROM tv',
   },
-  'a large object of a view': { made: 'CREATE VIEW tv AS SELECT lo_create(0) AS lob', run: 'SELECT lob > 0 FROM tv' },
+  'a large object of a view': { made: 'CREATE VIEW tv AS SELECT lo_create(777) AS lob', run: 'SELECT lob > 0 FROM tv' },
 };
 
 describe('writers are equal behind', () => {
