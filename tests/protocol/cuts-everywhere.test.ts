@@ -10,7 +10,7 @@ import { compareWriters } from './equality.ts';
 import { allScripts, type GroupName, groups } from './groups.ts';
 import { asNewest } from './older-servers.ts';
 import { play, streamLength } from './play.ts';
-import { everyOffset, generator, seed, someOffsets, wantedCuts } from './sampling.ts';
+import { everyOffset, everyOther, generator, seed, someOffsets, wantedCuts } from './sampling.ts';
 import type { Script } from './script.ts';
 import { catalogScripts } from './scripts/catalog.ts';
 
@@ -30,13 +30,9 @@ interface Lane {
 /** They list everything there is, roles included: nothing else may happen meanwhile. */
 const alone: Lane = { name: 'the catalog', scripts: catalogScripts };
 
-/** Every other script, by the seed, unless `PPROX_TEST_CUTS` says otherwise. */
-const share = (scripts: readonly Script[]): readonly Script[] =>
-  wantedCuts === undefined ? scripts.filter((_, at) => at % 2 === seed % 2) : scripts;
-
 function lane(...members: readonly GroupName[]): Lane {
   const scripts = members.flatMap((group): readonly Script[] => groups[group]);
-  return { name: members.join(', '), scripts: share(scripts.filter((script) => !alone.scripts.includes(script))) };
+  return { name: members.join(', '), scripts: everyOther(scripts.filter((script) => !alone.scripts.includes(script))) };
 }
 
 /** Played at the same time. Equally long, roughly. */
