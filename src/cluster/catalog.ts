@@ -154,6 +154,9 @@ const calling = (functions: string, relations: string): string => `declared AS (
   WHERE d.classid = 'pg_rewrite'::regclass AND (d.refclassid = 'pg_proc'::regclass AND d.refobjid IN (SELECT oid FROM volatile)
     OR d.refclassid = 'pg_operator'::regclass AND d.refobjid IN (
       SELECT o.oid FROM pg_catalog.pg_operator o JOIN volatile v ON v.oid = o.oprcode))
+  -- Tables that are read by a policy.
+  UNION SELECT p.polrelid FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_depend d ON d.classid = 'pg_policy'::regclass AND d.objid = p.oid
+    AND d.refclassid = 'pg_proc'::regclass JOIN volatile v ON v.oid = d.refobjid
   ${relations}
   UNION
   SELECT r.ev_class FROM views w JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = w.ev_class
@@ -200,7 +203,12 @@ const FACTS = `WITH RECURSIVE ${calling(
     JOIN pg_catalog.pg_class s ON s.oid = d.refobjid AND s.relkind = 'S'
     WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass`,
 )}
-SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM volatile), '[]'),
+SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM volatile
+      -- Types to which such a function casts, or whose values it looks at.
+      UNION SELECT t.typname FROM pg_catalog.pg_cast c JOIN volatile v ON v.oid = c.castfunc JOIN pg_catalog.pg_type t ON t.oid = c.casttarget
+      UNION SELECT t.typname FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_type t ON t.oid = c.contypid
+        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_proc'::regclass
+        JOIN volatile v ON v.oid = d.refobjid) n), '[]'),
   coalesce((SELECT json_agg(proname) FROM (SELECT v.proname FROM volatile v LEFT JOIN pg_catalog.pg_depend d
       ON d.classid = 'pg_proc'::regclass AND d.objid = v.oid AND d.deptype = 'e'
     LEFT JOIN pg_catalog.pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid

@@ -343,8 +343,8 @@ export class Reasons {
 }
 
 /** Everything in the statement that may be a call of a user's function. */
-function calledNames({ functions, shadowable, attributes }: Statement): readonly string[] {
-  return [...functions.map(({ name }) => name), ...shadowable, ...attributes];
+function calledNames({ functions, shadowable, attributes, casts }: Statement): readonly string[] {
+  return [...functions.map(({ name }) => name), ...shadowable, ...attributes, ...casts];
 }
 
 /** The columns that the statement leaves to their defaults. */

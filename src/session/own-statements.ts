@@ -56,6 +56,7 @@ function executing(statement: Statement, { analysed }: ClientStatement): Stateme
     functions: [...statement.functions, ...analysed.functions],
     shadowable: [...statement.shadowable, ...analysed.shadowable],
     attributes: [...statement.attributes, ...analysed.attributes],
+    casts: [...statement.casts, ...analysed.casts],
     operators: [...statement.operators, ...analysed.operators],
     relations: [...statement.relations, ...analysed.relations],
     inserts: [...statement.inserts, ...analysed.inserts],

@@ -48,12 +48,13 @@ function setting({ block }: SessionState, { command, pins, settings }: Statement
 
 /** A user's function or operator is a read only where the catalog says that it is not volatile; unknown means write. */
 export async function raisedByCatalog(session: SessionState, statement: Statement): Promise<Route> {
-  const { functions, operators, relations, shadowable, attributes } = statement;
-  if (![functions, operators, relations, shadowable, attributes].some((names) => names.length > 0)) return 'reader';
+  const { functions, operators, relations, shadowable, attributes, casts } = statement;
+  if (![functions, operators, relations, shadowable, attributes, casts].some((names) => names.length > 0))
+    return 'reader';
   const { volatileFunctions, volatileOperators, volatileViews, sequences } = await facts(session);
   const writes =
     functions.some(({ name }) => volatileFunctions.has(name)) ||
-    [...shadowable, ...attributes].some((name) => volatileFunctions.has(name)) ||
+    [...shadowable, ...attributes, ...casts].some((name) => volatileFunctions.has(name)) ||
     operators.some(({ name }) => volatileOperators.has(name)) ||
     relations.some(({ name }) => volatileViews.has(name));
   if (writes) return 'writers';

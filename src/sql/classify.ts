@@ -384,6 +384,7 @@ class Classification {
       functions: facts.functions.list(),
       shadowable: [...facts.shadowable],
       attributes: [...facts.attributes],
+      casts: [...facts.casts],
       operators: facts.operators.list(),
       relations: facts.relations.list(),
       inserts: facts.inserts.list(),

@@ -43,6 +43,7 @@ export class Facts {
   readonly functions = new NameSet();
   readonly shadowable = new Set<string>();
   readonly attributes = new Set<string>();
+  readonly casts = new Set<string>();
   readonly operators = new NameSet();
   readonly relations = new NameSet();
   readonly inserts = new NameSet();

@@ -307,7 +307,10 @@ export class Walker {
     const name = isFields(type) ? stringsOf(type['names']).at(-1) : undefined;
     if (this.#isNameOfObject(fields)) return;
     if (name !== undefined && identifierType.test(name)) this.#differs('server', `::${name}`);
-    if (!isPlainType(type)) this.#conversion(fields['arg']);
+    if (!isPlainType(type)) {
+      if (name !== undefined) this.facts.casts.add(name);
+      this.#conversion(fields['arg']);
+    }
     this.#children(fields);
   }
 

@@ -132,6 +132,20 @@ const cases: Readonly<Record<string, Case>> = {
     run: 'INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)',
     refused: ['40002', '0A000'],
   },
+  'a policy by which rows are read': {
+    made: `CREATE FUNCTION f(int) RETURNS bool LANGUAGE plpgsql SECURITY DEFINER AS $$ ${WRITES} true; END $$; CREATE TABLE t (id int PRIMARY KEY);
+      INSERT INTO t VALUES (1), (2); ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON t USING (f(id)); GRANT ALL ON t, log TO pg_monitor;
+      GRANT ALL ON SCHEMA own TO pg_monitor; SET ROLE pg_monitor`,
+    run: 'SELECT id FROM t',
+  },
+  'a cast that writes': {
+    made: `CREATE TYPE cc AS (x int); CREATE FUNCTION f(int) RETURNS cc LANGUAGE plpgsql AS $$ ${WRITES} ROW($1)::cc; END $$; CREATE CAST (int AS cc) WITH FUNCTION f(int)`,
+    run: 'SELECT grp::cc FROM s; SELECT 3::own.cc',
+  },
+  'a domain that writes where its value is read': {
+    made: `CREATE FUNCTION f(int) RETURNS bool LANGUAGE plpgsql AS $$ ${WRITES} true; END $$; CREATE DOMAIN small AS int CHECK (f(VALUE))`,
+    run: 'SELECT 6::small',
+  },
   'an aggregate that writes': {
     made: `CREATE FUNCTION f(int, int) RETURNS int LANGUAGE plpgsql AS $$ ${WRITES} $1 + $2; END $$; CREATE AGGREGATE total(int) (SFUNC = f, STYPE = int, INITCOND = '0')`,
     run: 'SELECT total(grp) FROM s',
