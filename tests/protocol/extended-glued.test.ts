@@ -3,25 +3,21 @@ import { assertWritten, stepOf } from './battery.ts';
 import { compareServers } from './contest.ts';
 import { groups } from './groups.ts';
 import { play } from './play.ts';
-import { everyOther } from './sampling.ts';
 import type { Script } from './script.ts';
 
 describe('protocol battery: extended queries are answered alike when the whole session comes in one write', () => {
-  // Which half changes with the seed.
-  const scripts: readonly Script[] = everyOther(
-    [
-      groups.extended_basics,
-      groups.extended_blocks,
-      groups.extended_copy,
-      groups.extended_errors,
-      groups.extended_formats,
-      groups.extended_pipelines,
-      groups.extended_portals,
-      groups.extended_prepared,
-      groups.extended_sessions,
-      groups.extended_writes,
-    ].flat(),
-  );
+  const scripts: readonly Script[] = [
+    groups.extended_basics,
+    groups.extended_blocks,
+    groups.extended_copy,
+    groups.extended_errors,
+    groups.extended_formats,
+    groups.extended_pipelines,
+    groups.extended_portals,
+    groups.extended_prepared,
+    groups.extended_sessions,
+    groups.extended_writes,
+  ].flat();
   const contest = compareServers('extended_glued', scripts, (script, target) => play(script, target));
 
   for (const script of scripts) {

@@ -33,8 +33,3 @@ export function everyOffset(length: number): number[] {
 export function someOffsets(length: number, count: number, random: () => number): number[] {
   return Array.from({ length: count }, () => 1 + Math.floor(random() * (length - 1)));
 }
-
-/** By the seed; all of them where `PPROX_TEST_CUTS` is set. */
-export function everyOther<T>(scripts: readonly T[]): readonly T[] {
-  return wantedCuts === undefined ? scripts.filter((_, at) => at % 2 === seed % 2) : scripts;
-}
