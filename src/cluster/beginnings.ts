@@ -6,6 +6,7 @@ import type { Backend } from '../backend/backend.ts';
 import type { OwnStatement } from '../backend/own-message.ts';
 import type { Answer } from '../backend/receiver.ts';
 import { PproxError } from '../lib/errors.ts';
+import { QUERY_CANCELED } from '../wire/error-fields.ts';
 
 /** Settings by which names are found, and values are read, computed and shown. */
 const NAMES = [
@@ -110,8 +111,10 @@ export async function hasReloaded(
   const now = performance.now();
   if (now - (asked.get(server) ?? -Infinity) < FRESH_MS) return 'no';
   asked.set(server, now);
-  const { rows } = await (how === 'aside' ? backend.aside(LOADED.text) : backend.askOwn(LOADED));
-  const [loadedAt] = rows[0] ?? [];
+  const answer = await (how === 'aside' ? backend.aside(LOADED.text) : backend.askOwn(LOADED));
+  // A cancel request that comes late has hit it.
+  if (answer.error?.code === QUERY_CANCELED) throw new PproxError('cancelled', { message: answer.error.message });
+  const [loadedAt] = answer.rows[0] ?? [];
   // A transaction that has failed answers nothing.
   if (loadedAt === undefined) return 'no';
   return loadedAt === found.loadedAt ? 'no' : 'yes';
