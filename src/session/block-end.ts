@@ -42,19 +42,24 @@ export async function leaveBlock(session: SessionState, block: WritersBlock): Pr
   await settleCustom(session, block.legs.lead.lease.backend);
   await settlePins(session, block.legs.lead.lease.backend);
   await session.giveBack(block.legs);
-  await keepAhead(session, block);
+  await mendSequences(session, block);
 }
 
-/** What was set back on followers is not set back by their rollback. Where it cannot be mended now, whoever draws next mends it. */
-async function keepAhead(session: SessionState, { touched }: WritersBlock): Promise<void> {
+/** What was set back on followers is not set back by their rollback. */
+async function mendSequences(session: SessionState, { touched }: WritersBlock): Promise<void> {
   const names = [...touched.setBack];
   touched.setBack.clear();
-  if (names.length === 0) return;
+  if (names.length > 0) await keepAhead(session, names);
+}
+
+/** Behind a transaction's end, which no error can be told of any more: what cannot be mended now, whoever draws next mends. */
+async function keepAhead(session: SessionState, sequences: readonly string[] | 'all'): Promise<void> {
   try {
-    await session.services.sequences.afterNextval(session, names);
+    await session.services.sequences.afterNextval(session, sequences === 'all' ? [] : sequences);
   } catch (error) {
     if (!(error instanceof PproxError) && !(error instanceof BackendLostError)) throw error;
-    session.log.warn('sequences left behind', { sequences: names.join(', '), reason: error.message });
+    const left = sequences === 'all' ? 'of a held cursor' : sequences.join(', ');
+    session.log.warn('sequences left behind', { sequences: left, reason: error.message });
   }
 }
 
@@ -162,7 +167,7 @@ export async function commitBlock(
 
 /** Those that are held have been read to their ends by COMMIT; the others are gone. */
 async function followCursors(session: SessionState): Promise<void> {
-  if (session.pins.has('held cursor')) await session.services.sequences.afterNextval(session, []);
+  if (session.pins.has('held cursor')) await keepAhead(session, 'all');
   else session.cursors = 'draw nothing';
 }
 
@@ -339,7 +344,7 @@ export async function abandon(session: SessionState): Promise<void> {
     await rollback(everyLeg(block.legs), session.services.settings.followerTimeoutMs);
     for (const leg of block.legs.leased) leg.block = 'leased';
     await session.giveBack(block.legs);
-    await keepAhead(session, block);
+    await mendSequences(session, block);
   } else if (block.kind === 'reader') {
     await rollback([{ backend: block.lease.backend }], session.services.settings.followerTimeoutMs);
     await session.cancels.settled(block.lease.backend);

@@ -259,7 +259,12 @@ export async function followSequences(session: SessionState, statement: Statemen
   const moved = node === 'FetchStmt' && session.cursors === 'may draw';
   if (sequences.calls !== 'nextval' && !moved) return;
   if (node === 'DeclareCursorStmt') session.cursors = 'may draw';
-  await session.services.sequences.afterNextval(session, moved ? [] : sequences.names);
+  try {
+    await session.services.sequences.afterNextval(session, moved ? [] : sequences.names);
+  } catch (error) {
+    // Values that were drawn and are used by nobody are what a rollback leaves, too.
+    throw error instanceof PproxError ? error.ofTransaction() : error;
+  }
   if (session.block.kind === 'none') await rememberPosition(session);
 }
 

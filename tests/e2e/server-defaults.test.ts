@@ -107,6 +107,24 @@ test('names mean what they mean on the connection in hand, whatever was planned 
   await run(other, 'DROP TABLE public.t, other.t');
 });
 
+test('a statement is planned by the names of the connection in hand, though nothing has to be asked for another', async () => {
+  const [client, other] = [await proxy.connect(), await proxy.connect()];
+  await run(
+    client,
+    'CREATE TABLE public.t (id int PRIMARY KEY, r float8)',
+    'CREATE TABLE other.t (id int PRIMARY KEY, r float8 DEFAULT random())',
+    'INSERT INTO t (id) VALUES (1)',
+  );
+  for (const writer of [w1, w2]) await sql(writer, 'ALTER DATABASE postgres SET search_path = other, public');
+  // The other one has the connection from before, and has just asked what is defined.
+  await run(other, 'BEGIN', 'INSERT INTO t (id) VALUES (2)');
+  await run(client, 'INSERT INTO t (id) VALUES (3)');
+  await run(other, 'COMMIT');
+  await assertEqual('SELECT * FROM other.t');
+  assert.equal((await sql(w2, 'SELECT FROM other.t')).length, 1);
+  await run(other, 'DROP TABLE public.t, other.t');
+});
+
 describe("an application's own setting by ALTER ROLE … SET", () => {
   const INSERTS = ['INSERT INTO own DEFAULT VALUES', "INSERT INTO own (v) VALUES (current_setting('my.x', true))"];
   const OWN =
