@@ -14,6 +14,7 @@ export const OF_THE_VIEW: readonly string[] = [
   'search_path',
   ROLE,
   AUTHORIZATION,
+  'array_nulls',
   'extra_float_digits',
   'datestyle',
   'session_replication_role',

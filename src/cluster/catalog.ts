@@ -64,7 +64,9 @@ export interface Column {
   /** Quoted, schema-qualified name of the sequence that its default draws from. */
   readonly sequence: string | null;
   readonly selectable: boolean;
-  /** Whether the text that this session is shown of a value is the whole value: with few digits of a float it is not. */
+  /** A cast behind it by which the text is the whole value: what is shown of XML lacks its declaration. Empty for all else. */
+  readonly shownAs: '' | '::pg_catalog.text' | '::pg_catalog.text[]';
+  /** Whether the text that this session is shown of a value, and reads, is the whole value: with few digits of a float it is not. */
   readonly exact: boolean;
   /** Whether its type takes words as they are, whatever they mean: text and its like, enums, JSON, and arrays of them. */
   readonly textual: boolean;
@@ -277,6 +279,18 @@ const REACHED = `WITH RECURSIVE steps (parent, child, by) AS (
   ) SELECT json_build_array(coalesce(bool_or(by = 'p'), false), coalesce(bool_or(by IN ('d', 'f')), false),
     coalesce(bool_or(late), false), coalesce(bool_or(binds), false)) FROM fired`;
 
+/** Where in a type (ty) XML is: `itself` and `elements` through domains as well. */
+const PLACE_OF_XML = `WITH RECURSIVE parts (oid, place) AS (
+    SELECT ty.oid, 'itself'
+    UNION SELECT t.next, CASE WHEN p.place = 'itself' THEN t.place ELSE 'inside' END FROM parts p CROSS JOIN LATERAL (
+      SELECT typbasetype AS next, 'itself' AS place FROM pg_catalog.pg_type WHERE oid = p.oid
+      UNION ALL SELECT typelem, 'elements' FROM pg_catalog.pg_type WHERE oid = p.oid AND typcategory = 'A'
+      UNION ALL SELECT f.atttypid, 'inside' FROM pg_catalog.pg_type o JOIN pg_catalog.pg_attribute f ON f.attrelid = o.typrelid
+        WHERE o.oid = p.oid AND f.attnum > 0 AND NOT f.attisdropped
+      UNION ALL SELECT rngsubtype, 'inside' FROM pg_catalog.pg_range WHERE rngtypid = p.oid
+    ) t WHERE t.next <> 0
+  ) SELECT coalesce(max(place), 'nowhere') AS place FROM parts WHERE oid = 'pg_catalog.xml'::regtype`;
+
 /** Lists are in an order of their own, so that two plans by the same definitions are equal. */
 const TABLE = `SELECT c.relkind, c.relpersistence,
   (${REACHED}),
@@ -292,10 +306,11 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
       'default', coalesce(pg_get_expr(d.adbin, d.adrelid), ty.typdefault),
       'identity', a.attidentity, 'generated', a.attgenerated,
       'selectable', has_column_privilege(c.oid, a.attnum, 'SELECT'),
-      'exact', ty.typtype = 'e' OR coalesce(nullif(ty.typelem, 0), ty.oid) = ANY (
+      'shownAs', CASE x.place WHEN 'itself' THEN '::pg_catalog.text' WHEN 'elements' THEN '::pg_catalog.text[]' ELSE '' END,
+      'exact', x.place <> 'inside' AND (e.nulls OR ty.typtype IN ('b', 'e') AND ty.typcategory <> 'A') AND (ty.typtype = 'e' OR coalesce(nullif(ty.typelem, 0), ty.oid) = ANY (
         '{bool,bytea,"char",name,int8,int2,int4,text,oid,json,jsonb,cidr,inet,bpchar,varchar,date,time,timestamp,interval,timetz,bit,varbit,numeric,uuid}'::regtype[]
         || CASE WHEN e.digits THEN '{float4,float8}'::regtype[] ELSE '{}' END
-        || CASE WHEN e.zones THEN '{timestamptz}'::regtype[] ELSE '{}' END) OR (e.digits AND e.zones),
+        || CASE WHEN e.zones THEN '{timestamptz}'::regtype[] ELSE '{}' END) OR (e.digits AND e.zones)),
       'plain', ty.typtype = 'b' AND ty.typcategory IN ('B', 'D', 'N', 'T'),
       'toldApart', NOT EXISTS (SELECT FROM pg_catalog.pg_collation o WHERE o.oid = a.attcollation AND NOT o.collisdeterministic),
       'textual', ty.typtype IN ('b', 'e') AND EXISTS (SELECT FROM pg_catalog.pg_proc f
@@ -314,6 +329,7 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid
     LEFT JOIN pg_catalog.pg_type el ON el.oid = ty.typelem
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+    CROSS JOIN LATERAL (${PLACE_OF_XML}) x
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'),
   coalesce((SELECT json_agg(k.names ORDER BY i.indisprimary DESC, i.indexrelid)
     FROM pg_catalog.pg_index i, LATERAL (SELECT json_agg(a.attname ORDER BY u.place) AS names,
@@ -346,7 +362,8 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
     WHERE r.ev_class = c.oid AND c.oid >= 16384), '[]')
 FROM pg_catalog.pg_class c,
   -- Abbreviations of zones, which the other styles of DateStyle write, mean different zones to different servers.
-  (SELECT current_setting('extra_float_digits')::int > 0 AS digits, current_setting('DateStyle') LIKE 'ISO%' AS zones) e
+  (SELECT current_setting('extra_float_digits')::int > 0 AS digits, current_setting('DateStyle') LIKE 'ISO%' AS zones,
+    current_setting('array_nulls')::bool AS nulls) e
 WHERE c.oid = `;
 
 interface Entry {

@@ -6,6 +6,7 @@ import type { Column, Table } from '../cluster/catalog.ts';
 import { quoteIdentifier, quoteEscaped } from '../sql/quote.ts';
 import type { RowPlan } from './plan.ts';
 import { takingPlaceOf } from './row-plan.ts';
+import { shown } from './shown-column.ts';
 
 /** Tables are read whole for it, up to this size: some tenths of a second. */
 const LARGEST_BYTES = 64 * 1024 * 1024;
@@ -60,7 +61,7 @@ export function digestText(
   below: 'ONLY ' | '' = 'ONLY ',
   fromBlock = 0,
 ): string {
-  const list = columns.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ');
+  const list = columns.map((column) => shown(column, 't')).join(', ');
   const where = fromBlock === 0 ? IS_OWN : `${IS_OWN} AND ${standsBehind(fromBlock)}`;
   return `SELECT count(*), sum(pg_catalog.hashtextextended(ROW(${list})::text COLLATE "C", 0)) FROM (${MINE}) m, ${below}${name} AS t ${where}`;
 }
@@ -71,7 +72,7 @@ function standsBehind(block: number): string {
 
 /** The rows themselves. */
 export function rowsText({ name, plan, among }: Told): string {
-  const columns = plan.columns.map((column) => `t.${quoteIdentifier(column.name)}`);
+  const columns = plan.columns.map((column) => shown(column, 't'));
   return `SELECT ${columns.join(', ')} FROM (${MINE}) m, ONLY ${name} AS t ${IS_OWN}${among}`;
 }
 

@@ -14,6 +14,7 @@ import type { Column, Table } from '../cluster/catalog.ts';
 import { quoteEscaped, quoteIdentifier, quoteLiteral } from '../sql/quote.ts';
 import type { RowPlan } from './plan.ts';
 import { storedColumns } from './captured-rows.ts';
+import { shown } from './shown-column.ts';
 
 /** Places that are looked at for one table, and rows: with their keys they are kept in memory. */
 export const OUTGOING_LIMIT = 100_000;
@@ -64,7 +65,9 @@ export function outgoingText(
   places: readonly string[],
   snapshot: string | undefined,
 ): string {
-  const row = storedColumns(table).map(nameOf).join(', ');
+  const row = storedColumns(table)
+    .map((column) => shown(column, 't'))
+    .join(', ');
   const hash = `pg_catalog.hashtextextended(ROW(${row})::text COLLATE "C", 0)::text`;
   const there = `WHERE t.ctid = ANY (${listOf(places)})`;
   const keys = key.map(nameOf);

@@ -12,6 +12,7 @@ import type { PproxError } from '../lib/errors.ts';
 import { qualified, quoteIdentifier } from '../sql/quote.ts';
 import type { InsertCommand, ModifyCommand, Modification, QualifiedName } from '../sql/statement.ts';
 import { type Effects, notReplayable, type RowPlan } from './plan.ts';
+import { shown } from './shown-column.ts';
 
 /** Why the rows are needed, and what else is to be known of the statement. */
 export interface Why {
@@ -53,7 +54,7 @@ export function insertPlan(command: InsertCommand, table: Table, why: Why): RowP
   if (inexact !== undefined) {
     return notReplayable(
       `INSERT with ${reason}, column ${inexact.name} being read back with loss`,
-      'Set extra_float_digits to 1 or more and DateStyle to ISO, or give the value in the statement.',
+      'Set extra_float_digits to 1 or more, DateStyle to ISO and array_nulls to on, or give the value in the statement.',
     );
   }
   const names = columns.map(({ name }) => quoteIdentifier(name));
@@ -73,7 +74,7 @@ export function insertPlan(command: InsertCommand, table: Table, why: Why): RowP
       table.triggers === 'some' && table.deferred === 'none'
         ? { sent: columns.length, prefix, casts: [], suffix: conflict }
         : undefined,
-    suffix: conflict + (table.triggers === 'some' ? ` RETURNING ${names.join(', ')}` : ''),
+    suffix: conflict + (table.triggers === 'some' ? ` RETURNING ${columns.map((column) => shown(column)).join(', ')}` : ''),
     verb: 'INSERT 0',
     batch: 'many rows',
     rows: table.triggers === 'some' ? 'compared' : 'not compared',
@@ -137,7 +138,7 @@ export function modifyPlan(
   const others = fired ? table.columns.filter((one) => one.selectable && !sent.includes(one)) : [];
   const columns = [...sent, ...others.filter(givable), ...others.filter((one) => !givable(one))];
   const update = command.statement === 'update';
-  const back = ` RETURNING ${columns.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ')}`;
+  const back = ` RETURNING ${columns.map((column) => shown(column, 't')).join(', ')}`;
   // `rewritten`: columns of the key, which triggers may have given an equal value that is written in another way.
   const texts = (values: readonly Column[], rewritten: readonly Column[]): NonNullable<RowPlan['direct']> => {
     const all = [...key, ...values];
@@ -283,6 +284,6 @@ export function returning(
   columns: readonly Column[],
 ): string {
   const row = quoteIdentifier(command.alias ?? target.name);
-  const list = columns.map(({ name }) => `${row}.${quoteIdentifier(name)}`).join(', ');
+  const list = columns.map((column) => shown(column, row)).join(', ');
   return command.hasReturning ? `\n, ${list}` : `\n RETURNING ${list}`;
 }
