@@ -55,7 +55,11 @@ export async function startProxy(config: Config, log: Log, plans: PlanChoice = '
   const catalog = new Catalog();
   const analyser = new Analyser({ cacheSize: SHAPES, sizeLimitBytes: PARSE_LIMIT_BYTES });
   const roles = new Set(config.writers.map(({ user }) => user)).size === 1 ? 'same' : 'different';
-  const commit = committing(config, cluster, catalog, log);
+  const sequences = new SequenceKeeper(config.settings.sequenceBlock);
+  const commit = committing(config, cluster, log, () => {
+    catalog.forget();
+    sequences.forget();
+  });
   const services: Services = {
     cluster,
     catalog,
@@ -76,7 +80,7 @@ export async function startProxy(config: Config, log: Log, plans: PlanChoice = '
     onlookers: new Onlookers({ timeoutMs: config.settings.followerTimeoutMs, idleMs: config.settings.poolIdleMs }),
     planner: new Planner(catalog, analyser, roles, plans),
     unproven: new Unproven(config.settings.unproven),
-    sequences: new SequenceKeeper(config.settings.sequenceBlock),
+    sequences,
     coordinator: commit.coordinator,
     settings: config.settings,
     log,
@@ -223,12 +227,15 @@ const FOLD_MS = 86_400_000;
 /** Of no consequence where DSNs name their users, but for the database: every server has this one. */
 const ANYBODY = { user: 'postgres', database: 'postgres' };
 
-/** Two-phase commit comes with recovery, which looks at once for what an earlier process has left. */
+/**
+ * Two-phase commit comes with recovery, which looks at once for what an earlier process has left. `forget`: what is known of definitions, and
+ * where sequences stand, may be old.
+ */
 function committing(
   { settings }: Config,
   cluster: Cluster,
-  catalog: Catalog,
   log: Log,
+  forget: () => void,
 ): { readonly coordinator: Coordinator; inDoubt(): readonly InDoubt[]; close(): void } {
   const timeoutMs = settings.followerTimeoutMs;
   const alone = new OnePhase(timeoutMs, log);
@@ -265,7 +272,7 @@ function committing(
       recovery.noteAccount(account);
       return recovery.definitionsOver(signal);
     },
-    forget: () => catalog.forget(),
+    forget,
   });
   const run = { pending, decider, recovery, process, timeoutMs, doubtMs, log };
   const coordinator = new TwoPhase({ ...run, ids, definitions, sweep, alone });

@@ -61,8 +61,10 @@ export interface Column {
   readonly default: string | null;
   readonly identity: '' | 'a' | 'd';
   readonly generated: '' | 's' | 'v';
-  /** Quoted, schema-qualified name of the sequence that its default draws from. */
+  /** Quoted, schema-qualified name of the sequence whose next value its default is. */
   readonly sequence: string | null;
+  /** Of sequences that its default draws from so that its value does not tell what was drawn; empty: not known which; null: from none. */
+  readonly draws: readonly string[] | null;
   readonly selectable: boolean;
   /** A cast behind it by which the text is the whole value: what is shown of XML lacks its declaration. Empty for all else. */
   readonly shownAs: '' | '::pg_catalog.text' | '::pg_catalog.text[]';
@@ -291,6 +293,13 @@ const PLACE_OF_XML = `WITH RECURSIVE parts (oid, place) AS (
     ) t WHERE t.next <> 0
   ) SELECT coalesce(max(place), 'nowhere') AS place FROM parts WHERE oid = 'pg_catalog.xml'::regtype`;
 
+/** Whether a column's default (d, or that of its type) draws from sequences, and whether its value is what was drawn: then it is no other type's. */
+const HOW_IT_DRAWS = `SELECT CASE WHEN t.text NOT LIKE '%nextval(%' THEN 'not at all'
+    WHEN d.oid IS NOT NULL AND t.text ~ '^nextval\\(''([^'']|'''')+''::regclass\\)$' AND a.atttypid IN (20, 21, 23) THEN 'its value'
+    -- Its name is looked up when it is drawn from.
+    WHEN t.text LIKE '%)::regclass%' THEN 'somewhere' ELSE 'within' END AS draws
+  FROM (SELECT coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), ty.typdefault, '') AS text) t`;
+
 /** Lists are in an order of their own, so that two plans by the same definitions are equal. */
 const TABLE = `SELECT c.relkind, c.relpersistence,
   (${REACHED}),
@@ -317,7 +326,8 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
         WHERE f.oid = CASE WHEN ty.typinput = 'pg_catalog.array_in'::regproc THEN el.typinput::oid ELSE ty.typinput::oid END
           AND f.prolang = (SELECT oid FROM pg_catalog.pg_language WHERE lanname = 'internal')
           AND f.prosrc IN ('textin', 'varcharin', 'bpcharin', 'namein', 'charin', 'enum_in', 'json_in', 'jsonb_in')),
-      'sequence', (SELECT quote_ident(n.nspname) || '.' || quote_ident(s.relname)
+      'sequence', CASE WHEN a.attidentity <> '' OR v.draws = 'its value' THEN (
+        SELECT quote_ident(n.nspname) || '.' || quote_ident(s.relname)
         FROM pg_catalog.pg_depend p JOIN pg_catalog.pg_class s ON s.relkind = 'S'
           AND s.oid = CASE WHEN a.attidentity <> '' THEN p.objid ELSE p.refobjid END
         JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
@@ -325,11 +335,19 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
           THEN p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass AND p.refobjid = c.oid
             AND p.refobjsubid = a.attnum AND p.deptype = 'i'
           ELSE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass END
-        LIMIT 1)) ORDER BY a.attnum)
+        LIMIT 1) END,
+      'draws', CASE v.draws WHEN 'within' THEN (
+        SELECT coalesce(json_agg(DISTINCT quote_ident(n.nspname) || '.' || quote_ident(s.relname)), '[]')
+        FROM pg_catalog.pg_depend p JOIN pg_catalog.pg_class s ON s.relkind = 'S' AND s.oid = p.refobjid
+        JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
+        WHERE p.refclassid = 'pg_class'::regclass AND (p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid
+          OR d.oid IS NULL AND p.classid = 'pg_type'::regclass AND p.objid = ty.oid))
+        WHEN 'somewhere' THEN '[]' END) ORDER BY a.attnum)
     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid
     LEFT JOIN pg_catalog.pg_type el ON el.oid = ty.typelem
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
     CROSS JOIN LATERAL (${PLACE_OF_XML}) x
+    CROSS JOIN LATERAL (${HOW_IT_DRAWS}) v
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'),
   coalesce((SELECT json_agg(k.names ORDER BY i.indisprimary DESC, i.indexrelid)
     FROM pg_catalog.pg_index i, LATERAL (SELECT json_agg(a.attname ORDER BY u.place) AS names,

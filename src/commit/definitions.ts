@@ -143,7 +143,7 @@ export interface CountedOnLeadOptions {
    * PproxError.
    */
   preparedOver(account: DefinitionAsker['account'], signal: AbortSignal): Promise<'over' | 'unknown'>;
-  /** What was read of the catalog may be old. */
+  /** What was read of the catalog may be old; so may be where sequences stand. */
   forget(): void;
 }
 

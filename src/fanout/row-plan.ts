@@ -74,7 +74,8 @@ export function insertPlan(command: InsertCommand, table: Table, why: Why): RowP
       table.triggers === 'some' && table.deferred === 'none'
         ? { sent: columns.length, prefix, casts: [], suffix: conflict }
         : undefined,
-    suffix: conflict + (table.triggers === 'some' ? ` RETURNING ${columns.map((column) => shown(column)).join(', ')}` : ''),
+    suffix:
+      conflict + (table.triggers === 'some' ? ` RETURNING ${columns.map((column) => shown(column)).join(', ')}` : ''),
     verb: 'INSERT 0',
     batch: 'many rows',
     rows: table.triggers === 'some' ? 'compared' : 'not compared',

@@ -98,6 +98,8 @@ export class RowReplay implements RowTap {
   #bytes = 0;
   #rows = 0;
   #digest = new RowDigest();
+  /** Where defaults draw from unseen: the names of each (`Column.draws`). */
+  readonly draws: readonly (readonly string[])[];
   /** Rows handed over in all. */
   total = 0;
   /** For each column that draws from a sequence: the largest and smallest value seen. */
@@ -120,6 +122,7 @@ export class RowReplay implements RowTap {
     this.#sending = sending;
     this.#timeoutMs = timeoutMs;
     this.#plan = plan;
+    this.draws = plan.columns.slice(plan.keyed, plan.sent).flatMap(({ draws }) => (draws === null ? [] : [draws]));
     this.#casts = plan.casts.map((cast) => Buffer.from(cast));
     this.#directCasts = plan.direct?.casts.map((cast) => Buffer.from(cast)) ?? [];
     this.#targets = targets;

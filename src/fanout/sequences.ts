@@ -10,6 +10,8 @@ import { quoteEscaped, quoteLiteral } from '../sql/quote.ts';
 export interface SequenceScope {
   /** Equal for sessions of one database. */
   readonly scope: string;
+  /** Values of these have been given out by the lead, and followers are kept ahead of them. */
+  drew(sequences: Iterable<string>): void;
   askLead(text: string): Promise<readonly (readonly (string | null)[])[]>;
   /** Runs on every follower; answers with the rows of each. */
   askFollowers(text: string): Promise<readonly (readonly (readonly (string | null)[])[])[]>;
@@ -18,7 +20,14 @@ export interface SequenceScope {
 interface Bound {
   readonly value: bigint;
   readonly direction: 'up' | 'down';
+  /** When it was asked for, by performance.now(). */
+  readonly since: number;
 }
+
+/** What sets a sequence back past pprox, or through another process in one phase, is met after this time. */
+const BOUND_MS = 5000;
+/** Sequences that one question is about. */
+const BATCH = 100;
 
 export class SequenceKeeper {
   readonly #block: number;
@@ -33,6 +42,11 @@ export class SequenceKeeper {
     this.#block = block;
   }
 
+  /** Knows nothing of what this one knows. */
+  apart(): SequenceKeeper {
+    return new SequenceKeeper(this.#block);
+  }
+
   /** Sequences were set, restarted or dropped: what was reserved holds no more, nor what is being reserved. */
   forget(): void {
     this.#bounds.clear();
@@ -41,19 +55,25 @@ export class SequenceKeeper {
 
   /** The lead has given out `value` of `sequence` (quoted, qualified): followers are ahead of it when this resolves. */
   async reserve(scope: SequenceScope, sequence: string, value: bigint): Promise<void> {
-    const key = `${scope.scope}\0${sequence}`;
-    while (!this.#covers(key, value)) {
-      const running = this.#reserving.get(key);
-      if (running !== undefined) {
-        await running.catch(() => undefined);
+    scope.drew([sequence]);
+    if (!this.#covers(keyOf(scope, sequence), value)) await this.#reserveAll(scope, [{ sequence, value }]);
+  }
+
+  async #reserveAll(scope: SequenceScope, given: readonly Given[]): Promise<void> {
+    const isOpen = ({ sequence, value }: Given): boolean => !this.#covers(keyOf(scope, sequence), value);
+    for (let open = given.filter(isOpen); open.length > 0; open = open.filter(isOpen)) {
+      const free = open.filter(({ sequence }) => !this.#reserving.has(keyOf(scope, sequence))).slice(0, BATCH);
+      if (free.length === 0) {
+        const running = open.flatMap(({ sequence }) => this.#reserving.get(keyOf(scope, sequence)) ?? []);
+        await Promise.allSettled(running);
         continue;
       }
-      const own = this.#advance(scope, key, sequence, value);
-      this.#reserving.set(key, own);
+      const own = this.#advance(scope, free, 'not ahead');
+      for (const { sequence } of free) this.#reserving.set(keyOf(scope, sequence), own);
       try {
         await own;
       } finally {
-        this.#reserving.delete(key);
+        for (const { sequence } of free) this.#reserving.delete(keyOf(scope, sequence));
       }
     }
   }
@@ -63,49 +83,82 @@ export class SequenceKeeper {
    * takes them. A temporary sequence is the lead session's own affair.
    */
   async afterNextval(scope: SequenceScope, names: readonly string[]): Promise<void> {
-    const text =
-      names.length > 0
-        ? `SELECT oid::regclass::text,
-             CASE WHEN pg_catalog.has_sequence_privilege(oid, 'USAGE, SELECT') THEN pg_catalog.pg_sequence_last_value(oid) END
-           FROM pg_catalog.pg_class WHERE relkind = 'S' AND relpersistence <> 't'
-             AND oid IN (${names.map((name) => `${quoteEscaped(name)}::regclass`).join(', ')})`
-        : `SELECT quote_ident(schemaname) || '.' || quote_ident(sequencename), last_value FROM pg_catalog.pg_sequences
-           WHERE last_value IS NOT NULL AND schemaname NOT LIKE 'pg\\_temp\\_%'`;
-    for (const [name, value] of await scope.askLead(text)) {
-      if (name !== null && name !== undefined && value !== null && value !== undefined) {
-        await this.reserve(scope, name, BigInt(value));
-      }
-    }
+    const given = await lastOnLead(scope, names);
+    scope.drew(given.map(({ sequence }) => sequence));
+    await this.#reserveAll(scope, given);
+  }
+
+  /** As `afterNextval`, where sequences were set: followers stand where they were set to, unless others have drawn from them meanwhile. */
+  async afterSetval(scope: SequenceScope): Promise<void> {
+    this.forget();
+    const given = await lastOnLead(scope, []);
+    for (let at = 0; at < given.length; at += BATCH) await this.#advance(scope, given.slice(at, at + BATCH), 'behind');
   }
 
   #covers(key: string, value: bigint): boolean {
     const bound = this.#bounds.get(key);
-    if (bound === undefined) return false;
+    if (bound === undefined || performance.now() - bound.since > BOUND_MS) return false;
     return bound.direction === 'up' ? value <= bound.value : value >= bound.value;
   }
 
-  async #advance(scope: SequenceScope, key: string, sequence: string, value: bigint): Promise<void> {
+  /** `which`: all that are not ahead by a block, or those alone that have not got to the lead's last value. */
+  async #advance(scope: SequenceScope, given: readonly Given[], which: 'behind' | 'not ahead'): Promise<void> {
+    const [generation, since] = [this.#generation, performance.now()];
+    const answers = await scope.askFollowers(given.map((one) => this.#advanceText(one, which)).join('\nUNION ALL '));
+    const [told = []] = answers;
+    for (const { sequence } of given) {
+      const [, , increment, target] = told.find(([name]) => name === sequence) ?? [];
+      if (typeof increment !== 'string' || typeof target !== 'string') {
+        throw new PproxError('follower_failed', {
+          message: `sequence ${sequence} could not be advanced on the followers`,
+        });
+      }
+      if (which === 'behind' || generation !== this.#generation) continue;
+      const direction = BigInt(increment) > 0n ? 'up' : 'down';
+      this.#bounds.set(keyOf(scope, sequence), { value: BigInt(target), direction, since });
+    }
+  }
+
+  #advanceText({ sequence, value }: Given, which: 'behind' | 'not ahead'): string {
     const name = quoteLiteral(sequence);
-    const generation = this.#generation;
+    const least = which === 'behind' ? `${value}::numeric` : 't.target';
     // In a subquery of its own: a scan in FROM keeps the sequence's page pinned while setval() waits for its lock, and whoever has that
     // lock may have to wait for the page, without an end that either would see (COMMIT PREPARED of ALTER SEQUENCE … RESTART).
     const last = `(SELECT last_value FROM ${sequence})`;
-    const answers = await scope.askFollowers(`SELECT CASE
-        WHEN q.seqincrement > 0 AND ${last} < t.target THEN setval(${name}::regclass, t.target)
-        WHEN q.seqincrement < 0 AND ${last} > t.target THEN setval(${name}::regclass, t.target)
+    return `SELECT ${name}, CASE
+        WHEN q.seqincrement > 0 AND ${last} < ${least} THEN setval(${name}::regclass, t.target)
+        WHEN q.seqincrement < 0 AND ${last} > ${least} THEN setval(${name}::regclass, t.target)
         ELSE ${last} END, q.seqincrement, t.target
       FROM pg_catalog.pg_sequence q, LATERAL (SELECT CASE WHEN q.seqincrement > 0
         THEN least(q.seqmax::numeric, ${value}::numeric + q.seqincrement::numeric * ${this.#block})
         ELSE greatest(q.seqmin::numeric, ${value}::numeric + q.seqincrement::numeric * ${this.#block}) END::bigint AS target) t
-      WHERE q.seqrelid = ${name}::regclass`);
-    const [first] = answers.map(([row]) => row);
-    const [, increment, target] = first ?? [];
-    if (increment === null || increment === undefined || target === null || target === undefined) {
-      throw new PproxError('follower_failed', {
-        message: `sequence ${sequence} could not be advanced on the followers`,
-      });
-    }
-    if (generation !== this.#generation) return;
-    this.#bounds.set(key, { value: BigInt(target), direction: BigInt(increment) > 0n ? 'up' : 'down' });
+      WHERE q.seqrelid = ${name}::regclass`;
   }
+}
+
+/** What the lead has given out of a sequence (quoted, qualified). */
+interface Given {
+  readonly sequence: string;
+  readonly value: bigint;
+}
+
+function keyOf({ scope }: SequenceScope, sequence: string): string {
+  return `${scope}\0${sequence}`;
+}
+
+/** Where these stand on the lead, as far as they were ever drawn from; all there are where none is named. */
+async function lastOnLead(scope: SequenceScope, names: readonly string[]): Promise<readonly Given[]> {
+  const text =
+    names.length > 0
+      ? `SELECT oid::regclass::text,
+             CASE WHEN pg_catalog.has_sequence_privilege(oid, 'USAGE, SELECT') THEN pg_catalog.pg_sequence_last_value(oid) END
+           FROM pg_catalog.pg_class WHERE relkind = 'S' AND relpersistence <> 't'
+             AND oid IN (${names.map((name) => `${quoteEscaped(name)}::regclass`).join(', ')})`
+      : `SELECT quote_ident(schemaname) || '.' || quote_ident(sequencename), last_value FROM pg_catalog.pg_sequences
+           WHERE last_value IS NOT NULL AND schemaname NOT LIKE 'pg\\_temp\\_%'`;
+  const given: Given[] = [];
+  for (const [sequence, value] of await scope.askLead(text)) {
+    if (typeof sequence === 'string' && typeof value === 'string') given.push({ sequence, value: BigInt(value) });
+  }
+  return given;
 }

@@ -133,8 +133,10 @@ export class TablePlanner {
     if (table === undefined || listed?.some((name) => !known.has(name)) === true) return plan;
     const left = await this.#leftToVary(asker, command, table);
     const chosen = await this.#choosing(asker, statement);
-    if (left !== undefined || chosen !== undefined) {
-      const rule = left === undefined ? `COPY of rows by ${chosen}` : `COPY that leaves column ${left} to its default`;
+    if (left !== undefined || chosen !== undefined || command.source === 'server') {
+      // Another server has other files, and its programs say other things.
+      const source = chosen === undefined ? 'COPY of what the lead’s host has' : `COPY of rows by ${chosen}`;
+      const rule = left === undefined ? source : `COPY that leaves column ${left} to its default`;
       refuseBlind(table, rule);
       return readBack(rule, statement, table.stored);
     }

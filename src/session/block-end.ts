@@ -45,21 +45,23 @@ export async function leaveBlock(session: SessionState, block: WritersBlock): Pr
   await mendSequences(session, block);
 }
 
-/** What was set back on followers is not set back by their rollback. */
-async function mendSequences(session: SessionState, { touched }: WritersBlock): Promise<void> {
+/** What was set back on followers is not set back by their rollback; and others may have drawn from what was set anew. */
+async function mendSequences(session: SessionState, { touched, catalog }: WritersBlock): Promise<void> {
   const names = [...touched.setBack];
   touched.setBack.clear();
-  if (names.length > 0) await keepAhead(session, names);
+  const { sequences } = session.services;
+  if (catalog === 'changed') sequences.forget();
+  if (touched.placed === 'some') await withoutError(session, 'those that were set', sequences.afterSetval(session));
+  if (names.length > 0) await withoutError(session, names.join(', '), sequences.afterNextval(session, names));
 }
 
-/** Behind a transaction's end, which no error can be told of any more: what cannot be mended now, whoever draws next mends. */
-async function keepAhead(session: SessionState, sequences: readonly string[] | 'all'): Promise<void> {
+/** Behind a transaction's end nobody can be told of an error any more: what cannot be mended now, whoever draws next mends. */
+async function withoutError({ log }: SessionState, sequences: string, mending: Promise<void>): Promise<void> {
   try {
-    await session.services.sequences.afterNextval(session, sequences === 'all' ? [] : sequences);
+    await mending;
   } catch (error) {
     if (!(error instanceof PproxError) && !(error instanceof BackendLostError)) throw error;
-    const left = sequences === 'all' ? 'of a held cursor' : sequences.join(', ');
-    session.log.warn('sequences left behind', { sequences: left, reason: error.message });
+    log.warn('sequences left behind', { sequences, reason: error.message });
   }
 }
 
@@ -82,6 +84,7 @@ export async function commitBlock(
   try {
     // Where it has failed on a follower the lead has been told so, and answers nothing any more.
     block.trail.check();
+    if (block.touched.drawnAlone === 'perhaps some') await session.sequences.afterNextval(session, []);
     deferred = block.catalog === 'changed' || (await services.catalog.deferrable(session)) ? 'possible' : 'none';
     if (writes === 'likely' && deferred === 'possible') await fireDeferred(session, block);
     // Whatever is asked before the followers prepare is asked of what is done. Where there are several, what one has prepared
@@ -167,7 +170,8 @@ export async function commitBlock(
 
 /** Those that are held have been read to their ends by COMMIT; the others are gone. */
 async function followCursors(session: SessionState): Promise<void> {
-  if (session.pins.has('held cursor')) await keepAhead(session, 'all');
+  if (session.pins.has('held cursor'))
+    await withoutError(session, 'those of a held cursor', session.services.sequences.afterNextval(session, []));
   else session.cursors = 'draw nothing';
 }
 
@@ -193,7 +197,7 @@ export function continueBlock(session: SessionState, block: WritersBlock): void 
     log: new ReplayLog(),
     stage: 'open',
     catalog: 'unchanged',
-    touched: { ...untouched(), setBack: block.touched.setBack },
+    touched: { ...untouched(), setBack: block.touched.setBack, placed: block.touched.placed },
     plannedBy: new PlannedBy(session.services),
     writes: 'none',
   };

@@ -325,8 +325,10 @@ async function savepoint(
   const end = await onLead(session, block, text);
   if (end.kind === 'failed') return end;
   trackSavepoint(session, command);
-  if (command.action === 'rollback to') block.trail.restart();
-  else await savepointOnFollowers(session, block, command.action, name);
+  if (command.action === 'rollback to') {
+    block.trail.restart();
+    block.touched.ownSequences?.forget();
+  } else await savepointOnFollowers(session, block, command.action, name);
   const { ledger } = session.listening;
   if (command.action === 'savepoint') ledger.savepoint(name);
   else if (command.action === 'release') ledger.release(name);

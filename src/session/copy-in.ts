@@ -35,6 +35,7 @@ import { FAILED, type StatementEnd } from './statement-end.ts';
 import { allVisible, beginFollowers, compareAnswers, followerDeadline, throwFailures } from './replay.ts';
 import { QUERY_CANCELED } from '../wire/error-fields.ts';
 import { touchUnseen } from './touched.ts';
+import { followSequences } from './read.ts';
 import { checkPlan, keep, openImplicit, openPlanned } from './write.ts';
 
 /** How the client's data ended. `cut`: a server ended the COPY before the client did. */
@@ -58,11 +59,14 @@ export async function copyIn(
   request.say();
   if (route === 'lead' && session.block.kind === 'none' && company === 'one') {
     const legs = await session.leaseLead();
+    let done: StatementEnd;
     try {
-      return await copyTo(session, statement, text, undefined, legs.lead.lease.backend, [], undefined);
+      done = await copyTo(session, statement, text, undefined, legs.lead.lease.backend, [], undefined);
     } finally {
       await session.giveBack(legs);
     }
+    if (done.kind === 'done') await followSequences(session, statement);
+    return done;
   }
   const { catalog, planner } = session.services;
   const edition = route === 'writers' ? await currentEdition(session, statement) : undefined;
@@ -77,6 +81,7 @@ export async function copyIn(
   const same = plan?.kind === 'statement' ? plan : undefined;
   const takers = route === 'writers' && same?.inPlace !== 'rows alone' ? block.legs.followers : [];
   const end = await copyTo(session, statement, text, block, block.legs.lead.lease.backend, takers, same);
+  if (end.kind === 'done' && route === 'lead') await followSequences(session, statement);
   if (end.kind === 'done' && same !== undefined) await checkPlan(session, statement, same, planned);
   return end;
 }
@@ -187,7 +192,7 @@ async function compareTriggers(
   const written = await seen.written();
   const filled = written.filter(({ name }) => !own.includes(name)).flatMap(({ table }) => table.columns);
   const drawn = movedSequences(seen.lead.before, seen.lead.after).filter((name) =>
-    filled.some(({ sequence }) => sequence === name),
+    filled.some(({ sequence, draws }) => sequence === name || draws?.includes(name) === true || draws?.length === 0),
   );
   await reserveDrawn(session, seen, { drawn: [], followers }, drawn);
 }

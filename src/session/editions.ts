@@ -148,6 +148,8 @@ export async function agreedEdition(session: SessionState, block: WritersBlock):
     throw definitionChanged('before it was committed');
   for (const { statement, plan } of chosen)
     if (!(await plannedAlike(session, statement, plan))) throw definitionChanged('before it was committed');
+  // Who has drawn from them may have taken followers to be where they are not any more.
+  for (const name of block.touched.drawn) block.touched.setBack.add(name);
   return now;
 }
 

@@ -289,7 +289,18 @@ export async function replayDirectly(
 
 /** Followers' sequences stay ahead of all that the lead has drawn. */
 export async function reserveMoved(session: SessionState, { lead }: HiddenEffects): Promise<void> {
-  for (const name of movedSequences(lead.before, lead.after)) await reserve(session, lead, name);
+  const moved = movedSequences(lead.before, lead.after);
+  noteSetBack(session, lead, moved);
+  for (const name of moved) await reserve(session, lead, name);
+}
+
+/** A function has said where a sequence goes on: setval() in it. One that counts down looks like that. */
+function noteSetBack(session: SessionState, { before, after }: Looks, moved: readonly string[]): void {
+  const at = ({ sequences }: Look, name: string): bigint => BigInt(sequences.get(name)?.split(',')[0] ?? 0);
+  if (session.block.kind !== 'writers' || !moved.some((name) => at(after, name) < at(before, name))) return;
+  session.sequences.forget();
+  session.block.touched.placed = 'some';
+  session.block.plannedBy.change('relations');
 }
 
 /** Ours on followers, gone before the client can make another one. */
@@ -324,7 +335,7 @@ export async function alignFollowers(
   if (drawn.length > 0) {
     const text = alignText(drawn, lead.before);
     await session.services.coordinator.visibleEverywhere();
-    session.services.sequences.forget();
+    session.sequences.forget();
     for (const name of drawn) block.touched.setBack.add(name);
     throwFailures(block, await askLegs(legs.followers, session.services.settings.followerTimeoutMs, () => text));
   }
@@ -339,12 +350,13 @@ export async function reserveDrawn(
   names: readonly string[] = drawn,
 ): Promise<void> {
   // Between the setting back and now, somebody else may have taken their old places for reserved.
-  if (drawn.length > 0) session.services.sequences.forget();
+  if (drawn.length > 0) session.sequences.forget();
+  noteSetBack(session, lead, names);
   for (const name of names) await reserve(session, lead, name);
   if (session.block.kind === 'writers') for (const name of drawn) session.block.touched.setBack.delete(name);
 }
 
 async function reserve(session: SessionState, { after }: Looks, name: string): Promise<void> {
   const [value] = after.sequences.get(name)?.split(',') ?? [];
-  if (value !== undefined) await session.services.sequences.reserve(session, name, BigInt(value));
+  if (value !== undefined) await session.sequences.reserve(session, name, BigInt(value));
 }

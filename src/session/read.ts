@@ -255,12 +255,19 @@ export async function keep(session: SessionState, statement: Statement, backend:
 
 /** Followers' sequences stay ahead of the lead's. */
 export async function followSequences(session: SessionState, statement: Statement): Promise<void> {
-  const { sequences, node } = statement;
+  const { sequences, node, command } = statement;
   const moved = node === 'FetchStmt' && session.cursors === 'may draw';
-  if (sequences.calls !== 'nextval' && !moved) return;
+  // A default of a temporary table, its trigger, a temporary view.
+  const acts = command.kind !== 'read' || session.pins.has('volatile function');
+  const alone = acts && session.pins.has('temporary object') && statement.relations.length > 0;
+  if (sequences.calls !== 'nextval' && !moved && !alone) return;
   if (node === 'DeclareCursorStmt') session.cursors = 'may draw';
+  if (alone && session.block.kind === 'writers') {
+    session.block.touched.drawnAlone = 'perhaps some';
+    return;
+  }
   try {
-    await session.services.sequences.afterNextval(session, moved ? [] : sequences.names);
+    await session.sequences.afterNextval(session, moved || alone ? [] : sequences.names);
   } catch (error) {
     // Values that were drawn and are used by nobody are what a rollback leaves, too.
     throw error instanceof PproxError ? error.ofTransaction() : error;

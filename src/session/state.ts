@@ -440,6 +440,19 @@ export class SessionState implements CatalogAsker, SequenceScope {
     }
   }
 
+  /** Those of a transaction that has changed definitions hold in it alone. */
+  get sequences(): SequenceKeeper {
+    const { block, services } = this;
+    if (block.kind !== 'writers' || block.catalog !== 'changed') return services.sequences;
+    block.touched.ownSequences ??= services.sequences.apart();
+    return block.touched.ownSequences;
+  }
+
+  drew(sequences: Iterable<string>): void {
+    if (this.block.kind !== 'writers') return;
+    for (const sequence of sequences) this.block.touched.drawn.add(sequence);
+  }
+
   async askLead(text: string): Promise<Answer['rows']> {
     return rowsOf(await this.ask(text));
   }

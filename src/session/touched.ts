@@ -1,6 +1,7 @@
 /** What the statements of a block have changed so far: by it is judged what a later one may have done out of sight. */
 import type { Catalog, CatalogAsker } from '../cluster/catalog.ts';
 import { countsOf, type Look, type Looks } from '../fanout/hidden-effects.ts';
+import type { SequenceKeeper } from '../fanout/sequences.ts';
 
 export interface Touched {
   objects: 'none' | 'some';
@@ -14,6 +15,14 @@ export interface Touched {
   readonly first: Map<string, Look | 'not known'>;
   /** Sequences that were set back on followers, for a statement that draws there as on the lead, and are not known to be ahead again. */
   readonly setBack: Set<string>;
+  /** Whether a statement has said where sequences go on. */
+  placed: 'none' | 'some';
+  /** Sequences that were drawn from, quoted and qualified. */
+  readonly drawn: Set<string>;
+  /** Whether something that is the lead's alone may have drawn from any: a temporary table's default. */
+  drawnAlone: 'none' | 'perhaps some';
+  /** How far followers are ahead of sequences as this transaction's own definitions have made them: by others' they need not be. */
+  ownSequences: SequenceKeeper | undefined;
 }
 
 /** Names that are kept. */
@@ -27,6 +36,10 @@ export function untouched(): Touched {
     unseen: new Set(),
     first: new Map(),
     setBack: new Set(),
+    placed: 'none',
+    drawn: new Set(),
+    drawnAlone: 'none',
+    ownSequences: undefined,
   };
 }
 

@@ -538,9 +538,15 @@ export async function keep(
   if ((command.kind === 'definition' || command.kind === 'utility') && !SEEN.has(statement.node))
     block.touched.objects = 'some';
   else if (leavesSomething(statement)) touch(block.touched, statement.relations.map(qualified));
-  const { sequences } = session.services;
+  if (changesCatalog(statement, 'not seen')) session.services.sequences.forget();
+  const { sequences } = session;
+  if (statement.sequences.sets === 'some') {
+    sequences.forget();
+    block.touched.placed = 'some';
+    block.plannedBy.change('relations');
+  }
   if (statement.sequences.calls === 'nextval') await sequences.afterNextval(session, statement.sequences.names);
-  if (statement.sequences.calls === 'setval' || changesCatalog(statement, 'not seen')) sequences.forget();
+  for (const names of replay?.draws ?? []) await sequences.afterNextval(session, names);
   for (const [sequence, { least, greatest }] of replay?.drawn ?? []) {
     await sequences.reserve(session, sequence, greatest);
     if (least !== greatest) await sequences.reserve(session, sequence, least);

@@ -6,12 +6,20 @@ import type { Walker } from './walker.ts';
 
 /**
  * ADD COLUMN evaluates its default, and ALTER COLUMN … TYPE its USING: calls there have their places, so that the lead's time can stand in
- * for them. The default is kept as well. A CHECK is both evaluated and kept as it is.
+ * for them. The default is kept as well. A CHECK is both evaluated and kept as it is. The bounds of a partition that is attached are values.
  */
 export function alteration(command: unknown, walker: Walker): void {
   const fields = nodeOf(command, 'AlterTableCmd');
   const column = nodeOf(fields?.['def'], 'ColumnDef');
   const subtype = fields?.['subtype'];
+  // RESTART among them.
+  if (subtype === 'AT_SetIdentity') walker.facts.setsSequences = 'some';
+  const attached = subtype === 'AT_AttachPartition' ? nodeOf(fields?.['def'], 'PartitionCmd') : undefined;
+  if (attached !== undefined) {
+    walker.stored(attached['name']);
+    walker.evaluated(attached['bound']);
+    return;
+  }
   if (column === undefined || (subtype !== 'AT_AddColumn' && subtype !== 'AT_AlterColumnType')) {
     walker.stored(command);
     return;

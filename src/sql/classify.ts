@@ -322,6 +322,7 @@ class Classification {
     const temporary = route === 'writers' && isTemporary(this.#fields);
     const facts = temporary ? this.#facts('lead', 'temporary object', pin) : this.#facts(route, reason, pin);
     const walker = this.#walker(facts);
+    if (this.#tag === 'TruncateStmt' && this.#fields['restart_seqs'] === true) facts.setsSequences = 'some';
     if (this.#tag === 'CallStmt' || reason !== name) walker.evaluated(this.#fields);
     // What LOCK and VACUUM name they do not read; what SET CONSTRAINTS names is no relation.
     else if (this.#tag !== 'ConstraintsSetStmt') walker.stored(this.#fields);
@@ -347,6 +348,7 @@ class Classification {
 
   #walkDefinition(walker: Walker): void {
     const fields = this.#fields;
+    if (this.#tag === 'AlterSeqStmt') walker.facts.setsSequences = 'some';
     for (const key in fields) {
       if (this.#tag === 'CreateStmt' && key === 'partbound') walker.evaluated(fields[key]);
       else if (this.#tag !== 'AlterTableStmt' || key !== 'cmds') walker.stored(fields[key]);

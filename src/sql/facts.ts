@@ -58,6 +58,7 @@ export class Facts {
   readonly added: AddedColumn[] = [];
   fills: Statement['fills'] = 'nothing';
   sequenceCalls: 'none' | 'nextval' | 'setval' = 'none';
+  setsSequences: 'none' | 'some' = 'none';
   readonly sequenceNames = new Set<string>();
   readonly sequenceParameters = new Set<number>();
   /** Whether a sequence is named by neither a constant nor a parameter. */
@@ -130,6 +131,7 @@ export class Facts {
     const known = this.unnamedSequences === 'none';
     return {
       calls: this.sequenceCalls,
+      sets: this.sequenceCalls === 'setval' ? 'some' : this.setsSequences,
       names: known ? [...this.sequenceNames] : [],
       parameters: known ? [...this.sequenceParameters] : [],
     };

@@ -67,6 +67,8 @@ export interface ColumnPlace {
 /** What nextval() and setval() are called for. */
 export interface SequenceCalls {
   readonly calls: 'none' | 'nextval' | 'setval';
+  /** Whether it says where any is to go on: setval(), RESTART, ALTER SEQUENCE. */
+  readonly sets: 'none' | 'some';
   /** As constants name them. Empty where any call takes its sequence from elsewhere, so that others may be meant as well. */
   readonly names: readonly string[];
   /** Numbers of the parameters that name the others. */

@@ -137,3 +137,11 @@ for (const [text, message] of [
     await assertWritersEqual(cluster);
   });
 }
+
+test('a partition that is attached has the lead’s bounds', HANGS, async () => {
+  await client.query(`CREATE TABLE years (at timestamptz) PARTITION BY RANGE (at); CREATE TABLE lately (at timestamptz);
+    ALTER TABLE years ATTACH PARTITION lately FOR VALUES FROM (now() - interval '5 years') TO (now())`);
+  const bounds = "SELECT pg_get_expr(relpartbound, oid) AS bounds FROM pg_class WHERE relname = 'lately'";
+  assert.deepEqual(await sql(w2, bounds), await sql(w1, bounds));
+  await client.query('DROP TABLE years');
+});

@@ -120,3 +120,18 @@ test('an error of the data is the lead’s own', HANGS, async () => {
   assert.match(error.message, /invalid input syntax for type timestamp with time zone: "no time"/);
   await assertWritersEqual(cluster);
 });
+
+test('a file and a program of a server are the lead’s', HANGS, async () => {
+  for (const text of [
+    "COPY plain (x) FROM '/proc/sys/kernel/random/uuid'",
+    "COPY item (x) FROM PROGRAM 'echo $$; echo $$'",
+    "BEGIN; COPY part (grp, x) FROM PROGRAM 'printf \"1\\t$$\\n2\\t$$\\n\"' (DELIMITER E'\\t'); COMMIT",
+  ])
+    await client.query(text);
+  await assertWritersEqual(cluster);
+  const [row] = await sql(
+    w2,
+    'SELECT (SELECT count(*) FROM plain)::int AS plain, (SELECT count(*) FROM part)::int AS part',
+  );
+  assert.deepEqual(row, { plain: 1, part: 2 });
+});

@@ -252,6 +252,7 @@ const COLUMNS: readonly Column[] = ['a', 'b', 'c', 'd'].map((name) => ({
   generated: '',
   sequence: null,
   selectable: true,
+  draws: null,
   shownAs: '',
   exact: true,
   textual: true,

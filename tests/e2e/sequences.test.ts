@@ -1,8 +1,10 @@
 /** Values that a server draws by itself: the writers have the same ones, and followers never give one out twice. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import type pg from 'pg';
 import { sql } from '../support/cluster.ts';
+import { copyIn } from '../support/copy-in.ts';
+import { clusterDsn, startTestProxy } from '../support/proxy.ts';
 import { assertWritersEqual, refusal, startScene, value } from './scene.ts';
 
 const BLOCK = 10;
@@ -216,4 +218,123 @@ test('a sequence is named by a parameter, a constant or any text, and never by i
   for (const [text, values] of refused) assert.equal((await refusal(client.query(text, values))).code, '0A000', text);
   // It stays on the lead.
   assert.equal(Number((await client.query('SELECT nextval($1) AS n', [oid])).rows[0]?.n), 11);
+});
+
+/** Where the follower stands beyond the lead, or as far: it would give out nothing that the lead has. */
+async function assertAhead(sequence: string): Promise<void> {
+  const at = async (server: typeof w1): Promise<number> => {
+    const [row] = await sql(
+      server,
+      `SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END::int AS at FROM ${sequence}`,
+    );
+    return Number(row?.['at']);
+  };
+  const [lead, follower] = [await at(w1), await at(w2)];
+  assert.ok(follower >= lead, `${sequence}: ${follower} on the follower, ${lead} on the lead`);
+}
+
+const MANY = 3 * BLOCK;
+
+describe('a follower is ahead where the value of a column does not tell what was drawn', () => {
+  const made: Readonly<Record<string, string>> = {
+    'of a text': "CREATE TABLE filled (id text DEFAULT 'x' || nextval('own.s'), v int)",
+    'of a computed number': "CREATE TABLE filled (id bigint DEFAULT -nextval('own.s'), v int)",
+    'of a number with a scale': "CREATE TABLE filled (id numeric(12, 2) DEFAULT nextval('own.s'), v int)",
+    'of two sequences': "CREATE TABLE filled (id bigint DEFAULT nextval('own.t') * 1000 + nextval('own.s'), v int)",
+    'of a name that is looked up late': "CREATE TABLE filled (id bigint DEFAULT nextval('s'::text), v int)",
+    'of a domain':
+      "CREATE DOMAIN numbered AS bigint DEFAULT nextval('own.s'); CREATE TABLE filled (id numbered, v int)",
+    'of a temporary table': "CREATE TEMPORARY TABLE filled (id int DEFAULT nextval('own.s'), v int)",
+    'by a trigger of a temporary table': `CREATE FUNCTION numbered() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN NEW.id := nextval('own.s'); RETURN NEW; END $$;
+      CREATE TEMPORARY TABLE filled (id int, v int);
+      CREATE TRIGGER numbered BEFORE INSERT ON filled FOR EACH ROW EXECUTE FUNCTION numbered()`,
+  };
+  const fills: Readonly<Record<string, readonly string[]>> = {
+    'INSERT of rows': [`INSERT INTO filled (v) SELECT 1 FROM generate_series(1, ${MANY})`],
+    'INSERT in a block': [
+      'BEGIN',
+      'INSERT INTO filled (v) VALUES (1)',
+      `INSERT INTO filled (v) SELECT 1 FROM generate_series(1, ${MANY})`,
+      'COMMIT',
+    ],
+  };
+  for (const [name, text] of Object.entries(made))
+    for (const [how, statements] of Object.entries(fills))
+      test(`${name}: ${how}`, async () => {
+        const client = await proxy.connect();
+        await client.query('CREATE SCHEMA own; SET search_path = own; CREATE SEQUENCE s; CREATE SEQUENCE t');
+        await client.query(text);
+        for (const statement of statements) await client.query(statement);
+        for (const sequence of ['own.s', 'own.t']) await assertAhead(sequence);
+        assert.ok(Number(await value(client, "SELECT nextval('own.s')")) > MANY);
+        await client.query('DROP TABLE filled; DROP SCHEMA own CASCADE');
+        await client.end();
+      });
+
+  test('COPY into a temporary table, and a temporary view', async () => {
+    const client = await proxy.connect();
+    await client.query(`CREATE SCHEMA own; CREATE SEQUENCE own.s; CREATE SEQUENCE own.t;
+      CREATE TEMPORARY TABLE filled (id int DEFAULT nextval('own.s'), v int);
+      CREATE TEMPORARY VIEW drawing AS SELECT nextval('own.t') FROM generate_series(1, ${MANY})`);
+    await copyIn(client, 'COPY filled (v) FROM STDIN', '1\n'.repeat(MANY));
+    await client.query('SELECT * FROM drawing');
+    for (const sequence of ['own.s', 'own.t']) await assertAhead(sequence);
+    await client.query('DROP TABLE filled; DROP VIEW drawing; DROP SCHEMA own CASCADE');
+    await client.end();
+  });
+});
+
+describe('where a sequence was set by somebody else, a follower is ahead of what is drawn from it', () => {
+  const set: Readonly<Record<string, readonly string[]>> = {
+    'TRUNCATE … RESTART IDENTITY': ['TRUNCATE shared RESTART IDENTITY'],
+    'ALTER SEQUENCE … RESTART': ['ALTER SEQUENCE shared_id_seq RESTART'],
+    'ALTER TABLE … RESTART': ['ALTER TABLE shared_identity ALTER id RESTART'],
+    'setval()': ["SELECT setval('shared_id_seq', 1, false)"],
+    'setval() in a function': ["SELECT setting('shared_id_seq')"],
+    'DROP SEQUENCE': [
+      'ALTER TABLE shared ALTER id DROP DEFAULT; DROP SEQUENCE shared_id_seq; CREATE SEQUENCE shared_id_seq',
+      "ALTER TABLE shared ALTER id SET DEFAULT nextval('shared_id_seq')",
+    ],
+  };
+  for (const [name, statements] of Object.entries(set))
+    test(`${name} through another process`, async () => {
+      const elsewhere = await startTestProxy({
+        writers: cluster.writers.map(clusterDsn),
+        settings: { sequenceBlock: BLOCK },
+      });
+      try {
+        const [client, other] = [await proxy.connect(), await elsewhere.connect()];
+        await client.query(`CREATE TABLE shared (id int DEFAULT 0, v int); CREATE SEQUENCE shared_id_seq OWNED BY shared.id;
+          ALTER TABLE shared ALTER id SET DEFAULT nextval('shared_id_seq');
+          CREATE TABLE shared_identity (id int GENERATED ALWAYS AS IDENTITY, v int);
+          CREATE FUNCTION setting(text) RETURNS bigint LANGUAGE sql AS $$ SELECT setval($1, 1, false) $$`);
+        const draw = async (): Promise<void> => {
+          for (const table of ['shared', 'shared_identity']) await client.query(`INSERT INTO ${table} (v) VALUES (1)`);
+        };
+        for (let round = 0; round < BLOCK / 2; round++) await draw();
+        for (const statement of statements) await other.query(statement);
+        for (let round = 0; round < 2; round++) {
+          await draw();
+          for (const sequence of ['shared_id_seq', 'shared_identity_id_seq']) await assertAhead(sequence);
+        }
+        await client.query('DROP TABLE shared, shared_identity; DROP FUNCTION setting');
+        await client.end();
+      } finally {
+        await elsewhere.stop();
+      }
+    });
+
+  for (const [name, end] of Object.entries({ ROLLBACK: 'ROLLBACK', 'ROLLBACK TO': 'ROLLBACK TO before; COMMIT' }))
+    test(`what was set is taken back by ${name}`, async () => {
+      const client = await proxy.connect();
+      await client.query('CREATE TABLE back (id serial, v int)');
+      await client.query('INSERT INTO back (v) VALUES (1)');
+      await client.query('BEGIN; SAVEPOINT before; ALTER SEQUENCE back_id_seq RESTART WITH 100000');
+      await client.query('INSERT INTO back (v) VALUES (1)');
+      await client.query(end);
+      await client.query(`INSERT INTO back (v) SELECT 1 FROM generate_series(1, ${MANY})`);
+      await assertAhead('back_id_seq');
+      await client.query('DROP TABLE back');
+    });
 });

@@ -126,7 +126,9 @@ describe('values are stored as the lead stored them', () => {
     await client.query('SELECT tell()');
     await client.query('INSERT INTO fired DEFAULT VALUES');
     await client.query('UPDATE fired SET x = NULL WHERE id > 0');
-    await client.query(`WITH told AS (INSERT INTO copied (x) VALUES (${declared}) RETURNING x) INSERT INTO told (x) SELECT x FROM told`);
+    await client.query(
+      `WITH told AS (INSERT INTO copied (x) VALUES (${declared}) RETURNING x) INSERT INTO told (x) SELECT x FROM told`,
+    );
     // What stands within a row's text is not shown whole, and cannot be asked for.
     const insert = `INSERT INTO inside (sheet) VALUES (ROW(1, ${declared}))`;
     assert.equal((await refusal(client.query(insert))).code, '0A000');

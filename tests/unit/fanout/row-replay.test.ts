@@ -17,6 +17,7 @@ function column(name: string, sequence: string | null = null): Column {
     generated: '',
     sequence,
     selectable: true,
+    draws: null,
     shownAs: '',
     exact: true,
     textual: true,

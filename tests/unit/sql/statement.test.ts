@@ -336,7 +336,15 @@ suite('names are collected for the catalog', () => {
       ["ALTER TABLE t ADD a int DEFAULT nextval('s')", 'nextval', ['s']],
     ];
     for (const [text, calls, names, parameters = []] of cases)
-      assert.deepEqual(sequences(text), { calls, names, parameters }, text);
+      assert.deepEqual(sequences(text), { calls, sets: calls === 'setval' ? 'some' : 'none', names, parameters }, text);
+    for (const [text, sets] of [
+      ['TRUNCATE t RESTART IDENTITY', 'some'],
+      ['TRUNCATE t', 'none'],
+      ['ALTER SEQUENCE s RESTART', 'some'],
+      ['ALTER TABLE t ALTER id RESTART WITH 7', 'some'],
+      ['ALTER TABLE t ALTER id SET NOT NULL', 'none'],
+    ] as const)
+      assert.deepEqual(sequences(text), { calls: 'none', sets, names: [], parameters: [] }, text);
     assert.equal(statementOf("SELECT currval('a')").needsSequenceState, true);
     assert.equal(statementOf('INSERT INTO t VALUES (lastval())').needsSequenceState, true);
     assert.equal(statementOf("SELECT nextval('a')").needsSequenceState, false);
