@@ -9,7 +9,7 @@ import { takingPlaceOf } from './row-plan.ts';
 import { shown } from './shown-column.ts';
 
 /** Tables are read whole for it, up to this size: some tenths of a second. */
-const LARGEST_BYTES = 64 * 1024 * 1024;
+export const LARGEST_BYTES = 64 * 1024 * 1024;
 
 /** Up to this size that is quicker than to look where the rows are. */
 const SMALL_BYTES = 1024 * 1024;
@@ -46,10 +46,14 @@ export function accessOf(rows: readonly (readonly (string | null)[])[]): readonl
 }
 
 /** xmin has 32 bits; what is beyond them is that of the transaction at hand, or one more where they have begun anew since. */
-const MINE = 'SELECT top, top & 4294967295 AS low FROM (SELECT pg_catalog.pg_current_xact_id()::text::bigint AS top) x';
-const IS_OWN = `WHERE age(t.xmin) <= age(pg_catalog.pg_current_xact_id()::xid)
-  AND pg_catalog.pg_xact_status((m.top - m.low + t.xmin::text::bigint
-    + CASE WHEN t.xmin::text::bigint < m.low THEN 4294967296 ELSE 0 END)::text::xid8) = 'in progress'`;
+export const MINE =
+  'SELECT top, top & 4294967295 AS low FROM (SELECT pg_catalog.pg_current_xact_id()::text::bigint AS top) x';
+
+/** A condition, beside MINE as m, on the row of this name. */
+export const isOwn = (row: string): string => `age(${row}.xmin) <= age(pg_catalog.pg_current_xact_id()::xid)
+  AND pg_catalog.pg_xact_status((m.top - m.low + ${row}.xmin::text::bigint
+    + CASE WHEN ${row}.xmin::text::bigint < m.low THEN 4294967296 ELSE 0 END)::text::xid8) = 'in progress'`;
+const IS_OWN = `WHERE ${isOwn('t')}`;
 
 /**
  * In one row: how many there are, and the sum of their hashes; columns by their names. `below`: partitions too, or the table alone;

@@ -37,6 +37,8 @@ export type FollowerFailure =
       readonly expected: string;
       readonly found: string;
     }
+  /** What a function or trigger has made of it, in its catalog or of the rows it had, is not what it has on the lead. */
+  | { readonly kind: 'relation'; readonly label: string; readonly relation: string }
   | { readonly kind: 'different'; readonly label: string; readonly expected: Effect; readonly found: Effect };
 
 const EFFECT: WatchTable = watchTable({
@@ -179,7 +181,10 @@ export function followerError(
       return new PproxError('writers_differ', {
         message: 'the statement did not have the same effect on every writer',
         detail,
-        hint,
+        hint:
+          first?.kind === 'relation'
+            ? `${hint} Use a statement of its own for the definition: then followers get the lead's values.`
+            : hint,
       });
   }
 }
@@ -200,6 +205,8 @@ function describe(failure: FollowerFailure): string {
       return `${failure.label}: a function or trigger drew another value from ${failure.sequence}`;
     case 'elsewhere':
       return `${failure.label}: rows of ${failure.table}: ${failure.found}, where on the lead: ${failure.expected}`;
+    case 'relation':
+      return `${failure.label}: a function or trigger has made something else of ${failure.relation} than on the lead`;
     case 'lost':
       return `${failure.label}: connection lost (${failure.lost.reason}: ${failure.lost.message})`;
     default: {

@@ -135,7 +135,7 @@ export class TablePlanner {
     const chosen = await this.#choosing(asker, statement);
     if (left !== undefined || chosen !== undefined || command.source === 'server') {
       // Another server has other files, and its programs say other things.
-      const source = chosen === undefined ? 'COPY of what the lead’s host has' : `COPY of rows by ${chosen}`;
+      const source = chosen === undefined ? 'COPY of what the host of the lead has' : `COPY of rows by ${chosen}`;
       const rule = left === undefined ? source : `COPY that leaves column ${left} to its default`;
       refuseBlind(table, rule);
       return readBack(rule, statement, table.stored);

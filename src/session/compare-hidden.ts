@@ -1,8 +1,9 @@
 /** What a statement has done out of sight on the lead, and followers by themselves: whether it is the same, as far as that can be seen. */
 import { digestText, storedColumns } from '../fanout/captured-rows.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
-import { changes, compareChanges, compareDraws, type Look, NOTHING } from '../fanout/hidden-effects.ts';
+import { changes, compareChanges, compareDraws, isOfObjects, type Look, NOTHING } from '../fanout/hidden-effects.ts';
 import { unprovenEffects } from '../fanout/unproven.ts';
+import { compareDefined } from './compare-defined.ts';
 import { type Aligned, type HiddenEffects, look, type Written } from './hidden-effects.ts';
 import { compareOutgoing } from './outgoing-rows.ts';
 import { compareEach } from './own-questions.ts';
@@ -66,6 +67,10 @@ export async function compareHidden(
     if (differing === 'not known') continue;
     if (differing.length > 0) return differing;
     removed.add(name);
+  }
+  if ([...changed.keys()].some(isOfObjects)) {
+    const differing = await compareDefined(session, block);
+    if (differing.length > 0) return differing;
   }
   session.services.unproven.note(unprovenEffects(lead, compared, removed, own.tables), session.log);
   if (whole.length === 0) return [];

@@ -159,6 +159,49 @@ const cases: Readonly<Record<string, Case>> = {
       CREATE VIEW tv AS SELECT grp |+| 1 AS x FROM s`,
     run: 'SELECT * FROM tv',
   },
+  'a column that a DO block adds with a moment': {
+    made: TARGET,
+    run: 'DO $$ BEGIN ALTER TABLE t ADD COLUMN made timestamptz NOT NULL DEFAULT now(); END $$',
+    refused: ['40002'],
+  },
+  'a column that a DO block adds with another value in each row': {
+    made: TARGET,
+    run: 'DO $$ BEGIN ALTER TABLE t ADD COLUMN u uuid NOT NULL DEFAULT gen_random_uuid(); END $$',
+    refused: ['40002'],
+  },
+  'a column that a function gives another type': {
+    made: `${TARGET}; CREATE FUNCTION f() RETURNS void LANGUAGE sql AS 'ALTER TABLE t ALTER w TYPE float8 USING random()'`,
+    run: 'SELECT f()',
+    refused: ['40002'],
+  },
+  'columns that a DO block adds with what is the same everywhere': {
+    made: TARGET,
+    run: `DO $$ BEGIN ALTER TABLE t ADD n int NOT NULL DEFAULT 5, ALTER w TYPE varchar(9); CREATE TABLE u AS SELECT * FROM t;
+      CREATE SEQUENCE own.from_seven START 7; CREATE VIEW tv AS SELECT * FROM t; COMMENT ON TABLE t IS 'told'; CREATE INDEX ON t (w); END $$`,
+  },
+  'a materialized view that a function refreshes': {
+    made: `CREATE FUNCTION g() RETURNS float8 IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN 1; END'; CREATE MATERIALIZED VIEW mv AS SELECT g();
+      CREATE OR REPLACE FUNCTION g() RETURNS float8 IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN random(); END';
+      CREATE FUNCTION f() RETURNS void LANGUAGE sql AS 'REFRESH MATERIALIZED VIEW mv'`,
+    run: 'SELECT f()',
+    refused: ['40002'],
+  },
+  'a materialized view that a trigger refreshes': {
+    made: `${TARGET}; CREATE MATERIALIZED VIEW mv AS SELECT count(*) FROM t;
+      CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN REFRESH MATERIALIZED VIEW own.mv; RETURN NULL; END $$;
+      CREATE TRIGGER refresh AFTER INSERT ON t EXECUTE FUNCTION f()`,
+    run: "INSERT INTO t VALUES (3, 'new')",
+  },
+  'a comment by the clock': {
+    made: TARGET,
+    run: `DO $$ BEGIN EXECUTE format('COMMENT ON TABLE t IS %L', clock_timestamp()); END $$`,
+    refused: ['40002'],
+  },
+  'a sequence that starts anywhere': {
+    made: TARGET,
+    run: `DO $$ BEGIN EXECUTE format('CREATE SEQUENCE own.anywhere START %s', (random() * 1e9)::int); END $$`,
+    refused: ['40002'],
+  },
   'a large object of a view': { made: 'CREATE VIEW tv AS SELECT lo_create(777) AS lob', run: 'SELECT lob > 0 FROM tv' },
 };
 

@@ -1,0 +1,38 @@
+/**
+ * Relations that the transaction at hand has made or altered, whoever has done it for it: found by their entries in the catalog, and compared by
+ * what a server may have computed for itself in doing so. That is what `ADD COLUMN … DEFAULT now()` has given the rows there are, or a REFRESH has
+ * found. By identity, as numbers of objects differ between servers; and by nothing that versions of PostgreSQL write in different ways.
+ */
+import { quoteEscaped } from '../sql/quote.ts';
+import { isOwn, LARGEST_BYTES, MINE } from './captured-rows.ts';
+
+const NAME = 'pg_catalog.quote_ident(n.nspname) || $$.$$ || pg_catalog.quote_ident(c.relname)';
+
+/** Quoted, qualified names, and for each whether its rows can be compared: `rows`, or `nothing but itself`. */
+export const CHANGED_RELATIONS = `SELECT ${NAME}, CASE WHEN c.relkind IN ('r', 'm') AND pg_catalog.pg_relation_size(c.oid) <= ${LARGEST_BYTES}
+      AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+      AND NOT pg_catalog.row_security_active(c.oid) AND c.relispopulated THEN 'rows' ELSE 'nothing but itself' END
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p', 'm', 'v', 'S') AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\\_%' AND c.oid IN (
+    SELECT t.oid FROM (${MINE}) m, pg_catalog.pg_class t WHERE ${isOwn('t')}
+    UNION ALL SELECT t.attrelid FROM (${MINE}) m, pg_catalog.pg_attribute t WHERE ${isOwn('t')}
+    UNION ALL SELECT t.seqrelid FROM (${MINE}) m, pg_catalog.pg_sequence t WHERE ${isOwn('t')}
+    UNION ALL SELECT t.objoid FROM (${MINE}) m, pg_catalog.pg_description t WHERE ${isOwn('t')}
+      AND t.classoid = 'pg_catalog.pg_class'::regclass)`;
+
+/** One row: a text that is equal where the relation is, as far as it is compared. `what`: as CHANGED_RELATIONS says. */
+export function relationText(name: string, what: string): string {
+  const oid = `${quoteEscaped(name)}::regclass`;
+  const rows =
+    what === 'rows'
+      ? `(SELECT pg_catalog.concat_ws(' ', count(*), 'rows', sum(pg_catalog.hashtextextended(t::text COLLATE "C", 0))) FROM ONLY ${name} AS t)`
+      : "''";
+  return `SELECT pg_catalog.concat_ws('; ', ${rows},
+    (SELECT pg_catalog.md5(string_agg(pg_catalog.concat_ws(' ', t.attname, pg_catalog.format_type(t.atttypid, t.atttypmod), t.attnotnull,
+        CASE WHEN ${isOwn('t')} THEN t.attmissingval::text END, pg_catalog.col_description(t.attrelid, t.attnum)), ',' ORDER BY t.attnum))
+      FROM (${MINE}) m, pg_catalog.pg_attribute t WHERE t.attrelid = ${oid} AND t.attnum > 0 AND NOT t.attisdropped),
+    (SELECT pg_catalog.pg_get_expr(c.relpartbound, c.oid) FROM pg_catalog.pg_class c WHERE c.oid = ${oid}),
+    (SELECT pg_catalog.concat_ws(' ', q.seqstart, q.seqincrement, q.seqmin, q.seqmax, q.seqcache, q.seqcycle)
+      FROM pg_catalog.pg_sequence q WHERE q.seqrelid = ${oid}),
+    pg_catalog.obj_description(${oid}, 'pg_class'))`;
+}
