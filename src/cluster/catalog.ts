@@ -580,6 +580,20 @@ export class Catalog {
   }
 
   /** For each name; never cached, since it matters only to sessions with temporary objects. */
+  /** Names of temporary relations and types of the session that permanent ones have, too: other servers would take those for them. Not kept. */
+  async hidingPermanent(asker: CatalogAsker): Promise<readonly string[]> {
+    const [found] = await row(
+      asker,
+      `SELECT json_agg(DISTINCT name) FROM (
+         SELECT t.relname AS name FROM pg_catalog.pg_class t JOIN pg_catalog.pg_class p ON p.relname = t.relname
+         WHERE t.relnamespace = pg_catalog.pg_my_temp_schema() AND p.relpersistence <> 't'
+         UNION SELECT t.typname FROM pg_catalog.pg_type t JOIN pg_catalog.pg_type p ON p.typname = t.typname
+           JOIN pg_catalog.pg_namespace n ON n.oid = p.typnamespace
+         WHERE t.typnamespace = pg_catalog.pg_my_temp_schema() AND n.nspname NOT LIKE 'pg\\_temp\\_%') s`,
+    );
+    return names(found ?? '[]');
+  }
+
   async persistence(asker: CatalogAsker, names: readonly QualifiedName[]): Promise<readonly Persistence[]> {
     const list = names.map((name) => `to_regclass(${quoteLiteral(qualified(name))})`).join(', ');
     const [found] = await row(

@@ -27,8 +27,11 @@ export async function resolveRoute(
     }
     if (raised !== 'reader') route = raised;
   }
-  if (route === 'writers' && session.pins.has('temporary object') && (await touchesTemporary(session, statement)))
-    route = 'lead';
+  if (route === 'writers' && session.pins.has('temporary object')) {
+    if (await touchesTemporary(session, statement)) route = 'lead';
+    else if (DEFINES.has(command.kind) && !NAMELESS.has(statement.node))
+      refuseHidden(await session.services.catalog.hidingPermanent(session));
+  }
   if (route === 'reader' && (hint === 'lead' || statement.needsSequenceState)) route = 'lead';
   if (route === 'lead' && hint === 'reader' && command.kind === 'read' && statement.pins.length === 0) route = 'reader';
   return route;
@@ -100,6 +103,24 @@ async function facts(session: SessionState): Promise<RoutingFacts> {
   }
 }
 
+const DEFINES: ReadonlySet<Statement['command']['kind']> = new Set(['definition', 'utility']);
+
+/** They name nothing; what CALL and DO do is seen once it is done. */
+const NAMELESS: ReadonlySet<string> = new Set(['AlterSystemStmt', 'CallStmt', 'ConstraintsSetStmt', 'DoStmt']);
+
+/**
+ * A definition names more than relations, and what it names is looked up on each server: there a temporary object hides none. Throws
+ * PproxError.
+ */
+export function refuseHidden([name]: readonly string[]): void {
+  if (name === undefined) return;
+  throw new PproxError('not_replayed', {
+    message: `the other writers might take a permanent "${name}" for the session's temporary one`,
+    detail: 'A temporary object is on the lead alone, and hides the permanent one of its name there.',
+    hint: 'Drop the temporary one first, or use another session for definitions.',
+  });
+}
+
 /** A statement on temporary tables alone is the lead session's own affair. */
 export async function touchesTemporary(session: SessionState, statement: Statement): Promise<boolean> {
   if (statement.relations.length === 0) return false;
@@ -107,6 +128,7 @@ export async function touchesTemporary(session: SessionState, statement: Stateme
   if (!found.includes('temporary')) return false;
   // What is made of a query is not there yet, and followers are told its rows.
   if (statement.fills === 'table') return false;
+  if (statement.command.kind === 'definition' && found.includes('missing')) return false;
   const target = 'target' in statement.command ? statement.command.target : undefined;
   if (!found.includes('permanent')) return true;
   // Rows of a permanent table that come from a temporary one exist on the lead alone; an INSERT can hand them on.

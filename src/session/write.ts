@@ -1,7 +1,7 @@
 /** Statements with a durable effect: on the lead, then on every follower, compared, within one transaction. */
 import { BackendLostError } from '../backend/receiver.ts';
 import { type Effect, type FollowerFailure, joinTags, quietProof } from '../fanout/follower.ts';
-import { changes, type Look, type Looks, movedSequences } from '../fanout/hidden-effects.ts';
+import { changes, isOfObjects, type Look, type Looks, movedSequences } from '../fanout/hidden-effects.ts';
 import { definitionChanged } from '../commit/definitions.ts';
 import { locksOf, type ReplayPlan } from '../fanout/plan.ts';
 import { type ReplayedStatement, ReplayLog } from '../fanout/replay-log.ts';
@@ -55,6 +55,7 @@ import { replayAlone } from './read-back.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { learnSettings } from './setting-transfer.ts';
 import { lockTables, readsOlder } from './table-locks.ts';
+import { refuseHidden } from './route.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
 import { touch, touchUnseen, untouched } from './touched.ts';
 import { quieten } from './told-rows.ts';
@@ -133,6 +134,8 @@ export async function writeStatement(
   if (locks.length > 0) await lockTables(session, block, locks);
   if (leavesSomething(statement)) block.writes = 'possible';
   leaveDatabase(session, statement);
+  const mayDrop = session.pins.has('temporary object') && plan.effects === 'hidden';
+  const hiding = mayDrop ? await catalog.hidingPermanent(session) : [];
   const started = performance.now();
   const done = await onLead(session, block, plan, request);
   const { result, effect, replay, time } = done;
@@ -150,7 +153,7 @@ export async function writeStatement(
   if (done.looks !== undefined && remade === undefined) {
     const [before, after] = await Promise.all(done.looks);
     const { moment } = session.services.coordinator;
-    const hidden = { statement, plan, request, started, looked: { before, after }, done };
+    const hidden = { statement, plan, request, started, looked: { before, after }, hiding, done };
     const left = await hiddenToo(session, block, hidden, pace);
     if (pace !== 'lockstep' && left !== undefined) {
       await keep(session, block, statement, replay, seen);
@@ -245,6 +248,8 @@ interface Hidden {
   readonly started: number;
   /** At the lead, around it. */
   readonly looked: Looks;
+  /** Names that meant a temporary object before it, where followers have a permanent one. */
+  readonly hiding: readonly string[];
   readonly done: DoneOnLead;
 }
 
@@ -302,6 +307,8 @@ async function hiddenToo(
     await readToo(session, block, asked, seen);
     return undefined;
   }
+  // What it has made or altered, followers make by the same names.
+  if ([...changes(seen.lead).keys()].some(isOfObjects)) refuseHidden(asked.hiding);
   const byRows = text ? undefined : replay;
   const aligned = await alignFollowers(session, block, seen, byRows, 'what the lead drew');
   if (byRows !== undefined) {

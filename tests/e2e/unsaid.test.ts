@@ -269,3 +269,40 @@ describe('a follower that is promoted gives out no value twice, where it was dra
       await client.query('DROP SCHEMA own CASCADE');
     });
 });
+
+const SHADOW = `CREATE TABLE x (id int PRIMARY KEY, v int); INSERT INTO x VALUES (1, 1); CREATE TABLE other (id int);
+  CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+  CREATE TRIGGER tr BEFORE INSERT ON x FOR EACH ROW EXECUTE FUNCTION noted();
+  CREATE FUNCTION dropping() RETURNS void LANGUAGE plpgsql AS 'BEGIN DROP TABLE IF EXISTS x; END';
+  CREATE TEMPORARY TABLE x (id int, w int); CREATE TRIGGER tr BEFORE INSERT ON x FOR EACH ROW EXECUTE FUNCTION noted()`;
+
+describe('a permanent table is not taken for the temporary one that hides it', () => {
+  const attempts: Readonly<Record<string, 'ok' | '0A000'>> = {
+    'TRUNCATE other, x': '0A000',
+    'DROP TABLE IF EXISTS other, x': '0A000',
+    'DROP TRIGGER tr ON x': '0A000',
+    "COMMENT ON TABLE x IS 'which?'": '0A000',
+    'CREATE TABLE y (LIKE x INCLUDING ALL)': '0A000',
+    'CREATE TABLE y (z x)': '0A000',
+    'DO $$ BEGIN DROP TABLE x; END $$': '0A000',
+    'DO $$ BEGIN ALTER TABLE x ADD n int; END $$': '0A000',
+    'SELECT dropping()': '0A000',
+    // What names the temporary one alone, or makes no definition, goes on.
+    'DROP TABLE x': 'ok',
+    'TRUNCATE x': 'ok',
+    'INSERT INTO x VALUES (7, 7)': 'ok',
+    'INSERT INTO other SELECT id FROM x': 'ok',
+    'SET CONSTRAINTS ALL DEFERRED': 'ok',
+  };
+  for (const [text, expected] of Object.entries(attempts))
+    test(text, HANGS, async () => {
+      const own = await proxy.connect();
+      await own.query(`CREATE SCHEMA hidden; SET search_path = hidden; ${SHADOW}`);
+      const found = await outcome(own.query(text));
+      await own.end();
+      for (const writer of [w1, w2]) assert.deepEqual(await sql(writer, 'SELECT id FROM hidden.x'), [{ id: 1 }]);
+      await assertWritersEqual(cluster);
+      await client.query('DROP SCHEMA hidden CASCADE');
+      assert.equal(found, expected);
+    });
+});
