@@ -295,7 +295,11 @@ export class Reasons {
     const [own] = statement.functions;
     if (own !== undefined) return `${own.name}(), which is not known to give the same everywhere`;
     const [unportable] = statement.unportable;
-    return unportable === undefined ? undefined : `${unportable}(), which depends on the server`;
+    if (unportable !== undefined) return `${unportable}(), which depends on the server`;
+    const [operator] = statement.unportableOperators;
+    return operator === undefined
+      ? undefined
+      : `${operator}, which may depend on the server's collations or mathematics`;
   }
 
   /** A column of the table, or of a table behind the view, whose default gives each server another value. */

@@ -156,7 +156,8 @@ export class TablePlanner {
     return (
       statement.functions[0]?.name ??
       (await this.#reasons.mayVary(asker, statement, undefined)) ??
-      statement.unportable[0]
+      statement.unportable[0] ??
+      statement.unportableOperators[0]
     );
   }
 

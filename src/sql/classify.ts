@@ -348,6 +348,8 @@ class Classification {
 
   #walkDefinition(walker: Walker): void {
     const fields = this.#fields;
+    const setting = fields['setstmt'];
+    if (isFields(setting)) walker.setting(setting);
     if (this.#tag === 'AlterSeqStmt') walker.facts.setsSequences = 'some';
     for (const key in fields) {
       if (this.#tag === 'CreateStmt' && key === 'partbound') walker.evaluated(fields[key]);
@@ -396,6 +398,7 @@ class Classification {
       conversions: [...facts.conversions],
       sequences: facts.sequences,
       unportable: [...facts.unportable],
+      unportableOperators: [...facts.unportableOperators],
       order: [...facts.order],
       durable: [...facts.durable],
       rewrites: facts.rewrites,

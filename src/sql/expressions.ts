@@ -72,6 +72,17 @@ export function isNamed(value: unknown): boolean {
 }
 
 /** A constant that is no text, and what is cast to a type that holds no name. */
+/** Whether it is a number or a truth value whatever stands beside it: an operator beside it is no text's. */
+export function isOfNumbers(value: unknown): boolean {
+  const constant = nodeOf(value, 'A_Const');
+  if (constant !== undefined) return 'ival' in constant || 'fval' in constant || 'boolval' in constant;
+  const cast = nodeOf(value, 'TypeCast');
+  if (cast !== undefined) return OF_NUMBERS.test(castType(cast) ?? '');
+  return nodeOf(value, 'BoolExpr') !== undefined;
+}
+
+const OF_NUMBERS = /^(int[248]|oid|numeric|float[48]|bool|date|timestamp|timestamptz|uuid)$/;
+
 export function isNumber(value: unknown): boolean {
   const cast = nodeOf(value, 'TypeCast');
   if (cast === undefined) return nodeOf(value, 'A_Const') !== undefined;

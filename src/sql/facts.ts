@@ -52,6 +52,7 @@ export class Facts {
   readonly nondeterminism: Nondeterminism[] = [];
   readonly conversions = new Set<string | undefined>();
   readonly unportable = new Set<string>();
+  readonly unportableOperators = new Set<string>();
   readonly order = new Set<string>();
   readonly durable = new Set<string>();
   rewrites: 'nothing' | 'rows' = 'nothing';

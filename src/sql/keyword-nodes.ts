@@ -37,6 +37,13 @@ export const keywordOperators: Readonly<Record<string, readonly string[]>> = {
   'NOT BETWEEN SYMMETRIC': ['<', '>'],
 };
 
+/** Of texts in order, of classes of characters, and of floating-point mathematics. LIKE looks at characters alone. */
+export const unportableOperators: ReadonlySet<string> = new Set([
+  ...['<', '<=', '>', '>=', 'GREATEST', 'LEAST', ...Object.keys(keywordOperators)],
+  ...['~', '~*', '!~', '!~*', '~~*', '!~~*'],
+  ...['^', '|/', '||/'],
+]);
+
 export const writingStatements: Readonly<Record<string, string>> = {
   InsertStmt: 'INSERT',
   UpdateStmt: 'UPDATE',

@@ -1,6 +1,6 @@
 /**
  * Built-in functions that compute the same on every server, by name: no collation, no floating-point library, no table of zones, no
- * version of PostgreSQL counts. What is not here may differ from server to server.
+ * version of PostgreSQL counts (quote_ident() knows the keywords of one). What is not here may differ from server to server.
  */
 
 const PORTABLE: ReadonlySet<string> = new Set(
@@ -8,7 +8,7 @@ const PORTABLE: ReadonlySet<string> = new Set(
   array_append array_cat array_dims array_fill array_length array_lower array_ndims array_position array_positions
   array_prepend array_remove array_replace array_upper cardinality trim_array
   ascii bit_count bit_length btrim char_length character_length chr concat concat_ws convert_from convert_to decode encode
-  get_bit get_byte left length lpad ltrim md5 octet_length overlay position quote_ident quote_literal quote_nullable repeat
+  get_bit get_byte left length lpad ltrim md5 octet_length overlay position quote_literal quote_nullable repeat
   replace reverse right rpad rtrim set_bit set_byte sha224 sha256 sha384 sha512 split_part starts_with strpos substr
   substring to_hex translate
   json_array_length json_build_array json_build_object json_extract_path json_extract_path_text json_typeof jsonb_array_length

@@ -263,6 +263,8 @@ export interface Statement {
   readonly sequences: SequenceCalls;
   /** Built-in functions whose result may depend on what the server was built with: its locale, its mathematics, its zones. */
   readonly unportable: readonly string[];
+  /** Built-in operators of which the same is true, unless an operand says that it is about numbers. */
+  readonly unportableOperators: readonly string[];
   /** Built-in functions that change something beside rows of tables: large objects, where a sequence stands. */
   readonly durable: readonly string[];
   /** ALTER TABLE: whether it gives the rows there are values that depend on their order, or reads them as another type. */

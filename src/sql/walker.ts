@@ -12,7 +12,7 @@ import { CallPlaces } from './call-places.ts';
 import { noteCall } from './calls.ts';
 import { keywordSpan } from './call-span.ts';
 import { columnPlaces } from './column-places.ts';
-import { SEEN, CLOCKS, isPlainType, isReading, isNamed, asText, nameOfRelation } from './expressions.ts';
+import { SEEN, CLOCKS, isPlainType, isReading, isNamed, isOfNumbers, asText, nameOfRelation } from './expressions.ts';
 import type { Facts } from './facts.ts';
 import {
   clockKeywords,
@@ -21,6 +21,7 @@ import {
   systemColumns,
   lockStrength,
   keywordOperators,
+  unportableOperators,
   writingStatements,
 } from './keyword-nodes.ts';
 import { nestedWrite } from './modification.ts';
@@ -156,7 +157,13 @@ export class Walker {
         return this.#column(fields);
       case 'A_Expr':
         this.#operator(stringsOf(fields['name']));
+        this.#compare(stringsOf(fields['name']).at(-1) ?? '', [fields['lexpr'], fields['rexpr']]);
         return this.#children(fields);
+      case 'MinMaxExpr':
+        this.#compare(fields['op'] === 'IS_LEAST' ? 'LEAST' : 'GREATEST', listOf(fields['args']));
+        return this.#children(fields);
+      case 'VariableSetStmt':
+        return this.setting(fields);
       case 'SubLink':
         if (fields['operName'] !== undefined) this.#operator(stringsOf(fields['operName']));
         else if (fields['subLinkType'] === 'ANY_SUBLINK') this.#operator(['=']);
@@ -340,6 +347,12 @@ export class Walker {
     this.facts.conversions.add(column);
   }
 
+  /** Of a SET within a definition. */
+  setting(fields: Fields): void {
+    if (fields['kind'] === 'VAR_SET_CURRENT') this.facts.differs('server', 'SET … FROM CURRENT');
+    this.#children(fields);
+  }
+
   #column(fields: Fields): void {
     const parts = listOf(fields['fields']);
     const name = stringOf(parts.at(-1));
@@ -353,6 +366,15 @@ export class Walker {
     const name = nameOf(parts);
     const behind = name.schema === undefined ? keywordOperators[name.name] : undefined;
     for (const one of behind ?? [name.name]) this.facts.operators.add({ schema: name.schema, name: one });
+  }
+
+  /** By collations, classes of characters or floating-point mathematics, which servers may have others of. */
+  #compare(operator: string, operands: readonly unknown[]): void {
+    if (this.#evaluation === 'stored' || !unportableOperators.has(operator)) return;
+    const all = operands.flatMap((one) =>
+      nodeOf(one, 'List') === undefined ? [one] : listOf(nodeOf(one, 'List')?.['items']),
+    );
+    if (operator === '^' || !all.some(isOfNumbers)) this.facts.unportableOperators.add(operator);
   }
 
   #sample(fields: Fields): void {

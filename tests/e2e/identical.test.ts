@@ -213,3 +213,31 @@ test('a text too large for the event loop is read all the same', async () => {
   assert.equal(counted?.['rows'], 5000);
   await assertEqual();
 });
+
+test("what a server's own collation decides is the lead's", async () => {
+  const client = await proxy.connect();
+  // By one and the same name, as where servers have the libraries of two systems.
+  await sql(cluster.w1, "CREATE COLLATION ours (provider = icu, locale = 'en')");
+  await sql(cluster.w2, "CREATE COLLATION ours (provider = libc, locale = 'C')");
+  await client.query(`CREATE TABLE sorted (id int PRIMARY KEY, x text COLLATE ours, b bool, y text);
+    INSERT INTO sorted (id, x) VALUES (1, 'a'), (2, 'É')`);
+  for (const text of [
+    "UPDATE sorted SET b = x < 'B' WHERE id = 1",
+    "UPDATE sorted SET y = CASE WHEN x > 'Z' THEN 'late' ELSE 'early' END WHERE id = 1",
+    "UPDATE sorted SET b = x ILIKE 'é', y = greatest(x, 'z') WHERE id = 2",
+    "INSERT INTO sorted (id, x, b) VALUES (3, 'b', 'a' COLLATE ours < 'B'), (4, 'c', 'É' COLLATE ours ~* 'é')",
+  ])
+    await client.query(text);
+  await assertEqual();
+  assert.deepEqual(await sql(cluster.w2, 'SELECT b FROM sorted WHERE id = 3'), [{ b: true }]);
+});
+
+test('a setting of the session that a definition would keep is refused', async () => {
+  const client = await proxy.connect();
+  for (const text of [
+    "CREATE FUNCTION keeping() RETURNS int LANGUAGE sql SET work_mem FROM CURRENT AS 'SELECT 1'",
+    'ALTER ROLE postgres SET lock_timeout FROM CURRENT',
+    'ALTER DATABASE postgres SET work_mem FROM CURRENT',
+  ])
+    await assertRefused(client, text, '0A000');
+});

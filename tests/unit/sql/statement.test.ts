@@ -320,6 +320,19 @@ suite('names are collected for the catalog', () => {
     assert.deepEqual(operators('SELECT a IN (SELECT 1), a < ALL (SELECT 1)'), ['<', '=']);
   });
 
+  test('operators that servers may take in different ways, unless they are about numbers', () => {
+    const operators = (text: string): readonly string[] => statementOf(text).unportableOperators;
+    for (const [text, found] of [
+      ['UPDATE t SET a = b < c WHERE id = 1', ['<']],
+      ["UPDATE t SET a = CASE WHEN b BETWEEN 'a' AND 'z' THEN 1 END WHERE id = 1", ['BETWEEN']],
+      ["INSERT INTO t VALUES (greatest(1, 2), least('a', $1), 'x' ~* 'y', 2 ^ 0.3)", ['LEAST', '~*', '^']],
+      ['UPDATE t SET n = n + 1, m = n * 2 - $1, s = s || $2 WHERE id = 1', []],
+      ['UPDATE t SET a = n > 5, b = n <= 7.5, c = n < $1::int, d = n BETWEEN 1 AND $2 WHERE id = 1', []],
+      ["CREATE INDEX ON t ((a < 'b'))", []],
+    ] as const)
+      assert.deepEqual(operators(text), found, text);
+  });
+
   test('sequences by name, and whose state is asked for', () => {
     const sequences = (text: string): unknown => statementOf(text).sequences;
     const cases: readonly (readonly [string, 'none' | 'nextval' | 'setval', string[], number[]?])[] = [
