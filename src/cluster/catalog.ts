@@ -88,6 +88,8 @@ export interface Table {
   readonly cascades: 'none' | 'some';
   /** Whether foreign keys refer to it. */
   readonly referenced: 'no' | 'yes';
+  /** `rows together`: all that a statement has changed, at its end: a foreign key to the table itself, a unique constraint that is deferrable. */
+  readonly checked: 'row by row' | 'rows together';
   /** Whether any of these may fire as late as at COMMIT. */
   readonly deferred: 'none' | 'some';
   /** Whether, by their source or that of what it names, any of these may leave something with the server session: settings, locks. */
@@ -230,7 +232,9 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM vol
     UNION ALL SELECT typname FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_class c ON c.oid = typrelid
     WHERE t.oid >= 16384 AND (typtype IN ('d', 'r', 'm') OR relkind = 'c')) n),
   coalesce((SELECT json_agg(DISTINCT oprname) FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode
-    WHERE p.oid >= 16384 AND provolatile = 's'), '[]'),
+    JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    -- What it is declared as is its owner's word, unless it is an extension's.
+    WHERE p.oid >= 16384 AND (provolatile = 's' OR provolatile = 'i' AND lanname NOT IN ('c', 'internal'))), '[]'),
   EXISTS (SELECT FROM pg_catalog.pg_cast c LEFT JOIN pg_catalog.pg_proc p ON p.oid = castfunc
     JOIN pg_catalog.pg_type t ON t.oid = casttarget
     WHERE c.oid >= 16384 AND castcontext <> 'e'
@@ -311,6 +315,8 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
     ) THEN 'of other rows' ELSE 'of the row' END,
   pg_catalog.has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE'),
   EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE contype = 'f' AND confrelid = c.oid),
+  EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid = c.oid
+    AND (contype = 'f' AND confrelid = c.oid OR contype IN ('p', 'u', 'x') AND condeferrable)),
   coalesce((SELECT json_agg(json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
       'default', coalesce(pg_get_expr(d.adbin, d.adrelid), ty.typdefault),
       'identity', a.attidentity, 'generated', a.attgenerated,
@@ -362,6 +368,8 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
       JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.number
       CROSS JOIN LATERAL (SELECT i.indcollation[u.place - 1] AS collation) l WHERE u.place <= i.indnkeyatts) k
     WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate AND i.indisvalid AND k.filled
+      -- One WITHOUT OVERLAPS excludes, and takes no ON CONFLICT.
+      AND NOT i.indisexclusion
       AND i.indpred IS NULL AND i.indexprs IS NULL), '[]'),
   coalesce((SELECT json_agg(json_build_array(a.attname, i.indimmediate) ORDER BY i.indexrelid, a.attnum) FROM pg_catalog.pg_index i
     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion) AND a.attnum > 0 AND (a.attnum = ANY (i.indkey::int2[])
@@ -503,10 +511,8 @@ export class Catalog {
   /** The same by its name as SQL writes it: quoted where it has to be, and qualified. */
   tableOf(asker: CatalogAsker, text: string): Promise<Table | undefined> {
     return this.#cached(asker, `table ${text}`, async () => {
-      const [kind, persistence, reached, rules, children, policies, lockable, referenced, ...lists] = await row(
-        asker,
-        `${TABLE}to_regclass(${quoteLiteral(text)})`,
-      );
+      const [kind, persistence, reached, rules, children, policies, lockable, referenced, together, ...lists] =
+        await row(asker, `${TABLE}to_regclass(${quoteLiteral(text)})`);
       if (kind === undefined || kind === null) return undefined;
       const [columns, keys, constrained, stored, bases, actions] = lists.map((list): unknown =>
         JSON.parse(list ?? '[]'),
@@ -524,6 +530,7 @@ export class Catalog {
         policies: policies === 'none' || policies === 'of the row' ? policies : 'of other rows',
         lockable: lockable === 't',
         referenced: referenced === 't' ? 'yes' : 'no',
+        checked: together === 't' ? 'rows together' : 'row by row',
         columns: columns as Column[],
         keys: keys as string[][],
         constrained: (constrained as [string, boolean][]).map(([name]) => name),

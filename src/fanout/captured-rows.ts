@@ -5,7 +5,7 @@
 import type { Column, Table } from '../cluster/catalog.ts';
 import { quoteIdentifier, quoteEscaped } from '../sql/quote.ts';
 import type { RowPlan } from './plan.ts';
-import { takingPlaceOf } from './row-plan.ts';
+import { batchOf, takingPlaceOf } from './row-plan.ts';
 import { shown } from './shown-column.ts';
 
 /** Tables are read whole for it, up to this size: some tenths of a second. */
@@ -165,7 +165,7 @@ export function tell(name: string, table: Table, changed: Told['changed']): Told
     casts: [],
     suffix: key === undefined ? '' : takingPlaceOf(columns, key),
     verb: 'INSERT 0',
-    batch: 'many rows',
+    batch: batchOf(table),
     rows: 'not compared',
     client: 'no rows',
     direct: undefined,

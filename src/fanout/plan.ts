@@ -84,8 +84,8 @@ export interface RowPlan extends Common {
   readonly suffix: string;
   /** In front of the number of rows in the tag of what followers do; undefined where some of them may have been dealt with before. */
   readonly verb: 'INSERT 0' | 'UPDATE' | 'DELETE' | undefined;
-  /** `one row` at a time, in the lead's order: what is unique in between depends on it. */
-  readonly batch: 'many rows' | 'one row';
+  /** `one row` at a time, in the lead's order: what is unique in between depends on it. `all rows`: a constraint looks at all of them at once. */
+  readonly batch: 'many rows' | 'one row' | 'all rows';
   /** Whether what a follower stored is compared with the lead's row: triggers may have changed it. */
   readonly rows: 'compared' | 'not compared';
   /** Whether the client's statement returns rows of its own, in front of ours. */

@@ -77,7 +77,7 @@ export function insertPlan(command: InsertCommand, table: Table, why: Why): RowP
     suffix:
       conflict + (table.triggers === 'some' ? ` RETURNING ${columns.map((column) => shown(column)).join(', ')}` : ''),
     verb: 'INSERT 0',
-    batch: 'many rows',
+    batch: batchOf(table),
     rows: table.triggers === 'some' ? 'compared' : 'not compared',
     client: command.hasReturning ? 'rows' : 'no rows',
     effects: table.triggers === 'some' ? 'hidden' : effects,
@@ -167,7 +167,7 @@ export function modifyPlan(
     suffix: fired ? planned.suffix + back : planned.suffix,
     keyed: key.length,
     verb: update ? 'UPDATE' : 'DELETE',
-    batch: given.some((column) => table.ordered.includes(column.name)) ? 'one row' : 'many rows',
+    batch: given.some((column) => table.ordered.includes(column.name)) ? 'one row' : batchOf(table),
     rows: fired ? 'compared' : 'not compared',
     client: command.hasReturning ? 'rows' : 'no rows',
     effects: fired || cascades(modification, table) ? 'hidden' : effects,
@@ -215,7 +215,7 @@ export function mergePlan(
     suffix: takingPlaceOf(columns, key),
     verb: 'INSERT 0',
     // Of two rows that exchange what is unique in them, the order counts.
-    batch: merged.assigned.some((one) => table.ordered.includes(one)) ? 'one row' : 'many rows',
+    batch: merged.assigned.some((one) => table.ordered.includes(one)) ? 'one row' : batchOf(table),
     rows: 'not compared',
     client: command.hasReturning ? 'rows' : 'no rows',
     effects: calls === 'none' ? 'in the text' : 'hidden',
@@ -224,6 +224,11 @@ export function mergePlan(
     otherwise: calls === 'none' ? 'rows' : 'same text',
     times,
   };
+}
+
+/** Where the order of rows does not count. */
+export function batchOf({ checked }: Table): RowPlan['batch'] {
+  return checked === 'rows together' ? 'all rows' : 'many rows';
 }
 
 /** Types whose equal values are written alike: numbers like 1.0 and 1.00 are not, nor what citext takes for equal. */

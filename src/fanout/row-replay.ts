@@ -7,6 +7,7 @@
 import { guard } from '../backend/guard.ts';
 import { type Backend, LEDGER_LIMIT } from '../backend/backend.ts';
 import { assert } from '../lib/assert.ts';
+import { PproxError } from '../lib/errors.ts';
 import type { Channel } from '../net/channel.ts';
 import { encodeDataRow } from '../wire/backend.ts';
 import { type Effect, EffectReceiver, type FollowerFailure, judge } from './follower.ts';
@@ -44,6 +45,8 @@ const HELD_BYTES = 64 * 1024 * 1024;
 const KEPT_BYTES = 8 * 1024 * 1024;
 
 const BATCH_BYTES = 256 * 1024;
+/** Of a statement that has to have all rows: a server reads it whole, and takes many times as much memory for it. */
+const STATEMENT_BYTES = 8 * 1024 * 1024;
 const OUTSTANDING_LIMIT = 4;
 /** The same where each row is a message of its own: what else a transaction is behind by goes out with them, BEGIN and PREPARE too. */
 const OUTSTANDING_ROWS = LEDGER_LIMIT / 2;
@@ -143,7 +146,19 @@ export class RowReplay implements RowTap {
       const wire = encodeDataRow(values);
       this.#digest.tap(wire, 0, wire.length, true);
     }
-    if (this.#bytes >= BATCH_BYTES || this.#plan.batch === 'one row') this.#endBatch();
+    if (this.#plan.batch === 'all rows') this.#limitStatement();
+    else if (this.#bytes >= BATCH_BYTES || this.#plan.batch === 'one row') this.#endBatch();
+  }
+
+  #limitStatement(): void {
+    if (this.#bytes < STATEMENT_BYTES) return;
+    this.#refused ??= new PproxError('not_replayed', {
+      message: 'too many rows at once for a table with a constraint that is checked when all of them are there',
+      detail:
+        'A foreign key of the table refers to itself, or a unique constraint of it is deferrable. The followers take such rows in one statement.',
+      hint: 'Change them in smaller batches.',
+    });
+    this.#takeBatch();
   }
 
   /** Adds one row to `parts`; answers with its bytes. */
@@ -167,7 +182,12 @@ export class RowReplay implements RowTap {
    * than `limitBytes`: nothing has changed then.
    */
   takeUnsent(as: Released, limitBytes = Number.POSITIVE_INFINITY): readonly UnsentStatement[] | undefined {
-    if (this.#stream === 'begun' || this.overflow === 'yes' || this.#heldBytes + this.#bytes > limitBytes)
+    if (
+      this.#stream === 'begun' ||
+      this.overflow === 'yes' ||
+      this.#refused !== undefined ||
+      this.#heldBytes + this.#bytes > limitBytes
+    )
       return undefined;
     const last = this.#takeBatch();
     const batches = last === undefined ? this.#held : [...this.#held, last];
@@ -242,7 +262,7 @@ export class RowReplay implements RowTap {
     }
     this.#held.push(batch);
     // A few rows by themselves are no stream yet.
-    if (this.#plan.batch === 'many rows' || this.#stream === 'begun' || this.#full) this.#begin();
+    if (this.#plan.batch !== 'one row' || this.#stream === 'begun' || this.#full) this.#begin();
   }
 
   #begin(): void {

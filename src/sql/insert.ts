@@ -3,7 +3,7 @@
 import type { InsertStmt, Node, SelectStmt } from 'libpg-query';
 import type { Facts } from './facts.ts';
 import type { InsertCommand } from './statement.ts';
-import { listOf, nodeOf, readsRelation, relationName } from './tree.ts';
+import { givesDefault, listOf, nodeOf, readsRelation, relationName } from './tree.ts';
 
 /** `facts`: those of the whole statement, after its walk. */
 export function insertCommand(statement: InsertStmt, facts: Facts): InsertCommand {
@@ -45,9 +45,7 @@ function columnNames(targets: readonly Node[] | undefined): string[] {
 
 /** Those that are given the keyword DEFAULT. */
 function defaultedNames(targets: readonly Node[] | undefined): string[] {
-  return columnNames(
-    targets?.filter((target) => nodeOf(nodeOf(target, 'ResTarget')?.['val'], 'SetToDefault') !== undefined),
-  );
+  return columnNames(targets?.filter(givesDefault));
 }
 
 /** The expressions of each row of VALUES, or of a SELECT that makes exactly one; undefined for any other query. */

@@ -1,7 +1,17 @@
 /** What an UPDATE or DELETE says about the rows that it changes: which it means, what it gives them, what else it reads. */
 
 import type { Modification, ModifyCommand, NestedWrite } from './statement.ts';
-import { isFields, listOf, nodeOf, readsRelation, stringOf, stringsOf, tagged, type Fields } from './tree.ts';
+import {
+  givesDefault,
+  isFields,
+  listOf,
+  nodeOf,
+  readsRelation,
+  stringOf,
+  stringsOf,
+  tagged,
+  type Fields,
+} from './tree.ts';
 
 export function modificationOf(fields: Fields): Modification {
   const { relation, whereClause, targetList, ...others } = fields;
@@ -10,7 +20,7 @@ export function modificationOf(fields: Fields): Modification {
   const more = ['fromClause', 'usingClause', 'withClause'].some((key) => others[key] !== undefined);
   return {
     only: target['inh'] !== true,
-    defaulted: listOf(targetList).flatMap((item) => (isDefault(item) ? (assignedColumn(item) ?? []) : [])),
+    defaulted: listOf(targetList).flatMap((item) => (givesDefault(item) ? (assignedColumn(item) ?? []) : [])),
     assigned: [...new Set(listOf(targetList).flatMap((item) => assignedColumn(item) ?? []))],
     equated: equatedColumns(whereClause, nameInStatement(target)),
     reads: more || readsRelation(own) ? 'other rows' : 'own row',
@@ -51,10 +61,6 @@ export function nestedWrite(tag: string, fields: Fields): NestedWrite['what'] {
 function assignedColumn(item: unknown): string | undefined {
   const name = nodeOf(item, 'ResTarget')?.['name'];
   return typeof name === 'string' ? name : undefined;
-}
-
-function isDefault(item: unknown): boolean {
-  return nodeOf(nodeOf(item, 'ResTarget')?.['val'], 'SetToDefault') !== undefined;
 }
 
 function nameInStatement({ alias, relname }: Fields): unknown {

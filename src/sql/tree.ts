@@ -165,3 +165,14 @@ export function readsRelation(value: unknown): boolean {
   }
   return false;
 }
+
+/** Whether an assignment of SET gives its column the keyword DEFAULT: `a = DEFAULT`, `(a, b) = (DEFAULT, 5)`. */
+export function givesDefault(target: unknown): boolean {
+  const value = nodeOf(target, 'ResTarget')?.['val'];
+  const several = nodeOf(value, 'MultiAssignRef');
+  const given =
+    several === undefined
+      ? value
+      : listOf(nodeOf(several['source'], 'RowExpr')?.['args'])[Number(several['colno']) - 1];
+  return nodeOf(given, 'SetToDefault') !== undefined;
+}

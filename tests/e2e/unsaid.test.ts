@@ -83,6 +83,16 @@ const cases: Readonly<Record<string, Case>> = {
     made: `CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ ${WRITES} 1; END $$; CREATE TABLE t (id int PRIMARY KEY, v int DEFAULT f()); INSERT INTO t VALUES (1, 5)`,
     run: 'UPDATE t SET v = DEFAULT WHERE id = 1',
   },
+  'defaults in a list of an UPDATE': {
+    made: `CREATE TABLE t (id int PRIMARY KEY, at timestamptz DEFAULT clock_timestamp(), u uuid DEFAULT gen_random_uuid(), n int); INSERT INTO t VALUES (1), (2), (3)`,
+    run: `UPDATE t SET (at, n) = (DEFAULT, 5) WHERE id = 1; UPDATE t SET (at, u, n) = ROW(DEFAULT, DEFAULT, 5) WHERE id = 2;
+      WITH x AS (UPDATE t SET (u, n) = (DEFAULT, 5) WHERE id = 3 RETURNING 1) SELECT * FROM x`,
+  },
+  'an operator of a function that is not as immutable as it says': {
+    made: `CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 1);
+      CREATE FUNCTION f(int, int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT inet_server_port()'; CREATE OPERATOR <+> (FUNCTION = f, LEFTARG = int, RIGHTARG = int)`,
+    run: 'UPDATE t SET n = n <+> 1 WHERE id = 1; INSERT INTO t VALUES (2, 1 <+> 1)',
+  },
   'the default of an upsert': {
     made: `CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ ${WRITES} 1; END $$; CREATE TABLE t (id int PRIMARY KEY, v int DEFAULT f()); INSERT INTO t VALUES (1, 5)`,
     run: 'INSERT INTO t VALUES (1, 6) ON CONFLICT (id) DO UPDATE SET v = DEFAULT',

@@ -69,6 +69,13 @@ suite('what is given', () => {
     assert.deepEqual(defaulted, ['g']);
   });
 
+  test('the keyword DEFAULT in a list', () => {
+    const { defaulted } = modification(
+      'UPDATE t SET (a, b) = (DEFAULT, 5), (c, d) = ROW(1, DEFAULT), (e, f) = (SELECT 1, 2)',
+    );
+    assert.deepEqual(defaulted, ['a', 'd']);
+  });
+
   test('nothing by a DELETE', () => assert.deepEqual(modification('DELETE FROM t').assigned, []));
 
   test('ONLY', () => {
