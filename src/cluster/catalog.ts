@@ -41,6 +41,8 @@ export interface DatabaseFacts {
   readonly sequences: ReadonlySet<string>;
   /** Users' operators with sides of two types, by name. */
   readonly mixedOperators: ReadonlySet<string>;
+  /** Whether an `=` of the user's own may be taken for PostgreSQL's, for values of its types: then a key tells no row. */
+  readonly equality: "PostgreSQL's" | 'perhaps its own';
   /** Whether any constraint may be checked at COMMIT. */
   readonly deferrable: 'none' | 'some';
   /** Whether any trigger of the user's may fire as late as at COMMIT. */
@@ -235,6 +237,8 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM vol
     JOIN pg_catalog.pg_language l ON l.oid = p.prolang
     -- What it is declared as is its owner's word, unless it is an extension's.
     WHERE p.oid >= 16384 AND (provolatile = 's' OR provolatile = 'i' AND lanname NOT IN ('c', 'internal'))), '[]'),
+  EXISTS (SELECT FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_operator b ON b.oprname = '=' AND b.oid < 16384
+      AND b.oprleft = o.oprleft AND b.oprright = o.oprright WHERE o.oprname = '=' AND o.oid >= 16384),
   EXISTS (SELECT FROM pg_catalog.pg_cast c LEFT JOIN pg_catalog.pg_proc p ON p.oid = castfunc
     JOIN pg_catalog.pg_type t ON t.oid = casttarget
     WHERE c.oid >= 16384 AND castcontext <> 'e'
@@ -282,6 +286,8 @@ const REACHED = `WITH RECURSIVE steps (parent, child, by) AS (
     UNION ALL SELECT 'x', false, true FROM reached r JOIN pg_catalog.pg_attrdef a ON a.adrelid = r.oid
       JOIN pg_catalog.pg_depend p ON p.classid = 'pg_attrdef'::regclass AND p.objid = a.oid AND p.refclassid = 'pg_proc'::regclass
       JOIN pg_catalog.pg_proc f ON f.oid = p.refobjid AND f.prosrc ~* '${BINDING}'
+    UNION ALL SELECT 'x', false, true FROM reached r JOIN pg_catalog.pg_attrdef a ON a.adrelid = r.oid
+      AND pg_catalog.pg_get_expr(a.adbin, a.adrelid) ~* '${BINDING}'
   ) SELECT json_build_array(coalesce(bool_or(by = 'p'), false), coalesce(bool_or(by IN ('d', 'f')), false),
     coalesce(bool_or(late), false), coalesce(bool_or(binds), false)) FROM fired`;
 
@@ -462,6 +468,7 @@ export class Catalog {
         mixed,
         stable,
         stableOperators,
+        equality,
         casts,
         major,
         truncateTriggers,
@@ -478,6 +485,7 @@ export class Catalog {
         mixedOperators: new Set<string>(names(mixed)),
         stableFunctions: new Set<string>(names(stable)),
         stableOperators: new Set<string>(names(stableOperators)),
+        equality: equality === 't' ? 'perhaps its own' : "PostgreSQL's",
         casts: casts === 't' ? 'stable' : 'immutable',
         deferrable: deferrable === 't' ? 'some' : 'none',
         deferredTriggers: deferredTriggers === 't' ? 'some' : 'none',

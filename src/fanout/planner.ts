@@ -145,6 +145,8 @@ export class Planner {
   /** Of what every writer can do. */
   async #together(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
     const { command } = statement;
+    if (command.kind === 'modify' && (await this.#catalog.facts(asker)).equality === 'perhaps its own')
+      throw notReplayable("an operator = of one's own for PostgreSQL's own types", 'Give it another name.');
     if (command.kind === 'modify' && command.merged !== undefined) return this.#merge(asker, statement, command);
     await this.#checkNested(asker, statement);
     switch (command.kind) {

@@ -354,7 +354,9 @@ function calledNames({ functions, shadowable, attributes, casts }: Statement): r
 /** The columns that the statement leaves to their defaults. */
 function defaulted(command: InsertCommand, table: Table): readonly Column[] {
   const plain = table.columns.filter((column) => column.generated === '');
-  const listed = command.columns ?? plain.slice(0, command.width ?? plain.length).map(({ name }) => name);
+  // Where none are listed, those that PostgreSQL computes have their places as well.
+  const listed =
+    command.columns ?? table.columns.slice(0, command.width ?? table.columns.length).map(({ name }) => name);
   const given = new Set(listed.filter((_, position) => !command.defaultPositions.includes(position)));
   const ownValue = command.overriding === 'user value';
   return plain.filter(({ name, identity }) => !given.has(name) || (ownValue && identity !== ''));

@@ -18,6 +18,7 @@ export async function resolveRoute(
   if (command.kind === 'set' && command.name === 'transaction snapshot') return 'lead';
   if (command.kind === 'set' || command.kind === 'set transaction') return setting(session, statement);
   if (command.kind === 'utility' && command.name === 'SET CONSTRAINTS' && session.block.kind === 'none') return 'lead';
+  if (statement.node === 'DeclareCursorStmt' && statement.durable.length > 0) throw volatileCursor();
   let route = statement.route;
   if (route !== 'writers') {
     const raised = await raisedByCatalog(session, statement);
@@ -77,7 +78,7 @@ function describesLead({ cluster }: SessionState, { schema, name }: QualifiedNam
 
 function volatileCursor(): PproxError {
   return new PproxError('not_replayable', {
-    message: 'a cursor over a volatile function would write on the lead alone',
+    message: 'a cursor over a function that writes would do so on the lead alone',
     detail: 'Nothing was run.',
     hint: 'Call the function in a statement of its own.',
   });

@@ -17,8 +17,8 @@ const longestInput = 160;
 const longestValue = 512;
 const codes = timeWords.map((word) => ({ word, bytes: Buffer.from(word) }));
 
-/** White space, `{`, `"`, backslash, `[` and what else is in front of the first row of an array. */
-const BEFORE_ROW: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x7b, 0x22, 0x5c]);
+/** White space and `{`: what is in front of the first row of an array. */
+const BEFORE_ROW: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x7b]);
 
 /** Reads a constant's value byte by byte, from `begin` to `end`. */
 export class TimeWordReader {
@@ -45,6 +45,8 @@ export class TimeWordReader {
   }
 
   byte(byte: number): void {
+    // Within a range or a row they say how to read what stands beside them, and are no part of it.
+    if (byte === 0x22 || byte === 0x5c) return;
     if (this.#length < longestValue) this.#value[this.#length] = byte;
     this.#length++;
     if (this.#row === 'unknown' && !BEFORE_ROW.has(byte)) this.#row = byte === 0x28 ? 'yes' : 'no';
@@ -66,7 +68,7 @@ export class TimeWordReader {
     if (this.#length > longestValue) return this.#found;
     const value = this.#value.toString('latin1', 0, this.#length);
     if (this.#row !== 'yes') return specialWord(value);
-    for (const field of value.split(/[(),{}"\\]/)) {
+    for (const field of value.split(/[(),{}]/)) {
       const word = specialWord(field);
       if (word !== undefined) return word;
     }
