@@ -184,7 +184,7 @@ export async function sendRemovals(
     removalPlan(name, keyOf(table), before),
     legs.followers.map(({ node, lease }) => ({ label: node.label, backend: lease.backend })),
     legs.lead.lease.backend.channel,
-    session.lexis.standardStrings === 'on' ? 'literal' : 'escape',
+    session.backslashes,
     followerDeadline(session, performance.now() - started),
     'at once',
     () => undefined,
@@ -221,7 +221,7 @@ async function presentOf(
   key: readonly Column[],
   keys: readonly Key[],
 ): Promise<ReadonlySet<number>> {
-  const backslashes = session.lexis.standardStrings === 'on' ? 'literal' : 'escape';
+  const { backslashes } = session;
   const { prefix, suffix } = presentParts(name, key);
   const present = new Set<number>();
   for (let from = 0; from < keys.length; from += AT_ONCE) {

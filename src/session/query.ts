@@ -23,7 +23,7 @@ import { planLines, tellingText } from './explain.ts';
 import { deallocate, prepare } from './prepare.ts';
 import { control, noteModes } from './control.ts';
 import { refuseReadOnly } from './read-only.ts';
-import { readAnywhere, readOnLead, readWhole } from './read.ts';
+import { openPending, readAnywhere, readOnLead, readWhole } from './read.ts';
 import { errorFrame, failedBlock, ServerError } from './reply.ts';
 import { withOwnStatements } from './own-statements.ts';
 import type { Execution, Request } from './request.ts';
@@ -286,6 +286,8 @@ interface Refusal {
  */
 export async function unreadable(session: SessionState, text: Buffer, why: Unreadable): Promise<void> {
   if (session.block.kind === 'lost') throw failedBlock();
+  // It fails with what its server refuses.
+  if (session.block.kind === 'pending') await openPending(session, session.block.begin);
   const refused = await parseOnLead(session, text);
   // Several statements in one text are refused by Parse itself, after they were read.
   const read = refused === undefined || (refused.error.code === '42601' && refused.error.position === undefined);

@@ -101,6 +101,17 @@ export type Block =
   /** Its servers are gone: nothing but its end is accepted, as in a failed block. */
   | { readonly kind: 'lost' };
 
+/** Encodings of clients alone whose characters may have the byte of a backslash in second place (manual, "Supported Character Sets"). */
+const WITH_BACKSLASHES: ReadonlySet<string> = new Set([
+  'BIG5',
+  'GB18030',
+  'GBK',
+  'JOHAB',
+  'SHIFT_JIS_2004',
+  'SJIS',
+  'UHC',
+]);
+
 /** Pins that live in the lead's session alone and do not change what a read on another server shows. */
 const LEAD_ONLY_PINS: ReadonlySet<PinReason> = new Set<PinReason>(['sequence value', 'advisory lock', 'held cursor']);
 const READ_NEUTRAL_PINS: ReadonlySet<PinReason> = new Set<PinReason>(['sequence value', 'advisory lock']);
@@ -191,6 +202,20 @@ export class SessionState implements CatalogAsker, SequenceScope {
 
   get lexis(): Lexis {
     return this.told.lexis;
+  }
+
+  /**
+   * How constants of ours have to be written for its followers. Throws PproxError where that is not known: the second byte of a character may
+   * look like a backslash there.
+   */
+  get backslashes(): 'literal' | 'escape' {
+    const { standardStrings, encoding } = this.lexis;
+    if (standardStrings === 'on') return 'literal';
+    if (!WITH_BACKSLASHES.has(encoding.toUpperCase())) return 'escape';
+    throw new PproxError('not_replayable', {
+      message: `rows cannot be told in client_encoding ${encoding} while standard_conforming_strings is off`,
+      hint: 'SET standard_conforming_strings = on.',
+    });
   }
 
   /** Whether a read elsewhere than in the pinned session would show something else. */

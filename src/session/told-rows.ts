@@ -95,7 +95,7 @@ export async function sendTold(
       plan,
       followers.map(({ node, lease }) => ({ label: node.label, backend: lease.backend })),
       backend.channel,
-      session.lexis.standardStrings === 'on' ? 'literal' : 'escape',
+      session.backslashes,
       followerDeadline(session, performance.now() - started),
       'at once',
       () => undefined,

@@ -464,7 +464,7 @@ async function onLead(
   const limit = request.rowLimit();
   if (plan.kind === 'rows') {
     const targets = block.legs.followers.map(({ node, lease }) => ({ label: node.label, backend: lease.backend }));
-    const backslashes = session.lexis.standardStrings === 'on' ? 'literal' : 'escape';
+    const { backslashes } = session;
     replay = new RowReplay(
       plan,
       targets,

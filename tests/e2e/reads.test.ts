@@ -215,6 +215,14 @@ describe('a reader that dies', () => {
     assert.equal((await client.query('SELECT 1')).filter(({ type }) => type === 'DataRow').length, 1);
   });
 
+  test('which no server can read fails a READ ONLY transaction that has seen no server yet', async () => {
+    const client = await proxy.connect();
+    await client.query('BEGIN READ ONLY');
+    assert.equal((await refusal(client.query('SELEC'))).code, '42601');
+    assert.equal((await refusal(client.query('SELECT 1'))).code, '25P02');
+    assert.equal((await client.query('COMMIT')).command, 'ROLLBACK');
+  });
+
   test('in a READ ONLY transaction fails the transaction', async () => {
     const client = await proxy.connect();
     await client.query('BEGIN READ ONLY');

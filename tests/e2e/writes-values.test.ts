@@ -109,6 +109,20 @@ describe('values are stored as the lead stored them', () => {
     assert.deepEqual(rows, { n: 3 * Object.values(output).filter((outcome) => outcome === 'stored').length, same: 1 });
   });
 
+  test('in an encoding whose characters may end like a backslash, or the statement is refused', async () => {
+    const client = await proxy.connect();
+    await client.query("CREATE TABLE spoken (id serial PRIMARY KEY, v text); INSERT INTO spoken (v) VALUES ('表n')");
+    await client.query("SET client_encoding = 'SJIS'");
+    const again = 'INSERT INTO spoken (v) SELECT v FROM spoken';
+    await client.query(again);
+    await client.query('SET standard_conforming_strings = off');
+    assert.equal((await refusal(client.query(again))).code, '0A000');
+    for (const writer of [w1, w2]) {
+      const found = await sql(writer, 'SELECT v FROM spoken');
+      assert.deepEqual(found, [{ v: '表n' }, { v: '表n' }]);
+    }
+  });
+
   test('XML with the declaration that PostgreSQL does not show, however followers are told', async () => {
     const client = await proxy.connect();
     const declared = `'<?xml version="1.0" encoding="UTF-8"?><a>1</a>'`;
