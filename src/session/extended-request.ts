@@ -256,6 +256,12 @@ export class ExtendedRequest implements Request {
             replies.add({ kind: 'say', frame: () => Buffer.concat([parameters, result]) });
             break;
           }
+          // What was bound since with columns of ours has taken its place.
+          if (step.statement !== unnamed && !backend.prepared.has(this.#serverName(step.statement))) {
+            writer.parse('', step.statement.text, step.statement.types);
+            unnamed = step.statement;
+            replies.add({ kind: 'swallow' });
+          }
           writer.describe('statement', step.statement === unnamed ? '' : this.#serverName(step.statement));
           replies.add({ kind: 'forward' });
           replies.add({ kind: 'forward' });

@@ -45,6 +45,29 @@ CREATE TABLE numbered (id serial PRIMARY KEY, other int GENERATED ALWAYS AS IDEN
 SELECT * FROM numbered ORDER BY id`,
   ),
   script(
+    'a statement is described between Bind and Execute',
+    String.raw`
+CREATE TABLE asked (id serial PRIMARY KEY, v int)
+
+> Parse: INSERT INTO asked (v) VALUES ($1) RETURNING id
+> Bind p "" (7)
+> Describe statement
+> Execute p
+> Bind "" "" (8)
+> Describe statement
+> Execute
+> Sync
+
+> Parse u: UPDATE asked SET v = v + 1 WHERE v > $1
+> Bind p u (3)
+> Describe statement u
+> Describe portal p
+> Execute p
+> Sync
+
+SELECT * FROM asked ORDER BY id`,
+  ),
+  script(
     'columns filled from the clock',
     String.raw`
 CREATE TABLE clocked (id int PRIMARY KEY, made timestamptz DEFAULT now(), changed timestamptz, r float8 DEFAULT random(), u uuid DEFAULT gen_random_uuid())
