@@ -176,21 +176,31 @@ const CALLING_OPERATORS =
 const CALLING_VIEWS =
   "coalesce((SELECT json_agg(DISTINCT relname) FROM views JOIN pg_catalog.pg_class c ON c.oid = ev_class), '[]')";
 
+/** In a function's source: what changes more than its own variables, or may. */
+const WRITING = `\\y(insert|update|delete|merge|copy|truncate|execute|call|create|alter|drop|refresh|grant|revoke|comment|notify)\\y|${EFFECTIVE}`;
+
 /**
- * Functions that are declared to change nothing, and leave something with the session: by their source, or that of what it names. (A body of
- * standard SQL has no source.)
+ * Functions that are declared to change nothing, and leave something with the session, or call what writes: by their source, or that of what it
+ * names. (A body of standard SQL has no source.)
  */
 const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
-  SELECT p.oid, p.proname, p.provolatile,
+  SELECT p.oid, p.proname, p.provolatile, l.lanname,
     CASE WHEN p.prosqlbody IS NULL THEN p.prosrc ELSE pg_catalog.pg_get_function_sqlbody(p.oid) END AS source
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal') AND n.nspname <> 'pprox'
+), words AS MATERIALIZED (
+  SELECT DISTINCT s.oid, m.found[1] AS word FROM sources s, LATERAL pg_catalog.regexp_matches(lower(s.source), '[a-z_][a-z0-9_$]*', 'g') m (found)
+), writing (oid, proname) AS (
+  SELECT oid, proname FROM sources WHERE provolatile = 'v' AND (lanname NOT IN ('sql', 'plpgsql') OR source ~* '${WRITING}')
+  UNION SELECT s.oid, s.proname FROM writing w JOIN words o ON o.word = lower(w.proname) JOIN sources s ON s.oid = o.oid
 ), binding AS MATERIALIZED (
   SELECT oid, proname, provolatile FROM sources WHERE source ~* '${BINDING}'
 ), ${calling(
   `
   SELECT oid, proname FROM binding WHERE provolatile <> 'v'
-  UNION SELECT s.oid, s.proname FROM sources s JOIN binding b ON s.provolatile <> 'v' AND position(b.proname IN s.source) > 0`,
+  UNION SELECT s.oid, s.proname FROM sources s JOIN binding b ON s.provolatile <> 'v' AND position(b.proname IN s.source) > 0
+  UNION SELECT oid, proname FROM sources WHERE provolatile <> 'v' AND source ~* '${EFFECTIVE}'
+  UNION SELECT s.oid, s.proname FROM sources s JOIN writing w ON w.oid = s.oid WHERE s.provolatile <> 'v'`,
   `
   UNION SELECT oid FROM pg_catalog.pg_class WHERE oid >= 16384 AND relkind IN ('v', 'm') AND pg_catalog.pg_get_viewdef(oid) ~* '${EFFECTIVE}'`,
 )}

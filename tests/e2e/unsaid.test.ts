@@ -113,6 +113,12 @@ const cases: Readonly<Record<string, Case>> = {
       CREATE TABLE u (id int PRIMARY KEY, v int DEFAULT 5, g int GENERATED ALWAYS AS (id * 2) STORED, r float8 DEFAULT random())`,
     run: 'INSERT INTO t VALUES (1, DEFAULT, 7); INSERT INTO u VALUES (1, 1, DEFAULT), (2, 2, DEFAULT)',
   },
+  'a function that changes nothing and calls one that writes': {
+    made: `CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ ${WRITES} 1; END $$; CREATE FUNCTION g() RETURNS int LANGUAGE sql AS 'SELECT f()';
+      CREATE FUNCTION h() RETURNS int STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN g(); END $$; CREATE SEQUENCE n;
+      CREATE FUNCTION drawing() RETURNS bigint STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN nextval('n'); END $$; CREATE VIEW tv AS SELECT h()`,
+    run: 'BEGIN; SELECT h(); SELECT drawing(); COMMIT; SELECT h() FROM s; SELECT * FROM tv',
+  },
   'the default of an upsert': {
     made: `CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ ${WRITES} 1; END $$; CREATE TABLE t (id int PRIMARY KEY, v int DEFAULT f()); INSERT INTO t VALUES (1, 5)`,
     run: 'INSERT INTO t VALUES (1, 6) ON CONFLICT (id) DO UPDATE SET v = DEFAULT',
