@@ -339,7 +339,8 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
       'selectable', has_column_privilege(c.oid, a.attnum, 'SELECT'),
       'shownAs', CASE x.place WHEN 'itself' THEN '::pg_catalog.text' WHEN 'elements' THEN '::pg_catalog.text[]' ELSE '' END,
       'exact', x.place <> 'inside' AND (e.nulls OR ty.typtype IN ('b', 'e') AND ty.typcategory <> 'A') AND (ty.typtype = 'e' OR coalesce(nullif(ty.typelem, 0), ty.oid) = ANY (
-        '{bool,bytea,"char",name,int8,int2,int4,text,oid,json,jsonb,cidr,inet,bpchar,varchar,date,time,timestamp,interval,timetz,bit,varbit,numeric,uuid}'::regtype[]
+        '{bool,bytea,"char",name,int8,int2,int4,text,oid,json,jsonb,cidr,inet,bpchar,varchar,time,interval,timetz,bit,varbit,numeric,uuid}'::regtype[]
+        || CASE WHEN e.dates THEN '{date,timestamp}'::regtype[] ELSE '{}' END
         || CASE WHEN e.digits THEN '{float4,float8}'::regtype[] ELSE '{}' END
         || CASE WHEN e.zones THEN '{timestamptz}'::regtype[] ELSE '{}' END) OR (e.digits AND e.zones)),
       'plain', ty.typtype = 'b' AND ty.typcategory IN ('B', 'D', 'N', 'T'),
@@ -354,8 +355,10 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
           AND s.oid = CASE WHEN a.attidentity <> '' THEN p.objid ELSE p.refobjid END
         JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
         WHERE CASE WHEN a.attidentity <> ''
-          THEN p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass AND p.refobjid = c.oid
-            AND p.refobjsubid = a.attnum AND p.deptype = 'i'
+          -- A partition draws from the sequence of the table that it is one of.
+          THEN p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass AND p.deptype = 'i'
+            AND (p.refobjid, p.refobjsubid) IN (SELECT o.attrelid, o.attnum FROM pg_catalog.pg_attribute o WHERE o.attname = a.attname
+              AND (o.attrelid = c.oid OR o.attrelid IN (SELECT pg_catalog.pg_partition_ancestors(c.oid))))
           ELSE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass END
         LIMIT 1) END,
       'draws', CASE v.draws WHEN 'within' THEN (
@@ -405,7 +408,8 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
 FROM pg_catalog.pg_class c,
   -- Abbreviations of zones, which the other styles of DateStyle write, mean different zones to different servers.
   (SELECT current_setting('extra_float_digits')::int > 0 AS digits, current_setting('DateStyle') LIKE 'ISO%' AS zones,
-    current_setting('array_nulls')::bool AS nulls) e
+    -- Only ISO dates are written in the order in which YMD reads them.
+    current_setting('DateStyle') ~ '^ISO|[DM][MD]Y$' AS dates, current_setting('array_nulls')::bool AS nulls) e
 WHERE c.oid = `;
 
 interface Entry {

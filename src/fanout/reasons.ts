@@ -341,6 +341,7 @@ export class Reasons {
       return true;
     if (statement === undefined || statement.nondeterminism.length > 0 || statement.sequences.calls !== 'none')
       return true;
+    if (statement.unportable.length + statement.unportableOperators.length > 0) return true;
     if (statement.functions.length > 0 || (await this.volatileCall(asker, statement)) !== undefined) return true;
     return (await this.mayVary(asker, statement, undefined)) !== undefined;
   }

@@ -15,6 +15,12 @@ export const roleKeywords: Readonly<Record<string, string>> = {
   SVFOP_SESSION_USER: 'SESSION_USER',
 };
 
+/** What the session is connected to, which may have another name on another server. */
+export const placeKeywords: Readonly<Record<string, string>> = {
+  SVFOP_CURRENT_CATALOG: 'current_catalog',
+  SVFOP_CURRENT_SCHEMA: 'current_schema',
+};
+
 /** Names of roles, tables, types and the like, stored as an identifier that each server hands out for itself. */
 export const identifierType =
   /^reg(class|proc|procedure|oper|operator|type|namespace|role|config|dictionary|collation)$/;

@@ -21,6 +21,7 @@ import {
   systemColumns,
   lockStrength,
   keywordOperators,
+  placeKeywords,
   unportableOperators,
   writingStatements,
 } from './keyword-nodes.ts';
@@ -388,6 +389,8 @@ export class Walker {
     const op = String(fields['op']);
     const role = roleKeywords[op];
     if (role !== undefined) return this.#differs('server', role);
+    const place = placeKeywords[op];
+    if (place !== undefined && this.#evaluation !== 'stored') this.facts.unportable.add(place);
     const precise = op.endsWith('_N');
     const clock = clockKeywords[precise ? op.slice(0, -2) : op];
     if (clock === undefined || this.#evaluation === 'stored') return;

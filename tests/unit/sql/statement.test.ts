@@ -320,6 +320,13 @@ suite('names are collected for the catalog', () => {
     assert.deepEqual(operators('SELECT a IN (SELECT 1), a < ALL (SELECT 1)'), ['<', '=']);
   });
 
+  test('names of what a server is', () => {
+    assert.deepEqual(statementOf('INSERT INTO t VALUES (current_catalog, current_schema)').unportable, [
+      'current_catalog',
+      'current_schema',
+    ]);
+  });
+
   test('operators that servers may take in different ways, unless they are about numbers', () => {
     const operators = (text: string): readonly string[] => statementOf(text).unportableOperators;
     for (const [text, found] of [
