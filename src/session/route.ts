@@ -129,7 +129,9 @@ export async function touchesTemporary(session: SessionState, statement: Stateme
   if (!found.includes('temporary')) return false;
   // What is made of a query is not there yet, and followers are told its rows.
   if (statement.fills === 'table') return false;
-  if (statement.command.kind === 'definition' && found.includes('missing')) return false;
+  // What is made is permanent, but for a view, which is what it reads.
+  const makes = statement.command.kind === 'definition' && statement.node !== 'ViewStmt';
+  if (makes && found.includes('missing')) return false;
   const target = 'target' in statement.command ? statement.command.target : undefined;
   if (!found.includes('permanent')) return true;
   // Rows of a permanent table that come from a temporary one exist on the lead alone; an INSERT can hand them on.
