@@ -269,6 +269,9 @@ const UNNAMED_CODE = `SELECT o.relid FROM (
     SELECT conrelid AS relid, 'pg_constraint'::regclass AS classid, oid FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid <> 0
     UNION ALL SELECT a.attrelid, 'pg_constraint'::regclass, n.oid FROM pg_catalog.pg_constraint n
       JOIN pg_catalog.pg_attribute a ON a.atttypid = n.contypid WHERE n.contypid <> 0
+    -- Values that are stored in a column are cast to its type.
+    UNION ALL SELECT a.attrelid, 'pg_cast'::regclass, n.oid FROM pg_catalog.pg_cast n
+      JOIN pg_catalog.pg_attribute a ON a.atttypid = n.casttarget WHERE n.oid >= 16384 AND n.castcontext <> 'e'
     UNION ALL SELECT polrelid, 'pg_policy'::regclass, oid FROM pg_catalog.pg_policy) o
   JOIN pg_catalog.pg_depend p ON p.classid = o.classid AND p.objid = o.oid AND p.refclassid = 'pg_proc'::regclass
   JOIN pg_catalog.pg_proc f ON f.oid = p.refobjid AND f.provolatile = 'v' AND f.oid >= 16384`;

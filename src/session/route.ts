@@ -2,8 +2,10 @@
 import type { DatabaseFacts } from '../cluster/catalog.ts';
 import { isTimeout, isTransactionDefault } from '../sql/setting-names.ts';
 import type { QualifiedName, Route, Statement } from '../sql/statement.ts';
+import { readText } from './analysis.ts';
 import type { SessionState } from './state.ts';
 import { PproxError } from '../lib/errors.ts';
+import { TransactionStatus } from '../wire/tags.ts';
 
 export async function resolveRoute(
   session: SessionState,
@@ -18,6 +20,7 @@ export async function resolveRoute(
   if (command.kind === 'set' && command.name === 'transaction snapshot') return 'lead';
   if (command.kind === 'set' || command.kind === 'set transaction') return setting(session, statement);
   if (command.kind === 'utility' && command.name === 'SET CONSTRAINTS' && session.block.kind === 'none') return 'lead';
+  if (statement.node === 'FetchStmt') await lookBehindCursors(session);
   if (statement.node === 'DeclareCursorStmt' && statement.durable.length > 0) throw volatileCursor();
   let route = statement.route;
   if (route !== 'writers') {
@@ -82,6 +85,24 @@ function volatileCursor(): PproxError {
     detail: 'Nothing was run.',
     hint: 'Call the function in a statement of its own.',
   });
+}
+
+/** In pg_cursors, what PL/pgSQL has opened: a client's own cursor was looked at when it was declared. */
+const OF_FUNCTIONS = "SELECT statement FROM pg_catalog.pg_cursors WHERE statement !~* '^\\s*declare\\y'";
+
+/** A function may have opened a cursor over what writes: it would do so on the lead alone. Throws PproxError. */
+async function lookBehindCursors(session: SessionState): Promise<void> {
+  const { block, pins } = session;
+  if (block.kind !== 'writers' || block.status !== TransactionStatus.InBlock || !pins.has('volatile function')) return;
+  for (const [text] of await session.askLead(OF_FUNCTIONS)) {
+    const analysis = await readText(session, Buffer.from(text ?? ''));
+    if (analysis.kind !== 'statements') throw volatileCursor();
+    for (const statement of analysis.statements) {
+      if (statement.sequences.calls === 'nextval') session.cursors = 'may draw';
+      const writes = statement.durable.length > 0 || (await raisedByCatalog(session, statement)) === 'writers';
+      if (writes) throw volatileCursor();
+    }
+  }
 }
 
 type RoutingFacts = Pick<DatabaseFacts, 'volatileFunctions' | 'volatileOperators' | 'volatileViews' | 'sequences'>;

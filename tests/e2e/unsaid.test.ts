@@ -104,6 +104,17 @@ const cases: Readonly<Record<string, Case>> = {
     run: "BEGIN; DECLARE c CURSOR FOR SELECT lo_put(4711, 1, 'zz'); FETCH 1 FROM c; COMMIT",
     refused: ['0A000'],
   },
+  'a cursor that a function has opened': {
+    made: `CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ ${WRITES} 1; END $$;
+      CREATE FUNCTION opened(c refcursor) RETURNS refcursor LANGUAGE plpgsql AS $$ BEGIN OPEN c FOR SELECT f() FROM s; RETURN c; END $$`,
+    run: "BEGIN; SELECT opened('c'); FETCH 1 FROM c; COMMIT",
+    refused: ['0A000'],
+  },
+  'a cursor that a function has opened over what is read': {
+    made: `CREATE SEQUENCE n; CREATE FUNCTION opened(c refcursor) RETURNS refcursor LANGUAGE plpgsql AS
+      $$ BEGIN OPEN c FOR SELECT grp, nextval('n') FROM s WHERE pad <> c::text; RETURN c; END $$`,
+    run: "BEGIN; SELECT opened('c'); FETCH ALL FROM c; INSERT INTO s SELECT 7, 7, 7, 'fetched'; COMMIT; DELETE FROM s WHERE grp = 7",
+  },
   'words of time behind escapes': {
     made: 'CREATE TABLE t (id int PRIMARY KEY, r tstzrange, p text); CREATE TYPE pair AS (i int, at timestamptz); CREATE TABLE u (id int PRIMARY KEY, p pair)',
     run: `INSERT INTO t VALUES (1, '[n\\ow,]'), (2, '[no"w",]'); INSERT INTO u VALUES (1, '(1,n\\ow)'), (2, '(1,n"ow")')`,
@@ -177,6 +188,12 @@ const cases: Readonly<Record<string, Case>> = {
   'a cast that writes': {
     made: `CREATE TYPE cc AS (x int); CREATE FUNCTION f(int) RETURNS cc LANGUAGE plpgsql AS $$ ${WRITES} ROW($1)::cc; END $$; CREATE CAST (int AS cc) WITH FUNCTION f(int)`,
     run: 'SELECT grp::cc FROM s; SELECT 3::own.cc',
+  },
+  'a cast of what is stored': {
+    made: `CREATE TYPE cc AS (x int); CREATE FUNCTION f(int) RETURNS cc LANGUAGE plpgsql AS $$ ${WRITES} ROW($1)::cc; END $$; CREATE CAST (int AS cc) WITH FUNCTION f(int) AS ASSIGNMENT;
+      CREATE TABLE t (id int PRIMARY KEY, c cc); CREATE TABLE u (n int); INSERT INTO u VALUES (1), (2)`,
+    run: 'INSERT INTO t VALUES (1, 5); UPDATE t SET c = 6 WHERE id = 1; INSERT INTO t SELECT n + 1, n FROM u',
+    refused: ['40002'],
   },
   'a domain that writes where its value is read': {
     made: `CREATE FUNCTION f(int) RETURNS bool LANGUAGE plpgsql AS $$ ${WRITES} true; END $$; CREATE DOMAIN small AS int CHECK (f(VALUE))`,

@@ -15,6 +15,18 @@ export const defaultCases: readonly Case[] = [
         : [`INSERT INTO t (id, who) VALUES (DEFAULT, ${client}), (${1_000_000 + fresh(client, round)}, DEFAULT)`],
   },
   {
+    name: 'rows without names of columns, one of which is computed',
+    schema: `CREATE TABLE t (k bigint PRIMARY KEY, g bigint GENERATED ALWAYS AS (k * 2) STORED, who int, id serial, at timestamptz DEFAULT clock_timestamp())`,
+    step: (_random, client, round) => [`INSERT INTO t VALUES (${fresh(client, round)}, DEFAULT, ${client})`],
+    bites: true,
+  },
+  {
+    name: 'the word default in a list of an update',
+    schema: ROWS,
+    step: (random) => [`UPDATE t SET (u, who) = (DEFAULT, who + 1) WHERE id = ${random.whole(1, 4)}`],
+    bites: true,
+  },
+  {
     name: 'the word default in an update',
     schema: ROWS,
     step: (random) => [`UPDATE t SET u = DEFAULT, who = who + 1 WHERE id = ${random.whole(1, 4)}`],

@@ -16,6 +16,23 @@ export const sequenceCases: readonly Case[] = [
     bites: true,
   },
   {
+    name: 'a number within the default of a text',
+    schema: `CREATE SEQUENCE s; CREATE SEQUENCE u; CREATE DOMAIN numbered AS bigint DEFAULT nextval('u');
+      CREATE TABLE t (id text PRIMARY KEY DEFAULT 'INV-' || nextval('s'), nr numbered, who int)`,
+    step: (_random, client) => [`INSERT INTO t (who) VALUES (${client}), (${client})`],
+    bites: true,
+  },
+  {
+    name: 'a sequence that a temporary table draws from',
+    schema: 'CREATE SEQUENCE s; CREATE TABLE t (id bigint PRIMARY KEY, who int)',
+    session: () => ["CREATE TEMPORARY TABLE staged (id bigint DEFAULT nextval('s'), who int) ON COMMIT DELETE ROWS"],
+    step: (random, client) => [
+      `INSERT INTO staged (who) SELECT ${client} FROM generate_series(1, ${random.whole(1, 5)})`,
+      'INSERT INTO t SELECT * FROM staged',
+    ],
+    wrapping: 'block',
+  },
+  {
     name: 'nextval in an update',
     schema: `CREATE SEQUENCE s; CREATE TABLE t (id int PRIMARY KEY, n bigint NOT NULL DEFAULT 0);
       INSERT INTO t SELECT generate_series(1, 4)`,
