@@ -20,7 +20,7 @@ export interface SequenceScope {
 interface Bound {
   readonly value: bigint;
   readonly direction: 'up' | 'down';
-  /** When it was asked for, by performance.now(). */
+  /** When the followers said so, by performance.now(). */
   readonly since: number;
 }
 
@@ -91,7 +91,7 @@ export class SequenceKeeper {
   /** As `afterNextval`, where sequences were set: followers stand where they were set to, unless others have drawn from them meanwhile. */
   async afterSetval(scope: SequenceScope): Promise<void> {
     this.forget();
-    const given = await lastOnLead(scope, []);
+    const given = await lastOnLead(scope, [], 'that may be set');
     for (let at = 0; at < given.length; at += BATCH) await this.#advance(scope, given.slice(at, at + BATCH), 'behind');
   }
 
@@ -103,9 +103,10 @@ export class SequenceKeeper {
 
   /** `which`: all that are not ahead by a block, or those alone that have not got to the lead's last value. */
   async #advance(scope: SequenceScope, given: readonly Given[], which: 'behind' | 'not ahead'): Promise<void> {
-    const [generation, since] = [this.#generation, performance.now()];
+    const generation = this.#generation;
     const answers = await scope.askFollowers(given.map((one) => this.#advanceText(one, which)).join('\nUNION ALL '));
     const [told = []] = answers;
+    const since = performance.now();
     for (const { sequence } of given) {
       const [, , increment, target] = told.find(([name]) => name === sequence) ?? [];
       if (typeof increment !== 'string' || typeof target !== 'string') {
@@ -146,16 +147,23 @@ function keyOf({ scope }: SequenceScope, sequence: string): string {
   return `${scope}\0${sequence}`;
 }
 
-/** Where these stand on the lead, as far as they were ever drawn from; all there are where none is named. */
-async function lastOnLead(scope: SequenceScope, names: readonly string[]): Promise<readonly Given[]> {
+/** Where these stand on the lead, as far as they were ever drawn from; all there are where none is named, or those that the session may set. */
+async function lastOnLead(
+  scope: SequenceScope,
+  names: readonly string[],
+  which: 'all' | 'that may be set' = 'all',
+): Promise<readonly Given[]> {
+  const rights =
+    which === 'all' ? '' : " AND has_sequence_privilege(s.name, 'SELECT') AND has_sequence_privilege(s.name, 'UPDATE')";
   const text =
     names.length > 0
       ? `SELECT oid::regclass::text,
              CASE WHEN pg_catalog.has_sequence_privilege(oid, 'USAGE, SELECT') THEN pg_catalog.pg_sequence_last_value(oid) END
            FROM pg_catalog.pg_class WHERE relkind = 'S' AND relpersistence <> 't'
              AND oid IN (${names.map((name) => `${quoteEscaped(name)}::regclass`).join(', ')})`
-      : `SELECT quote_ident(schemaname) || '.' || quote_ident(sequencename), last_value FROM pg_catalog.pg_sequences
-           WHERE last_value IS NOT NULL AND schemaname NOT LIKE 'pg\\_temp\\_%'`;
+      : `SELECT s.name, q.last_value FROM pg_catalog.pg_sequences q,
+           LATERAL (SELECT quote_ident(schemaname) || '.' || quote_ident(sequencename) AS name) s
+           WHERE last_value IS NOT NULL AND schemaname NOT LIKE 'pg\\_temp\\_%'${rights}`;
   const given: Given[] = [];
   for (const [sequence, value] of await scope.askLead(text)) {
     if (typeof sequence === 'string' && typeof value === 'string') given.push({ sequence, value: BigInt(value) });

@@ -212,7 +212,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
     const { standardStrings, encoding } = this.lexis;
     if (standardStrings === 'on') return 'literal';
     if (!WITH_BACKSLASHES.has(encoding.toUpperCase())) return 'escape';
-    throw new PproxError('not_replayable', {
+    throw new PproxError('not_replayed', {
       message: `rows cannot be told in client_encoding ${encoding} while standard_conforming_strings is off`,
       hint: 'SET standard_conforming_strings = on.',
     });
