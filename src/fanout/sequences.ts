@@ -98,41 +98,44 @@ export class SequenceKeeper {
   #covers(key: string, value: bigint): boolean {
     const bound = this.#bounds.get(key);
     if (bound === undefined || performance.now() - bound.since > BOUND_MS) return false;
-    return bound.direction === 'up' ? value <= bound.value : value >= bound.value;
+    return isPast(bound, value);
   }
 
   /** `which`: all that are not ahead by a block, or those alone that have not got to the lead's last value. */
   async #advance(scope: SequenceScope, given: readonly Given[], which: 'behind' | 'not ahead'): Promise<void> {
     const generation = this.#generation;
     const answers = await scope.askFollowers(given.map((one) => this.#advanceText(one, which)).join('\nUNION ALL '));
-    const [told = []] = answers;
     const since = performance.now();
-    for (const { sequence } of given) {
-      const [, , increment, target] = told.find(([name]) => name === sequence) ?? [];
-      if (typeof increment !== 'string' || typeof target !== 'string') {
+    for (const { sequence, value } of given) {
+      const states = answers.map((told) => stateIn(told, sequence));
+      const [first] = states;
+      if (first === undefined || states.some((state) => state === undefined || !isPast(state, value))) {
         throw new PproxError('follower_failed', {
           message: `sequence ${sequence} could not be advanced on the followers`,
         });
       }
       if (which === 'behind' || generation !== this.#generation) continue;
-      const direction = BigInt(increment) > 0n ? 'up' : 'down';
-      this.#bounds.set(keyOf(scope, sequence), { value: BigInt(target), direction, since });
+      this.#bounds.set(keyOf(scope, sequence), { value: first.target, direction: first.direction, since });
     }
   }
 
   #advanceText({ sequence, value }: Given, which: 'behind' | 'not ahead'): string {
     const name = quoteLiteral(sequence);
     const least = which === 'behind' ? `${value}::numeric` : 't.target';
-    // In a subquery of its own: a scan in FROM keeps the sequence's page pinned while setval() waits for its lock, and whoever has that
-    // lock may have to wait for the page, without an end that either would see (COMMIT PREPARED of ALTER SEQUENCE … RESTART).
-    const last = `(SELECT last_value FROM ${sequence})`;
+    // A role that may use a sequence need not be one that may set it.
     return `SELECT ${name}, CASE
-        WHEN q.seqincrement > 0 AND ${last} < ${least} THEN setval(${name}::regclass, t.target)
-        WHEN q.seqincrement < 0 AND ${last} > ${least} THEN setval(${name}::regclass, t.target)
-        ELSE ${last} END, q.seqincrement, t.target
+        WHEN CASE WHEN q.seqincrement > 0 THEN l.value < ${least} ELSE l.value > ${least} END IS FALSE THEN l.value
+        WHEN has_sequence_privilege(q.seqrelid, 'UPDATE') THEN setval(q.seqrelid::regclass, t.target)
+        ELSE (SELECT CASE WHEN q.seqincrement > 0 THEN max(v) ELSE min(v) END FROM (
+          SELECT nextval(q.seqrelid::regclass) AS v
+          FROM generate_series(1, (t.target::numeric - coalesce(l.value, q.seqstart - q.seqincrement)) / q.seqincrement)) drawn) END,
+        q.seqincrement, t.target
       FROM pg_catalog.pg_sequence q, LATERAL (SELECT CASE WHEN q.seqincrement > 0
         THEN least(q.seqmax::numeric, ${value}::numeric + q.seqincrement::numeric * ${this.#block})
-        ELSE greatest(q.seqmin::numeric, ${value}::numeric + q.seqincrement::numeric * ${this.#block}) END::bigint AS target) t
+        ELSE greatest(q.seqmin::numeric, ${value}::numeric + q.seqincrement::numeric * ${this.#block}) END::bigint AS target) t,
+        -- Not by a scan, which keeps the sequence's page pinned while setval() waits for its lock, and whoever has that lock may have to wait for
+        -- the page, without an end that either would see (COMMIT PREPARED of ALTER SEQUENCE … RESTART). NULL where it was never drawn from.
+        LATERAL (SELECT pg_catalog.pg_sequence_last_value(q.seqrelid) AS value) l
       WHERE q.seqrelid = ${name}::regclass`;
   }
 }
@@ -141,6 +144,24 @@ export class SequenceKeeper {
 interface Given {
   readonly sequence: string;
   readonly value: bigint;
+}
+
+/** What a follower says of one: where it stands, and where it was to go. */
+interface Reached {
+  readonly value: bigint;
+  readonly target: bigint;
+  readonly direction: Bound['direction'];
+}
+
+function stateIn(told: readonly (readonly (string | null)[])[], sequence: string): Reached | undefined {
+  const [, value, increment, target] = told.find(([name]) => name === sequence) ?? [];
+  if (typeof value !== 'string' || typeof increment !== 'string' || typeof target !== 'string') return undefined;
+  return { value: BigInt(value), target: BigInt(target), direction: BigInt(increment) > 0n ? 'up' : 'down' };
+}
+
+/** Whether it gives out nothing any more that the lead has given out. */
+function isPast({ value, direction }: Pick<Reached, 'value' | 'direction'>, given: bigint): boolean {
+  return direction === 'up' ? value >= given : value <= given;
 }
 
 function keyOf({ scope }: SequenceScope, sequence: string): string {

@@ -288,6 +288,27 @@ describe('a follower is ahead where the value of a column does not tell what was
   });
 });
 
+test('a role that may use a sequence, and not set it, keeps the follower ahead', async () => {
+  for (const writer of [w1, w2])
+    await sql(writer, 'CREATE ROLE using_it LOGIN; GRANT USAGE ON SCHEMA public TO using_it');
+  const owner = await proxy.connect();
+  await owner.query(`CREATE TABLE lent (id serial PRIMARY KEY, down int GENERATED ALWAYS AS IDENTITY (INCREMENT BY -2 MINVALUE -1000 MAXVALUE 0 START WITH 0), v int);
+    GRANT SELECT, INSERT ON lent TO using_it; GRANT USAGE ON lent_id_seq, lent_down_seq TO using_it`);
+  const client = await proxy.connect({ user: 'using_it' });
+  for (const statement of [
+    'INSERT INTO lent (v) VALUES (1)',
+    `INSERT INTO lent (v) SELECT 1 FROM generate_series(1, ${MANY})`,
+    "SELECT nextval('lent_id_seq') FROM generate_series(1, 25)",
+  ]) {
+    await client.query(statement);
+    await assertAhead('lent_id_seq');
+    const [ahead] = await sql(w2, 'SELECT (SELECT last_value FROM lent_down_seq) <= min(down) AS down FROM lent');
+    assert.deepEqual(ahead, { down: true });
+  }
+  await insertDirectly('INSERT INTO lent (v) VALUES (1)');
+  await client.end();
+});
+
 describe('where a sequence was set by somebody else, a follower is ahead of what is drawn from it', () => {
   const set: Readonly<Record<string, readonly string[]>> = {
     'TRUNCATE … RESTART IDENTITY': ['TRUNCATE shared RESTART IDENTITY'],
