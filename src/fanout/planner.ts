@@ -8,7 +8,7 @@
  * Where pprox cannot make that sure the statement is refused before any server has seen it.
  */
 import type { Answer } from '../backend/receiver.ts';
-import { type Catalog, type CatalogAsker, type Table, TTL_MS } from '../cluster/catalog.ts';
+import { type Catalog, type CatalogAsker, type Column, type Table, TTL_MS } from '../cluster/catalog.ts';
 import { assert } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Analyser } from '../sql/analyse.ts';
@@ -20,12 +20,13 @@ import {
   NotReplayable,
   notReplayable,
   type ReplayPlan,
+  type RowPlan,
   type SameTextPlan,
   type VerifiedPlan,
 } from './plan.ts';
 import { readBack, refuseDurable } from './read-back.ts';
-import { Reasons } from './reasons.ts';
-import { cascades, insertPlan, mergePlan, modifyPlan } from './row-plan.ts';
+import { defaulted, Reasons } from './reasons.ts';
+import { cascades, insertPlan, mergePlan, modifyPlan, type Why } from './row-plan.ts';
 import { type Comparison, comparingRows, sameText, unsafePart } from './same-text.ts';
 import { REFRESHES, TablePlanner } from './table-planner.ts';
 
@@ -186,6 +187,10 @@ export class Planner {
     const rows = command.hasReturning ? 'compared' : 'not compared';
     const times = replaceable(varying);
     if (reason === undefined) {
+      const told = this.#betterByRows(statement, table, defaulted(command, table), (why) =>
+        insertPlan(command, table, { ...why, times }),
+      );
+      if (told !== undefined) return told;
       const plan = sameText(varying, statement, rows, 'rows that its text holds');
       if (table.kind === 'v' || table.rules === 'some') return this.#firedElsewhere(asker, statement, plan);
       const fired = { reason: TRIGGERS, calls: 'none', text: 'the same effect', times } as const;
@@ -237,6 +242,10 @@ export class Planner {
       ? ({ kind: 'impossible', why: 'EXPLAIN shows none of its rows' } as const)
       : modifyPlan({ command, modification, name: target, table }, why);
     if (reason === undefined) {
+      const told = this.#betterByRows(statement, table, [], (better) =>
+        modifyPlan({ command, modification, name: target, table }, { ...better, times: why.times }),
+      );
+      if (told !== undefined) return told;
       if (byRows.kind === 'rows' && table.triggers === 'some') return byRows;
       const plan = sameText(varying, statement, rows, 'a row that is told by its key, and nothing else');
       return this.#nestedToo(
@@ -255,6 +264,19 @@ export class Planner {
       compared: { command, table },
       refusal: notReplayable(`${reason}, and ${byRows.why}`, table.keys.length === 0 ? KEYLESS : undefined),
     });
+  }
+
+  /** Its rows, where followers are better told them and can be; `plan`: how. */
+  #betterByRows(
+    statement: Statement,
+    table: Table,
+    defaults: readonly Column[],
+    plan: (why: Omit<Why, 'times'>) => RowPlan | PproxError | { readonly kind: 'impossible' },
+  ): RowPlan | undefined {
+    if (statement.explains || statement.nested.length > 0 || statement.durable.length > 0) return undefined;
+    const reason = this.#reasons.betterByRows(statement, table, defaults);
+    const found = reason === undefined ? undefined : plan({ reason, calls: 'none', text: 'the same effect' });
+    return found !== undefined && 'kind' in found && found.kind === 'rows' ? found : undefined;
   }
 
   async #calls(

@@ -14,6 +14,11 @@ export function refuseDurable({ durable: [name] }: Statement, reason: string): v
   if (name !== undefined) throw notReplayable(`${name} beside ${reason}`, 'Use a statement of its own for the call.');
 }
 
+/** Whether the session is shown the whole of its rows. */
+export function isSeen(table: Table): boolean {
+  return storedColumns(table).every(({ exact, selectable }) => exact && selectable);
+}
+
 /** Rows that are read back have to be seen whole. */
 export function refuseBlind(table: Table, what: string): void {
   const blind = storedColumns(table).find(({ exact, selectable }) => !exact || !selectable);

@@ -240,6 +240,20 @@ export class Reasons {
     return undefined;
   }
 
+  /**
+   * Why followers are better told the rows, where they can be: what an operator or a default computes may depend on the server's collations or
+   * mathematics. Servers that are set up alike agree on it all the same.
+   */
+  betterByRows(statement: Statement, table: Table, defaults: readonly Column[]): string | undefined {
+    const [operator] = unportableIn(statement, table);
+    if (operator !== undefined) return `${operator}, which may depend on the server's collations or mathematics`;
+    const column = defaults.find((one) => {
+      const expression = one.default === null ? undefined : this.#expression(one.default);
+      return expression !== undefined && expression.unportable.length + expression.unportableOperators.length > 0;
+    });
+    return column && `the default of column ${column.name}, which may depend on the server`;
+  }
+
   /** Of an UPDATE or DELETE: which rows it means, and what it gives them. */
   async ofModification(
     asker: CatalogAsker,
@@ -295,11 +309,7 @@ export class Reasons {
     const [own] = statement.functions;
     if (own !== undefined) return `${own.name}(), which is not known to give the same everywhere`;
     const [unportable] = statement.unportable;
-    if (unportable !== undefined) return `${unportable}(), which depends on the server`;
-    const [operator] = statement.unportableOperators;
-    return operator === undefined
-      ? undefined
-      : `${operator}, which may depend on the server's collations or mathematics`;
+    return unportable === undefined ? undefined : `${unportable}(), which depends on the server`;
   }
 
   /** A column of the table, or of a table behind the view, whose default gives each server another value. */
@@ -341,10 +351,15 @@ export class Reasons {
       return true;
     if (statement === undefined || statement.nondeterminism.length > 0 || statement.sequences.calls !== 'none')
       return true;
-    if (statement.unportable.length + statement.unportableOperators.length > 0) return true;
     if (statement.functions.length > 0 || (await this.volatileCall(asker, statement)) !== undefined) return true;
     return (await this.mayVary(asker, statement, undefined)) !== undefined;
   }
+}
+
+/** Names of the operators that are not about numbers or moments, as far as the operands' columns tell. */
+export function unportableIn({ unportableOperators }: Statement, table: Table): readonly string[] {
+  const plain = new Set(table.columns.filter((column) => column.plain).map(({ name }) => name));
+  return unportableOperators.filter(({ columns }) => !columns.some((one) => plain.has(one))).map(({ name }) => name);
 }
 
 /** Everything in the statement that may be a call of a user's function. */
@@ -353,7 +368,7 @@ function calledNames({ functions, shadowable, attributes, casts }: Statement): r
 }
 
 /** The columns that the statement leaves to their defaults. */
-function defaulted(command: InsertCommand, table: Table): readonly Column[] {
+export function defaulted(command: InsertCommand, table: Table): readonly Column[] {
   const plain = table.columns.filter((column) => column.generated === '');
   // Where none are listed, those that PostgreSQL computes have their places as well.
   const listed =

@@ -78,20 +78,28 @@ export class SequenceKeeper {
     }
   }
 
-  /**
-   * The lead has run nextval(): by name where the names are known, else any sequence may have moved. Names are as regclass
-   * takes them. A temporary sequence is the lead session's own affair.
-   */
+  /** The lead has run nextval(): of these, where the names are known, else any sequence may have moved. */
   async afterNextval(scope: SequenceScope, names: readonly string[]): Promise<void> {
-    const given = await lastOnLead(scope, names);
+    await this.#keepAhead(scope, names.length > 0 ? names : 'all that are free');
+  }
+
+  /** Defaults of temporary tables, and what else is the lead's alone, may have drawn from sequences that are not. */
+  async afterTemporary(scope: SequenceScope): Promise<void> {
+    await this.#keepAhead(scope, 'those of temporary objects');
+  }
+
+  async #keepAhead(scope: SequenceScope, which: Which): Promise<void> {
+    const given = await lastOnLead(scope, which);
     scope.drew(given.map(({ sequence }) => sequence));
     await this.#reserveAll(scope, given);
   }
 
-  /** As `afterNextval`, where sequences were set: followers stand where they were set to, unless others have drawn from them meanwhile. */
-  async afterSetval(scope: SequenceScope): Promise<void> {
+  /**
+   * As `afterNextval`, where sequences were set: followers stand where they were set to, unless others have drawn from them meanwhile.
+   */
+  async afterSetval(scope: SequenceScope, names: readonly string[]): Promise<void> {
     this.forget();
-    const given = await lastOnLead(scope, [], 'that may be set');
+    const given = await lastOnLead(scope, names.length > 0 ? names : 'all that are free');
     for (let at = 0; at < given.length; at += BATCH) await this.#advance(scope, given.slice(at, at + BATCH), 'behind');
   }
 
@@ -168,26 +176,45 @@ function keyOf({ scope }: SequenceScope, sequence: string): string {
   return `${scope}\0${sequence}`;
 }
 
-/** Where these stand on the lead, as far as they were ever drawn from; all there are where none is named, or those that the session may set. */
-async function lastOnLead(
-  scope: SequenceScope,
-  names: readonly string[],
-  which: 'all' | 'that may be set' = 'all',
-): Promise<readonly Given[]> {
-  const rights =
-    which === 'all' ? '' : " AND has_sequence_privilege(s.name, 'SELECT') AND has_sequence_privilege(s.name, 'UPDATE')";
-  const text =
-    names.length > 0
-      ? `SELECT oid::regclass::text,
-             CASE WHEN pg_catalog.has_sequence_privilege(oid, 'USAGE, SELECT') THEN pg_catalog.pg_sequence_last_value(oid) END
-           FROM pg_catalog.pg_class WHERE relkind = 'S' AND relpersistence <> 't'
-             AND oid IN (${names.map((name) => `${quoteEscaped(name)}::regclass`).join(', ')})`
-      : `SELECT s.name, q.last_value FROM pg_catalog.pg_sequences q,
-           LATERAL (SELECT quote_ident(schemaname) || '.' || quote_ident(sequencename) AS name) s
-           WHERE last_value IS NOT NULL AND schemaname NOT LIKE 'pg\\_temp\\_%'${rights}`;
-  const given: Given[] = [];
-  for (const [sequence, value] of await scope.askLead(text)) {
-    if (typeof sequence === 'string' && typeof value === 'string') given.push({ sequence, value: BigInt(value) });
-  }
-  return given;
+/** Of names, as regclass takes them; or which others. */
+type Which = readonly string[] | keyof typeof OTHERS;
+
+/** Relations of the session's own that are temporary. */
+const TEMPORARY = 't.relnamespace = pg_catalog.pg_my_temp_schema()';
+const ON_SEQUENCES = "d.refclassid = 'pg_class'::regclass";
+
+const OTHERS = {
+  // Who waits for what another transaction has locked would have to wait for its end.
+  'all that are free': `has_sequence_privilege(c.oid, 'USAGE, UPDATE') AND c.oid NOT IN (
+    SELECT l.relation FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database b ON b.oid = l.database AND b.datname = current_database()
+    WHERE l.locktype = 'relation' AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
+      AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))`,
+  // Their defaults, their queries, and by name the functions of their triggers.
+  'those of temporary objects': `(c.oid IN (
+      SELECT d.refobjid FROM pg_catalog.pg_class t JOIN pg_catalog.pg_attrdef f ON f.adrelid = t.oid
+        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid WHERE ${TEMPORARY} AND ${ON_SEQUENCES}
+      UNION ALL SELECT d.refobjid FROM pg_catalog.pg_class t JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid
+        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_type'::regclass AND d.objid = a.atttypid WHERE ${TEMPORARY} AND ${ON_SEQUENCES}
+      UNION ALL SELECT d.refobjid FROM pg_catalog.pg_class t JOIN pg_catalog.pg_rewrite r ON r.ev_class = t.oid
+        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid WHERE ${TEMPORARY} AND ${ON_SEQUENCES})
+    OR EXISTS (SELECT FROM pg_catalog.pg_class t JOIN pg_catalog.pg_trigger g ON g.tgrelid = t.oid JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid
+      WHERE ${TEMPORARY} AND position(c.relname IN p.prosrc) > 0)
+    OR EXISTS (SELECT FROM pg_catalog.pg_class t JOIN pg_catalog.pg_attrdef f ON f.adrelid = t.oid
+      WHERE ${TEMPORARY} AND position(c.relname IN pg_catalog.pg_get_expr(f.adbin, f.adrelid)) > 0))`,
+} as const;
+
+/** Where they stand on the lead, as far as they were ever drawn from. A temporary sequence is the lead session's own affair. */
+async function lastOnLead(scope: SequenceScope, which: Which): Promise<readonly Given[]> {
+  const condition =
+    typeof which === 'string'
+      ? OTHERS[which]
+      : `c.oid IN (${which.map((name) => `pg_catalog.to_regclass(${quoteEscaped(name)})`).join(', ')})`;
+  const rows = await scope.askLead(`WITH c AS MATERIALIZED (
+      SELECT oid, relname, relnamespace FROM pg_catalog.pg_class WHERE relkind = 'S' AND relpersistence <> 't')
+    SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname),
+      CASE WHEN has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(c.oid, 'USAGE, SELECT') THEN pg_catalog.pg_sequence_last_value(c.oid) END
+    FROM c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE ${condition}`);
+  return rows.flatMap(([sequence, value]) =>
+    typeof sequence === 'string' && typeof value === 'string' ? { sequence, value: BigInt(value) } : [],
+  );
 }

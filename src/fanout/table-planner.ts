@@ -5,8 +5,8 @@ import type { Nondeterminism, QualifiedName, Statement } from '../sql/statement.
 import { digestText, storedColumns } from './captured-rows.ts';
 import { locksFor } from './locks.ts';
 import { notReplayable, type ReplayPlan } from './plan.ts';
-import { readBack, refuseBlind, refuseDurable } from './read-back.ts';
-import type { Reasons } from './reasons.ts';
+import { isSeen, readBack, refuseBlind, refuseDurable } from './read-back.ts';
+import { type Reasons, unportableIn } from './reasons.ts';
 import { sameText } from './same-text.ts';
 
 /** Each plan rejects with PproxError `not_replayable` where none is safe. */
@@ -132,7 +132,8 @@ export class TablePlanner {
     const plan = sameText(this.#reasons.varying(statement), statement, 'not compared', 'rows that the client sends');
     if (table === undefined || listed?.some((name) => !known.has(name)) === true) return plan;
     const left = await this.#leftToVary(asker, command, table);
-    const chosen = await this.#choosing(asker, statement);
+    const [operator] = isSeen(table) ? unportableIn(statement, table) : [];
+    const chosen = (await this.#choosing(asker, statement)) ?? operator;
     if (left !== undefined || chosen !== undefined || command.source === 'server') {
       // Another server has other files, and its programs say other things.
       const source = chosen === undefined ? 'COPY of what the host of the lead has' : `COPY of rows by ${chosen}`;
@@ -156,8 +157,7 @@ export class TablePlanner {
     return (
       statement.functions[0]?.name ??
       (await this.#reasons.mayVary(asker, statement, undefined)) ??
-      statement.unportable[0] ??
-      statement.unportableOperators[0]
+      statement.unportable[0]
     );
   }
 

@@ -51,7 +51,9 @@ async function mendSequences(session: SessionState, { touched, catalog }: Writer
   touched.setBack.clear();
   const { sequences } = session.services;
   if (catalog === 'changed') sequences.forget();
-  if (touched.placed === 'some') await withoutError(session, 'those that were set', sequences.afterSetval(session));
+  const placed = touched.placed === 'any' ? [] : [...touched.placed];
+  if (touched.placed === 'any' || placed.length > 0)
+    await withoutError(session, 'those that were set', sequences.afterSetval(session, placed));
   if (names.length > 0) await withoutError(session, names.join(', '), sequences.afterNextval(session, names));
 }
 
@@ -84,7 +86,7 @@ export async function commitBlock(
   try {
     // Where it has failed on a follower the lead has been told so, and answers nothing any more.
     block.trail.check();
-    if (block.touched.drawnAlone === 'perhaps some') await session.sequences.afterNextval(session, []);
+    if (block.touched.drawnAlone === 'perhaps some') await session.sequences.afterTemporary(session);
     deferred = block.catalog === 'changed' || (await services.catalog.deferrable(session)) ? 'possible' : 'none';
     if (writes === 'likely' && deferred === 'possible') await fireDeferred(session, block);
     // Whatever is asked before the followers prepare is asked of what is done. Where there are several, what one has prepared

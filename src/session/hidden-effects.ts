@@ -31,7 +31,7 @@ import { answerOf, within } from './own-questions.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { endQuiet, quieten, sendTold } from './told-rows.ts';
 import { storedAtEnd } from './table-ends.ts';
-import { mayWait, storedInAll, touch, touchSeen } from './touched.ts';
+import { mayWait, place, storedInAll, touch, touchSeen } from './touched.ts';
 
 /** On one connection. `settings`: for statements that a follower may not have to run at all, or not with its triggers. */
 export async function look(
@@ -297,9 +297,10 @@ export async function reserveMoved(session: SessionState, { lead }: HiddenEffect
 /** A function has said where a sequence goes on: setval() in it. One that counts down looks like that. */
 function noteSetBack(session: SessionState, { before, after }: Looks, moved: readonly string[]): void {
   const at = ({ sequences }: Look, name: string): bigint => BigInt(sequences.get(name)?.split(',')[0] ?? 0);
-  if (session.block.kind !== 'writers' || !moved.some((name) => at(after, name) < at(before, name))) return;
+  const back = moved.filter((name) => at(after, name) < at(before, name));
+  if (session.block.kind !== 'writers' || back.length === 0) return;
   session.sequences.forget();
-  session.block.touched.placed = 'some';
+  place(session.block.touched, back);
   session.block.plannedBy.change('relations');
 }
 

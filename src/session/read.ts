@@ -11,7 +11,8 @@ import { ServerError } from './reply.ts';
 import { resolveRoute } from './route.ts';
 import { learnSettings } from './setting-transfer.ts';
 import { notePins, settlePins } from './pins.ts';
-import type { SessionState } from './state.ts';
+import type { SessionState, WritersBlock } from './state.ts';
+import { TransactionStatus } from '../wire/tags.ts';
 import { DONE, FAILED, type StatementEnd } from './statement-end.ts';
 import { rememberPosition } from './position.ts';
 import { PlannedBy } from './planned-by.ts';
@@ -201,6 +202,7 @@ export async function openPending(session: SessionState, begin: Buffer): Promise
 export async function readOnLead(session: SessionState, statement: Statement, request: Request): Promise<StatementEnd> {
   const { block } = session;
   if (block.kind === 'writers') {
+    await followBefore(session, statement, block);
     const { backend } = block.legs.lead.lease;
     const { result } = await relay(session, backend, request, 'lead');
     block.status = result.status;
@@ -260,19 +262,27 @@ export async function followSequences(session: SessionState, statement: Statemen
   // A default of a temporary table, its trigger, a temporary view.
   const acts = command.kind !== 'read' || session.pins.has('volatile function');
   const alone = acts && session.pins.has('temporary object') && statement.relations.length > 0;
-  if (sequences.calls !== 'nextval' && !moved && !alone) return;
+  const drawn = sequences.calls === 'nextval' || moved;
+  if (!drawn && !alone) return;
   if (node === 'DeclareCursorStmt') session.cursors = 'may draw';
-  if (alone && session.block.kind === 'writers') {
-    session.block.touched.drawnAlone = 'perhaps some';
-    return;
-  }
+  const { block } = session;
+  // In a block it is asked for at its end.
+  if (alone && block.kind === 'writers') block.touched.drawnAlone = 'perhaps some';
   try {
-    await session.sequences.afterNextval(session, moved || alone ? [] : sequences.names);
+    if (alone && block.kind === 'none') await session.sequences.afterTemporary(session);
+    if (drawn) await session.sequences.afterNextval(session, moved ? [] : sequences.names);
   } catch (error) {
     // Values that were drawn and are used by nobody are what a rollback leaves, too.
     throw error instanceof PproxError ? error.ofTransaction() : error;
   }
-  if (session.block.kind === 'none') await rememberPosition(session);
+  if (block.kind === 'none') await rememberPosition(session);
+}
+
+/** What temporary objects have drawn from is not to be seen any more when they are gone. */
+async function followBefore(session: SessionState, { command }: Statement, block: WritersBlock): Promise<void> {
+  if (block.touched.drawnAlone === 'none' || block.status !== TransactionStatus.InBlock) return;
+  if (command.kind !== 'definition' && command.kind !== 'discard') return;
+  await session.sequences.afterTemporary(session);
 }
 
 /** Several statements that are all reads, in no block: one query on the reader, as PostgreSQL would run it. */

@@ -15,8 +15,8 @@ export interface Touched {
   readonly first: Map<string, Look | 'not known'>;
   /** Sequences that were set back on followers, for a statement that draws there as on the lead, and are not known to be ahead again. */
   readonly setBack: Set<string>;
-  /** Whether a statement has said where sequences go on. */
-  placed: 'none' | 'some';
+  /** Sequences of which a function call has said where they go on, which is at once; `any`: it is not known which. */
+  placed: Set<string> | 'any';
   /** Sequences that were drawn from, quoted and qualified. */
   readonly drawn: Set<string>;
   /** Whether something that is the lead's alone may have drawn from any: a temporary table's default. */
@@ -36,11 +36,17 @@ export function untouched(): Touched {
     unseen: new Set(),
     first: new Map(),
     setBack: new Set(),
-    placed: 'none',
+    placed: new Set(),
     drawn: new Set(),
     drawnAlone: 'none',
     ownSequences: undefined,
   };
+}
+
+/** By setval(). `names`: none where they are not known. */
+export function place(touched: Touched, names: readonly string[]): void {
+  if (names.length === 0) touched.placed = 'any';
+  if (touched.placed !== 'any') for (const name of names) touched.placed.add(name);
 }
 
 /** Statements have been run whose effects are in their text. `tables`: as catalogs write their names; undefined: not known. */

@@ -57,7 +57,7 @@ import { learnSettings } from './setting-transfer.ts';
 import { lockTables, readsOlder } from './table-locks.ts';
 import { refuseHidden } from './route.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
-import { touch, touchUnseen, untouched } from './touched.ts';
+import { place, touch, touchUnseen, untouched } from './touched.ts';
 import { quieten } from './told-rows.ts';
 import { Trail, TRAIL_BYTES } from './trail.ts';
 import { followersCaughtUp, letTrail, paceOf } from './trailing.ts';
@@ -549,8 +549,8 @@ export async function keep(
   const { sequences } = session;
   if (statement.sequences.sets === 'some') {
     sequences.forget();
-    block.touched.placed = 'some';
     block.plannedBy.change('relations');
+    if (statement.sequences.calls === 'setval') place(block.touched, statement.sequences.names);
   }
   if (statement.sequences.calls === 'nextval') await sequences.afterNextval(session, statement.sequences.names);
   for (const names of replay?.draws ?? []) await sequences.afterNextval(session, names);

@@ -398,7 +398,7 @@ class Classification {
       conversions: [...facts.conversions],
       sequences: facts.sequences,
       unportable: [...facts.unportable],
-      unportableOperators: [...facts.unportableOperators],
+      unportableOperators: facts.unportableOperators,
       order: [...facts.order],
       durable: [...facts.durable],
       rewrites: facts.rewrites,

@@ -10,6 +10,7 @@ import type {
   Route,
   SequenceCalls,
   SettingChange,
+  UnportableOperator,
   Statement,
 } from './statement.ts';
 
@@ -52,7 +53,7 @@ export class Facts {
   readonly nondeterminism: Nondeterminism[] = [];
   readonly conversions = new Set<string | undefined>();
   readonly unportable = new Set<string>();
-  readonly unportableOperators = new Set<string>();
+  readonly unportableOperators: UnportableOperator[] = [];
   readonly order = new Set<string>();
   readonly durable = new Set<string>();
   rewrites: 'nothing' | 'rows' = 'nothing';

@@ -64,6 +64,12 @@ export interface ColumnPlace {
   readonly operators: readonly string[];
 }
 
+/** `<`, `~*`, `GREATEST` … `columns`: names of those that are operands, whose types may tell that it is about numbers. */
+export interface UnportableOperator {
+  readonly name: string;
+  readonly columns: readonly string[];
+}
+
 /** What nextval() and setval() are called for. */
 export interface SequenceCalls {
   readonly calls: 'none' | 'nextval' | 'setval';
@@ -263,8 +269,8 @@ export interface Statement {
   readonly sequences: SequenceCalls;
   /** Built-in functions whose result may depend on what the server was built with: its locale, its mathematics, its zones. */
   readonly unportable: readonly string[];
-  /** Built-in operators of which the same is true, unless an operand says that it is about numbers. */
-  readonly unportableOperators: readonly string[];
+  /** Built-in operators of which the same may be true: no operand is a constant that tells that they are about numbers. */
+  readonly unportableOperators: readonly UnportableOperator[];
   /** Built-in functions that change something beside rows of tables: large objects, where a sequence stands. */
   readonly durable: readonly string[];
   /** ALTER TABLE: whether it gives the rows there are values that depend on their order, or reads them as another type. */

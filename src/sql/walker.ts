@@ -44,6 +44,9 @@ import {
 } from './tree.ts';
 import type { ColumnPlace } from './statement.ts';
 
+/** Operators of numbers whose results may differ. */
+const MATHEMATICS: ReadonlySet<string> = new Set(['^', '|/', '||/']);
+
 export class Walker {
   readonly facts: Facts;
   readonly #text: Buffer;
@@ -375,7 +378,11 @@ export class Walker {
     const all = operands.flatMap((one) =>
       nodeOf(one, 'List') === undefined ? [one] : listOf(nodeOf(one, 'List')?.['items']),
     );
-    if (operator === '^' || !all.some(isOfNumbers)) this.facts.unportableOperators.add(operator);
+    if (MATHEMATICS.has(operator)) this.facts.unportableOperators.push({ name: operator, columns: [] });
+    else if (!all.some(isOfNumbers)) {
+      const columns = all.flatMap((one) => stringOf(listOf(nodeOf(one, 'ColumnRef')?.['fields']).at(-1)) ?? []);
+      this.facts.unportableOperators.push({ name: operator, columns });
+    }
   }
 
   #sample(fields: Fields): void {

@@ -275,6 +275,40 @@ describe('a follower is ahead where the value of a column does not tell what was
         await client.end();
       });
 
+  test('a temporary table that is gone before COMMIT', async () => {
+    const client = await proxy.connect();
+    await client.query('CREATE SCHEMA own; CREATE SEQUENCE own.s; CREATE TABLE own.kept (id int)');
+    await client.query(`BEGIN; CREATE TEMPORARY TABLE filled (id int DEFAULT nextval('own.s'), v int);
+      INSERT INTO filled (v) SELECT 1 FROM generate_series(1, ${MANY}); INSERT INTO own.kept SELECT id FROM filled; DROP TABLE filled; COMMIT`);
+    await assertAhead('own.s');
+    await client.query('DROP SCHEMA own CASCADE');
+    await client.end();
+  });
+
+  test('whatever else there is that the role may not use, or another transaction has locked', async () => {
+    for (const writer of [w1, w2])
+      await sql(writer, 'CREATE ROLE staging LOGIN; GRANT ALL ON SCHEMA public TO staging');
+    const [owner, other, client] = [
+      await proxy.connect(),
+      await proxy.connect(),
+      await proxy.connect({ user: 'staging' }),
+    ];
+    await owner.query(`CREATE SEQUENCE foreign_one; CREATE SEQUENCE locked_one; CREATE SEQUENCE set_one; CREATE TABLE set_table (id serial); CREATE SCHEMA closed; CREATE SEQUENCE closed.one;
+      GRANT SELECT ON foreign_one, closed.one TO staging; GRANT ALL ON set_one, set_table, set_table_id_seq TO staging`);
+    await owner.query(
+      "SELECT nextval('foreign_one'), nextval('locked_one'), nextval('closed.one'), nextval('set_one')",
+    );
+    await other.query('BEGIN; ALTER SEQUENCE locked_one RESTART');
+    await client.query('CREATE TEMPORARY TABLE staged (id serial, v int)');
+    await client.query('INSERT INTO staged (v) VALUES (1)');
+    await client.query('BEGIN; INSERT INTO staged (v) VALUES (1); COMMIT');
+    await client.query("SELECT setval('set_one', 100)");
+    await client.query("SELECT setval(pg_get_serial_sequence('set_table', 'id'), 200)");
+    await other.query('ROLLBACK');
+    await client.end();
+    await owner.query('DROP SCHEMA closed CASCADE');
+  });
+
   test('COPY into a temporary table, and a temporary view', async () => {
     const client = await proxy.connect();
     await client.query(`CREATE SCHEMA own; CREATE SEQUENCE own.s; CREATE SEQUENCE own.t;

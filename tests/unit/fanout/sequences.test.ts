@@ -110,7 +110,7 @@ describe('followers’ sequences', () => {
       ['public.c', '9'],
     ];
     await sequences.afterNextval(followers, []);
-    assert.match(followers.leadText, /pg_sequences/);
+    assert.match(followers.leadText, /pg_locks/);
     assert.equal(followers.asked, 1);
     await sequences.reserve(followers, 'public.a', 100n);
     await sequences.reserve(followers, 'public.c', 100n);

@@ -328,10 +328,11 @@ suite('names are collected for the catalog', () => {
   });
 
   test('operators that servers may take in different ways, unless they are about numbers', () => {
-    const operators = (text: string): readonly string[] => statementOf(text).unportableOperators;
+    const operators = (text: string): readonly string[] =>
+      statementOf(text).unportableOperators.map(({ name, columns }) => [name, ...columns].join(' '));
     for (const [text, found] of [
-      ['UPDATE t SET a = b < c WHERE id = 1', ['<']],
-      ["UPDATE t SET a = CASE WHEN b BETWEEN 'a' AND 'z' THEN 1 END WHERE id = 1", ['BETWEEN']],
+      ['UPDATE t SET a = b < c WHERE id = 1', ['< b c']],
+      ["UPDATE t SET a = CASE WHEN t.b BETWEEN 'a' AND 'z' THEN 1 END WHERE id = 1", ['BETWEEN b']],
       ["INSERT INTO t VALUES (greatest(1, 2), least('a', $1), 'x' ~* 'y', 2 ^ 0.3)", ['LEAST', '~*', '^']],
       ['UPDATE t SET n = n + 1, m = n * 2 - $1, s = s || $2 WHERE id = 1', []],
       ['UPDATE t SET a = n > 5, b = n <= 7.5, c = n < $1::int, d = n BETWEEN 1 AND $2 WHERE id = 1', []],
