@@ -90,8 +90,11 @@ export interface Table {
   readonly cascades: 'none' | 'some';
   /** Whether foreign keys refer to it. */
   readonly referenced: 'no' | 'yes';
-  /** `rows together`: all that a statement has changed, at its end: a foreign key to the table itself, a unique constraint that is deferrable. */
-  readonly checked: 'row by row' | 'rows together';
+  /**
+   * Columns that constraints look at when a statement has done all its rows: foreign keys to the table itself, unique constraints that are
+   * deferrable. `referring`: those that hold such a foreign key.
+   */
+  readonly together: { readonly referring: readonly string[]; readonly all: readonly string[] };
   /** Whether any of these may fire as late as at COMMIT. */
   readonly deferred: 'none' | 'some';
   /** Whether, by their source or that of what it names, any of these may leave something with the server session: settings, locks. */
@@ -177,7 +180,7 @@ const CALLING_VIEWS =
   "coalesce((SELECT json_agg(DISTINCT relname) FROM views JOIN pg_catalog.pg_class c ON c.oid = ev_class), '[]')";
 
 /** In a function's source: what changes more than its own variables, or may. */
-const WRITING = `\\y(insert|update|delete|merge|copy|truncate|execute|call|create|alter|drop|refresh|grant|revoke|comment|notify)\\y|${EFFECTIVE}`;
+const WRITING = `\\y((insert|merge)\\s+into|update\\s+(only\\s+)?[\\w".]+(\\s+(as\\s+)?\\w+)?\\s+set|delete\\s+from|truncate\\s+[\\w"]|copy\\s+[\\w".]+\\s+from|execute\\s|call\\s+[\\w".]+\\s*\\(|(create|alter|drop|refresh|grant|revoke)\\s+\\w|comment\\s+on\\s|notify\\s)|${EFFECTIVE}`;
 
 /**
  * Functions that are declared to change nothing, and leave something with the session, or call what writes: by their source, or that of what it
@@ -189,7 +192,7 @@ const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal') AND n.nspname <> 'pprox'
 ), words AS MATERIALIZED (
-  SELECT DISTINCT s.oid, m.found[1] AS word FROM sources s, LATERAL pg_catalog.regexp_matches(lower(s.source), '[a-z_][a-z0-9_$]*', 'g') m (found)
+  SELECT DISTINCT s.oid, m.found[1] AS word FROM sources s, LATERAL pg_catalog.regexp_matches(lower(s.source), '([a-z_][a-z0-9_$]*)"?\\s*\\(', 'g') m (found)
 ), writing (oid, proname) AS (
   SELECT oid, proname FROM sources WHERE provolatile = 'v' AND (lanname NOT IN ('sql', 'plpgsql') OR source ~* '${WRITING}')
   UNION SELECT s.oid, s.proname FROM writing w JOIN words o ON o.word = lower(w.proname) JOIN sources s ON s.oid = o.oid
@@ -336,8 +339,12 @@ const TABLE = `SELECT c.relkind, c.relpersistence,
     ) THEN 'of other rows' ELSE 'of the row' END,
   pg_catalog.has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE'),
   EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE contype = 'f' AND confrelid = c.oid),
-  EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid = c.oid
-    AND (contype = 'f' AND confrelid = c.oid OR contype IN ('p', 'u', 'x') AND condeferrable)),
+  (SELECT json_build_object('referring', coalesce(json_agg(DISTINCT a.attname) FILTER (WHERE k.contype = 'f' AND a.attnum = ANY (k.conkey)), '[]'),
+      'all', coalesce(json_agg(DISTINCT a.attname), '[]'))
+    FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+      AND (a.attnum = ANY (k.conkey || k.confkey) OR EXISTS (SELECT FROM pg_catalog.pg_depend p WHERE k.contype = 'x' AND p.classid = 'pg_class'::regclass
+        AND p.objid = k.conindid AND p.refclassid = 'pg_class'::regclass AND p.refobjid = c.oid AND p.refobjsubid = a.attnum))
+    WHERE k.conrelid = c.oid AND (k.contype = 'f' AND k.confrelid = c.oid OR k.contype IN ('p', 'u', 'x') AND k.condeferrable)),
   coalesce((SELECT json_agg(json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
       'default', coalesce(pg_get_expr(d.adbin, d.adrelid), ty.typdefault),
       'identity', a.attidentity, 'generated', a.attgenerated,
@@ -557,7 +564,7 @@ export class Catalog {
         policies: policies === 'none' || policies === 'of the row' ? policies : 'of other rows',
         lockable: lockable === 't',
         referenced: referenced === 't' ? 'yes' : 'no',
-        checked: together === 't' ? 'rows together' : 'row by row',
+        together: JSON.parse(together ?? '{"referring":[],"all":[]}') as Table['together'],
         columns: columns as Column[],
         keys: keys as string[][],
         constrained: (constrained as [string, boolean][]).map(([name]) => name),

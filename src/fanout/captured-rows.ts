@@ -165,7 +165,7 @@ export function tell(name: string, table: Table, changed: Told['changed']): Told
     casts: [],
     suffix: key === undefined ? '' : takingPlaceOf(columns, key),
     verb: 'INSERT 0',
-    batch: batchOf(table),
+    batch: batchOf(table.together.all),
     rows: 'not compared',
     client: 'no rows',
     direct: undefined,

@@ -8,10 +8,19 @@ import { isOwn, LARGEST_BYTES, MINE } from './captured-rows.ts';
 
 const NAME = 'pg_catalog.quote_ident(n.nspname) || $$.$$ || pg_catalog.quote_ident(c.relname)';
 
+/** `name`: quoted, qualified. */
+export interface ChangedRelation {
+  readonly name: string;
+  readonly compared: 'rows' | 'nothing but itself';
+}
+
 /** Quoted, qualified names, and for each whether its rows can be compared: `rows`, or `nothing but itself`. */
 export const CHANGED_RELATIONS = `SELECT ${NAME}, CASE WHEN c.relkind IN ('r', 'm') AND pg_catalog.pg_relation_size(c.oid) <= ${LARGEST_BYTES}
       AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
-      AND NOT pg_catalog.row_security_active(c.oid) AND c.relispopulated THEN 'rows' ELSE 'nothing but itself' END
+      AND NOT pg_catalog.row_security_active(c.oid) AND c.relispopulated
+      -- Whatever gives rows that are there other values locks the table: else others may have changed them meanwhile.
+      AND EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.locktype = 'relation' AND l.relation = c.oid AND l.pid = pg_catalog.pg_backend_pid()
+        AND l.mode IN ('ExclusiveLock', 'AccessExclusiveLock')) THEN 'rows' ELSE 'nothing but itself' END
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p', 'm', 'v', 'S') AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\\_%' AND c.oid IN (
     SELECT t.oid FROM (${MINE}) m, pg_catalog.pg_class t WHERE ${isOwn('t')}
@@ -20,11 +29,15 @@ export const CHANGED_RELATIONS = `SELECT ${NAME}, CASE WHEN c.relkind IN ('r', '
     UNION ALL SELECT t.objoid FROM (${MINE}) m, pg_catalog.pg_description t WHERE ${isOwn('t')}
       AND t.classoid = 'pg_catalog.pg_class'::regclass)`;
 
-/** One row: a text that is equal where the relation is, as far as it is compared. `what`: as CHANGED_RELATIONS says. */
-export function relationText(name: string, what: string): string {
+/** Of relations, in their order, a text that is equal where the relation is, as far as it is compared. */
+export function relationsText(relations: readonly ChangedRelation[]): string {
+  return relations.map((one, place) => `SELECT ${place}, (${relationText(one)})`).join(' UNION ALL ') + ' ORDER BY 1';
+}
+
+function relationText({ name, compared }: ChangedRelation): string {
   const oid = `${quoteEscaped(name)}::regclass`;
   const rows =
-    what === 'rows'
+    compared === 'rows'
       ? `(SELECT pg_catalog.concat_ws(' ', count(*), 'rows', sum(pg_catalog.hashtextextended(t::text COLLATE "C", 0))) FROM ONLY ${name} AS t)`
       : "''";
   return `SELECT pg_catalog.concat_ws('; ', ${rows},

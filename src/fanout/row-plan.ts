@@ -77,7 +77,7 @@ export function insertPlan(command: InsertCommand, table: Table, why: Why): RowP
     suffix:
       conflict + (table.triggers === 'some' ? ` RETURNING ${columns.map((column) => shown(column)).join(', ')}` : ''),
     verb: 'INSERT 0',
-    batch: batchOf(table),
+    batch: batchOf(table.together.referring.filter((one) => isGiven(command, table, one))),
     rows: table.triggers === 'some' ? 'compared' : 'not compared',
     client: command.hasReturning ? 'rows' : 'no rows',
     effects: table.triggers === 'some' ? 'hidden' : effects,
@@ -167,7 +167,9 @@ export function modifyPlan(
     suffix: fired ? planned.suffix + back : planned.suffix,
     keyed: key.length,
     verb: update ? 'UPDATE' : 'DELETE',
-    batch: given.some((column) => table.ordered.includes(column.name)) ? 'one row' : batchOf(table),
+    batch: given.some((column) => table.ordered.includes(column.name))
+      ? 'one row'
+      : batchOf(update ? table.together.all.filter((one) => assigned.includes(one)) : table.together.referring),
     rows: fired ? 'compared' : 'not compared',
     client: command.hasReturning ? 'rows' : 'no rows',
     effects: fired || cascades(modification, table) ? 'hidden' : effects,
@@ -215,7 +217,7 @@ export function mergePlan(
     suffix: takingPlaceOf(columns, key),
     verb: 'INSERT 0',
     // Of two rows that exchange what is unique in them, the order counts.
-    batch: merged.assigned.some((one) => table.ordered.includes(one)) ? 'one row' : batchOf(table),
+    batch: merged.assigned.some((one) => table.ordered.includes(one)) ? 'one row' : batchOf(table.together.all),
     rows: 'not compared',
     client: command.hasReturning ? 'rows' : 'no rows',
     effects: calls === 'none' ? 'in the text' : 'hidden',
@@ -226,9 +228,15 @@ export function mergePlan(
   };
 }
 
-/** Where the order of rows does not count. */
-export function batchOf({ checked }: Table): RowPlan['batch'] {
-  return checked === 'rows together' ? 'all rows' : 'many rows';
+/** Where the order of rows does not count. `together`: columns that are given values, or go, and are looked at when all rows are done. */
+export function batchOf(together: readonly string[]): RowPlan['batch'] {
+  return together.length > 0 ? 'all rows' : 'many rows';
+}
+
+/** Whether an INSERT gives the column a value. */
+function isGiven({ columns, width }: InsertCommand, table: Table, name: string): boolean {
+  const listed = columns ?? table.columns.slice(0, width ?? table.columns.length).map((column) => column.name);
+  return listed.includes(name) || table.columns.some((column) => column.name === name && column.default !== null);
 }
 
 /** Types whose equal values are written alike: numbers like 1.0 and 1.00 are not, nor what citext takes for equal. */

@@ -48,6 +48,12 @@ test('spans that move into the place of their neighbours', HANGS, async () => {
   assert.equal(await value(client, 'SELECT max(upper(r)) FROM span'), ROWS + 2);
 });
 
+test('rows of any number where no value is given that is looked at', HANGS, async () => {
+  await client.query(`INSERT INTO tree (id, pad) SELECT g, ${PAD} FROM generate_series(1, ${8 * ROWS}) g`);
+  await client.query('UPDATE tree SET pad = pad || nr WHERE id > 0');
+  assert.equal(await value(client, 'SELECT count(*)::int FROM tree'), 8 * ROWS);
+});
+
 test('more rows than one statement takes are refused, and nothing is left', HANGS, async () => {
   const error = await refusal(client.query(growTree(8 * ROWS)));
   assert.equal(error.code, '0A000');

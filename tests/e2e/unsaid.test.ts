@@ -364,3 +364,36 @@ describe('a permanent table is not taken for the temporary one that hides it', (
       assert.equal(found, expected);
     });
 });
+
+test('definitions that let others go on with the rows are not about these', HANGS, async () => {
+  await client.query(`CREATE SCHEMA own; SET search_path = own, public; ${TARGET}`);
+  // As another transaction may leave it, which followers do not show yet.
+  await sql(w2, "INSERT INTO own.t VALUES (9, 'of another transaction')");
+  for (const text of [
+    "COMMENT ON TABLE t IS 'shared'",
+    'GRANT SELECT ON t TO pg_monitor',
+    'ALTER TABLE t ALTER w SET STATISTICS 7',
+  ])
+    await client.query(`DO $do$ BEGIN ${text}; END $do$`);
+  assert.equal(await outcome(client.query('DO $$ BEGIN ALTER TABLE t ADD n int DEFAULT 5; END $$')), '40002');
+  await client.query('DROP SCHEMA own CASCADE');
+});
+
+test('a function is no write for the words that it holds', HANGS, async () => {
+  await client.query(`CREATE SCHEMA own; SET search_path = own, public; CREATE TABLE post (id int PRIMARY KEY, comment text, total int);
+    CREATE FUNCTION total(i int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN UPDATE post SET total = 1; RETURN 1; END $$;
+    CREATE FUNCTION sum_of(i int) RETURNS bigint STABLE LANGUAGE sql AS 'SELECT sum(post.total) AS total FROM post WHERE id = i';
+    CREATE FUNCTION last_comment() RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT comment FROM post LIMIT 1); END';
+    CREATE FUNCTION show_comment() RETURNS text STABLE LANGUAGE plpgsql AS 'BEGIN RETURN last_comment(); END';
+    CREATE FUNCTION totalled() RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN RETURN total (1); END'`);
+  const routes: Readonly<Record<string, string>> = {
+    'sum_of(1)': 'reader',
+    'show_comment()': 'reader',
+    'totalled()': 'writers',
+  };
+  for (const [call, route] of Object.entries(routes)) {
+    const { rows } = await client.query({ text: `EXPLAIN (PPROX) SELECT ${call}`, rowMode: 'array' });
+    assert.match(String(rows[0]), new RegExp(`Route: ${route}`), call);
+  }
+  await client.query('DROP SCHEMA own CASCADE');
+});
