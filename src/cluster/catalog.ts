@@ -621,16 +621,17 @@ export class Catalog {
   }
 
   /** For each name; never cached, since it matters only to sessions with temporary objects. */
-  /** Names of temporary relations and types of the session that permanent ones have, too: other servers would take those for them. Not kept. */
+  /** Names of temporary relations and types of the session by which it would find permanent ones without them, as other servers do. Not kept. */
   async hidingPermanent(asker: CatalogAsker): Promise<readonly string[]> {
     const [found] = await row(
       asker,
-      `SELECT json_agg(DISTINCT name) FROM (
+      `WITH seen AS (SELECT n.oid FROM pg_catalog.pg_namespace n
+           WHERE n.nspname = ANY (pg_catalog.current_schemas(false)) AND n.oid <> pg_catalog.pg_my_temp_schema())
+       SELECT json_agg(DISTINCT name) FROM (
          SELECT t.relname AS name FROM pg_catalog.pg_class t JOIN pg_catalog.pg_class p ON p.relname = t.relname
-         WHERE t.relnamespace = pg_catalog.pg_my_temp_schema() AND p.relpersistence <> 't'
+         WHERE t.relnamespace = pg_catalog.pg_my_temp_schema() AND p.relnamespace IN (SELECT oid FROM seen)
          UNION SELECT t.typname FROM pg_catalog.pg_type t JOIN pg_catalog.pg_type p ON p.typname = t.typname
-           JOIN pg_catalog.pg_namespace n ON n.oid = p.typnamespace
-         WHERE t.typnamespace = pg_catalog.pg_my_temp_schema() AND n.nspname NOT LIKE 'pg\\_temp\\_%') s`,
+         WHERE t.typnamespace = pg_catalog.pg_my_temp_schema() AND t.typcategory <> 'A' AND p.typnamespace IN (SELECT oid FROM seen)) s`,
     );
     return names(found ?? '[]');
   }

@@ -33,7 +33,7 @@ export async function resolveRoute(
   }
   if (route === 'writers' && session.pins.has('temporary object')) {
     if (await touchesTemporary(session, statement)) route = 'lead';
-    else if (DEFINES.has(command.kind) && !NAMELESS.has(statement.node))
+    else if (command.kind === 'definition' || statement.node === 'TruncateStmt')
       refuseHidden(await session.services.catalog.hidingPermanent(session));
   }
   if (route === 'reader' && (hint === 'lead' || statement.needsSequenceState)) route = 'lead';
@@ -124,11 +124,6 @@ async function facts(session: SessionState): Promise<RoutingFacts> {
     };
   }
 }
-
-const DEFINES: ReadonlySet<Statement['command']['kind']> = new Set(['definition', 'utility']);
-
-/** They name nothing; what CALL and DO do is seen once it is done. */
-const NAMELESS: ReadonlySet<string> = new Set(['AlterSystemStmt', 'CallStmt', 'ConstraintsSetStmt', 'DoStmt']);
 
 /**
  * A definition names more than relations, and what it names is looked up on each server: there a temporary object hides none. Throws

@@ -351,6 +351,10 @@ describe('a permanent table is not taken for the temporary one that hides it', (
     'INSERT INTO x VALUES (7, 7)': 'ok',
     'INSERT INTO other SELECT id FROM x': 'ok',
     'SET CONSTRAINTS ALL DEFERRED': 'ok',
+    'ANALYZE other': 'ok',
+    'CREATE TEMPORARY TABLE columns (x int); DROP TABLE x; CREATE TABLE y (z int); TRUNCATE other': 'ok',
+    'DROP TABLE x; CREATE SCHEMA tenant; CREATE TABLE tenant.staging (n int); CREATE TEMPORARY TABLE staging (n int); TRUNCATE other; DROP SCHEMA tenant CASCADE':
+      'ok',
   };
   for (const [text, expected] of Object.entries(attempts))
     test(text, HANGS, async () => {
