@@ -182,6 +182,9 @@ const CALLING_VIEWS =
 /** In a function's source: what changes more than its own variables, or may. */
 const WRITING = `\\y((insert|merge)\\s+into|update\\s+(only\\s+)?[\\w".]+(\\s+(as\\s+)?\\w+)?\\s+set|delete\\s+from|truncate\\s+[\\w"]|copy\\s+[\\w".]+\\s+from|execute\\s|call\\s+[\\w".]+\\s*\\(|(create|alter|drop|refresh|grant|revoke)\\s+\\w|comment\\s+on\\s|notify\\s)|${EFFECTIVE}`;
 
+/** Characters of functions' sources that are looked through for names, those first that are not volatile: some tenths of a second. */
+const WORDS = 256 * 1024;
+
 /**
  * Functions that are declared to change nothing, and leave something with the session, or call what writes: by their source, or that of what it
  * names. (A body of standard SQL has no source.)
@@ -192,7 +195,9 @@ const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal') AND n.nspname <> 'pprox'
 ), words AS MATERIALIZED (
-  SELECT DISTINCT s.oid, m.found[1] AS word FROM sources s, LATERAL pg_catalog.regexp_matches(lower(s.source), '([a-z_][a-z0-9_$]*)"?\\s*\\(', 'g') m (found)
+  SELECT DISTINCT s.oid, m.found[1] AS word
+  FROM (SELECT *, sum(length(source)) OVER (ORDER BY provolatile = 'v', oid) AS upto FROM sources) s, LATERAL pg_catalog.regexp_matches(lower(s.source), '([a-z_][a-z0-9_$]*)"?\\s*\\(', 'g') m (found)
+  WHERE s.upto <= ${WORDS}
 ), writing (oid, proname) AS (
   SELECT oid, proname FROM sources WHERE provolatile = 'v' AND (lanname NOT IN ('sql', 'plpgsql') OR source ~* '${WRITING}')
   UNION SELECT s.oid, s.proname FROM writing w JOIN words o ON o.word = lower(w.proname) JOIN sources s ON s.oid = o.oid

@@ -18,7 +18,7 @@ export interface ChangedRelation {
 export const CHANGED_RELATIONS = `SELECT ${NAME}, CASE WHEN c.relkind IN ('r', 'm') AND pg_catalog.pg_relation_size(c.oid) <= ${LARGEST_BYTES}
       AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
       AND NOT pg_catalog.row_security_active(c.oid) AND c.relispopulated
-      -- Whatever gives rows that are there other values locks the table: else others may have changed them meanwhile.
+      -- Whatever gives rows that are there other values has locked the table.
       AND EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.locktype = 'relation' AND l.relation = c.oid AND l.pid = pg_catalog.pg_backend_pid()
         AND l.mode IN ('ExclusiveLock', 'AccessExclusiveLock')) THEN 'rows' ELSE 'nothing but itself' END
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -35,17 +35,17 @@ export function relationsText(relations: readonly ChangedRelation[]): string {
 }
 
 function relationText({ name, compared }: ChangedRelation): string {
-  const oid = `${quoteEscaped(name)}::regclass`;
-  const rows =
-    compared === 'rows'
-      ? `(SELECT pg_catalog.concat_ws(' ', count(*), 'rows', sum(pg_catalog.hashtextextended(t::text COLLATE "C", 0))) FROM ONLY ${name} AS t)`
-      : "''";
-  return `SELECT pg_catalog.concat_ws('; ', ${rows},
+  // By name, and not as regclass, for which the session would have to be let into the schema.
+  const oid = `(SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE ${NAME} = ${quoteEscaped(name)})`;
+  // Those that are written anew are the transaction's own.
+  const rows = `SELECT pg_catalog.concat_ws(' ', count(*), 'rows', sum(pg_catalog.hashtextextended(t::text COLLATE "C", 0)))
+    FROM (${MINE}) m, ONLY ${name} AS t WHERE ${isOwn('t')}`;
+  return `SELECT pg_catalog.concat_ws('; ', ${compared === 'rows' ? `(${rows})` : "''"},
     (SELECT pg_catalog.md5(string_agg(pg_catalog.concat_ws(' ', t.attname, pg_catalog.format_type(t.atttypid, t.atttypmod), t.attnotnull,
         CASE WHEN ${isOwn('t')} THEN t.attmissingval::text END, pg_catalog.col_description(t.attrelid, t.attnum)), ',' ORDER BY t.attnum))
-      FROM (${MINE}) m, pg_catalog.pg_attribute t WHERE t.attrelid = ${oid} AND t.attnum > 0 AND NOT t.attisdropped),
-    (SELECT pg_catalog.pg_get_expr(c.relpartbound, c.oid) FROM pg_catalog.pg_class c WHERE c.oid = ${oid}),
+      FROM (${MINE}) m, pg_catalog.pg_attribute t WHERE t.attrelid = o.oid AND t.attnum > 0 AND NOT t.attisdropped),
+    (SELECT pg_catalog.pg_get_expr(c.relpartbound, c.oid) FROM pg_catalog.pg_class c WHERE c.oid = o.oid),
     (SELECT pg_catalog.concat_ws(' ', q.seqstart, q.seqincrement, q.seqmin, q.seqmax, q.seqcache, q.seqcycle)
-      FROM pg_catalog.pg_sequence q WHERE q.seqrelid = ${oid}),
-    pg_catalog.obj_description(${oid}, 'pg_class'))`;
+      FROM pg_catalog.pg_sequence q WHERE q.seqrelid = o.oid),
+    pg_catalog.obj_description(o.oid, 'pg_class')) FROM (SELECT ${oid} AS oid) o`;
 }

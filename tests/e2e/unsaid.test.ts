@@ -377,10 +377,22 @@ test('definitions that let others go on with the rows are not about these', HANG
     "COMMENT ON TABLE t IS 'shared'",
     'GRANT SELECT ON t TO pg_monitor',
     'ALTER TABLE t ALTER w SET STATISTICS 7',
+    'ALTER TABLE t ADD n int DEFAULT 5',
   ])
     await client.query(`DO $do$ BEGIN ${text}; END $do$`);
-  assert.equal(await outcome(client.query('DO $$ BEGIN ALTER TABLE t ADD n int DEFAULT 5; END $$')), '40002');
+  assert.equal(await outcome(client.query('DO $$ BEGIN ALTER TABLE t ALTER id TYPE bigint; END $$')), '40002');
   await client.query('DROP SCHEMA own CASCADE');
+});
+
+test('a function may define where its caller may not', HANGS, async () => {
+  await client.query(`CREATE SCHEMA own; SET search_path = own, public; CREATE SCHEMA within; CREATE TABLE within.parts (n int) PARTITION BY LIST (n);
+    CREATE FUNCTION make_part(n int) RETURNS void SECURITY DEFINER LANGUAGE plpgsql AS
+      $$ BEGIN EXECUTE format('CREATE TABLE within.part_%s PARTITION OF within.parts FOR VALUES IN (%s)', n, n); END $$;
+    GRANT USAGE ON SCHEMA own TO pg_monitor; SET ROLE pg_monitor`);
+  await client.query('SELECT make_part(7)');
+  await client.query('RESET ROLE');
+  await assertWritersEqual(cluster);
+  await client.query('DROP SCHEMA own, within CASCADE');
 });
 
 test('a function is no write for the words that it holds', HANGS, async () => {
