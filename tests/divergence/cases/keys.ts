@@ -81,7 +81,6 @@ export const keyCases: readonly Case[] = [
         ? 'UPDATE t SET n = n + 1 WHERE ctid IN (SELECT ctid FROM t WHERE n < 5 LIMIT 1)'
         : `INSERT INTO t VALUES (${random.below(3)})`,
     ],
-    bites: true,
   },
   {
     name: 'replica identity full and no key',

@@ -30,7 +30,6 @@ export const meanwhileCases: readonly Case[] = [
         () => `ALTER TABLE t ALTER luck ${random.chance(0.5) ? 'SET DEFAULT random()' : 'DROP DEFAULT'}`,
         () => insert(client, round),
       ),
-    bites: true,
   },
   {
     name: 'a trigger comes and goes meanwhile',
@@ -88,7 +87,6 @@ export const meanwhileCases: readonly Case[] = [
         () => `ALTER VIEW v ALTER n ${random.chance(0.5) ? 'SET DEFAULT 5' : 'SET DEFAULT (random() * 1000)::int'}`,
         () => `INSERT INTO v (id) VALUES (${fresh(client, round)})`,
       ),
-    bites: true,
   },
   {
     name: 'a default changes under repeatable read',

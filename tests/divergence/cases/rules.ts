@@ -78,7 +78,6 @@ export const ruleCases: readonly Case[] = [
       random.chance(0.5)
         ? [`UPDATE log SET n = ${round} WHERE t = ${client}`, `INSERT INTO log VALUES (${client}, ${round})`]
         : [`UPDATE t SET n = n + 1 WHERE id = ${random.whole(1, 9)}`],
-    bites: true,
   },
   {
     name: 'a change through a view that reads a view with LIMIT',
