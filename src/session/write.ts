@@ -134,8 +134,8 @@ export async function writeStatement(
   if (locks.length > 0) await lockTables(session, block, locks);
   if (leavesSomething(statement)) block.writes = 'possible';
   leaveDatabase(session, statement);
-  const mayDrop = session.pins.has('temporary object') && plan.effects === 'hidden';
-  const hiding = mayDrop ? await catalog.hidingPermanent(session) : [];
+  const mayDefine = session.pins.has('temporary object') && plan.effects === 'hidden';
+  const hiding = mayDefine ? await catalog.hidingPermanent(session) : [];
   const started = performance.now();
   const done = await onLead(session, block, plan, request);
   const { result, effect, replay, time } = done;
