@@ -1,0 +1,300 @@
+/** What the catalog of a database is asked: the lead's, and of triggers a follower's (`catalog.ts`). */
+
+/** In a function's source: what outlasts the transaction in its session. (Two phases refuse temporary objects and held cursors.) */
+const BINDING =
+  'set_config|setseed|dblink_connect|pg_(try_)?advisory_lock|(create|into)[[:space:]]+((global|local)[[:space:]]+)?temp|with[[:space:]]+hold' +
+  "|(^|;|begin|then|else|loop|[''])[[:space:]]*(set|reset|listen|prepare)[[:space:]]";
+
+/** In a view's definition: PostgreSQL's own functions that change something, or run a text that may. */
+const EFFECTIVE =
+  'set_config|setseed|pg_(try_)?advisory_|pg_notify|\\ylo_|_to_xml|dblink|pg_(terminate|cancel)_backend|nextval|setval';
+
+/**
+ * `volatile` and `views` of a query: these functions (oid, proname) and what calls one of them, and views that do, directly or through others.
+ * `relations`: other views.
+ */
+const calling = (functions: string, relations: string): string => `declared AS (${functions}
+), volatile AS (
+  SELECT oid, proname FROM declared
+  -- Aggregates, defaults of arguments, bodies of standard SQL.
+  UNION SELECT p.oid, p.proname FROM volatile v JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_proc'::regclass AND d.refobjid = v.oid
+    JOIN pg_catalog.pg_proc p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+), views AS (
+  SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
+  WHERE d.classid = 'pg_rewrite'::regclass AND (d.refclassid = 'pg_proc'::regclass AND d.refobjid IN (SELECT oid FROM volatile)
+    OR d.refclassid = 'pg_operator'::regclass AND d.refobjid IN (
+      SELECT o.oid FROM pg_catalog.pg_operator o JOIN volatile v ON v.oid = o.oprcode))
+  -- Tables that are read by a policy.
+  UNION SELECT p.polrelid FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_depend d ON d.classid = 'pg_policy'::regclass AND d.objid = p.oid
+    AND d.refclassid = 'pg_proc'::regclass JOIN volatile v ON v.oid = d.refobjid
+  ${relations}
+  UNION
+  SELECT r.ev_class FROM views w JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = w.ev_class
+  JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid AND r.ev_class <> w.ev_class
+)`;
+
+const CALLING_OPERATORS =
+  "coalesce((SELECT json_agg(DISTINCT oprname) FROM pg_catalog.pg_operator o JOIN volatile v ON v.oid = o.oprcode), '[]')";
+const CALLING_VIEWS =
+  "coalesce((SELECT json_agg(DISTINCT relname) FROM views JOIN pg_catalog.pg_class c ON c.oid = ev_class), '[]')";
+
+/** In a function's source: what changes more than its own variables, or may. */
+const WRITING = `\\y((insert|merge)\\s+into|update\\s+(only\\s+)?[\\w".]+(\\s+(as\\s+)?\\w+)?\\s+set|delete\\s+from|truncate\\s+[\\w"]|copy\\s+[\\w".]+\\s+from|execute\\s|call\\s+[\\w".]+\\s*\\(|(create|alter|drop|refresh|grant|revoke)\\s+\\w|comment\\s+on\\s|notify\\s)|${EFFECTIVE}`;
+
+/** Characters of functions' sources that are looked through for names, those first that are not volatile: some tenths of a second. */
+const WORDS = 256 * 1024;
+
+/**
+ * Functions that are declared to change nothing, and leave something with the session, or call what writes: by their source, or that of what it
+ * names. (A body of standard SQL has no source.)
+ */
+export const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
+  SELECT p.oid, p.proname, p.provolatile, l.lanname,
+    CASE WHEN p.prosqlbody IS NULL THEN p.prosrc ELSE pg_catalog.pg_get_function_sqlbody(p.oid) END AS source
+  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+  WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal') AND n.nspname <> 'pprox'
+), words AS MATERIALIZED (
+  SELECT DISTINCT s.oid, m.found[1] AS word
+  FROM (SELECT *, sum(length(source)) OVER (ORDER BY provolatile = 'v', oid) AS upto FROM sources) s, LATERAL pg_catalog.regexp_matches(lower(s.source), '([a-z_][a-z0-9_$]*)"?\\s*\\(', 'g') m (found)
+  WHERE s.upto <= ${WORDS}
+), writing (oid, proname) AS (
+  SELECT oid, proname FROM sources WHERE provolatile = 'v' AND (lanname NOT IN ('sql', 'plpgsql') OR source ~* '${WRITING}')
+  UNION SELECT s.oid, s.proname FROM writing w JOIN words o ON o.word = lower(w.proname) JOIN sources s ON s.oid = o.oid
+), binding AS MATERIALIZED (
+  SELECT oid, proname, provolatile FROM sources WHERE source ~* '${BINDING}'
+), ${calling(
+  `
+  SELECT oid, proname FROM binding WHERE provolatile <> 'v'
+  UNION SELECT s.oid, s.proname FROM sources s JOIN binding b ON s.provolatile <> 'v' AND position(b.proname IN s.source) > 0
+  UNION SELECT oid, proname FROM sources WHERE provolatile <> 'v' AND source ~* '${EFFECTIVE}'
+  UNION SELECT s.oid, s.proname FROM sources s JOIN writing w ON w.oid = s.oid WHERE s.provolatile <> 'v'`,
+  `
+  UNION SELECT oid FROM pg_catalog.pg_class WHERE oid >= 16384 AND relkind IN ('v', 'm') AND pg_catalog.pg_get_viewdef(oid) ~* '${EFFECTIVE}'`,
+)}
+SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM volatile), '[]'), ${CALLING_OPERATORS}, ${CALLING_VIEWS}`;
+
+export const FACTS = `WITH RECURSIVE ${calling(
+  `
+  SELECT p.oid, p.proname FROM pg_catalog.pg_proc p
+  WHERE p.provolatile = 'v' AND p.pronamespace NOT IN (
+    SELECT oid FROM pg_catalog.pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema', 'pprox'))
+  -- By its name alone, PostgreSQL's own one of the same arguments is called.
+  AND NOT (p.proname = 'gen_random_uuid' AND p.pronargs = 0 AND EXISTS (
+    SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'pgcrypto'
+    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_extension'::regclass))`,
+  `
+  -- They draw from it, or tell where it stands.
+  UNION SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
+    JOIN pg_catalog.pg_class s ON s.oid = d.refobjid AND s.relkind = 'S'
+    WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass`,
+)}
+SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM volatile
+      -- Types to which such a function casts, or whose values it looks at.
+      UNION SELECT t.typname FROM pg_catalog.pg_cast c JOIN volatile v ON v.oid = c.castfunc JOIN pg_catalog.pg_type t ON t.oid = c.casttarget
+      UNION SELECT t.typname FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_type t ON t.oid = c.contypid
+        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_proc'::regclass
+        JOIN volatile v ON v.oid = d.refobjid) n), '[]'),
+  coalesce((SELECT json_agg(proname) FROM (SELECT v.proname FROM volatile v LEFT JOIN pg_catalog.pg_depend d
+      ON d.classid = 'pg_proc'::regclass AND d.objid = v.oid AND d.deptype = 'e'
+    LEFT JOIN pg_catalog.pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+    GROUP BY v.proname HAVING bool_and(coalesce(e.extname IN ('uuid-ossp', 'pgcrypto'), false))) n), '[]'),
+  ${CALLING_OPERATORS},
+  ${CALLING_VIEWS},
+  EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE condeferrable)
+    OR EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgdeferrable),
+  EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgdeferrable AND NOT tgisinternal AND tgenabled <> 'D'),
+  coalesce((SELECT json_agg(DISTINCT relname) FROM pg_catalog.pg_class WHERE relkind = 'S'), '[]'),
+  coalesce((SELECT json_agg(DISTINCT oprname) FROM pg_catalog.pg_operator
+    WHERE oid >= 16384 AND oprleft <> 0 AND oprright <> 0 AND oprleft <> oprright), '[]'),
+  (SELECT coalesce(json_agg(DISTINCT name), '[]') FROM (
+    SELECT proname AS name FROM pg_catalog.pg_proc WHERE oid >= 16384 AND provolatile = 's'
+    UNION ALL SELECT typname FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_class c ON c.oid = typrelid
+    WHERE t.oid >= 16384 AND (typtype IN ('d', 'r', 'm') OR relkind = 'c')) n),
+  coalesce((SELECT json_agg(DISTINCT oprname) FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode
+    JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    -- What it is declared as is its owner's word, unless it is an extension's.
+    WHERE p.oid >= 16384 AND (provolatile = 's' OR provolatile = 'i' AND lanname NOT IN ('c', 'internal'))), '[]'),
+  EXISTS (SELECT FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_operator b ON b.oprname = '=' AND b.oid < 16384
+      AND b.oprleft = o.oprleft AND b.oprright = o.oprright WHERE o.oprname = '=' AND o.oid >= 16384),
+  EXISTS (SELECT FROM pg_catalog.pg_cast c LEFT JOIN pg_catalog.pg_proc p ON p.oid = castfunc
+    JOIN pg_catalog.pg_type t ON t.oid = casttarget
+    WHERE c.oid >= 16384 AND castcontext <> 'e'
+      AND (castmethod = 'f' AND p.provolatile <> 'i'
+        OR castmethod = 'i' AND (t.typcategory IN ('A', 'D') OR t.typtype NOT IN ('b', 'e')))),
+  current_setting('server_version_num')::int / 10000,
+  EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 32 <> 0),
+  EXISTS (SELECT FROM pg_catalog.pg_event_trigger e JOIN pg_catalog.pg_proc p ON p.oid = e.evtfoid
+    JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    WHERE evtenabled <> 'D' AND (lanname <> 'plpgsql' OR prosrc ~* '\\y(insert|update|delete|merge|copy|perform|execute|call|select)\\y')),
+  -- Another one for other functions, and views and operators.
+  (SELECT pg_catalog.md5(pg_catalog.concat_ws(',', bit_xor(pg_catalog.hashtextextended(oid::text || ':' || xmin::text, 0)), pg_catalog.count(*)))
+    FROM (SELECT oid, xmin FROM pg_catalog.pg_proc UNION ALL SELECT oid, xmin FROM pg_catalog.pg_operator
+      UNION ALL SELECT oid, xmin FROM pg_catalog.pg_rewrite) o WHERE oid >= 16384)`;
+
+/** Tables (relid) with a volatile function of the user's in a constraint, their own or that of a column's domain, or in a policy. */
+const UNNAMED_CODE = `SELECT o.relid FROM (
+    SELECT conrelid AS relid, 'pg_constraint'::regclass AS classid, oid FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid <> 0
+    UNION ALL SELECT a.attrelid, 'pg_constraint'::regclass, n.oid FROM pg_catalog.pg_constraint n
+      JOIN pg_catalog.pg_attribute a ON a.atttypid = n.contypid WHERE n.contypid <> 0
+    -- Values that are stored in a column are cast to its type.
+    UNION ALL SELECT a.attrelid, 'pg_cast'::regclass, n.oid FROM pg_catalog.pg_cast n
+      JOIN pg_catalog.pg_attribute a ON a.atttypid = n.casttarget WHERE n.oid >= 16384 AND n.castcontext <> 'e'
+    UNION ALL SELECT polrelid, 'pg_policy'::regclass, oid FROM pg_catalog.pg_policy) o
+  JOIN pg_catalog.pg_depend p ON p.classid = o.classid AND p.objid = o.oid AND p.refclassid = 'pg_proc'::regclass
+  JOIN pg_catalog.pg_proc f ON f.oid = p.refobjid AND f.provolatile = 'v' AND f.oid >= 16384`;
+
+/** Where triggers may fire for a row of a table: itself and its partitions; by foreign keys, what refers to these. */
+const REACHED = `WITH RECURSIVE steps (parent, child, by) AS (
+    SELECT inhparent, inhrelid, 'p' FROM pg_catalog.pg_inherits
+    UNION ALL SELECT confrelid, conrelid, CASE WHEN 'd' IN (confdeltype, confupdtype) THEN 'd' ELSE 'f' END
+      FROM pg_catalog.pg_constraint WHERE contype = 'f' AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))
+  ), reached (oid, by) AS (
+    SELECT c.oid, 'p'
+    UNION SELECT s.child, CASE WHEN 'd' IN (s.by, r.by) THEN 'd' WHEN 'f' IN (s.by, r.by) THEN 'f' ELSE 'p' END
+      FROM reached r JOIN steps s ON s.parent = r.oid
+  ), fired (by, late, binds) AS (
+    SELECT r.by, t.tgdeferrable, f.prosrc ~* '${BINDING}' OR EXISTS (SELECT FROM pg_catalog.pg_proc g
+        WHERE g.oid >= 16384 AND g.prosrc ~* '${BINDING}' AND position(g.proname IN f.prosrc) > 0)
+      FROM reached r JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+      JOIN pg_catalog.pg_proc f ON f.oid = t.tgfoid
+    UNION ALL SELECT 'd', false, false FROM reached WHERE by = 'd'
+    -- Like a trigger.
+    UNION ALL SELECT r.by, false, false FROM reached r JOIN (${UNNAMED_CODE}) o ON o.relid = r.oid
+    UNION ALL SELECT r.by, false, false FROM reached r JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid AND w.ev_type <> '1'
+      WHERE r.by <> 'p'
+    -- What computes a column leaves it as well.
+    UNION ALL SELECT 'x', false, true FROM reached r JOIN pg_catalog.pg_attrdef a ON a.adrelid = r.oid
+      JOIN pg_catalog.pg_depend p ON p.classid = 'pg_attrdef'::regclass AND p.objid = a.oid AND p.refclassid = 'pg_proc'::regclass
+      JOIN pg_catalog.pg_proc f ON f.oid = p.refobjid AND f.prosrc ~* '${BINDING}'
+    -- By numbers of functions: to show an expression locks its table.
+    UNION ALL SELECT 'x', false, true FROM reached r JOIN pg_catalog.pg_attrdef a ON a.adrelid = r.oid
+      JOIN pg_catalog.pg_proc f ON f.oid < 16384 AND f.proname IN ('set_config', 'setseed', 'pg_advisory_lock', 'pg_try_advisory_lock')
+        AND a.adbin::text LIKE '%:funcid ' || f.oid || ' %'
+  ) SELECT json_build_array(coalesce(bool_or(by = 'p'), false), coalesce(bool_or(by IN ('d', 'f')), false),
+    coalesce(bool_or(late), false), coalesce(bool_or(binds), false)) FROM fired`;
+
+/** Where in a type (ty) XML is: `itself` and `elements` through domains as well. */
+const PLACE_OF_XML = `WITH RECURSIVE parts (oid, place) AS (
+    SELECT ty.oid, 'itself'
+    UNION SELECT t.next, CASE WHEN p.place = 'itself' THEN t.place ELSE 'inside' END FROM parts p CROSS JOIN LATERAL (
+      SELECT typbasetype AS next, 'itself' AS place FROM pg_catalog.pg_type WHERE oid = p.oid
+      UNION ALL SELECT typelem, 'elements' FROM pg_catalog.pg_type WHERE oid = p.oid AND typcategory = 'A'
+      UNION ALL SELECT f.atttypid, 'inside' FROM pg_catalog.pg_type o JOIN pg_catalog.pg_attribute f ON f.attrelid = o.typrelid
+        WHERE o.oid = p.oid AND f.attnum > 0 AND NOT f.attisdropped
+      UNION ALL SELECT rngsubtype, 'inside' FROM pg_catalog.pg_range WHERE rngtypid = p.oid
+    ) t WHERE t.next <> 0
+  ) SELECT coalesce(max(place), 'nowhere') AS place FROM parts WHERE oid = 'pg_catalog.xml'::regtype`;
+
+/** Whether a column's default (d, or that of its type) draws from sequences, and whether its value is what was drawn: then it is no other type's. */
+const HOW_IT_DRAWS = `SELECT CASE WHEN t.text NOT LIKE '%nextval(%' THEN 'not at all'
+    WHEN d.oid IS NOT NULL AND t.text ~ '^nextval\\(''([^'']|'''')+''::regclass\\)$' AND a.atttypid IN (20, 21, 23) THEN 'its value'
+    -- Its name is looked up when it is drawn from.
+    WHEN t.text LIKE '%)::regclass%' THEN 'somewhere' ELSE 'within' END AS draws
+  FROM (SELECT coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), ty.typdefault, '') AS text) t`;
+
+/** Lists are in an order of their own, so that two plans by the same definitions are equal. */
+export const TABLE = `SELECT c.relkind, c.relpersistence,
+  (${REACHED}),
+  EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'),
+  c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhparent = c.oid),
+  CASE WHEN NOT pg_catalog.row_security_active(c.oid) THEN 'none' WHEN EXISTS (
+      SELECT FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_depend d ON d.classid = 'pg_policy'::regclass AND d.objid = p.oid
+      WHERE p.polrelid = c.oid AND (d.refclassid = 'pg_proc'::regclass OR d.refclassid = 'pg_class'::regclass AND d.refobjid <> c.oid)
+    ) THEN 'of other rows' ELSE 'of the row' END,
+  pg_catalog.has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE'),
+  EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE contype = 'f' AND confrelid = c.oid),
+  (SELECT json_build_object('referring', coalesce(json_agg(DISTINCT a.attname) FILTER (WHERE k.contype = 'f' AND a.attnum = ANY (k.conkey)), '[]'),
+      'all', coalesce(json_agg(DISTINCT a.attname), '[]'))
+    FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+      AND (a.attnum = ANY (k.conkey || k.confkey) OR EXISTS (SELECT FROM pg_catalog.pg_depend p WHERE k.contype = 'x' AND p.classid = 'pg_class'::regclass
+        AND p.objid = k.conindid AND p.refclassid = 'pg_class'::regclass AND p.refobjid = c.oid AND p.refobjsubid = a.attnum))
+    WHERE k.conrelid = c.oid AND (k.contype = 'f' AND k.confrelid = c.oid OR k.contype IN ('p', 'u', 'x') AND k.condeferrable)),
+  coalesce((SELECT json_agg(json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
+      'default', coalesce(pg_get_expr(d.adbin, d.adrelid), ty.typdefault),
+      'identity', a.attidentity, 'generated', a.attgenerated,
+      'selectable', has_column_privilege(c.oid, a.attnum, 'SELECT'),
+      'shownAs', CASE x.place WHEN 'itself' THEN '::pg_catalog.text' WHEN 'elements' THEN '::pg_catalog.text[]' ELSE '' END,
+      'exact', x.place <> 'inside' AND (e.nulls OR ty.typtype IN ('b', 'e') AND ty.typcategory <> 'A') AND (ty.typtype = 'e' OR coalesce(nullif(ty.typelem, 0), ty.oid) = ANY (
+        '{bool,bytea,"char",name,int8,int2,int4,text,oid,json,jsonb,cidr,inet,bpchar,varchar,time,interval,timetz,bit,varbit,numeric,uuid}'::regtype[]
+        || CASE WHEN e.dates THEN '{date,timestamp}'::regtype[] ELSE '{}' END
+        || CASE WHEN e.digits THEN '{float4,float8}'::regtype[] ELSE '{}' END
+        || CASE WHEN e.zones THEN '{timestamptz}'::regtype[] ELSE '{}' END) OR (e.digits AND e.zones)),
+      'plain', ty.typtype = 'b' AND ty.typcategory IN ('B', 'D', 'N', 'T'),
+      'toldApart', NOT EXISTS (SELECT FROM pg_catalog.pg_collation o WHERE o.oid = a.attcollation AND NOT o.collisdeterministic),
+      'textual', ty.typtype IN ('b', 'e') AND EXISTS (SELECT FROM pg_catalog.pg_proc f
+        WHERE f.oid = CASE WHEN ty.typinput = 'pg_catalog.array_in'::regproc THEN el.typinput::oid ELSE ty.typinput::oid END
+          AND f.prolang = (SELECT oid FROM pg_catalog.pg_language WHERE lanname = 'internal')
+          AND f.prosrc IN ('textin', 'varcharin', 'bpcharin', 'namein', 'charin', 'enum_in', 'json_in', 'jsonb_in')),
+      'sequence', CASE WHEN a.attidentity <> '' OR v.draws = 'its value' THEN (
+        SELECT quote_ident(n.nspname) || '.' || quote_ident(s.relname)
+        FROM pg_catalog.pg_depend p JOIN pg_catalog.pg_class s ON s.relkind = 'S'
+          AND s.oid = CASE WHEN a.attidentity <> '' THEN p.objid ELSE p.refobjid END
+        JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
+        WHERE CASE WHEN a.attidentity <> ''
+          -- A partition draws from the sequence of the table that it is one of.
+          THEN p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass AND p.deptype = 'i'
+            AND (p.refobjid, p.refobjsubid) IN (SELECT o.attrelid, o.attnum FROM pg_catalog.pg_attribute o WHERE o.attname = a.attname
+              AND (o.attrelid = c.oid OR o.attrelid IN (SELECT pg_catalog.pg_partition_ancestors(c.oid))))
+          ELSE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass END
+        LIMIT 1) END,
+      'draws', CASE v.draws WHEN 'within' THEN (
+        SELECT coalesce(json_agg(DISTINCT quote_ident(n.nspname) || '.' || quote_ident(s.relname)), '[]')
+        FROM pg_catalog.pg_depend p JOIN pg_catalog.pg_class s ON s.relkind = 'S' AND s.oid = p.refobjid
+        JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
+        WHERE p.refclassid = 'pg_class'::regclass AND (p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid
+          OR d.oid IS NULL AND p.classid = 'pg_type'::regclass AND p.objid = ty.oid))
+        WHEN 'somewhere' THEN '[]' END) ORDER BY a.attnum)
+    FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid
+    LEFT JOIN pg_catalog.pg_type el ON el.oid = ty.typelem
+    LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+    CROSS JOIN LATERAL (${PLACE_OF_XML}) x
+    CROSS JOIN LATERAL (${HOW_IT_DRAWS}) v
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'),
+  coalesce((SELECT json_agg(k.names ORDER BY i.indisprimary DESC, i.indexrelid)
+    FROM pg_catalog.pg_index i, LATERAL (SELECT json_agg(a.attname ORDER BY u.place) AS names,
+        -- NOT NULL that is not valid leaves older rows with NULL, from PostgreSQL 18 on.
+        -- What is computed changes unsaid.
+        -- By another collation it may tell apart what the column's own takes for equal.
+        bool_and(a.attnotnull AND a.attgenerated = '' AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint v
+          WHERE v.conrelid = c.oid AND v.contype = 'n' AND NOT v.convalidated AND v.conkey = ARRAY[a.attnum])
+          AND (l.collation = a.attcollation OR NOT EXISTS (SELECT FROM pg_catalog.pg_collation o
+            WHERE o.oid IN (l.collation, a.attcollation) AND NOT o.collisdeterministic))) AS filled
+      FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS u (number, place)
+      JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.number
+      CROSS JOIN LATERAL (SELECT i.indcollation[u.place - 1] AS collation) l WHERE u.place <= i.indnkeyatts) k
+    WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate AND i.indisvalid AND k.filled
+      -- One WITHOUT OVERLAPS excludes, and takes no ON CONFLICT.
+      AND NOT i.indisexclusion
+      AND i.indpred IS NULL AND i.indexprs IS NULL), '[]'),
+  coalesce((SELECT json_agg(json_build_array(a.attname, i.indimmediate) ORDER BY i.indexrelid, a.attnum) FROM pg_catalog.pg_index i
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion) AND a.attnum > 0 AND (a.attnum = ANY (i.indkey::int2[])
+      OR EXISTS (SELECT FROM pg_catalog.pg_depend p WHERE p.classid = 'pg_class'::regclass AND p.objid = i.indexrelid
+        AND p.refclassid = 'pg_class'::regclass AND p.refobjid = c.oid AND p.refobjsubid = a.attnum))), '[]'),
+  (WITH RECURSIVE below (oid) AS (
+      SELECT c.oid UNION SELECT i.inhrelid FROM below b JOIN pg_catalog.pg_inherits i ON i.inhparent = b.oid
+    ) SELECT json_agg(quote_ident(n.nspname) || '.' || quote_ident(o.relname) ORDER BY o.oid) FROM below b
+      JOIN pg_catalog.pg_class o ON o.oid = b.oid JOIN pg_catalog.pg_namespace n ON n.oid = o.relnamespace),
+  coalesce((SELECT json_agg(DISTINCT jsonb_build_object('schema', n.nspname, 'name', b.relname))
+    FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend p ON p.classid = 'pg_rewrite'::regclass AND p.objid = r.oid
+      AND p.refclassid = 'pg_class'::regclass AND p.refobjid <> c.oid
+    JOIN pg_catalog.pg_class b ON b.oid = p.refobjid JOIN pg_catalog.pg_namespace n ON n.oid = b.relnamespace
+    WHERE r.ev_class = c.oid AND c.relkind IN ('v', 'm')), '[]'),
+  coalesce((SELECT json_agg(pg_catalog.pg_get_ruledef(r.oid) ORDER BY r.oid) FROM pg_catalog.pg_rewrite r
+    WHERE r.ev_class = c.oid AND c.oid >= 16384), '[]')
+FROM pg_catalog.pg_class c,
+  -- Abbreviations of zones, which the other styles of DateStyle write, mean different zones to different servers.
+  (SELECT current_setting('extra_float_digits')::int > 0 AS digits, current_setting('DateStyle') LIKE 'ISO%' AS zones,
+    -- Only ISO dates are written in the order in which YMD reads them.
+    current_setting('DateStyle') ~ '^ISO|[DM][MD]Y$' AS dates, current_setting('array_nulls')::bool AS nulls) e
+WHERE c.oid = `;
+
+export function triggerModeText(major: number): string {
+  const settable =
+    major >= 15
+      ? `pg_catalog.has_parameter_privilege('session_replication_role', 'SET')`
+      : `pg_catalog.current_setting('is_superuser') = 'on'`;
+  return `SELECT pg_catalog.current_setting('session_replication_role'), ${settable},
+    (SELECT pg_catalog.json_agg(DISTINCT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname))
+      FROM (SELECT tgrelid AS relid FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('R', 'A') UNION ALL ${UNNAMED_CODE}) t
+      JOIN pg_catalog.pg_class c ON c.oid = t.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace)`;
+}
