@@ -1,7 +1,6 @@
 /** Statements with a durable effect: on the lead, then on every follower, compared, within one transaction. */
 import { BackendLostError } from '../backend/receiver.ts';
-import { type Effect, type FollowerFailure, joinTags, quietProof } from '../fanout/follower.ts';
-import { changes, isOfObjects, type Look, type Looks, movedSequences } from '../fanout/hidden-effects.ts';
+import { type Effect } from '../fanout/follower.ts';
 import { definitionChanged } from '../commit/definitions.ts';
 import { locksOf, type ReplayPlan } from '../fanout/plan.ts';
 import { type ReplayedStatement, ReplayLog } from '../fanout/replay-log.ts';
@@ -15,21 +14,10 @@ import { decodeCommandTag } from '../wire/backend.ts';
 import { encodeQuery } from '../wire/frontend.ts';
 import { TransactionStatus } from '../wire/tags.ts';
 import { loseBlock } from './block-end.ts';
-import { compareHidden, deletedIn, NO_ROWS, type OwnRows } from './compare-hidden.ts';
-import {
-  accountsFor,
-  type Aligned,
-  alignFollowers,
-  type HiddenEffects,
-  look,
-  replayDirectly,
-  reserveDrawn,
-  reserveMoved,
-  seeEffects,
-} from './hidden-effects.ts';
+import { look } from './hidden-effects.ts';
 import { leaveDatabase } from './leave-database.ts';
 import type { FollowerLeg } from './legs.ts';
-import { Relay, type RelayResult } from './relay.ts';
+import { Relay } from './relay.ts';
 import {
   additionOf,
   beginRows,
@@ -38,29 +26,25 @@ import {
   replayed,
   replayRows,
   replaySame,
-  tell,
   throwLost,
   transactionTime,
   throwFailures,
 } from './replay.ts';
 import type { Request } from './request.ts';
-import { replayByTables } from './replay-by-tables.ts';
 import { refuseBeside, remake } from './remake.ts';
 import { RowRelay } from './row-relay.ts';
 import { currentEdition, noteChanges, plannedAlike } from './editions.ts';
 import { notePosition } from './position.ts';
 import { PlannedBy } from './planned-by.ts';
 import { notePins } from './pins.ts';
-import { replayAlone } from './read-back.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { learnSettings } from './setting-transfer.ts';
 import { lockTables, readsOlder } from './table-locks.ts';
-import { refuseHidden } from './route.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
 import { place, touch, touchUnseen, untouched } from './touched.ts';
-import { quieten } from './told-rows.ts';
-import { Trail, TRAIL_BYTES } from './trail.ts';
+import { Trail } from './trail.ts';
 import { followersCaughtUp, letTrail, paceOf } from './trailing.ts';
+import { type DoneOnLead, replayHidden } from './replay-hidden.ts';
 
 /** Begins a transaction that the client has not asked for; it ends with the query in hand. */
 export async function openImplicit(session: SessionState): Promise<WritersBlock> {
@@ -154,7 +138,7 @@ export async function writeStatement(
     const [before, after] = await Promise.all(done.looks);
     const { moment } = session.services.coordinator;
     const hidden = { statement, plan, request, started, looked: { before, after }, hiding, done };
-    const left = await hiddenToo(session, block, hidden, pace);
+    const left = await replayHidden(session, block, hidden, pace);
     if (pace !== 'lockstep' && left !== undefined) {
       await keep(session, block, statement, replay, seen);
       for (const one of left) letTrail(session, block, { statement: one, moment }, pace);
@@ -227,193 +211,6 @@ function changedNothing({ command, nested, explains }: Statement, plan: ReplayPl
   if (nested.length > 0 || explains || locksOf(plan).length > 0 || tag?.endsWith(' 0') !== true) return false;
   if (command.kind === 'insert') return command.onConflict !== 'error';
   return command.kind === 'modify' && command.modification !== undefined;
-}
-
-interface DoneOnLead {
-  readonly result: RelayResult;
-  /** Of the statement with our columns, where these are compared. */
-  readonly effect: Effect;
-  readonly replay: RowReplay | undefined;
-  /** The transaction's, where the followers need it. */
-  readonly time: Promise<string> | undefined;
-  /** Before it and behind it, where it may do more than its text says. Each rejects with PproxError or BackendLostError. */
-  readonly looks: readonly [Promise<Look>, Promise<Look>] | undefined;
-}
-
-/** A statement that may have done more than its text says. */
-interface Hidden {
-  readonly statement: Statement;
-  readonly plan: ReplayPlan;
-  readonly request: Request;
-  readonly started: number;
-  /** At the lead, around it. */
-  readonly looked: Looks;
-  /** Names that meant a temporary object before it, where followers have a permanent one. */
-  readonly hiding: readonly string[];
-  readonly done: DoneOnLead;
-}
-
-/**
- * On the followers, what the lead has done in the text and out of it; or what is left to do there, where they may be behind by it. At any
- * other `pace` than that they have caught up with what came before.
- */
-async function hiddenToo(
-  session: SessionState,
-  block: WritersBlock,
-  asked: Hidden,
-  pace: ReturnType<typeof paceOf>,
-): Promise<readonly ReplayedStatement[] | undefined> {
-  const { statement, plan, request, started, looked, done } = asked;
-  const { backend } = block.legs.lead.lease;
-  if (plan.kind === 'statement' && plan.inPlace === 'rows alone') {
-    await replayAlone(session, block, plan, looked, started);
-    return undefined;
-  }
-  const rows = plan.kind === 'rows' ? plan : undefined;
-  const seen = await seeEffects(session, block, looked, rows, done.replay?.total ?? 0);
-  const text = rows === undefined || (rows.otherwise === 'same text' && seen.elsewhere === 'something');
-  const { replay } = done;
-  if (replay?.overflow === 'yes') {
-    throw new PproxError('not_replayed', {
-      message: 'too many rows at once for a statement that may do more than its text says',
-      hint: 'Change them in smaller batches.',
-    });
-  }
-  // Rows of a table without triggers are those of followers on which none fires. A text that has changed no rows may have done more.
-  const told =
-    rows === undefined
-      ? (plan.kind === 'verified' || (plan.kind === 'statement' && plan.inPlace === 'rows')) &&
-        seen.elsewhere === 'something'
-      : rows.direct !== undefined || (rows.rows === 'not compared' && text);
-  const stored = rows?.stored ?? [];
-  const otherwise = text ? 'something else' : 'nothing';
-  const fires = rows?.direct === undefined ? 'nothing' : 'triggers';
-  if (pace !== 'lockstep') {
-    const own = told && seen.told?.length === 0 && replay !== undefined;
-    const left = own ? await quietRows(session, block, replay, stored, started) : undefined;
-    if (left !== undefined) {
-      await reserveMoved(session, seen);
-      return left;
-    }
-    await followersCaughtUp(session, block);
-  }
-  const direct = { replay, stored, fires, started, otherwise } as const;
-  if (told && (await replayDirectly(session, block, seen, direct)) === 'done') return undefined;
-  if ((await replayByTables(session, block, seen, started)) === 'done') {
-    await reserveMoved(session, seen);
-    return undefined;
-  }
-  if (plan.kind === 'statement' && plan.inPlace === 'rows' && seen.elsewhere === 'nothing') {
-    await readToo(session, block, asked, seen);
-    return undefined;
-  }
-  // What it has made or altered, followers make by the same names.
-  if ([...changes(seen.lead).keys()].some(isOfObjects)) refuseHidden(asked.hiding);
-  const byRows = text ? undefined : replay;
-  const aligned = await alignFollowers(session, block, seen, byRows, 'what the lead drew');
-  if (byRows !== undefined) {
-    byRows.release('as planned');
-    throwFailures(block, contended(await replayRows(session, block, byRows), aligned));
-  } else {
-    const time = done.time ?? (plan.times.length > 0 ? transactionTime(backend) : undefined);
-    const same = await replayed(block, plan, statement, request, done.effect, started, time);
-    const { moment } = session.services.coordinator;
-    const failures = await replaySame(session, block, [same], moment, { pace: 'lockstep', kept: 'not at all' });
-    throwFailures(block, contended(failures, aligned));
-  }
-  const own = await ownRows(session, asked, seen, byRows === undefined ? 'with them' : 'otherwise');
-  throwFailures(block, await compareHidden(session, block, seen, aligned, own));
-  await reserveDrawn(session, seen, aligned);
-  return undefined;
-}
-
-/**
- * Rows that are all that the statement has done, in one message for followers on which no trigger fires for them; none where there are none.
- * Undefined where they are too many to be behind by, or triggers of these tables would fire; nothing has been sent then.
- */
-async function quietRows(
-  session: SessionState,
-  block: WritersBlock,
-  replay: RowReplay,
-  stored: readonly string[],
-  started: number,
-): Promise<readonly ReplayedStatement[] | undefined> {
-  if (replay.total === 0) return [];
-  const quiet = await quieten(session, block, [], stored, 'kept');
-  const rows = quiet === undefined ? undefined : replay.takeUnsent('direct', TRAIL_BYTES);
-  if (quiet === undefined || rows === undefined) return undefined;
-  const messages = block.legs.followers.map((leg) => {
-    // What is kept may be old: behind the rows their tables are locked against a change of it.
-    const own = [quiet.begin, quietProof(stored), quiet.end(leg)].map((text) => Buffer.from(text));
-    const texts = [...own.slice(0, 1), ...rows.map(({ text }) => text), ...own.slice(1)];
-    return encodeQuery(Buffer.concat(texts.flatMap((text, index) => (index === 0 ? [text] : [SEPARATOR, text]))));
-  });
-  const tag = joinTags(['SET', ...rows.map(({ expected }) => expected.tag ?? ''), 'SELECT 1', 'SET']);
-  return [{ messages, expected: { tag, rows: undefined }, elapsedMs: performance.now() - started }];
-}
-
-const SEPARATOR = Buffer.from('; ');
-
-/** Where a value is taken that a follower has drawn from where its sequence was set back to, another session has drawn it meanwhile. */
-function contended(failures: readonly FollowerFailure[], { drawn: [sequence] }: Aligned): readonly FollowerFailure[] {
-  if (sequence === undefined) return failures;
-  return failures.map((one) => {
-    const taken = one.kind === 'error' && one.fields.code === UNIQUE_VIOLATION;
-    return taken ? { kind: 'sequence', label: one.label, sequence } : one;
-  });
-}
-
-const UNIQUE_VIOLATION = '23505';
-
-/** `counted`: whether the numbers of its rows are compared with those of other tables. */
-async function ownRows(
-  session: SessionState,
-  { statement, plan, done: { effect, replay } }: Hidden,
-  { lead }: HiddenEffects,
-  counted: 'with them' | 'otherwise',
-): Promise<OwnRows> {
-  const rows = plan.kind === 'rows' ? plan : undefined;
-  const tables = new Set(rows?.stored ?? (await targetTables(session, statement)));
-  const changed = changes(lead);
-  // A row that moves to another partition is deleted as well.
-  const all = rows !== undefined && accountsFor(rows, replay?.total ?? 0, changed);
-  const deleted = all ? deletedIn(changed, tables) : Number(/^DELETE (\d+)$/.exec(effect.tag ?? '')?.[1] ?? 0);
-  return { tables, counted: counted === 'with them' ? NO_ROWS.counted : tables, deleted };
-}
-
-/** Ours on followers, gone before the client can make another one. */
-const READ = '"pprox: read"';
-
-/**
- * What has changed nothing on the lead may have set something for its session, but is a read else: others may change what it reads, and draw
- * from sequences, in between. What it finds to do on a follower is taken back.
- */
-async function readToo(
-  session: SessionState,
-  block: WritersBlock,
-  { statement, plan, request, started, looked, done }: Hidden,
-  seen: HiddenEffects,
-): Promise<void> {
-  const { followers } = block.legs;
-  const aligned = await alignFollowers(session, block, seen, undefined, 'nothing');
-  for (const leg of followers) tell(leg, `SAVEPOINT ${READ}`);
-  const time = done.time ?? (plan.times.length > 0 ? transactionTime(block.legs.lead.lease.backend) : undefined);
-  const any: Effect = { tag: undefined, rows: undefined };
-  const same = await replayed(block, plan, statement, request, any, started, time);
-  const { moment } = session.services.coordinator;
-  const refused = await replaySame(session, block, [same], moment, { pace: 'lockstep', kept: 'not at all' });
-  const failures = refused.length > 0 ? refused : await compareHidden(session, block, seen, aligned, NO_ROWS);
-  if (failures.some(({ kind }) => kind === 'lost')) throwFailures(block, failures);
-  const back = failures.length > 0 ? `ROLLBACK TO SAVEPOINT ${READ}; ` : '';
-  for (const leg of followers) tell(leg, `${back}RELEASE SAVEPOINT ${READ}`);
-  await reserveDrawn(session, seen, aligned, movedSequences(looked.before, looked.after));
-}
-
-/** Where the rows stand that the statement's own text is about. */
-async function targetTables(session: SessionState, { command }: Statement): Promise<readonly string[]> {
-  const target = command.kind === 'modify' || command.kind === 'insert' ? command.target : undefined;
-  const table = target === undefined ? undefined : await session.services.catalog.table(session, target);
-  return table?.stored ?? [];
 }
 
 /** Rows that are few enough to be a statement like others; none where the lead has stored none. */
