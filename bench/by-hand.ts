@@ -87,6 +87,7 @@ async function transaction(lead: Backend, follower: Backend, statements: readonl
       process: id,
       edition: undefined,
       changes: 'nothing',
+      sequences: { set: 'none', drawn: 'none' },
     }),
     decided,
   );

@@ -71,7 +71,7 @@ async function measure(backends: readonly Backend[], perSlice: number, major: nu
   await first.ask(`INSERT INTO changed SELECT id, 0 FROM generate_series(1, ${ROWS}) id`);
   const ids = new TransactionIds();
   const own = ids.next();
-  const edition = { relations: '0', objects: '0', own: '0' };
+  const edition = { relations: '0', objects: '0', own: '0', sequences: '0' };
   const update = (): string => `UPDATE changed SET n = n + 1 WHERE id = ${1 + Math.floor(Math.random() * ROWS)}`;
   const without = (): Buffer => encodeQuery('COMMIT');
   const decided = ({ prepared }: Backend): Buffer =>
@@ -82,6 +82,7 @@ async function measure(backends: readonly Backend[], perSlice: number, major: nu
       process: own,
       edition,
       changes: 'nothing',
+      sequences: { set: 'none', drawn: 'none' },
     });
   await slice(backends, COMPARED, update, decided);
   const lines: string[] = [];

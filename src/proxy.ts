@@ -7,7 +7,7 @@ import { Onlookers } from './cluster/onlookers.ts';
 import { ProcessIds } from './cluster/process-ids.ts';
 import type { Coordinator } from './commit/coordinator.ts';
 import { Decider } from './commit/decider.ts';
-import { CountedOnLead } from './commit/definitions.ts';
+import { CountedOnLead, type CountedOnLeadOptions } from './commit/definitions.ts';
 import { TransactionIds } from './commit/gid.ts';
 import { OnePhase } from './commit/one-phase.ts';
 import { PendingSet } from './commit/pending.ts';
@@ -56,9 +56,12 @@ export async function startProxy(config: Config, log: Log, plans: PlanChoice = '
   const analyser = new Analyser({ cacheSize: SHAPES, sizeLimitBytes: PARSE_LIMIT_BYTES });
   const roles = new Set(config.writers.map(({ user }) => user)).size === 1 ? 'same' : 'different';
   const sequences = new SequenceKeeper(config.settings.sequenceBlock);
-  const commit = committing(config, cluster, log, () => {
-    catalog.forget();
-    sequences.forget();
+  const commit = committing(config, cluster, log, {
+    forget: () => {
+      catalog.forget();
+      sequences.forget();
+    },
+    forgetSequences: () => sequences.forget(),
   });
   const services: Services = {
     cluster,
@@ -228,14 +231,14 @@ const FOLD_MS = 86_400_000;
 const ANYBODY = { user: 'postgres', database: 'postgres' };
 
 /**
- * Two-phase commit comes with recovery, which looks at once for what an earlier process has left. `forget`: what is known of definitions, and
- * where sequences stand, may be old.
+ * Two-phase commit comes with recovery, which looks at once for what an earlier process has left. `known`: of definitions, and of where sequences
+ * stand.
  */
 function committing(
   { settings }: Config,
   cluster: Cluster,
   log: Log,
-  forget: () => void,
+  known: Pick<CountedOnLeadOptions, 'forget' | 'forgetSequences'>,
 ): { readonly coordinator: Coordinator; inDoubt(): readonly InDoubt[]; close(): void } {
   const timeoutMs = settings.followerTimeoutMs;
   const alone = new OnePhase(timeoutMs, log);
@@ -272,7 +275,7 @@ function committing(
       recovery.noteAccount(account);
       return recovery.definitionsOver(signal);
     },
-    forget,
+    ...known,
   });
   const run = { pending, decider, recovery, process, timeoutMs, doubtMs, log };
   const coordinator = new TwoPhase({ ...run, ids, definitions, sweep, alone });

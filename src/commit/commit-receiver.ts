@@ -10,6 +10,8 @@ export interface CommitReply {
   readonly tag: string;
   /** Of what stands in front of COMMIT, in order. */
   readonly tagsBefore: readonly string[];
+  /** First columns of the rows in front of COMMIT, in order. */
+  readonly valuesBefore: readonly string[];
   readonly completion: Buffer | undefined;
   /** ErrorResponse as it came. */
   readonly error: Buffer | undefined;
@@ -27,6 +29,7 @@ const ENDS: ReadonlySet<string> = new Set(['COMMIT', 'ROLLBACK']);
 export class CommitReceiver extends KeptReply<CommitReply> {
   readonly watch = TAKE_ALL;
   readonly #before: string[] = [];
+  readonly #values: string[] = [];
   #tag = '';
   #completion: Buffer | undefined;
   #error: Buffer | undefined;
@@ -40,8 +43,9 @@ export class CommitReceiver extends KeptReply<CommitReply> {
         if (this.#completion === undefined) this.#completed(decodeCommandTag(chunk, start, end), frame);
         return; // else the position's
       case BackendTag.DataRow: {
-        const text = decodeDataRow(chunk, start, end)[0];
-        if (text !== null && text !== undefined) this.#position = parseLsn(text.toString('latin1'));
+        const text = decodeDataRow(chunk, start, end)[0]?.toString('latin1');
+        if (this.#completion === undefined) this.#values.push(text ?? '');
+        else if (text !== undefined) this.#position = parseLsn(text);
         return;
       }
       case BackendTag.ErrorResponse:
@@ -70,6 +74,7 @@ export class CommitReceiver extends KeptReply<CommitReply> {
     return {
       tag: this.#tag,
       tagsBefore: this.#before,
+      valuesBefore: this.#values,
       completion: this.#completion,
       error: this.#error,
       frames: this.#frames,

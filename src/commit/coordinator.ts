@@ -55,10 +55,17 @@ export interface CommitRequest {
   readonly named?: (gid: string) => void;
 }
 
+/** What a transaction has done with sequences: said where they go on (setval, RESTART IDENTITY), and drawn values on the lead. */
+export interface SequencesUsed {
+  readonly set: 'none' | 'some';
+  readonly drawn: 'none' | 'some';
+}
+
 /** Of a transaction: see `definitions.ts`. */
 export interface RequestDefinitions {
   /** What it changes itself. */
   readonly changes: Changed;
+  readonly sequences: SequencesUsed;
   /**
    * Once every server has run all of it: the edition that it is of, and has to be when it is decided; undefined where nothing was planned in
    * it, or nothing that changes from here on matters. Rejects with PproxError where it is of none, or BackendLostError where the lead's
@@ -74,6 +81,8 @@ export type CommitOutcome =
       readonly completion: Buffer;
       readonly frames: readonly Buffer[];
       readonly position: Lsn | undefined;
+      /** As Edition has it, behind all that it has drawn; undefined where it has drawn nothing, or was not decided by a row. */
+      readonly sequences: string | undefined;
     }
   /** Rolled back everywhere. `frame`: the lead's own ErrorResponse, or its ROLLBACK completion, as it came. */
   | { readonly kind: 'refused by lead'; readonly frames: readonly Buffer[] }

@@ -4,7 +4,7 @@
  */
 
 /** What this version of pprox works with; `pprox init` makes it. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 /**
  * What became of a transaction that a client was told of by its gid. `unknown`: nothing stands; it is under way, or was given up
@@ -35,13 +35,14 @@ BEGIN
 END
 $body$`;
 
-/** How many transactions of each pprox process have changed definitions: see `definitions.ts`. */
+/** How many transactions of each pprox process have changed definitions, or set sequences: see `definitions.ts`. */
 const DEFINITION = `CREATE TABLE pprox.definition (
   process uuid PRIMARY KEY,
   relations bigint NOT NULL,
   objects bigint NOT NULL,
   changed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 )`;
+const SEQUENCES = 'ALTER TABLE pprox.definition ADD COLUMN sequences bigint NOT NULL DEFAULT 0';
 
 const DEFINITION_GRANTS = 'SELECT, INSERT, UPDATE, DELETE ON pprox.definition';
 
@@ -58,6 +59,7 @@ export const SCHEMA: readonly string[] = [
   decided_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 )`,
   DEFINITION,
+  SEQUENCES,
   OUTCOME,
 ];
 
@@ -77,6 +79,7 @@ END $body$`,
       `CREATE OR REPLACE ${VERSION}`,
     ],
   ],
+  [2, [SEQUENCES, `CREATE OR REPLACE ${VERSION}`]],
 ]);
 
 /** What a login role needs that does not own the schema. `role`: quoted. */
@@ -110,7 +113,8 @@ const ONE_ROW = '1 OPERATOR(pg_catalog./) pg_catalog.count(*)';
 function editionText(process: string): string {
   return `SELECT coalesce(pg_catalog.sum(relations) FILTER (WHERE process OPERATOR(pg_catalog.<>) ${process}), 0)::pg_catalog.int8 AS relations,
     coalesce(pg_catalog.sum(objects), 0)::pg_catalog.int8 AS objects,
-    coalesce(pg_catalog.sum(relations) FILTER (WHERE process OPERATOR(pg_catalog.=) ${process}), 0)::pg_catalog.int8 AS own
+    coalesce(pg_catalog.sum(relations) FILTER (WHERE process OPERATOR(pg_catalog.=) ${process}), 0)::pg_catalog.int8 AS own,
+    coalesce(pg_catalog.sum(sequences) FILTER (WHERE process OPERATOR(pg_catalog.<>) ${process}), 0)::pg_catalog.int8 AS sequences
     FROM pprox.definition`;
 }
 
@@ -128,11 +132,14 @@ export const DECISION = {
       WHEN (SELECT relations OPERATOR(pg_catalog.=) $3::pg_catalog.int8 AND objects OPERATOR(pg_catalog.=) $4::pg_catalog.int8
         FROM (${editionText('$2::pg_catalog.uuid')}) AS edition) THEN ${ONE_ROW}
       ELSE pg_catalog.concat('definitions have changed meanwhile ', pg_catalog.count(*))::pg_catalog.int4 END FROM written`,
-  /** `$1`: the process. `$2`, `$3`: what is added to its numbers. */
-  definition: `INSERT INTO pprox.definition AS d (process, relations, objects)
-    VALUES ($1::pg_catalog.uuid, $2::pg_catalog.int8, $3::pg_catalog.int8) ON CONFLICT (process) DO UPDATE SET
+  /** `$1`: the process. `$2`, `$3`, `$4`: what is added to its numbers. */
+  definition: `INSERT INTO pprox.definition AS d (process, relations, objects, sequences)
+    VALUES ($1::pg_catalog.uuid, $2::pg_catalog.int8, $3::pg_catalog.int8, $4::pg_catalog.int8) ON CONFLICT (process) DO UPDATE SET
       relations = d.relations OPERATOR(pg_catalog.+) excluded.relations, objects = d.objects OPERATOR(pg_catalog.+) excluded.objects,
-      changed_at = pg_catalog.clock_timestamp()`,
+      sequences = d.sequences OPERATOR(pg_catalog.+) excluded.sequences, changed_at = pg_catalog.clock_timestamp()`,
+  /** One row: what other processes have counted of sequences. `$1`: the process. */
+  sequences: `SELECT coalesce(pg_catalog.sum(sequences), 0)::pg_catalog.int8 FROM pprox.definition
+    WHERE process OPERATOR(pg_catalog.<>) $1::pg_catalog.uuid`,
 } as const;
 
 const AS_LOGIN_ROLE = `${DECISION.authorization}; SET LOCAL ROLE NONE`;
@@ -161,7 +168,8 @@ export function countText(process: string, changes: 'relations' | 'objects'): st
   return DECISION.definition
     .replace('$1', `'${process}'`)
     .replace('$2', String(relations))
-    .replace('$3', String(objects));
+    .replace('$3', String(objects))
+    .replace('$4', '0');
 }
 
 /** In whose row the numbers of processes are that have changed nothing for long. */
@@ -170,9 +178,11 @@ const NOBODY = '00000000-0000-0000-0000-000000000000';
 /** As many for everybody as before, but for a process that lives: its own are others' then. */
 export function foldText(afterMs: number): string {
   return `WITH old AS (DELETE FROM pprox.definition WHERE process <> '${NOBODY}'
-      AND changed_at < pg_catalog.clock_timestamp() - interval '${afterMs} milliseconds' RETURNING relations, objects)
-    INSERT INTO pprox.definition AS d (process, relations, objects) SELECT '${NOBODY}', sum(relations), sum(objects) FROM old HAVING count(*) > 0
-    ON CONFLICT (process) DO UPDATE SET relations = d.relations + excluded.relations, objects = d.objects + excluded.objects`;
+      AND changed_at < pg_catalog.clock_timestamp() - interval '${afterMs} milliseconds' RETURNING relations, objects, sequences)
+    INSERT INTO pprox.definition AS d (process, relations, objects, sequences)
+      SELECT '${NOBODY}', sum(relations), sum(objects), sum(sequences) FROM old HAVING count(*) > 0
+    ON CONFLICT (process) DO UPDATE SET relations = d.relations + excluded.relations, objects = d.objects + excluded.objects,
+      sequences = d.sequences + excluded.sequences`;
 }
 
 /** One row: the numbers of the edition, as everybody sees it. `process`: a UUID. */

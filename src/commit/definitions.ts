@@ -14,6 +14,9 @@
  * In two phases the lead counts both, for each pprox process, in the transaction that changes them: table pprox.definition. What is seen
  * there is seen on the lead; on the followers too when nothing is prepared there any more that was then. In one phase a process counts
  * for itself, and knows nothing of others.
+ *
+ * Who says where a sequence goes on (setval(), RESTART IDENTITY) is counted there too, and fails nobody: who has drawn values meanwhile finds out
+ * at its end that followers may not be ahead of them any more.
  */
 import { BackendLostError } from '../backend/receiver.ts';
 import { PproxError } from '../lib/errors.ts';
@@ -27,6 +30,8 @@ export interface Edition {
   readonly objects: string;
   /** Of relations through this process. */
   readonly own: string;
+  /** Of sequences that other processes have set. Nothing is planned by them. */
+  readonly sequences: string;
 }
 
 type Rows = readonly (readonly (string | null)[])[];
@@ -69,6 +74,10 @@ export interface Definitions {
   witness(asker: DefinitionAsker): Promise<void>;
   /** Whether it is known to have been this one at a moment not before `moment`: then what was over by then has met no other. */
   lasted(asker: DefinitionAsker, edition: Edition, moment: number, same: typeof sameEdition): boolean;
+  /** As Edition has it, as far as this process has been told; empty where it has not. What is known of sequences is not older. `key`: an asker's. */
+  sequencesSet(key: string): string;
+  /** The lead has told what they are. */
+  sequencesTold(key: string, sequences: string): void;
   /** Counts what no transaction can hold, once it is done. Rejects as `ask`. */
   record(ask: DefinitionAsker['ask'], changes: Changed): Promise<void>;
   /** This process has changed some, or has met a transaction that is not of the edition that is known. */
@@ -80,7 +89,7 @@ export function sameEdition(one: Edition, other: Edition): boolean {
   return one.relations === other.relations && one.objects === other.objects;
 }
 
-/** Whether nothing at all has changed between them. */
+/** Whether no definition has changed between them. */
 export function unchanged(one: Edition, other: Edition): boolean {
   return sameEdition(one, other) && one.own === other.own;
 }
@@ -99,7 +108,7 @@ export function definitionChanged(
 /** An edition that was confirmed so long ago at most is taken as it is; else a transaction asks once more before its first plan. */
 const FRESH_MS = 20;
 /** The lead's is never this one. */
-export const UNKNOWN_EDITION: Edition = { relations: '-1', objects: '-1', own: '-1' };
+export const UNKNOWN_EDITION: Edition = { relations: '-1', objects: '-1', own: '-1', sequences: '-1' };
 /** Logins whose edition is kept. */
 const LIMIT = 1000;
 /** Editions, of one login, that it is kept of how long they lasted. */
@@ -145,6 +154,8 @@ export interface CountedOnLeadOptions {
   preparedOver(account: DefinitionAsker['account'], signal: AbortSignal): Promise<'over' | 'unknown'>;
   /** What was read of the catalog may be old; so may be where sequences stand. */
   forget(): void;
+  /** The latter alone. */
+  forgetSequences(): void;
 }
 
 export class CountedOnLead implements Definitions {
@@ -155,6 +166,7 @@ export class CountedOnLead implements Definitions {
   readonly #history = new Map<string, Past[]>();
   /** By which the catalog has been read. */
   readonly #lastRead = new Map<string, Edition>();
+  readonly #sequences = new Map<string, string>();
 
   constructor(options: CountedOnLeadOptions) {
     this.#options = options;
@@ -189,7 +201,19 @@ export class CountedOnLead implements Definitions {
     const since = performance.now();
     const edition = editionOf(await asker.ask(this.#text));
     this.#note(asker, edition, since, 'read');
+    this.sequencesTold(asker.key, edition.sequences);
     return edition;
+  }
+
+  sequencesSet(key: string): string {
+    return this.#sequences.get(key) ?? '';
+  }
+
+  sequencesTold(key: string, sequences: string): void {
+    if (this.#sequences.get(key) === sequences) return;
+    if (this.#sequences.size >= LIMIT) this.#sequences.clear();
+    this.#sequences.set(key, sequences);
+    this.#options.forgetSequences();
   }
 
   #note({ key }: DefinitionAsker, edition: Edition, moment: number, how: 'read' | 'decided by'): void {
@@ -203,6 +227,7 @@ export class CountedOnLead implements Definitions {
     const since = performance.now();
     const edition = editionOf(await persistently(asker, this.#text));
     this.#note(asker, edition, since, 'read');
+    this.sequencesTold(asker.key, edition.sequences);
     return edition;
   }
 
@@ -265,9 +290,14 @@ export class CountedOnLead implements Definitions {
 }
 
 function editionOf(rows: Rows): Edition {
-  const [relations, objects, own] = rows[0] ?? [];
-  if (typeof relations === 'string' && typeof objects === 'string' && typeof own === 'string')
-    return { relations, objects, own };
+  const [relations, objects, own, sequences] = rows[0] ?? [];
+  if (
+    typeof relations === 'string' &&
+    typeof objects === 'string' &&
+    typeof own === 'string' &&
+    typeof sequences === 'string'
+  )
+    return { relations, objects, own, sequences };
   throw new PproxError('catalog_unreadable', { message: 'the lead does not tell of its definitions' });
 }
 
@@ -327,6 +357,14 @@ export class CountedHere implements Definitions {
     // Nobody else counts.
   }
 
+  sequencesSet(): string {
+    return this.edition.sequences;
+  }
+
+  sequencesTold(): void {
+    // Nobody else is known.
+  }
+
   async witness(): Promise<void> {
     // What comes next is counted as it begins.
   }
@@ -351,7 +389,7 @@ export class CountedHere implements Definitions {
   }
 
   get edition(): Edition {
-    return { relations: '0', objects: String(this.#begun), own: String(this.#own) };
+    return { relations: '0', objects: String(this.#begun), own: String(this.#own), sequences: '0' };
   }
 
   /** `commit`: of a transaction that has changed such definitions. */

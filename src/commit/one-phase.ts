@@ -132,7 +132,7 @@ export class OnePhase implements Coordinator {
     const all = [lead, ...followers];
     const completion = lead.reply?.completion;
     if (all.every(({ fate }) => fate === 'committed') && completion !== undefined) {
-      return { kind: 'committed', completion, frames: lead.reply?.frames ?? [], position };
+      return { kind: 'committed', completion, frames: lead.reply?.frames ?? [], position, sequences: undefined };
     }
     if (all.every(({ fate }) => fate === 'rolled back') && lead.reply !== undefined) {
       const last = lead.reply.error ?? completion;

@@ -90,6 +90,7 @@ export class TwoPhaseRun {
   readonly #frames: Buffer[] = [];
   #completion: Buffer | undefined;
   #position: Lsn | undefined;
+  #sequences: string | undefined;
   #rowRefusal: { readonly fields: ErrorFields; readonly frame: Buffer } | undefined;
   /** Why no row was written, where nobody has tried to. */
   #notDecided: PproxError | undefined;
@@ -238,6 +239,7 @@ export class TwoPhaseRun {
       if (what === 'committed') {
         this.#completion = reply.completion;
         this.#position = reply.position;
+        if (this.#request.definitions.sequences.drawn === 'some') [this.#sequences] = reply.valuesBefore;
       } else if (what === 'refused') {
         const last = reply.error ?? reply.completion;
         if (last !== undefined) this.#frames.push(last);
@@ -274,6 +276,7 @@ export class TwoPhaseRun {
       process: this.#options.process,
       edition,
       changes: definitions.changes,
+      sequences: definitions.sequences,
       end: chain ? 'commit and chain' : 'commit',
       position: position === backend && !chain ? 'asked for' : 'not asked for',
     });
@@ -498,6 +501,7 @@ export class TwoPhaseRun {
           completion: this.#completion ?? encodeCommandComplete('COMMIT'),
           frames: this.#frames,
           position: this.#position,
+          sequences: this.#sequences,
         };
       case 'rolled back':
         return this.#rolledBack(effect.cause);

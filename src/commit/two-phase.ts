@@ -36,7 +36,11 @@ export class TwoPhase implements Coordinator {
   async commit(request: CommitRequest): Promise<CommitOutcome> {
     if (request.followers.length === 0 || (await this.#decidesNothing(request))) {
       // Nothing of it is counted here.
-      const definitions = { changes: 'nothing', agree: async () => undefined } as const;
+      const definitions = {
+        changes: 'nothing',
+        sequences: { set: 'none', drawn: 'none' },
+        agree: async () => undefined,
+      } as const;
       return this.#options.alone.commit({ ...request, definitions });
     }
     const home = homeOf(request.lead);

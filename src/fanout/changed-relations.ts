@@ -38,7 +38,7 @@ function relationText({ name, compared }: ChangedRelation): string {
   // By name, and not as regclass, for which the session would have to be let into the schema.
   const oid = `(SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE ${NAME} = ${quoteEscaped(name)})`;
   // Those that are written anew are the transaction's own.
-  const rows = `SELECT pg_catalog.concat_ws(' ', count(*), 'rows', sum(pg_catalog.hashtextextended(t::text COLLATE "C", 0)))
+  const rows = `SELECT pg_catalog.concat_ws(' ', count(*), 'rows', sum(pg_catalog.hashtextextended((t.*)::text COLLATE "C", 0)))
     FROM (${MINE}) m, ONLY ${name} AS t WHERE ${isOwn('t')}`;
   return `SELECT pg_catalog.concat_ws('; ', ${compared === 'rows' ? `(${rows})` : "''"},
     (SELECT pg_catalog.md5(string_agg(pg_catalog.concat_ws(' ', t.attname, pg_catalog.format_type(t.atttypid, t.atttypmod), t.attnotnull,

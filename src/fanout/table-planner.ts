@@ -198,5 +198,5 @@ export const REFRESHES: ReadonlySet<string> = new Set([REFRESH, `${REFRESH} CONC
  * their text. (Numbers that are equal and written differently, 1.0 and 1.000, are told apart.)
  */
 function proofOf(name: QualifiedName): string {
-  return `SELECT count(*), sum(pg_catalog.hashtextextended(t::text COLLATE "C", 0)) FROM ${qualified(name)} AS t`;
+  return `SELECT count(*), sum(pg_catalog.hashtextextended((t.*)::text COLLATE "C", 0)) FROM ${qualified(name)} AS t`;
 }

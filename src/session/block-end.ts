@@ -1,7 +1,7 @@
 /** How a transaction block ends: committed, rolled back, failed by pprox, or lost with its servers. */
 import { BackendLostError, type Lost } from '../backend/receiver.ts';
 import { rollback } from '../commit/one-phase.ts';
-import type { CommitLeg } from '../commit/coordinator.ts';
+import type { CommitLeg, SequencesUsed } from '../commit/coordinator.ts';
 import { CHECK } from '../commit/decisions.ts';
 import type { Edition } from '../commit/definitions.ts';
 import { ReplayLog } from '../fanout/replay-log.ts';
@@ -13,7 +13,7 @@ import { fireEverywhere } from './fire-everywhere.ts';
 import { commitSettings, loseSettings, settleCustom } from './setting-transfer.ts';
 import { sameConfiguration } from './configuration.ts';
 import { definitionAsker } from './definition-asker.ts';
-import { agreedEdition, causeOf, witness } from './editions.ts';
+import { agreedEdition, causeOf, sequencesNow, witness } from './editions.ts';
 import { PlannedBy } from './planned-by.ts';
 import { settlePins } from './pins.ts';
 import type { SessionState, WritersBlock } from './state.ts';
@@ -130,7 +130,7 @@ export async function commitBlock(
       leadCommit: block.isolation === 'serializable' || block.isolation === 'unknown' ? 'may fail' : 'certain',
       writes,
       deferred,
-      definitions: { changes, agree },
+      definitions: { changes, sequences: sequencesUsed(block), agree },
       position:
         positionSource.kind === 'lead' || positionSource.kind === 'follower' ? source?.lease.backend : undefined,
       named: (gid) => {
@@ -142,16 +142,20 @@ export async function commitBlock(
   if (changes !== 'nothing') definitions.outdate();
   else if (outcome.kind === 'committed' && edition !== undefined)
     definitions.confirm(definitionAsker(session), edition, since);
+  let answer = (): void => undefined;
   switch (outcome.kind) {
     case 'committed':
       session.listening.committed();
       // COMMIT AND CHAIN leaves no room to ask: the next transaction has begun.
       if (outcome.position !== undefined) session.position = services.cluster.reachable(outcome.position);
       else if (positionSource.kind !== 'none') session.position = 'to be asked';
-      for (const frame of outcome.frames) if (frame[0] === BackendTag.NoticeResponse) link.send(frame);
-      if (options.completion === 'COMMIT') link.send(outcome.completion);
-      else if (options.completion !== 'answered') link.send(options.completion);
-      for (const frame of outcome.frames) if (frame[0] !== BackendTag.NoticeResponse) link.defer(frame);
+      await noteSetMeanwhile(session, block, outcome.sequences);
+      answer = () => {
+        for (const frame of outcome.frames) if (frame[0] === BackendTag.NoticeResponse) link.send(frame);
+        if (options.completion === 'COMMIT') link.send(outcome.completion);
+        else if (options.completion !== 'answered') link.send(options.completion);
+        for (const frame of outcome.frames) if (frame[0] !== BackendTag.NoticeResponse) link.defer(frame);
+      };
       session.told.note(block.legs.lead.lease.backend);
       commitSettings(session, block);
       break;
@@ -164,10 +168,44 @@ export async function commitBlock(
       await leaveBlock(session, block);
       throw outcome.kind === 'unknown' ? outcome.error : await causeOf(session, block.plannedBy, outcome.error);
   }
-  if (options.chain && block.legs.alive) continueBlock(session, block);
-  else await leaveBlock(session, block);
+  try {
+    if (options.chain && block.legs.alive) continueBlock(session, block);
+    else await leaveBlock(session, block);
+  } finally {
+    // Behind the mending of sequences: what it has drawn, nobody gives out again.
+    answer();
+  }
   if (session.cursors === 'may draw') await followCursors(session);
   return outcome.kind === 'committed' ? 'committed' : 'refused';
+}
+
+/** What it has drawn the decision tells others' changes of, where it sees what is committed. */
+function sequencesUsed({ touched, isolation }: WritersBlock): SequencesUsed {
+  const drawn = touched.drawn.size > 0 && isolation === 'read committed' ? 'some' : 'none';
+  return { set: touched.sequencesSet, drawn };
+}
+
+/**
+ * Another process may have set back what this transaction has drawn from, while followers were taken to be ahead of it. `sequences`: as the
+ * decision has told.
+ */
+async function noteSetMeanwhile(
+  session: SessionState,
+  { touched }: WritersBlock,
+  sequences: string | undefined,
+): Promise<void> {
+  if (touched.drawnAt === undefined) return;
+  const { definitions } = session.services.coordinator;
+  let told = sequences;
+  if (told !== undefined) definitions.sequencesTold(definitionAsker(session).key, told);
+  else {
+    const asking = sequencesNow(session).then((now) => {
+      told = now;
+    });
+    await withoutError(session, [...touched.drawn].join(', '), asking);
+  }
+  if (told === touched.drawnAt) return;
+  for (const name of touched.drawn) touched.setBack.add(name);
 }
 
 /** Those that are held have been read to their ends by COMMIT; the others are gone. */

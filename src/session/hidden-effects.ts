@@ -301,7 +301,7 @@ function noteSetBack(session: SessionState, { before, after }: Looks, moved: rea
   if (session.block.kind !== 'writers' || back.length === 0) return;
   session.sequences.forget();
   place(session.block.touched, back);
-  session.block.plannedBy.change('relations');
+  session.block.touched.sequencesSet = 'some';
 }
 
 /** Ours on followers, gone before the client can make another one. */

@@ -29,6 +29,7 @@ import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import { Cancels } from './cancels.ts';
 import type { ClientLink } from './client-link.ts';
 import type { ClientStatement, Portal } from './client-statement.ts';
+import { definitionAsker } from './definition-asker.ts';
 import { type FollowerLeg, type LeadLeg, Legs } from './legs.ts';
 import { Listening } from './listening.ts';
 import { closeStatements } from '../backend/statement-closing.ts';
@@ -475,7 +476,9 @@ export class SessionState implements CatalogAsker, SequenceScope {
 
   drew(sequences: Iterable<string>): void {
     if (this.block.kind !== 'writers') return;
-    for (const sequence of sequences) this.block.touched.drawn.add(sequence);
+    const { touched } = this.block;
+    touched.drawnAt ??= this.services.coordinator.definitions.sequencesSet(definitionAsker(this).key);
+    for (const sequence of sequences) touched.drawn.add(sequence);
   }
 
   async askLead(text: string): Promise<Answer['rows']> {

@@ -15,10 +15,14 @@ export interface Touched {
   readonly first: Map<string, Look | 'not known'>;
   /** Sequences that were set back on followers, for a statement that draws there as on the lead, and are not known to be ahead again. */
   readonly setBack: Set<string>;
+  /** Whether it has said of any sequence where it goes on: what other processes know of followers' holds no more. */
+  sequencesSet: 'none' | 'some';
   /** Sequences of which a function call has said where they go on, which is at once; `any`: it is not known which. */
   placed: Set<string> | 'any';
   /** Sequences that were drawn from, quoted and qualified. */
   readonly drawn: Set<string>;
+  /** Before the first of them: Edition's `sequences`, as far as followers are known to be ahead. */
+  drawnAt: string | undefined;
   /** Whether something that is the lead's alone may have drawn from any: a temporary table's default. */
   drawnAlone: 'none' | 'perhaps some';
   /** How far followers are ahead of sequences as this transaction's own definitions have made them: by others' they need not be. */
@@ -36,8 +40,10 @@ export function untouched(): Touched {
     unseen: new Set(),
     first: new Map(),
     setBack: new Set(),
+    sequencesSet: 'none',
     placed: new Set(),
     drawn: new Set(),
+    drawnAt: undefined,
     drawnAlone: 'none',
     ownSequences: undefined,
   };

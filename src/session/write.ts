@@ -346,7 +346,7 @@ export async function keep(
   const { sequences } = session;
   if (statement.sequences.sets === 'some') {
     sequences.forget();
-    block.plannedBy.change('relations');
+    block.touched.sequencesSet = 'some';
     if (statement.sequences.calls === 'setval') place(block.touched, statement.sequences.names);
   }
   if (statement.sequences.calls === 'nextval') await sequences.afterNextval(session, statement.sequences.names);

@@ -98,22 +98,31 @@ describe('pprox init', () => {
     assert.deepEqual(await sql(w1, catalog, 'again'), before);
   });
 
-  test('brings a schema of version 1 up to date, open to whom it was open', async () => {
-    await makeDatabase('old');
-    const older = SCHEMA.filter((text) => !text.includes('TABLE pprox.definition')).map((text) =>
-      text.replace(`'SELECT ${SCHEMA_VERSION}'`, "'SELECT 1'"),
-    );
-    const grants = 'GRANT USAGE ON SCHEMA pprox TO web; GRANT SELECT, INSERT, DELETE ON pprox.decision TO web';
-    await sql(w1, `SET ROLE app; ${older.join('; ')}; ${grants}`, 'old');
-    const before = await run([], variables('old', 'web'));
-    assert.equal(before.status, 1, before.output);
-    assert.match(before.output, /has version 1; this pprox needs version 2/);
-    assert.match(before.output, /Run bin\/pprox init --database old: it brings the schema up to date/);
-    const { status, output } = await run(['init', '--user', 'app'], variables('old'));
-    assert.equal(status, 0, output);
-    await assertCommits('old', 'app');
-    await assertCommits('old', 'web');
-  });
+  for (const [version, later, further] of [
+    [1, /TABLE pprox.definition/, ''],
+    [2, /ADD COLUMN sequences/, '; GRANT SELECT, INSERT, UPDATE, DELETE ON pprox.definition TO web'],
+  ] as const) {
+    test(`brings a schema of version ${version} up to date, open to whom it was open`, async () => {
+      const database = `of_version_${version}`;
+      await makeDatabase(database);
+      const older = SCHEMA.filter((text) => !later.test(text)).map((text) =>
+        text.replace(`'SELECT ${SCHEMA_VERSION}'`, `'SELECT ${version}'`),
+      );
+      const grants = `GRANT USAGE ON SCHEMA pprox TO web; GRANT SELECT, INSERT, DELETE ON pprox.decision TO web${further}`;
+      await sql(w1, `SET ROLE app; ${older.join('; ')}; ${grants}`, database);
+      const before = await run([], variables(database, 'web'));
+      assert.equal(before.status, 1, before.output);
+      assert.match(before.output, new RegExp(`has version ${version}; this pprox needs version ${SCHEMA_VERSION}`));
+      assert.match(
+        before.output,
+        new RegExp(`Run bin/pprox init --database ${database}: it brings the schema up to date`),
+      );
+      const { status, output } = await run(['init', '--user', 'app'], variables(database));
+      assert.equal(status, 0, output);
+      await assertCommits(database, 'app');
+      await assertCommits(database, 'web');
+    });
+  }
 
   test('with --dry-run changes nothing, and prints what can be run by hand', async () => {
     await makeDatabase('dry');

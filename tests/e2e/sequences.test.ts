@@ -383,6 +383,72 @@ describe('where a sequence was set by somebody else, a follower is ahead of what
       }
     });
 
+  // Others' decisions confirm meanwhile what is defined, so that nobody asks for it; they tell nothing of sequences.
+  const drawing: Readonly<Record<string, string>> = {
+    'an INSERT': 'INSERT INTO shared (v) VALUES (1)',
+    'a REPEATABLE READ transaction': 'BEGIN ISOLATION LEVEL REPEATABLE READ; INSERT INTO shared (v) VALUES (1); COMMIT',
+    'SELECT nextval()': "SELECT nextval('shared_id_seq')",
+    'a transaction with COMMIT AND CHAIN': 'BEGIN; INSERT INTO shared (v) VALUES (1); COMMIT AND CHAIN; COMMIT',
+  };
+  for (const [name, statement] of Object.entries(drawing))
+    test(`setval() through another process a moment before ${name}`, async () => {
+      const elsewhere = await startTestProxy({
+        writers: cluster.writers.map(clusterDsn),
+        settings: { sequenceBlock: BLOCK },
+      });
+      try {
+        const [client, confirming, other] = [await proxy.connect(), await proxy.connect(), await elsewhere.connect()];
+        await client.query('CREATE TABLE shared (id serial, v int); CREATE TABLE busy AS SELECT 1 AS v');
+        const over = new AbortController();
+        const confirmed = (async () => {
+          while (!over.signal.aborted) await confirming.query('UPDATE busy SET v = v + 1');
+        })();
+        for (let round = 0; round < 10; round++) {
+          for (let drawn = 0; drawn < BLOCK / 2; drawn++) await client.query('INSERT INTO shared (v) VALUES (1)');
+          await other.query("SELECT setval('shared_id_seq', 1, false)");
+          // Answered once it has looked where the lead stands.
+          await other.query('SELECT 1');
+          await client.query(statement);
+          await assertAhead('shared_id_seq');
+        }
+        over.abort();
+        await confirmed;
+        await client.query('DROP TABLE shared, busy');
+        await client.end();
+      } finally {
+        await elsewhere.stop();
+      }
+    });
+
+  test('and no transaction fails for it', async () => {
+    const elsewhere = await startTestProxy({ writers: cluster.writers.map(clusterDsn) });
+    try {
+      const [client, other] = [await proxy.connect(), await elsewhere.connect()];
+      await client.query('CREATE TABLE apart (id serial, v int); CREATE TABLE drawn (id serial, v int)');
+      const setting = [
+        'TRUNCATE apart RESTART IDENTITY',
+        "SELECT setval('apart_id_seq', 7)",
+        "SELECT setval('drawn_id_seq', 1000)",
+      ];
+      const loop = async (by: pg.Client, statements: readonly string[]): Promise<void> => {
+        for (let round = 0; round < 30; round++) for (const statement of statements) await by.query(statement);
+      };
+      await Promise.all([
+        loop(other, setting),
+        loop(client, [
+          'INSERT INTO drawn (v) VALUES (1)',
+          'UPDATE drawn SET v = v + 1 WHERE id < 10',
+          "SELECT nextval('drawn_id_seq')",
+        ]),
+      ]);
+      await assertAhead('drawn_id_seq');
+      await client.query('DROP TABLE apart, drawn');
+      await client.end();
+    } finally {
+      await elsewhere.stop();
+    }
+  });
+
   for (const [name, end] of Object.entries({ ROLLBACK: 'ROLLBACK', 'ROLLBACK TO': 'ROLLBACK TO before; COMMIT' }))
     test(`what was set is taken back by ${name}`, async () => {
       const client = await proxy.connect();

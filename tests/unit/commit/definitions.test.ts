@@ -15,10 +15,11 @@ import { BackendLostError } from '../../../src/backend/receiver.ts';
 
 /** A lead, and followers that show what it does once they are let to. */
 class World {
-  counts: [relations: number, objects: number, own: number] = [0, 0, 0];
+  counts: [relations: number, objects: number, own: number, sequences: number] = [0, 0, 0, 0];
   asked = 0;
   waited = 0;
   forgotten = 0;
+  sequencesForgotten = 0;
   followers: 'over' | 'unknown' = 'over';
   lost = 0;
   readonly definitions = new CountedOnLead({
@@ -29,6 +30,9 @@ class World {
     },
     forget: () => {
       this.forgotten++;
+    },
+    forgetSequences: () => {
+      this.sequencesForgotten++;
     },
   });
 
@@ -51,8 +55,8 @@ class World {
   }
 
   edition(): Edition {
-    const [relations, objects, own] = this.counts.map(String);
-    return { relations: relations ?? '', objects: objects ?? '', own: own ?? '' };
+    const [relations, objects, own, sequences] = this.counts.map(String);
+    return { relations: relations ?? '', objects: objects ?? '', own: own ?? '', sequences: sequences ?? '' };
   }
 }
 
@@ -68,7 +72,7 @@ describe('counted on the lead', () => {
     const world = new World();
     const before = performance.now();
     const edition = await world.definitions.current(world.asker());
-    world.counts = [0, 1, 0];
+    world.counts = [0, 1, 0, 0];
     world.definitions.outdate();
     world.definitions.confirm(world.asker(), edition, before);
     assert.deepEqual(await world.definitions.current(world.asker()), world.edition());
@@ -78,7 +82,7 @@ describe('counted on the lead', () => {
   test("changes of relations of one's own are none that others are waited for", async () => {
     const world = new World();
     await world.definitions.current(world.asker());
-    world.counts = [0, 0, 5];
+    world.counts = [0, 0, 5, 0];
     world.definitions.outdate();
     assert.deepEqual(await world.definitions.current(world.asker()), world.edition());
     assert.deepEqual([world.waited, world.forgotten], [1, 1]);
@@ -97,7 +101,7 @@ describe('counted on the lead', () => {
   test('a transaction that ends waits for no follower, and what is known is forgotten once', async () => {
     const world = new World();
     await world.definitions.current(world.asker());
-    world.counts = [1, 0, 0];
+    world.counts = [1, 0, 0, 0];
     world.definitions.outdate();
     for (let time = 0; time < 3; time++)
       assert.deepEqual(await world.definitions.known(world.asker()), world.edition());
@@ -108,14 +112,14 @@ describe('counted on the lead', () => {
 
   test('a transaction that reads an older state is of that, and nobody else is', async () => {
     const world = new World();
-    world.counts = [3, 0, 0];
+    world.counts = [3, 0, 0, 0];
     const newest = await world.definitions.current(world.asker());
-    world.counts = [2, 0, 0];
+    world.counts = [2, 0, 0, 0];
     assert.deepEqual(await world.definitions.ofSnapshot(world.asker()), world.edition());
     assert.equal(world.waited, 2);
     assert.deepEqual(world.definitions.current(world.asker()), newest);
     assert.equal(world.forgotten, 1, 'what is known is newer');
-    world.counts = [4, 0, 0];
+    world.counts = [4, 0, 0, 0];
     await world.definitions.ofSnapshot(world.asker());
     assert.equal(world.forgotten, 2, 'what is known is older');
   });
@@ -128,7 +132,7 @@ describe('counted on the lead', () => {
     const done = performance.now();
     assert.ok(!world.definitions.lasted(world.asker(), edition, done, unchanged), 'nobody has looked since');
     await world.definitions.witness(world.asker());
-    world.counts = [0, 1, 0];
+    world.counts = [0, 1, 0, 0];
     world.definitions.outdate();
     const next = await world.definitions.current(world.asker());
     assert.ok(world.definitions.lasted(world.asker(), edition, done, unchanged));

@@ -7,7 +7,11 @@ import type { Log } from '../../../src/lib/log.ts';
 import { type Answer, completes, type FakeServer, reply, startFakeServer } from '../backend/fake-server.ts';
 
 const TIMEOUT_MS = 10_000;
-const NO_DEFINITIONS: CommitRequest['definitions'] = { changes: 'nothing', agree: async () => undefined };
+const NO_DEFINITIONS: CommitRequest['definitions'] = {
+  changes: 'nothing',
+  sequences: { set: 'none', drawn: 'none' },
+  agree: async () => undefined,
+};
 const silent: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 
 /** What a server does when it is asked for `text`; everything else succeeds. */
