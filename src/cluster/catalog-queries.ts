@@ -73,6 +73,26 @@ export const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
 )}
 SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM volatile), '[]'), ${CALLING_OPERATORS}, ${CALLING_VIEWS}`;
 
+/** Tables (partrelid) whose rows stand in partitions by hashes of OIDs, which each server hands out for itself: enums' labels are kept by them. */
+const PLACED_BY_NUMBERS = `SELECT p.partrelid FROM pg_catalog.pg_partitioned_table p
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs::int2[])
+  WHERE p.partstrat = 'h' AND (WITH RECURSIVE parts (oid) AS (
+      SELECT a.atttypid
+      UNION SELECT t.next FROM parts p CROSS JOIN LATERAL (
+        SELECT unnest(ARRAY[typbasetype, typelem]) AS next FROM pg_catalog.pg_type WHERE oid = p.oid
+        UNION ALL SELECT f.atttypid FROM pg_catalog.pg_type o JOIN pg_catalog.pg_attribute f ON f.attrelid = o.typrelid
+          WHERE o.oid = p.oid AND f.attnum > 0 AND NOT f.attisdropped
+        UNION ALL SELECT rngsubtype FROM pg_catalog.pg_range WHERE rngtypid = p.oid
+      ) t WHERE t.next <> 0
+    ) SELECT bool_or(y.typtype = 'e' OR y.oid < 16384 AND y.typname ~ '^reg') FROM parts JOIN pg_catalog.pg_type y ON y.oid = parts.oid)`;
+
+/** Of relations, by their oids: whether one is such a table, or a partition below it. `which`: those, or partitions alone. */
+export function placedByNumbersText(oids: readonly string[], which: 'tables' | 'partitions'): string {
+  const partition = which === 'partitions' ? 'AND c.relispartition' : '';
+  return `SELECT EXISTS (SELECT FROM pg_catalog.pg_class c, LATERAL pg_catalog.pg_partition_ancestors(c.oid) a (oid)
+    WHERE c.oid IN (${oids.join(', ')}) ${partition} AND a.oid IN (${PLACED_BY_NUMBERS}))`;
+}
+
 export const FACTS = `WITH RECURSIVE ${calling(
   `
   SELECT p.oid, p.proname FROM pg_catalog.pg_proc p
@@ -126,6 +146,7 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM vol
   EXISTS (SELECT FROM pg_catalog.pg_event_trigger e JOIN pg_catalog.pg_proc p ON p.oid = e.evtfoid
     JOIN pg_catalog.pg_language l ON l.oid = p.prolang
     WHERE evtenabled <> 'D' AND (lanname <> 'plpgsql' OR prosrc ~* '\\y(insert|update|delete|merge|copy|perform|execute|call|select)\\y')),
+  EXISTS (${PLACED_BY_NUMBERS}),
   -- Another one for other functions, and views and operators.
   (SELECT pg_catalog.md5(pg_catalog.concat_ws(',', bit_xor(pg_catalog.hashtextextended(oid::text || ':' || xmin::text, 0)), pg_catalog.count(*)))
     FROM (SELECT oid, xmin FROM pg_catalog.pg_proc UNION ALL SELECT oid, xmin FROM pg_catalog.pg_operator
@@ -173,6 +194,12 @@ const REACHED = `WITH RECURSIVE steps (parent, child, by) AS (
   ) SELECT json_build_array(coalesce(bool_or(by = 'p'), false), coalesce(bool_or(by IN ('d', 'f')), false),
     coalesce(bool_or(late), false), coalesce(bool_or(binds), false)) FROM fired`;
 
+/** The type of a column (a), or what it is a domain over, and its modifier. */
+const BASE_OF_DOMAIN = `WITH RECURSIVE over (oid, mod) AS (
+    SELECT a.atttypid, a.atttypmod
+    UNION ALL SELECT t.typbasetype, t.typtypmod FROM over o JOIN pg_catalog.pg_type t ON t.oid = o.oid AND t.typtype = 'd'
+  ) SELECT o.oid, o.mod FROM over o JOIN pg_catalog.pg_type t ON t.oid = o.oid AND t.typtype <> 'd'`;
+
 /** Where in a type (ty) XML is: `itself` and `elements` through domains as well. */
 const PLACE_OF_XML = `WITH RECURSIVE parts (oid, place) AS (
     SELECT ty.oid, 'itself'
@@ -210,6 +237,7 @@ export const TABLE = `SELECT c.relkind, c.relpersistence,
         AND p.objid = k.conindid AND p.refclassid = 'pg_class'::regclass AND p.refobjid = c.oid AND p.refobjsubid = a.attnum))
     WHERE k.conrelid = c.oid AND (k.contype = 'f' AND k.confrelid = c.oid OR k.contype IN ('p', 'u', 'x') AND k.condeferrable)),
   coalesce((SELECT json_agg(json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
+      'base', pg_catalog.format_type(b.oid, b.mod),
       'default', coalesce(pg_get_expr(d.adbin, d.adrelid), ty.typdefault),
       'identity', a.attidentity, 'generated', a.attgenerated,
       'selectable', has_column_privilege(c.oid, a.attnum, 'SELECT'),
@@ -247,6 +275,7 @@ export const TABLE = `SELECT c.relkind, c.relpersistence,
     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid
     LEFT JOIN pg_catalog.pg_type el ON el.oid = ty.typelem
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+    CROSS JOIN LATERAL (${BASE_OF_DOMAIN}) b
     CROSS JOIN LATERAL (${PLACE_OF_XML}) x
     CROSS JOIN LATERAL (${HOW_IT_DRAWS}) v
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'),

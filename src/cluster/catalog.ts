@@ -5,7 +5,7 @@
 import { type Answer, rowsOf } from '../backend/receiver.ts';
 import { qualified, quoteLiteral } from '../sql/quote.ts';
 import type { QualifiedName } from '../sql/statement.ts';
-import { BINDING_FUNCTIONS, FACTS, TABLE, triggerModeText } from './catalog-queries.ts';
+import { BINDING_FUNCTIONS, FACTS, placedByNumbersText, TABLE, triggerModeText } from './catalog-queries.ts';
 
 /** Who asks. Names mean what they mean in its session. */
 export interface CatalogAsker {
@@ -52,6 +52,8 @@ export interface DatabaseFacts {
   readonly truncateTriggers: 'none' | 'some';
   /** Whether any event trigger may write, by its source. */
   readonly eventTriggers: 'none' | 'some';
+  /** Whether any table keeps its rows in partitions by what each server numbers for itself, so that they stand in another one there. */
+  readonly placedByNumbers: 'none' | 'some';
   /** Of the lead. */
   readonly major: number;
 }
@@ -60,6 +62,8 @@ export interface Column {
   readonly name: string;
   /** With its modifier, as this session writes it: `numeric(10,2)`. */
   readonly type: string;
+  /** The same, or what it is a domain over: what stands in a column need not fulfil a constraint that its domain has got since. */
+  readonly base: string;
   /** SQL text; null where there is none. */
   readonly default: string | null;
   readonly identity: '' | 'a' | 'd';
@@ -217,6 +221,7 @@ export class Catalog {
         major,
         truncateTriggers,
         eventTriggers,
+        placed,
         print,
       ] = await row(asker, FACTS);
       const binding = await this.#binding(asker, print ?? '');
@@ -235,6 +240,7 @@ export class Catalog {
         deferredTriggers: deferredTriggers === 't' ? 'some' : 'none',
         truncateTriggers: truncateTriggers === 't' ? 'some' : 'none',
         eventTriggers: eventTriggers === 't' ? 'some' : 'none',
+        placedByNumbers: placed === 't' ? 'some' : 'none',
         major: Number(major),
       };
     });
@@ -338,7 +344,17 @@ export class Catalog {
     });
   }
 
-  /** For each name; never cached, since it matters only to sessions with temporary objects. */
+  /** Whether any of these is a table that keeps its rows so, or, with `partitions`, one of its partitions. */
+  async placedByNumbers(
+    asker: CatalogAsker,
+    names: readonly QualifiedName[],
+    which: 'tables' | 'partitions',
+  ): Promise<boolean> {
+    if (names.length === 0 || (await this.facts(asker)).placedByNumbers === 'none') return false;
+    const oids = names.map((name) => `to_regclass(${quoteLiteral(qualified(name))})`);
+    return (await row(asker, placedByNumbersText(oids, which)))[0] === 't';
+  }
+
   /** Names of temporary relations and types of the session by which it would find permanent ones without them, as other servers do. Not kept. */
   async hidingPermanent(asker: CatalogAsker): Promise<readonly string[]> {
     const [found] = await row(
@@ -354,6 +370,7 @@ export class Catalog {
     return names(found ?? '[]');
   }
 
+  /** For each name; never cached, since it matters only to sessions with temporary objects. */
   async persistence(asker: CatalogAsker, names: readonly QualifiedName[]): Promise<readonly Persistence[]> {
     const list = names.map((name) => `to_regclass(${quoteLiteral(qualified(name))})`).join(', ');
     const [found] = await row(

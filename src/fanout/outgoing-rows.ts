@@ -115,7 +115,7 @@ export function removalPlan(name: string, key: readonly Column[], before: 'none'
     sent: key.length,
     keyed: key.length,
     prefix: `DELETE FROM ONLY ${name} AS t USING (VALUES `,
-    casts: key.map(({ type }) => `::${type}`),
+    casts: key.map(({ base }) => `::${base}`),
     suffix: `) AS v (${places.join(', ')}) WHERE ${same}`,
     verb: before === 'none' ? 'DELETE' : undefined,
     batch: 'many rows',

@@ -149,6 +149,7 @@ export class Planner {
     if (command.kind === 'modify' && (await this.#catalog.facts(asker)).equality === 'perhaps its own')
       throw notReplayable("an operator = of one's own for PostgreSQL's own types", 'Give it another name.');
     if (command.kind === 'modify' && command.merged !== undefined) return this.#merge(asker, statement, command);
+    await this.#tables.refuseByNumbers(asker, statement);
     await this.#checkNested(asker, statement);
     switch (command.kind) {
       case 'insert':

@@ -152,7 +152,7 @@ export function modifyPlan(
     return {
       sent: all.length,
       prefix: update ? `UPDATE ${target} SET ${set} FROM (VALUES ` : `DELETE FROM ${target} USING (VALUES `,
-      casts: all.map(({ type }) => `::${type}`),
+      casts: all.map(({ base }) => `::${base}`),
       suffix: `) AS v (${all.map(place).join(', ')}) WHERE ${where}`,
     };
   };
@@ -297,7 +297,8 @@ export function returning(
   command: { readonly alias: string | undefined; readonly hasReturning: boolean },
   columns: readonly Column[],
 ): string {
-  const row = quoteIdentifier(command.alias ?? target.name);
+  // Another schema's table of this name may be among those that it reads.
+  const row = command.alias === undefined ? qualified(target) : quoteIdentifier(command.alias);
   const list = columns.map((column) => shown(column, row)).join(', ');
   return command.hasReturning ? `\n, ${list}` : `\n RETURNING ${list}`;
 }

@@ -27,6 +27,17 @@ export class TablePlanner {
     return { ...plan, effects: 'hidden' };
   }
 
+  /** By hashes of what servers number for themselves, rows stand in another partition on each: it has other rows there. */
+  async refuseByNumbers(asker: CatalogAsker, { partitions, relations }: Statement): Promise<void> {
+    if (partitions === 'none') return;
+    const which = partitions === 'of hashes' ? 'tables' : 'partitions';
+    if (await this.#catalog.placedByNumbers(asker, relations, which))
+      throw notReplayable(
+        'a partition by hashes of an enum, or of names of objects',
+        'Partition by LIST, or by the hash of a text.',
+      );
+  }
+
   /** Rows that it makes are those of a query (CREATE TABLE AS), or computed for each row there is (ALTER TABLE). */
   async #definition(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
     const { node, relations, fills } = statement;

@@ -229,7 +229,7 @@ async function presentOf(
       const constants = values.flatMap((value, place) => [
         Buffer.from(', '),
         value === null ? NULL : quote(value, backslashes),
-        Buffer.from(`::${key[place]?.type ?? 'text'}`),
+        Buffer.from(`::${key[place]?.base ?? 'text'}`),
       ]);
       return Buffer.concat([Buffer.from(`${index === 0 ? '' : ', '}(${from + index}`), ...constants, Buffer.from(')')]);
     });

@@ -17,9 +17,10 @@ export function alteration(command: unknown, walker: Walker): void {
   const attached = subtype === 'AT_AttachPartition' ? nodeOf(fields?.['def'], 'PartitionCmd') : undefined;
   if (attached !== undefined) {
     walker.stored(attached['name']);
-    walker.evaluated(attached['bound']);
+    bound(attached['bound'], walker);
     return;
   }
+  if (subtype === 'AT_DetachPartition') walker.facts.partitions = 'taken away';
   if (column === undefined || (subtype !== 'AT_AddColumn' && subtype !== 'AT_AlterColumnType')) {
     walker.stored(command);
     return;
@@ -32,6 +33,13 @@ export function alteration(command: unknown, walker: Walker): void {
   const numbered = subtype === 'AT_AddColumn' && isNumbered(column);
   if (numbered || subtype === 'AT_AlterColumnType') walker.facts.rewrites = 'rows';
   if (subtype === 'AT_AddColumn') walker.facts.added.push(added(column, others.length < constraints.length));
+}
+
+/** FOR VALUES …, which are computed at once. */
+export function bound(value: unknown, walker: Walker): void {
+  const fields = nodeOf(value, 'PartitionBoundSpec') ?? value;
+  if (isFields(fields) && fields['strategy'] === 'h') walker.facts.partitions = 'of hashes';
+  walker.evaluated(value);
 }
 
 function defaultOf(constraint: unknown): unknown {

@@ -1,7 +1,7 @@
 /** From a statement's parse tree to what decides about it: its `Statement`. */
 
 import type { CopyStmt, DeclareCursorStmt, ExplainStmt, Node, RangeVar } from 'libpg-query';
-import { alteration } from './alteration.ts';
+import { alteration, bound } from './alteration.ts';
 import { definedBy } from './defined.ts';
 import { definitionOf, droppedRelations, forbidsBlock, isTemporary, needsNobody } from './definitions.ts';
 import { Facts } from './facts.ts';
@@ -322,6 +322,7 @@ class Classification {
     const temporary = route === 'writers' && isTemporary(this.#fields);
     const facts = temporary ? this.#facts('lead', 'temporary object', pin) : this.#facts(route, reason, pin);
     const walker = this.#walker(facts);
+    if (this.#tag === 'TruncateStmt') facts.partitions = 'taken away';
     if (this.#tag === 'TruncateStmt' && this.#fields['restart_seqs'] === true) facts.setsSequences = 'some';
     if (this.#tag === 'CallStmt' || reason !== name) walker.evaluated(this.#fields);
     // What LOCK and VACUUM name they do not read; what SET CONSTRAINTS names is no relation.
@@ -350,9 +351,10 @@ class Classification {
     const fields = this.#fields;
     const setting = fields['setstmt'];
     if (isFields(setting)) walker.setting(setting);
+    if (this.#tag === 'DropStmt') walker.facts.partitions = 'taken away';
     if (this.#tag === 'AlterSeqStmt') walker.facts.setsSequences = 'some';
     for (const key in fields) {
-      if (this.#tag === 'CreateStmt' && key === 'partbound') walker.evaluated(fields[key]);
+      if (this.#tag === 'CreateStmt' && key === 'partbound') bound(fields[key], walker);
       else if (this.#tag !== 'AlterTableStmt' || key !== 'cmds') walker.stored(fields[key]);
       else for (const command of listOf(fields[key])) alteration(command, walker);
     }
@@ -402,6 +404,7 @@ class Classification {
       order: [...facts.order],
       durable: [...facts.durable],
       rewrites: facts.rewrites,
+      partitions: facts.partitions,
       added: facts.added,
       fills: facts.fills,
       columnParameters: facts.columnParameters,

@@ -57,6 +57,7 @@ export class Facts {
   readonly order = new Set<string>();
   readonly durable = new Set<string>();
   rewrites: 'nothing' | 'rows' = 'nothing';
+  partitions: Statement['partitions'] = 'none';
   readonly added: AddedColumn[] = [];
   fills: Statement['fills'] = 'nothing';
   sequenceCalls: 'none' | 'nextval' | 'setval' = 'none';

@@ -275,6 +275,8 @@ export interface Statement {
   readonly durable: readonly string[];
   /** ALTER TABLE: whether it gives the rows there are values that depend on their order, or reads them as another type. */
   readonly rewrites: 'nothing' | 'rows';
+  /** What becomes of partitions: one `of hashes` comes, or some are `taken away` from their table, with the rows in them. */
+  readonly partitions: 'none' | 'of hashes' | 'taken away';
   /** What a definition fills with the rows of its query. */
   readonly fills: 'nothing' | 'table' | 'materialized view';
   /** Of ALTER TABLE … ADD COLUMN. */

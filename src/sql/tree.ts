@@ -1,6 +1,7 @@
 /** Reading PostgreSQL's parse tree as libpg_query writes it: JSON in which a default value is simply absent. */
 
 import type { Node, RangeVar } from 'libpg-query';
+import { identifierType } from './keyword-nodes.ts';
 import type { QualifiedName } from './statement.ts';
 
 /** A node without its tag: whatever fields it has. */
@@ -175,4 +176,19 @@ export function givesDefault(target: unknown): boolean {
       ? value
       : listOf(nodeOf(several['source'], 'RowExpr')?.['args'])[Number(several['colno']) - 1];
   return nodeOf(given, 'SetToDefault') !== undefined;
+}
+
+/** Whether an expression may depend on an object's OID: names it as one (`::regclass`), or its row's table. */
+export function hasObjectNumbers(expression: unknown): boolean {
+  const waiting = [expression];
+  while (waiting.length > 0) {
+    const value = waiting.pop();
+    if (Array.isArray(value)) waiting.push(...(value as unknown[]));
+    if (!isFields(value)) continue;
+    const column = stringOf(listOf(nodeOf(value, 'ColumnRef')?.['fields']).at(-1));
+    const cast = nodeOf(value, 'TypeCast');
+    if (column === 'tableoid' || (cast !== undefined && identifierType.test(castType(cast) ?? ''))) return true;
+    waiting.push(...Object.values(value));
+  }
+  return false;
 }

@@ -32,6 +32,7 @@ import { timeWordIn } from './time-word.ts';
 import {
   castType,
   constantText,
+  hasObjectNumbers,
   isFields,
   isTemporarySchema,
   listOf,
@@ -186,6 +187,10 @@ export class Walker {
         return this.#children(fields);
       case 'TypeCast':
         return this.#cast(fields);
+      case 'Constraint':
+        if (fields['contype'] === 'CONSTR_GENERATED' && hasObjectNumbers(fields['raw_expr']))
+          this.facts.differs('server', 'a generated column of the numbers of tables and the like');
+        return this.#children(fields);
       case 'RangeTableFunc':
       case 'JsonTable':
       case 'JsonFuncExpr':

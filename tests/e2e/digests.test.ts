@@ -247,6 +247,7 @@ const PAIRS: readonly (readonly [what: string, one: string, other: string, diges
 const COLUMNS: readonly Column[] = ['a', 'b', 'c', 'd'].map((name) => ({
   name,
   type: 'text',
+  base: 'text',
   default: null,
   identity: '',
   generated: '',

@@ -46,6 +46,50 @@ const cases: Readonly<Record<string, Case>> = {
     made: `CREATE TABLE t (id int PRIMARY KEY); CREATE FUNCTION f(int) RETURNS bool LANGUAGE plpgsql AS $$ ${WRITES} $1 > 1; END $$`,
     run: ['COPY t FROM STDIN WHERE f(id)', '1\n2\n3\n'],
   },
+  'ALTER TYPE in a table with a column of any name': {
+    made: "CREATE TABLE t (t int PRIMARY KEY, at text); INSERT INTO t VALUES (1, 'now')",
+    run: 'ALTER TABLE t ALTER at TYPE timestamptz USING at::timestamptz',
+  },
+  'a function that makes a relation with a column of any name': {
+    made: `CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'CREATE MATERIALIZED VIEW v AS SELECT 1 AS t, clock_timestamp() AS n'; END $$`,
+    run: 'SELECT f()',
+    refused: ['40002'],
+  },
+  'UPDATE from a table of the same name': {
+    made: `CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'old'), (2, 'old');
+      CREATE TABLE public.t (id int, v text); INSERT INTO public.t VALUES (1, 'new')`,
+    run: 'UPDATE own.t SET v = public.t.v || random() FROM public.t WHERE own.t.id = public.t.id; DELETE FROM own.t USING public.t WHERE own.t.id > public.t.id; DROP TABLE public.t',
+  },
+  'a partition by the hash of an enum': {
+    made: "CREATE TYPE mood AS ENUM ('a', 'b'); CREATE TABLE p (m mood) PARTITION BY HASH (m)",
+    run: 'CREATE TABLE p0 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 0)',
+    refused: ['0A000'],
+  },
+  'a partition by the hash of what holds a name of an object, that is attached': {
+    made: `CREATE TYPE named AS (of regclass[]); CREATE DOMAIN naming AS named; CREATE TABLE p (n naming) PARTITION BY HASH (n); CREATE TABLE p0 (n naming)`,
+    run: 'ALTER TABLE p ATTACH PARTITION p0 FOR VALUES WITH (MODULUS 2, REMAINDER 0)',
+    refused: ['0A000'],
+  },
+  'a partition by the hash of a text': {
+    made: 'CREATE TABLE p (m text) PARTITION BY HASH (m)',
+    run: `CREATE TABLE p0 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 0); CREATE TABLE p1 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+      INSERT INTO p SELECT g::text FROM generate_series(1, 50) g; ALTER TABLE p DETACH PARTITION p0; TRUNCATE p1; DROP TABLE p0`,
+  },
+  "a generated column of its table's number": {
+    made: '',
+    run: 'CREATE TABLE t (id int, o oid GENERATED ALWAYS AS (tableoid) STORED)',
+    refused: ['0A000'],
+  },
+  'a generated column of the number of another table, that is added': {
+    made: 'CREATE TABLE t (id int)',
+    run: "ALTER TABLE t ADD o oid GENERATED ALWAYS AS (coalesce('t'::regclass::oid, 1)) STORED",
+    refused: ['0A000'],
+  },
+  'a value of a domain that has got a constraint since': {
+    made: `CREATE DOMAIN above AS int; CREATE TABLE t (id above PRIMARY KEY, v float8); INSERT INTO t VALUES (-1, 0), (5, 0), (-2, 0);
+      ALTER DOMAIN above ADD CHECK (VALUE > 0) NOT VALID`,
+    run: 'UPDATE t SET v = random(); DELETE FROM t WHERE v < 2 AND id < -1',
+  },
   'an event trigger that writes': {
     made: `CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log (what) VALUES (tg_tag); END $$;
       CREATE EVENT TRIGGER audit ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS') EXECUTE FUNCTION f()`,
@@ -278,6 +322,20 @@ describe('writers are equal behind', () => {
         for (const writer of [w1, w2]) await sql(writer, 'DROP SCHEMA IF EXISTS own CASCADE; TRUNCATE log');
       }
     });
+});
+
+test('a partition that holds other rows on each writer is not taken away', HANGS, async () => {
+  for (const writer of [w1, w2])
+    await sql(
+      writer,
+      `CREATE SCHEMA own; CREATE TYPE own.mood AS ENUM ('a', 'b', 'c', 'd'); CREATE TABLE own.p (m own.mood) PARTITION BY HASH (m);
+      CREATE TABLE own.p0 PARTITION OF own.p FOR VALUES WITH (MODULUS 2, REMAINDER 0); CREATE TABLE own.p1 PARTITION OF own.p FOR VALUES WITH (MODULUS 2, REMAINDER 1)`,
+    );
+  await client.query('SET search_path = own, public; INSERT INTO p SELECT unnest(enum_range(NULL::mood))');
+  for (const taken of ['TRUNCATE p0', 'DROP TABLE p1', 'ALTER TABLE p DETACH PARTITION p0', 'BEGIN; TRUNCATE p, p1'])
+    assert.equal(await outcome(client.query(taken)), '0A000', taken);
+  await client.query('ROLLBACK; UPDATE p SET m = $$b$$ WHERE m = $$a$$; TRUNCATE p; DROP TABLE p');
+  await client.query('DROP SCHEMA own CASCADE');
 });
 
 test('a sequence that a follower draws from by itself is ahead again where that has failed', HANGS, async () => {

@@ -12,6 +12,7 @@ function column(name: string, sequence: string | null = null): Column {
   return {
     name,
     type: 'text',
+    base: 'text',
     default: null,
     identity: '',
     generated: '',
