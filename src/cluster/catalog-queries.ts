@@ -241,6 +241,8 @@ export const TABLE = `SELECT c.relkind, c.relpersistence,
       'default', coalesce(pg_get_expr(d.adbin, d.adrelid), ty.typdefault),
       'identity', a.attidentity, 'generated', a.attgenerated,
       'selectable', has_column_privilege(c.oid, a.attnum, 'SELECT'),
+      'insertable', has_column_privilege(c.oid, a.attnum, 'INSERT'),
+      'updatable', has_column_privilege(c.oid, a.attnum, 'UPDATE'),
       'shownAs', CASE x.place WHEN 'itself' THEN '::pg_catalog.text' WHEN 'elements' THEN '::pg_catalog.text[]' ELSE '' END,
       'exact', x.place <> 'inside' AND (e.nulls OR ty.typtype IN ('b', 'e') AND ty.typcategory <> 'A') AND (ty.typtype = 'e' OR coalesce(nullif(ty.typelem, 0), ty.oid) = ANY (
         '{bool,bytea,"char",name,int8,int2,int4,text,oid,json,jsonb,cidr,inet,bpchar,varchar,time,interval,timetz,bit,varbit,numeric,uuid}'::regtype[]

@@ -73,6 +73,8 @@ export interface Column {
   /** Of sequences that its default draws from so that its value does not tell what was drawn; empty: not known which; null: from none. */
   readonly draws: readonly string[] | null;
   readonly selectable: boolean;
+  readonly insertable: boolean;
+  readonly updatable: boolean;
   /** A cast behind it by which the text is the whole value: what is shown of XML lacks its declaration. Empty for all else. */
   readonly shownAs: '' | '::pg_catalog.text' | '::pg_catalog.text[]';
   /** Whether the text that this session is shown of a value, and reads, is the whole value: with few digits of a float it is not. */

@@ -42,7 +42,16 @@ export function insertPlan(command: InsertCommand, table: Table, why: Why): RowP
       'Add RETURNING to the statement: what it stores has to be read back, which policies may not allow.',
     );
   }
-  const columns = table.columns.filter(({ generated }) => generated === '');
+  // A trigger may give any of them another value.
+  const left = (one: Column): boolean => !one.insertable && table.triggers === 'none' && isConstant(one);
+  const columns = table.columns.filter((one) => one.generated === '' && !left(one));
+  const ungiven = columns.find(({ insertable }) => !insertable);
+  if (ungiven !== undefined) {
+    return notReplayable(
+      `INSERT with ${reason}`,
+      `Grant INSERT on column ${ungiven.name}: followers have to be given what it is on the lead.`,
+    );
+  }
   const hidden = columns.find(({ selectable }) => !selectable);
   if (hidden !== undefined) {
     return notReplayable(
@@ -98,7 +107,10 @@ function conflictClause(command: InsertCommand, table: Table, names: readonly st
   if (command.conflictColumns.some((name) => always.includes(name))) {
     return notReplayable('INSERT … ON CONFLICT DO UPDATE of an identity column');
   }
-  const alike = table.columns.filter((column) => kept.includes(column.name) && writtenOneWay(column));
+  // What the role may not update it has not.
+  const alike = table.columns.filter(
+    (column) => !column.updatable || (kept.includes(column.name) && writtenOneWay(column)),
+  );
   const fixed = new Set([...alike.map(({ name }) => name), ...always].map(quoteIdentifier));
   const assigned = names.filter((name) => !fixed.has(name)).map((name) => `${name} = EXCLUDED.${name}`);
   return assigned.length === 0
@@ -200,7 +212,9 @@ export function mergePlan(
   const guarded = table.rules === 'some' || table.policies !== 'none' || table.children === 'some';
   const fires = table.triggers === 'some' || (merged.assigned.length > 0 && cascades(merged, table));
   if (guarded || command.hasWritingWith || fires) return undefined;
-  if (columns.some(({ exact, selectable }) => !exact || !selectable)) return undefined;
+  const usable = ({ exact, selectable, insertable, updatable }: Column): boolean =>
+    exact && selectable && insertable && updatable;
+  if (!columns.every(usable)) return undefined;
   const key = table.keys.find((names) => !names.some((one) => merged.assigned.includes(one)));
   if (key === undefined || columns.some((one) => one.identity === 'a' && merged.assigned.includes(one.name)))
     return undefined;
@@ -231,6 +245,15 @@ export function mergePlan(
 /** Where the order of rows does not count. `together`: columns that are given values, or go, and are looked at when all rows are done. */
 export function batchOf(together: readonly string[]): RowPlan['batch'] {
   return together.length > 0 ? 'all rows' : 'many rows';
+}
+
+/** Whether what an INSERT leaves out of it is the same on every server. */
+function isConstant({ default: text, identity }: Column): boolean {
+  return (
+    identity === '' &&
+    (text === null ||
+      /^('([^']|'')*'(::[\w ".]+(\(\d+(,\d+)?\))?)?|-?[\d.]+|true|false|NULL::[\w ".]+(\(\d+(,\d+)?\))?)$/.test(text))
+  );
 }
 
 /** Whether an INSERT gives the column a value. */
@@ -267,7 +290,9 @@ function givable({ generated, identity, exact }: Column): boolean {
 function whole(table: Table, key: readonly Column[]): boolean {
   // What fires at COMMIT has to be waited for there.
   if (table.deferred === 'some') return false;
-  return table.columns.every((one) => one.generated !== '' || key.includes(one) || (one.selectable && givable(one)));
+  return table.columns.every(
+    (one) => one.generated !== '' || key.includes(one) || (one.selectable && one.updatable && givable(one)),
+  );
 }
 
 function findObstacle(command: ModifyCommand, { only, selects }: Modification, table: Table): string | undefined {

@@ -67,19 +67,27 @@ function definitionText(table: string): string {
     FROM pg_catalog.pg_class c WHERE c.oid = to_regclass(${quoteLiteral(table)})`;
 }
 
-/** The expressions, as the lead has kept them. */
-async function restoreDefaults(session: SessionState, block: WritersBlock, { name, defaults }: Remade): Promise<void> {
-  const table = qualified(name);
+/** The expressions, as the lead has kept them: of each table by itself, since one that inherits may have had its own. */
+async function restoreDefaults(
+  session: SessionState,
+  block: WritersBlock,
+  { name, table, defaults }: Remade,
+): Promise<void> {
+  const tables = (table?.stored ?? [qualified(name)]).map((one) => `to_regclass(${quoteLiteral(one)})`).join(', ');
   const { rows } = await answerOf(
     block.legs.lead.lease.backend,
-    `SELECT a.attname, pg_catalog.pg_get_expr(d.adbin, d.adrelid) FROM pg_catalog.pg_attribute a
-      JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-      WHERE a.attrelid = to_regclass(${quoteLiteral(table)}) AND a.attname IN (${defaults.map(quoteLiteral).join(', ')})`,
+    `SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), quote_ident(a.attname), pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+      FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+      JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE a.attrelid IN (${tables}) AND a.attname IN (${defaults.map(quoteLiteral).join(', ')})`,
   );
-  const parts = rows.map(([column, text]) => `ALTER COLUMN ${quoteIdentifier(column ?? '')} SET DEFAULT ${text ?? ''}`);
-  if (parts.length === 0) return;
+  if (rows.length === 0) return;
   beginFollowers(session, block);
-  const text = `ALTER TABLE ${table} ${parts.join(', ')}`;
+  const text = rows
+    .map(
+      ([one, column, value]) => `ALTER TABLE ONLY ${one ?? ''} ALTER COLUMN ${column ?? ''} SET DEFAULT ${value ?? ''}`,
+    )
+    .join('; ');
   throwFailures(block, await askLegs(block.legs.followers, session.services.settings.followerTimeoutMs, () => text));
 }
 

@@ -17,8 +17,10 @@ const longestInput = 160;
 const longestValue = 512;
 const codes = timeWords.map((word) => ({ word, bytes: Buffer.from(word) }));
 
-/** White space and `{`: what is in front of the first row of an array. */
-const BEFORE_ROW: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x7b]);
+const WHITE_SPACE: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0b, 0x0c, 0x0d]);
+/** Of a row, `(a,now)`, an array, `{now}` or `[1:1]={now}`, a range or several, `[now,)`, by its first byte. */
+const BEGIN_LIST: ReadonlySet<number> = new Set(Buffer.from('({['));
+const BETWEEN_FIELDS: ReadonlySet<number> = new Set(Buffer.from('(){}[],'));
 
 /** Reads a constant's value byte by byte, from `begin` to `end`. */
 export class TimeWordReader {
@@ -27,29 +29,42 @@ export class TimeWordReader {
   #length = 0;
   #runLength = 0;
   #significant = 0;
-  /** Whether it begins as a row does, `(a,now)`, or an array of rows: each field may be a time. */
-  #row: 'unknown' | 'no' | 'yes' = 'unknown';
+  /** Whether it begins as a list does: each field of it may be a time, and is looked at by itself. */
+  #list: 'unknown' | 'no' | 'yes' = 'unknown';
+  /** In the value, or the field, so far. */
   #found: TimeWord | undefined;
+  /** Of a field that is over. */
+  #sure: TimeWord | undefined;
 
   begin(): void {
+    this.#beginField();
+    this.#list = 'unknown';
+    this.#sure = undefined;
+  }
+
+  #beginField(): void {
     this.#length = 0;
     this.#runLength = 0;
     this.#significant = 0;
-    this.#row = 'unknown';
     this.#found = undefined;
   }
 
   /** False once nothing that follows can matter. */
   get wants(): boolean {
-    return this.#row === 'yes' || this.#significant <= longestInput;
+    return this.#sure === undefined && (this.#list === 'yes' || this.#significant <= longestInput);
   }
 
   byte(byte: number): void {
     // Within a range or a row they say how to read what stands beside them, and are no part of it.
     if (byte === 0x22 || byte === 0x5c) return;
+    if (this.#list === 'unknown' && !WHITE_SPACE.has(byte)) this.#list = BEGIN_LIST.has(byte) ? 'yes' : 'no';
+    if (this.#list === 'yes' && BETWEEN_FIELDS.has(byte)) {
+      this.#sure ??= this.#endField();
+      this.#beginField();
+      return;
+    }
     if (this.#length < longestValue) this.#value[this.#length] = byte;
     this.#length++;
-    if (this.#row === 'unknown' && !BEFORE_ROW.has(byte)) this.#row = byte === 0x28 ? 'yes' : 'no';
     const lower = byte | 0x20;
     if (lower >= 0x61 && lower <= 0x7a && byte < 0x80) {
       if (this.#runLength < 10) this.#run[this.#runLength] = lower;
@@ -61,18 +76,16 @@ export class TimeWordReader {
     if (this.#runLength > 0) this.#endRun();
   }
 
-  /** The first special word, where the whole value may be a time. */
+  /** The first special word, where the whole value may be a time, or a field of it. */
   end(): TimeWord | undefined {
+    return this.#sure ?? this.#endField();
+  }
+
+  #endField(): TimeWord | undefined {
     if (this.#runLength > 0) this.#endRun();
-    if (this.#found === undefined || !this.wants) return undefined;
+    if (this.#found === undefined || this.#significant > longestInput) return undefined;
     if (this.#length > longestValue) return this.#found;
-    const value = this.#value.toString('latin1', 0, this.#length);
-    if (this.#row !== 'yes') return specialWord(value);
-    for (const field of value.split(/[(),{}]/)) {
-      const word = specialWord(field);
-      if (word !== undefined) return word;
-    }
-    return undefined;
+    return specialWord(this.#value.toString('latin1', 0, this.#length));
   }
 
   #endRun(): void {

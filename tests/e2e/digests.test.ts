@@ -253,6 +253,8 @@ const COLUMNS: readonly Column[] = ['a', 'b', 'c', 'd'].map((name) => ({
   generated: '',
   sequence: null,
   selectable: true,
+  insertable: true,
+  updatable: true,
   draws: null,
   shownAs: '',
   exact: true,

@@ -16,6 +16,7 @@ before(async () => {
   client = await proxy.connect();
   await client.query(`CREATE TABLE s (grp int, f float8, n numeric, pad text);
     CREATE TABLE log (id serial PRIMARY KEY, at timestamptz DEFAULT clock_timestamp(), what text)`);
+  await client.query('CREATE ROLE limited');
   // The same rows in another order, as two transactions at a time leave them, and VACUUM.
   const rows = ["(1, 1e16, 1.0, 'first')", "(1, -1e16, 1.00, 'second')", "(1, 1, 1.000, 'third')"];
   await sql(w1, `INSERT INTO s VALUES ${rows.join(', ')}`);
@@ -38,6 +39,15 @@ const cases: Readonly<Record<string, Case>> = {
     made: 'CREATE TABLE t (id serial PRIMARY KEY, v text DEFAULT random()::text, at timestamptz DEFAULT clock_timestamp())',
     run: ["COPY t (id, v, at) FROM STDIN (DEFAULT '\\D')", '\\D\t\\D\t\\D\n\\D\tx\t\\D\n'],
   },
+  'COPY of words that escapes and quotes stand within': {
+    made: 'CREATE TABLE t (id int PRIMARY KEY, at timestamptz)',
+    run: ["COPY t FROM STDIN (FORMAT csv, QUOTE '~')", '1,n~ow~\n'],
+    refused: ['40002'],
+  },
+  'a word of time in a long list': {
+    made: 'CREATE TABLE t (id int PRIMARY KEY, at timestamptz[])',
+    run: `INSERT INTO t VALUES (1, '{${'2020-01-01 00:00:00+00,'.repeat(20)}now}'); UPDATE t SET at = '{${'2020-01-01 00:00:00+00,'.repeat(20)}now}' WHERE id = 1`,
+  },
   'COPY that chooses rows by a stable function': {
     made: `CREATE TABLE t (id int PRIMARY KEY); CREATE FUNCTION f(int) RETURNS bool STABLE LANGUAGE sql AS 'SELECT ($1 + inet_server_port() % 7) % 4 = 0'`,
     run: ['COPY t FROM STDIN WHERE f(id)', Array.from({ length: 40 }, (_, id) => `${id}\n`).join('')],
@@ -45,6 +55,11 @@ const cases: Readonly<Record<string, Case>> = {
   'COPY that chooses rows by a function that writes': {
     made: `CREATE TABLE t (id int PRIMARY KEY); CREATE FUNCTION f(int) RETURNS bool LANGUAGE plpgsql AS $$ ${WRITES} $1 > 1; END $$`,
     run: ['COPY t FROM STDIN WHERE f(id)', '1\n2\n3\n'],
+  },
+  'ADD COLUMN with a default that varies, where one that inherits has its own': {
+    made: `CREATE TABLE par (id int PRIMARY KEY, v int); CREATE TABLE mid () INHERITS (par); CREATE TABLE ch (c timestamptz DEFAULT '2000-01-01', PRIMARY KEY (id)) INHERITS (mid);
+      INSERT INTO par VALUES (1, 1); INSERT INTO mid VALUES (2, 2)`,
+    run: 'ALTER TABLE par ADD COLUMN c timestamptz DEFAULT now(); INSERT INTO ch (id) VALUES (3); INSERT INTO mid (id) VALUES (4)',
   },
   'ALTER TYPE in a table with a column of any name': {
     made: "CREATE TABLE t (t int PRIMARY KEY, at text); INSERT INTO t VALUES (1, 'now')",
@@ -89,6 +104,24 @@ const cases: Readonly<Record<string, Case>> = {
     made: `CREATE DOMAIN above AS int; CREATE TABLE t (id above PRIMARY KEY, v float8); INSERT INTO t VALUES (-1, 0), (5, 0), (-2, 0);
       ALTER DOMAIN above ADD CHECK (VALUE > 0) NOT VALID`,
     run: 'UPDATE t SET v = random(); DELETE FROM t WHERE v < 2 AND id < -1',
+  },
+  'a role that may not give each column a value': {
+    made: `CREATE TABLE t (id int PRIMARY KEY, v float8, d int DEFAULT 5, e text DEFAULT 'x'::text, f numeric(4,1) DEFAULT -1.5);
+      GRANT USAGE ON SCHEMA own TO limited; GRANT SELECT, INSERT (id, v), UPDATE (v) ON t TO limited; SET ROLE limited`,
+    run: 'INSERT INTO t VALUES (1, random()); INSERT INTO t (id, v) VALUES (1, 2), (2, random()) ON CONFLICT (id) DO UPDATE SET v = EXCLUDED.v + 1',
+  },
+  'a role that may not give a column the value that it has by its default': {
+    made: `CREATE TABLE t (id int PRIMARY KEY, v float8, at timestamptz DEFAULT clock_timestamp());
+      GRANT USAGE ON SCHEMA own TO limited; GRANT SELECT, INSERT (id, v) ON t TO limited; SET ROLE limited`,
+    run: 'INSERT INTO t (id, v) VALUES (1, 1)',
+    refused: ['0A000'],
+  },
+  'a role that may not give a column the value that it has by a trigger': {
+    made: `CREATE TABLE t (id int PRIMARY KEY, v float8, d int); CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.d := 7; RETURN NEW; END';
+      CREATE TRIGGER giving BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f();
+      GRANT USAGE ON SCHEMA own TO limited; GRANT SELECT, INSERT (id, v) ON t TO limited; SET ROLE limited`,
+    run: 'INSERT INTO t (id, v) VALUES (1, random())',
+    refused: ['0A000'],
   },
   'an event trigger that writes': {
     made: `CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log (what) VALUES (tg_tag); END $$;

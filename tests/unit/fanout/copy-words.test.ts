@@ -39,10 +39,23 @@ describe('a word of time', () => {
     'I know',
     String.raw`n\157w`,
     String.raw`\x6eow`,
+    String.raw`n\ow`,
+    String.raw`{n\\ow}`,
+    '3,n"o"w',
+    '4,to~day~',
+    'nonow',
   ]) {
     test(`is found in ${JSON.stringify(text)}`, () => assert.equal(found(text), 'a word'));
   }
-  for (const text of ['1\t2026-01-01\tno w\n', 'toda\ny', String.raw`a\tb\\N\N`, 'infinity epoch', '']) {
+  for (const text of [
+    '1\t2026-01-01\tno w\n',
+    'no,w',
+    'nofw',
+    'toda\ny',
+    String.raw`a\tb\\N\N`,
+    'infinity epoch',
+    '',
+  ]) {
     test(`is not found in ${JSON.stringify(text)}`, () => assert.equal(found(text), 'nothing'));
   }
 

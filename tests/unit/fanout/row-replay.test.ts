@@ -18,6 +18,8 @@ function column(name: string, sequence: string | null = null): Column {
     generated: '',
     sequence,
     selectable: true,
+    insertable: true,
+    updatable: true,
     draws: null,
     shownAs: '',
     exact: true,

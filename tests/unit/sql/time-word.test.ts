@@ -25,6 +25,10 @@ const moments: readonly (readonly [text: string, word: string])[] = [
   ['mon, tomorrow 5:00+03', 'tomorrow'],
   ['today 10:00 XYZ', 'today'],
   [`today${' '.repeat(1000)}10:00`, 'today'],
+  [`{${'2020-01-01 00:00:00+00,'.repeat(40)}now}`, 'now'],
+  [`[0:40]={${'2020-01-01 00:00:00+00,'.repeat(40)}"now"}`, 'now'],
+  [`{${'[2010-01-01,2010-02-01),'.repeat(40)}[now,)}`, 'now'],
+  [`(${'word,'.repeat(100)}"{now}")`, 'now'],
 ];
 
 const others: readonly string[] = [
@@ -38,6 +42,7 @@ const others: readonly string[] = [
   'Are we there now?',
   'now, or never',
   '{"status": "now"}',
+  `{"text": "${'see you, not now. '.repeat(100)}"}`,
   'rush-today',
   'today-1',
   '10/today',
