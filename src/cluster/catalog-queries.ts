@@ -1,4 +1,5 @@
 /** What the catalog of a database is asked: the lead's, and of triggers a follower's (`catalog.ts`). */
+import { quoteLiteral } from '../sql/quote.ts';
 
 /** In a function's source: what outlasts the transaction in its session. (Two phases refuse temporary objects and held cursors.) */
 const BINDING =
@@ -73,6 +74,11 @@ export const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
 )}
 SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM volatile), '[]'), ${CALLING_OPERATORS}, ${CALLING_VIEWS}`;
 
+/** Whether any may write. */
+export const EVENT_TRIGGERS = `EXISTS (SELECT FROM pg_catalog.pg_event_trigger e JOIN pg_catalog.pg_proc p ON p.oid = e.evtfoid
+    JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    WHERE evtenabled <> 'D' AND (lanname <> 'plpgsql' OR prosrc ~* '\\y(insert|update|delete|merge|copy|perform|execute|call|select)\\y'))`;
+
 /** Tables (partrelid) whose rows stand in partitions by hashes of OIDs, which each server hands out for itself: enums' labels are kept by them. */
 const PLACED_BY_NUMBERS = `SELECT p.partrelid FROM pg_catalog.pg_partitioned_table p
   JOIN pg_catalog.pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs::int2[])
@@ -143,9 +149,7 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM vol
         OR castmethod = 'i' AND (t.typcategory IN ('A', 'D') OR t.typtype NOT IN ('b', 'e')))),
   current_setting('server_version_num')::int / 10000,
   EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 32 <> 0),
-  EXISTS (SELECT FROM pg_catalog.pg_event_trigger e JOIN pg_catalog.pg_proc p ON p.oid = e.evtfoid
-    JOIN pg_catalog.pg_language l ON l.oid = p.prolang
-    WHERE evtenabled <> 'D' AND (lanname <> 'plpgsql' OR prosrc ~* '\\y(insert|update|delete|merge|copy|perform|execute|call|select)\\y')),
+  ${EVENT_TRIGGERS},
   EXISTS (${PLACED_BY_NUMBERS}),
   -- Another one for other functions, and views and operators.
   (SELECT pg_catalog.md5(pg_catalog.concat_ws(',', bit_xor(pg_catalog.hashtextextended(oid::text || ':' || xmin::text, 0)), pg_catalog.count(*)))
@@ -163,6 +167,30 @@ const UNNAMED_CODE = `SELECT o.relid FROM (
     UNION ALL SELECT polrelid, 'pg_policy'::regclass, oid FROM pg_catalog.pg_policy) o
   JOIN pg_catalog.pg_depend p ON p.classid = o.classid AND p.objid = o.oid AND p.refclassid = 'pg_proc'::regclass
   JOIN pg_catalog.pg_proc f ON f.oid = p.refobjid AND f.provolatile = 'v' AND f.oid >= 16384`;
+
+const ACTING_CODE = "f.oid >= 16384 AND f.provolatile = 'v'";
+
+/** See Catalog.actsBeyond. `oids`: of relations, at least one; `functions`, `operators`: names. */
+export function actingText(
+  oids: readonly string[],
+  functions: readonly string[],
+  operators: readonly string[],
+): string {
+  const listOf = (names: readonly string[]): string => `ARRAY[${names.map(quoteLiteral).join(', ')}]::text[]`;
+  return `WITH c AS (SELECT * FROM pg_catalog.pg_class WHERE oid IN (${oids.join(', ')}))
+    SELECT EXISTS (SELECT FROM c WHERE c.relpersistence = 't' AND (c.relkind IN ('v', 'p') OR c.relhassubclass
+        OR EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D')
+        OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid)
+        OR EXISTS (SELECT FROM (${UNNAMED_CODE}) o WHERE o.relid = c.oid)
+        OR EXISTS (SELECT FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+          JOIN pg_catalog.pg_depend p ON p.refclassid = 'pg_proc'::regclass AND (p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid
+            OR p.classid = 'pg_type'::regclass AND p.objid = a.atttypid)
+          JOIN pg_catalog.pg_proc f ON f.oid = p.refobjid AND ${ACTING_CODE} WHERE a.attrelid = c.oid)))
+      OR EXISTS (SELECT FROM pg_catalog.pg_proc f WHERE f.proname = ANY (${listOf(functions)}) AND ${ACTING_CODE})
+      OR EXISTS (SELECT FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_proc f ON f.oid = o.oprcode AND ${ACTING_CODE}
+        WHERE o.oprname = ANY (${listOf(operators)})),
+      EXISTS (SELECT FROM c WHERE c.relkind = 'v')`;
+}
 
 /** Where triggers may fire for a row of a table: itself and its partitions; by foreign keys, what refers to these. */
 const REACHED = `WITH RECURSIVE steps (parent, child, by) AS (

@@ -4,8 +4,16 @@
  */
 import { type Answer, rowsOf } from '../backend/receiver.ts';
 import { qualified, quoteLiteral } from '../sql/quote.ts';
-import type { QualifiedName } from '../sql/statement.ts';
-import { BINDING_FUNCTIONS, FACTS, placedByNumbersText, TABLE, triggerModeText } from './catalog-queries.ts';
+import type { QualifiedName, Statement } from '../sql/statement.ts';
+import {
+  actingText,
+  BINDING_FUNCTIONS,
+  EVENT_TRIGGERS,
+  FACTS,
+  placedByNumbersText,
+  TABLE,
+  triggerModeText,
+} from './catalog-queries.ts';
 
 /** Who asks. Names mean what they mean in its session. */
 export interface CatalogAsker {
@@ -13,6 +21,8 @@ export interface CatalogAsker {
   readonly scope: string;
   /** `forbidden`: its session or transaction sees a catalog of its own (uncommitted DDL, a search_path, temporary tables). */
   readonly caching: 'allowed' | 'forbidden';
+  /** Whether its session may have temporary objects. */
+  readonly temporaries: 'none' | 'perhaps some';
   /** `perhaps others`: a function of the user's may have changed settings on the lead out of sight. */
   readonly settingsOfFunctions: 'known' | 'perhaps others';
   /** What its transaction sees is of this moment, where that is not the newest; what it reads is kept as of then. */
@@ -370,6 +380,33 @@ export class Catalog {
          WHERE t.typnamespace = pg_catalog.pg_my_temp_schema() AND t.typcategory <> 'A' AND p.typnamespace IN (SELECT oid FROM seen)) s`,
     );
     return names(found ?? '[]');
+  }
+
+  /** As in `facts`, which are much more. */
+  eventTriggers(asker: CatalogAsker): Promise<DatabaseFacts['eventTriggers']> {
+    return this.#cached(asker, 'event triggers', async () =>
+      (await row(asker, `SELECT ${EVENT_TRIGGERS}`))[0] === 't' ? 'some' : 'none',
+    );
+  }
+
+  /**
+   * Of a statement: whether temporary relations that it names, or functions and operators that it calls, may act on others; and whether any
+   * relation is a view, of which the text does not say what it calls. Not kept.
+   */
+  async actsBeyond(
+    asker: CatalogAsker,
+    statement: Pick<Statement, 'relations' | 'functions' | 'shadowable' | 'attributes' | 'operators'>,
+  ): Promise<{ readonly acts: boolean; readonly views: boolean }> {
+    const { relations, functions, shadowable, attributes, operators } = statement;
+    const [acts, views] = await row(
+      asker,
+      actingText(
+        relations.map((name) => `to_regclass(${quoteLiteral(qualified(name))})`),
+        [...functions.map(({ name }) => name), ...shadowable, ...attributes],
+        operators.map(({ name }) => name),
+      ),
+    );
+    return { acts: acts === 't', views: views === 't' };
   }
 
   /** For each name; never cached, since it matters only to sessions with temporary objects. */

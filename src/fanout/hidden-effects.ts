@@ -35,6 +35,24 @@ export function isOfObjects(table: string): boolean {
   return table.startsWith(CATALOG);
 }
 
+/** What a temporary relation is written down in. */
+const OF_RELATIONS: ReadonlySet<string> = new Set(
+  `pg_attrdef pg_attribute pg_class pg_constraint pg_depend pg_description pg_index pg_inherits pg_namespace pg_partitioned_table pg_policy pg_rewrite
+   pg_sequence pg_shdepend pg_statistic pg_statistic_ext pg_statistic_ext_data pg_trigger pg_type`
+    .split(/\s+/)
+    .map((name) => CATALOG + name),
+);
+
+/** The same without what temporary relations alone may have changed. `hidden`: whether there was any of it. */
+export function besideTemporary(looks: Looks): { readonly looks: Looks; readonly hidden: 'nothing' | 'something' } {
+  const without = (look: Look): Look => ({
+    ...look,
+    tables: new Map([...look.tables].filter(([name]) => !OF_RELATIONS.has(name))),
+  });
+  const hidden = [...changes(looks).keys()].some((name) => OF_RELATIONS.has(name)) ? 'something' : 'nothing';
+  return { looks: { before: without(looks.before), after: without(looks.after) }, hidden };
+}
+
 /** By which names are found, and values are read, computed and shown. */
 const OF_VALUES = [
   'array_nulls',

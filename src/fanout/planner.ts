@@ -29,6 +29,7 @@ import { defaulted, Reasons } from './reasons.ts';
 import { cascades, insertPlan, mergePlan, modifyPlan, type Why } from './row-plan.ts';
 import { type Comparison, comparingRows, sameText, unsafePart } from './same-text.ts';
 import { REFRESHES, TablePlanner } from './table-planner.ts';
+import { planOnTemporary } from './temporary.ts';
 
 /** `same text`: what a proxy does that takes the same text for the same effect. For tests, which show what would differ. */
 export type PlanChoice = 'proven' | 'same text';
@@ -146,6 +147,8 @@ export class Planner {
   /** Of what every writer can do. */
   async #together(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
     const { command } = statement;
+    const onTemporary = await planOnTemporary(this.#catalog, asker, statement);
+    if (onTemporary !== undefined) return onTemporary;
     if (command.kind === 'modify' && (await this.#catalog.facts(asker)).equality === 'perhaps its own')
       throw notReplayable("an operator = of one's own for PostgreSQL's own types", 'Give it another name.');
     if (command.kind === 'modify' && command.merged !== undefined) return this.#merge(asker, statement, command);
@@ -490,13 +493,14 @@ function whatVaries(nondeterminism: readonly Nondeterminism[]): string {
 /** For one plan: where the catalog may not keep what it is told, nothing is asked twice all the same. */
 function remembering(asker: CatalogAsker): CatalogAsker {
   if (asker.caching === 'allowed') return asker;
-  const { scope, caching, settingsOfFunctions, snapshot } = asker;
+  const { scope, caching, settingsOfFunctions, snapshot, temporaries } = asker;
   const answers = new Map<string, Promise<Answer>>();
   return {
     scope,
     caching,
     settingsOfFunctions,
     snapshot,
+    temporaries,
     ask: (text) => {
       const known = answers.get(text) ?? asker.ask(text);
       answers.set(text, known);

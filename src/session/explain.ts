@@ -4,7 +4,7 @@ import { PproxError } from '../lib/errors.ts';
 import { quoteEscaped } from '../sql/quote.ts';
 import type { Route, Statement } from '../sql/statement.ts';
 import { statementKey, unknownStatement } from './prepare.ts';
-import { raisedByCatalog, touchesTemporary } from './route.ts';
+import { placeOfTemporary, raisedByCatalog } from './route.ts';
 import type { SessionState } from './state.ts';
 
 /** `text`: the whole of the client's, EXPLAIN included. Rejects with PproxError where it names what does not exist. */
@@ -33,8 +33,7 @@ export async function planLines(session: SessionState, planned: Statement, text:
 async function routeOf(session: SessionState, statement: Statement): Promise<Route> {
   const raised = statement.route === 'writers' ? 'writers' : await raisedByCatalog(session, statement);
   const route = raised === 'reader' ? statement.route : raised;
-  if (route === 'writers' && session.pins.has('temporary object') && (await touchesTemporary(session, statement)))
-    return 'lead';
+  if (route === 'writers') return (await placeOfTemporary(session, statement)) ?? route;
   return route === 'reader' && statement.needsSequenceState ? 'lead' : route;
 }
 

@@ -1,8 +1,10 @@
 /** Statements that the lead alone runs: what they have stored is read back there, and told to the followers. */
-import { changes, type Looks } from '../fanout/hidden-effects.ts';
+import { CHANGED_RELATIONS } from '../fanout/changed-relations.ts';
+import { besideTemporary, changes, type Looks } from '../fanout/hidden-effects.ts';
 import type { SameTextPlan } from '../fanout/plan.ts';
 import type { Told } from '../fanout/captured-rows.ts';
 import { PproxError } from '../lib/errors.ts';
+import { answerOf } from './own-questions.ts';
 import { type HiddenEffects, replayDirectly, reserveMoved, seeEffects } from './hidden-effects.ts';
 import { replayByTables } from './replay-by-tables.ts';
 import type { SessionState, WritersBlock } from './state.ts';
@@ -19,20 +21,30 @@ export async function replayAlone(
   looked: Looks,
   started: number,
 ): Promise<void> {
+  // Of a temporary object: triggers and functions alone have changed any other.
+  const temporary = stored.length === 0;
+  const { looks, hidden } = temporary ? besideTemporary(looked) : { looks: looked, hidden: 'nothing' };
+  const by = temporary ? 'any function' : 'its own text';
   const seen = await narrowed(
     session,
     block,
-    await seeEffects(session, block, looked, undefined, 0, 'all tables', stored, 'its own text'),
+    await seeEffects(session, block, looks, undefined, 0, 'all tables', stored, by),
     stored,
   );
+  const { backend } = block.legs.lead.lease;
+  if (hidden === 'something' && (await answerOf(backend, CHANGED_RELATIONS)).rows.length > 0) throw untold(rule);
   const direct = { replay: undefined, stored, fires: 'nothing', started, otherwise: 'something else' } as const;
   if (seen.told?.length === 0) return reserveMoved(session, seen);
   if ((await replayDirectly(session, block, seen, direct)) === 'done') return;
   if ((await replayByTables(session, block, seen, started)) === 'done') return reserveMoved(session, seen);
-  throw new PproxError('not_replayed', {
+  throw untold(rule);
+}
+
+function untold(rule: string): PproxError {
+  return new PproxError('not_replayed', {
     message: `what the statement has stored cannot be told to the followers: ${rule}`,
     detail:
-      'It has triggers, or has changed rows of tables with triggers, which the session may not turn off on a follower, or which it may not read or write.',
+      'It has triggers, or has changed rows of tables with triggers, which the session may not turn off on a follower, or which it may not read or write; or has made or changed more than rows.',
     hint: 'Give each column its value, or GRANT SET ON PARAMETER session_replication_role to the role (PostgreSQL 15 and later).',
   });
 }

@@ -1,5 +1,6 @@
 /** A statement's route, once the catalog and the session have had their say. They can only raise it. */
 import type { DatabaseFacts } from '../cluster/catalog.ts';
+import { isOfTemporary, isOnTemporary, reachesPermanent } from '../fanout/temporary.ts';
 import { isTimeout, isTransactionDefault } from '../sql/setting-names.ts';
 import type { QualifiedName, Route, Statement } from '../sql/statement.ts';
 import { readText } from './analysis.ts';
@@ -31,10 +32,13 @@ export async function resolveRoute(
     }
     if (raised !== 'reader') route = raised;
   }
-  if (route === 'writers' && session.pins.has('temporary object')) {
-    if (await touchesTemporary(session, statement)) route = 'lead';
-    else if (command.kind === 'definition' || statement.node === 'TruncateStmt')
+  if (isOfTemporary(statement) && (await reachesPermanent(session.services.catalog, session, statement)))
+    return 'writers';
+  if (route === 'writers' && session.temporaries !== 'none') {
+    const place = await placeOfTemporary(session, statement);
+    if (place === undefined && (command.kind === 'definition' || statement.node === 'TruncateStmt'))
       refuseHidden(await session.services.catalog.hidingPermanent(session));
+    route = place ?? route;
   }
   if (route === 'reader' && (hint === 'lead' || statement.needsSequenceState)) route = 'lead';
   if (route === 'lead' && hint === 'reader' && command.kind === 'read' && statement.pins.length === 0) route = 'reader';
@@ -138,29 +142,9 @@ export function refuseHidden([name]: readonly string[]): void {
   });
 }
 
-/** A statement on temporary tables alone is the lead session's own affair. */
-export async function touchesTemporary(session: SessionState, statement: Statement): Promise<boolean> {
-  if (statement.relations.length === 0) return false;
-  const found = await session.services.catalog.persistence(session, statement.relations);
-  if (!found.includes('temporary')) return false;
-  // What is made of a query is not there yet, and followers are told its rows.
-  if (statement.fills === 'table') return false;
-  // What is made is permanent, but for a view, which is what it reads.
-  const makes = statement.command.kind === 'definition' && statement.node !== 'ViewStmt';
-  if (makes && found.includes('missing')) return false;
-  const target = 'target' in statement.command ? statement.command.target : undefined;
-  if (!found.includes('permanent')) return true;
-  // Rows of a permanent table that come from a temporary one exist on the lead alone; an INSERT can hand them on.
-  if (statement.command.kind === 'insert' || target === undefined) {
-    const [kind] = target === undefined ? [] : await session.services.catalog.persistence(session, [target]);
-    return kind === 'temporary';
-  }
-  const [kind] = await session.services.catalog.persistence(session, [target]);
-  if (kind === 'temporary') return true;
-  // Nor does an UPDATE or DELETE alone have to: what it has done is told row by row.
-  if (statement.command.kind === 'modify' && statement.command.modification !== undefined) return false;
-  throw new PproxError('not_replayable', {
-    message: 'a permanent table cannot be changed from a temporary one: the other writers do not have it',
-    hint: 'Use INSERT … SELECT into a permanent table first.',
-  });
+/** Where a statement runs that is on temporary objects; undefined where it is not. Rejects with PproxError. */
+export async function placeOfTemporary(session: SessionState, statement: Statement): Promise<Route | undefined> {
+  const { catalog } = session.services;
+  if (session.temporaries === 'none' || !(await isOnTemporary(catalog, session, statement))) return undefined;
+  return (await reachesPermanent(catalog, session, statement)) ? 'writers' : 'lead';
 }

@@ -450,6 +450,10 @@ export class SessionState implements CatalogAsker, SequenceScope {
     return own || hides ? 'forbidden' : 'allowed';
   }
 
+  get temporaries(): 'none' | 'perhaps some' {
+    return this.pins.has('temporary object') ? 'perhaps some' : 'none';
+  }
+
   /** On the lead, in the session's own transaction where there is one; a cancel request reaches it, but for a COMMIT that is under way. */
   async ask(text: string): Promise<Answer> {
     const { block } = this;

@@ -11,6 +11,7 @@ class Lead implements CatalogAsker {
   scope = 'a';
   caching: CatalogAsker['caching'] = 'allowed';
   readonly settingsOfFunctions = 'known';
+  readonly temporaries = 'none';
   snapshot: CatalogAsker['snapshot'];
   asked = 0;
   deferrable = 'f';
@@ -98,6 +99,7 @@ describe('what is known of a catalog', () => {
       scope: 'a',
       caching: 'allowed',
       settingsOfFunctions: 'known',
+      temporaries: 'none',
       snapshot: undefined,
       ask: () =>
         Promise.resolve({

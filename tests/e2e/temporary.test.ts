@@ -1,0 +1,196 @@
+/** Temporary objects, which the lead alone has: what is done to permanent ones through them is done on every writer. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import type pg from 'pg';
+import { sql } from '../support/cluster.ts';
+import { copyIn } from '../support/copy-in.ts';
+import { assertWritersEqual, outcome, startScene, value } from './scene.ts';
+
+const { cluster, proxy } = await startScene({}, { reader: false });
+const { w1, w2 } = cluster;
+const HANGS = { timeout: 60_000 };
+let client: pg.Client;
+
+before(async () => {
+  client = await proxy.connect();
+  await client.query(`CREATE TABLE kept (id int PRIMARY KEY, v int); CREATE TABLE log (id serial PRIMARY KEY, at timestamptz DEFAULT clock_timestamp(), v int);
+    CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO log (v) VALUES (NEW.v); RETURN NEW; END';
+    CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM kept WHERE id = 1; UPDATE kept SET v = v + 1; RETURN NULL; END';
+    CREATE FUNCTION w() RETURNS int LANGUAGE plpgsql AS 'BEGIN INSERT INTO log (v) VALUES (7); RETURN 1; END';
+    CREATE FUNCTION w(int) RETURNS int LANGUAGE sql AS 'SELECT w()'; CREATE OPERATOR !~ (FUNCTION = w, RIGHTARG = int);
+    CREATE DOMAIN writing AS int DEFAULT w(); CREATE VIEW calling AS SELECT w() AS v`);
+});
+
+after(async () => {
+  await client.end();
+});
+
+interface Case {
+  /** Made in a session of its own. */
+  readonly made: string;
+  readonly run: string | readonly [copy: string, data: string];
+  readonly refused?: string;
+}
+
+const VIEW = 'CREATE TEMPORARY VIEW tv AS SELECT * FROM kept';
+const TABLE = 'CREATE TEMPORARY TABLE tt (v int)';
+
+const cases: Readonly<Record<string, Case>> = {
+  'INSERT into a view': { made: VIEW, run: 'INSERT INTO tv VALUES (3, 3)' },
+  'UPDATE of a view': { made: VIEW, run: 'UPDATE tv SET v = 20 + random() WHERE id = 2' },
+  'DELETE from a view': { made: VIEW, run: 'DELETE FROM tv WHERE id = 1' },
+  'WITH that changes a view': { made: VIEW, run: 'WITH x AS (UPDATE tv SET v = 5 RETURNING id) SELECT * FROM x' },
+  'MERGE into a view': {
+    made: VIEW,
+    run: 'MERGE INTO tv USING (VALUES (1), (9)) s (id) ON tv.id = s.id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (s.id, 0)',
+  },
+  'EXECUTE of what changes a view': {
+    made: VIEW,
+    run: 'PREPARE p AS INSERT INTO tv VALUES (3, 3); EXECUTE p; DEALLOCATE p',
+  },
+  'EXPLAIN ANALYZE of what changes a view': { made: VIEW, run: 'EXPLAIN ANALYZE INSERT INTO tv VALUES (3, 3)' },
+  'COPY into a view': {
+    made: `${VIEW}; CREATE FUNCTION pg_temp.storing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO kept VALUES (NEW.id, NEW.v); RETURN NEW; END';
+      CREATE TRIGGER storing INSTEAD OF INSERT ON tv FOR EACH ROW EXECUTE FUNCTION pg_temp.storing()`,
+    run: ['COPY tv FROM STDIN', '3\t3\n4\t4\n'],
+  },
+  'a view of a table with a serial': {
+    made: 'CREATE TEMPORARY VIEW tv AS SELECT * FROM log',
+    run: 'INSERT INTO tv (v) VALUES (3)',
+  },
+  'a trigger of a table': {
+    made: `${TABLE}; CREATE TRIGGER t AFTER INSERT ON tt FOR EACH ROW EXECUTE FUNCTION noted()`,
+    run: 'INSERT INTO tt VALUES (5), (6)',
+  },
+  'a trigger of a table that is copied into': {
+    made: `${TABLE}; CREATE TRIGGER t AFTER INSERT ON tt FOR EACH ROW EXECUTE FUNCTION noted()`,
+    run: ['COPY tt FROM STDIN', '5\n6\n'],
+  },
+  'a trigger of a table that is emptied': {
+    made: `${TABLE}; CREATE TRIGGER t AFTER TRUNCATE ON tt EXECUTE FUNCTION gone()`,
+    run: 'TRUNCATE tt',
+  },
+  'a trigger that removes rows': {
+    made: `${TABLE}; CREATE TRIGGER t AFTER INSERT ON tt EXECUTE FUNCTION gone()`,
+    run: 'INSERT INTO tt VALUES (5)',
+  },
+  'a rule of a table': {
+    made: `${TABLE}; CREATE RULE r AS ON INSERT TO tt DO ALSO INSERT INTO log (v) VALUES (NEW.v)`,
+    run: 'INSERT INTO tt VALUES (5)',
+  },
+  'a trigger of a partition': {
+    made: `CREATE TEMPORARY TABLE tp (v int) PARTITION BY LIST (v); CREATE TEMPORARY TABLE t5 PARTITION OF tp FOR VALUES IN (5);
+      CREATE TRIGGER t AFTER INSERT ON t5 FOR EACH ROW EXECUTE FUNCTION noted()`,
+    run: 'INSERT INTO tp VALUES (5)',
+  },
+  'a default of a table': {
+    made: 'CREATE TEMPORARY TABLE tt (v int DEFAULT w())',
+    run: 'INSERT INTO tt DEFAULT VALUES',
+  },
+  'a default of a domain': { made: 'CREATE TEMPORARY TABLE tt (v writing)', run: 'INSERT INTO tt DEFAULT VALUES' },
+  'a constraint of a table': {
+    made: 'CREATE TEMPORARY TABLE tt (v int CHECK (w() = 1))',
+    run: 'INSERT INTO tt VALUES (1)',
+  },
+  'a function that is called': {
+    made: TABLE,
+    run: 'INSERT INTO tt VALUES (w()); UPDATE tt SET v = w() + 1; SELECT w(v) FROM tt',
+  },
+  'an operator that is called': { made: `${TABLE}; INSERT INTO tt VALUES (1)`, run: 'UPDATE tt SET v = !~ v' },
+  'a function that a view calls': { made: 'CREATE TEMPORARY VIEW tv AS SELECT w()', run: 'SELECT * FROM tv' },
+  'a function that a permanent view calls': { made: TABLE, run: 'INSERT INTO tt SELECT v FROM calling' },
+  'a function that fills a table': { made: '', run: 'CREATE TEMPORARY TABLE tt AS SELECT w() AS v' },
+  'a column that is added': {
+    made: `${TABLE}; INSERT INTO tt VALUES (1)`,
+    run: 'ALTER TABLE tt ADD z int DEFAULT w()',
+  },
+  'a function that makes a table, in a column that is added': {
+    made: `${TABLE}; INSERT INTO tt VALUES (1); CREATE FUNCTION pg_temp.making() RETURNS int LANGUAGE plpgsql AS 'BEGIN CREATE TABLE made (id int); RETURN 1; END'`,
+    run: 'ALTER TABLE tt ADD z int DEFAULT pg_temp.making()',
+    refused: '0A000',
+  },
+  'a sequence that is set': {
+    made: TABLE,
+    run: "INSERT INTO tt VALUES (setval('log_id_seq', 100))",
+    refused: '0A000',
+  },
+};
+
+describe('writers are equal behind', () => {
+  for (const [name, { made, run, refused = 'ok' }] of Object.entries(cases))
+    for (const where of ['by itself', 'in a transaction'] as const)
+      test(`${name}, ${where}`, HANGS, async () => {
+        await client.query(
+          'TRUNCATE kept, log; INSERT INTO kept VALUES (1, 1), (2, 2); INSERT INTO log (v) VALUES (0)',
+        );
+        const own = await proxy.connect();
+        if (made !== '') await own.query(made);
+        if (where === 'in a transaction') await own.query('BEGIN; INSERT INTO log (v) VALUES (1)');
+        const found = await outcome(typeof run === 'string' ? own.query(run) : copyIn(own, ...run));
+        assert.equal(found, refused);
+        await own.query(found === 'ok' && where === 'in a transaction' ? 'COMMIT' : 'ROLLBACK');
+        await own.end();
+        await assertWritersEqual(cluster);
+        const [lead, follower] = await Promise.all(
+          [w1, w2].map(
+            async (writer) => (await sql(writer, 'SELECT last_value::int AS at FROM log_id_seq'))[0]?.['at'],
+          ),
+        );
+        assert.ok(Number(follower) >= Number(lead), `${String(follower)} and ${String(lead)}`);
+        assert.ok(Number(await value(client, 'SELECT count(*) FROM log')) > 0);
+      });
+});
+
+test('a trigger that waits for COMMIT does nothing that followers do not', HANGS, async () => {
+  const own = await proxy.connect();
+  await own.query(
+    `${TABLE}; CREATE CONSTRAINT TRIGGER t AFTER INSERT ON tt DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION noted()`,
+  );
+  assert.equal(await outcome(own.query('INSERT INTO tt VALUES (5)')), '40002');
+  await own.query('BEGIN; INSERT INTO tt VALUES (5)');
+  assert.equal(await outcome(own.query('COMMIT')), '40002');
+  await own.end();
+  await assertWritersEqual(cluster);
+});
+
+test('event triggers that write tell of temporary objects on every writer', HANGS, async () => {
+  await client.query(`TRUNCATE log; CREATE TABLE defined (id serial PRIMARY KEY, tag text, at timestamptz DEFAULT clock_timestamp());
+    CREATE FUNCTION telling() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO defined (tag) VALUES (tg_tag); END';
+    CREATE EVENT TRIGGER telling ON ddl_command_end EXECUTE FUNCTION telling()`);
+  const own = await proxy.connect();
+  const statements = [
+    'CREATE TEMPORARY TABLE tt (x int PRIMARY KEY)',
+    'CREATE INDEX ON tt (x)',
+    'ALTER TABLE tt ADD y int DEFAULT 1',
+    'CREATE TEMPORARY VIEW tv AS SELECT * FROM tt',
+    'CREATE TEMPORARY SEQUENCE ts',
+    'GRANT SELECT ON tt TO PUBLIC',
+    'CREATE TRIGGER noting AFTER INSERT ON tt FOR EACH ROW WHEN (NEW.x < 0) EXECUTE FUNCTION noted()',
+    'BEGIN',
+    'INSERT INTO log (v) VALUES (1)',
+    'CREATE TEMPORARY TABLE more (x int)',
+    'COMMIT',
+    'DROP TABLE tt CASCADE',
+  ];
+  for (const statement of statements) await own.query(statement);
+  await own.end();
+  await assertWritersEqual(cluster);
+  assert.equal(Number(await value(client, 'SELECT count(*) FROM defined')), 9);
+  await client.query('DROP EVENT TRIGGER telling; DROP TABLE defined');
+});
+
+test('what is temporary alone stays on the lead', HANGS, async () => {
+  const own = await proxy.connect();
+  await own.query(`${TABLE}; CREATE TEMPORARY VIEW tv AS SELECT v FROM tt`);
+  for (const statement of [
+    'INSERT INTO tt VALUES (abs(-1) + 1)',
+    'UPDATE tt SET v = lower($$1$$)::int',
+    'SELECT * FROM tv',
+  ]) {
+    const { rows } = await own.query<{ 'QUERY PLAN': string }>(`EXPLAIN (PPROX) ${statement}`);
+    assert.doesNotMatch(rows[0]?.['QUERY PLAN'] ?? '', /writers/, statement);
+  }
+  await own.query('BEGIN READ ONLY; INSERT INTO tt VALUES (1); INSERT INTO tv VALUES (2); COMMIT');
+  assert.equal(Number(await value(own, 'SELECT count(*) FROM tt')), 2);
+  await own.end();
+});
