@@ -113,7 +113,14 @@ export const FACTS = `WITH RECURSIVE ${calling(
   UNION SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
     JOIN pg_catalog.pg_class s ON s.oid = d.refobjid AND s.relkind = 'S'
     WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass`,
-)}
+)}, numbered (oid) AS (
+  -- Types whose values are names of objects, held as their numbers, or hold such.
+  SELECT oid FROM pg_catalog.pg_type WHERE oid < 16384 AND typname ~ '^_?reg' AND typcategory IN ('A', 'N')
+  UNION SELECT n.next FROM numbered o CROSS JOIN LATERAL (
+    SELECT oid AS next FROM pg_catalog.pg_type WHERE typbasetype = o.oid OR typelem = o.oid
+    UNION ALL SELECT r.reltype FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class r ON r.oid = a.attrelid AND r.reltype <> 0 WHERE a.atttypid = o.oid AND r.oid >= 16384
+    UNION ALL SELECT rngtypid FROM pg_catalog.pg_range WHERE rngsubtype = o.oid) n
+)
 SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM volatile
       -- Types to which such a function casts, or whose values it looks at.
       UNION SELECT t.typname FROM pg_catalog.pg_cast c JOIN volatile v ON v.oid = c.castfunc JOIN pg_catalog.pg_type t ON t.oid = c.casttarget
@@ -151,6 +158,8 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM vol
   EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 32 <> 0),
   ${EVENT_TRIGGERS},
   EXISTS (${PLACED_BY_NUMBERS}),
+  (SELECT json_build_array(coalesce(json_agg(DISTINCT t.typname), '[]'), coalesce(json_agg(DISTINCT a.attname) FILTER (WHERE a.attname IS NOT NULL), '[]'))
+    FROM numbered o JOIN pg_catalog.pg_type t ON t.oid = o.oid LEFT JOIN pg_catalog.pg_attribute a ON a.atttypid = o.oid AND a.attrelid >= 16384),
   -- Another one for other functions, and views and operators.
   (SELECT pg_catalog.md5(pg_catalog.concat_ws(',', bit_xor(pg_catalog.hashtextextended(oid::text || ':' || xmin::text, 0)), pg_catalog.count(*)))
     FROM (SELECT oid, xmin FROM pg_catalog.pg_proc UNION ALL SELECT oid, xmin FROM pg_catalog.pg_operator

@@ -62,6 +62,8 @@ export interface DatabaseFacts {
   readonly truncateTriggers: 'none' | 'some';
   /** Whether any event trigger may write, by its source. */
   readonly eventTriggers: 'none' | 'some';
+  /** Types that hold names of objects by their numbers (regclass), and columns of them; by name. */
+  readonly ofNumbers: ReadonlySet<string>;
   /** Whether any table keeps its rows in partitions by what each server numbers for itself, so that they stand in another one there. */
   readonly placedByNumbers: 'none' | 'some';
   /** Of the lead. */
@@ -234,6 +236,7 @@ export class Catalog {
         truncateTriggers,
         eventTriggers,
         placed,
+        numbered,
         print,
       ] = await row(asker, FACTS);
       const binding = await this.#binding(asker, print ?? '');
@@ -252,6 +255,7 @@ export class Catalog {
         deferredTriggers: deferredTriggers === 't' ? 'some' : 'none',
         truncateTriggers: truncateTriggers === 't' ? 'some' : 'none',
         eventTriggers: eventTriggers === 't' ? 'some' : 'none',
+        ofNumbers: new Set<string>((JSON.parse(numbered ?? '[[],[]]') as string[][]).flat()),
         placedByNumbers: placed === 't' ? 'some' : 'none',
         major: Number(major),
       };
@@ -380,6 +384,13 @@ export class Catalog {
          WHERE t.typnamespace = pg_catalog.pg_my_temp_schema() AND t.typcategory <> 'A' AND p.typnamespace IN (SELECT oid FROM seen)) s`,
     );
     return names(found ?? '[]');
+  }
+
+  /** Whether any of these is a table of the server's own. */
+  async ofServer(asker: CatalogAsker, names: readonly QualifiedName[]): Promise<boolean> {
+    const oids = names.map((name) => `to_regclass(${quoteLiteral(qualified(name))})`).join(', ');
+    const text = `SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid IN (${oids}) AND oid < 16384)`;
+    return this.#cached(asker, `of the server ${oids}`, async () => (await row(asker, text))[0] === 't');
   }
 
   /** As in `facts`, which are much more. */

@@ -152,6 +152,7 @@ export class Planner {
     if (command.kind === 'modify' && (await this.#catalog.facts(asker)).equality === 'perhaps its own')
       throw notReplayable("an operator = of one's own for PostgreSQL's own types", 'Give it another name.');
     if (command.kind === 'modify' && command.merged !== undefined) return this.#merge(asker, statement, command);
+    await this.#refuseCatalogs(asker, statement);
     await this.#tables.refuseByNumbers(asker, statement);
     await this.#checkNested(asker, statement);
     switch (command.kind) {
@@ -175,6 +176,19 @@ export class Planner {
       default:
         return sameText(this.#reasons.varying(statement), statement, 'not compared', command.kind);
     }
+  }
+
+  /** Their rows are told by numbers that each server has given for itself. */
+  async #refuseCatalogs(asker: CatalogAsker, { command, nested, inserts }: Statement): Promise<void> {
+    const main = 'target' in command && command.target !== undefined ? [command.target] : [];
+    const targets = [...main, ...inserts, ...nested.map(({ target }) => target)].filter(
+      ({ schema, name }) => OF_SERVERS.has(schema ?? '') || (schema === undefined && name.startsWith('pg_')),
+    );
+    if (targets.length > 0 && (await this.#catalog.ofServer(asker, targets)))
+      throw notReplayable(
+        "a change of the server's own catalog, which numbers its objects for itself",
+        'Use the statement that defines it, or connect to each server.',
+      );
   }
 
   // ---- Rows -------------------------------------------------------------------------------------------------------
@@ -463,6 +477,8 @@ export class Planner {
     return deferredTriggers === 'none' ? plan : { ...plan, effects: 'hidden' };
   }
 }
+
+const OF_SERVERS: ReadonlySet<string> = new Set(['information_schema', 'pg_catalog']);
 
 /** Whether it gives no row that is there another value, and removes none. */
 function onlyStores(command: InsertCommand | ModifyCommand): boolean {

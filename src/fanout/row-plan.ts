@@ -111,8 +111,13 @@ function conflictClause(command: InsertCommand, table: Table, names: readonly st
   const alike = table.columns.filter(
     (column) => !column.updatable || (kept.includes(column.name) && writtenOneWay(column)),
   );
+  const given = new Set(command.conflictColumns.map(quoteIdentifier));
   const fixed = new Set([...alike.map(({ name }) => name), ...always].map(quoteIdentifier));
-  const assigned = names.filter((name) => !fixed.has(name)).map((name) => `${name} = EXCLUDED.${name}`);
+  // Whoever gives a column its own value computes anew what is generated of it, by a function that may be another one since.
+  const changed = (name: string): boolean => table.triggers === 'some' || given.has(name);
+  const assigned = names
+    .filter((name) => !fixed.has(name) && changed(name))
+    .map((name) => `${name} = EXCLUDED.${name}`);
   return assigned.length === 0
     ? ` ON CONFLICT (${key.join(', ')}) DO NOTHING`
     : ` ON CONFLICT (${key.join(', ')}) DO UPDATE SET ${assigned.join(', ')}`;
@@ -228,7 +233,7 @@ export function mergePlan(
     keyed: 0,
     prefix: `INSERT INTO ${qualified(name)} (${names}) OVERRIDING SYSTEM VALUE VALUES `,
     casts: [],
-    suffix: takingPlaceOf(columns, key),
+    suffix: takingPlaceOf(columns, key, merged.assigned),
     verb: 'INSERT 0',
     // Of two rows that exchange what is unique in them, the order counts.
     batch: merged.assigned.some((one) => table.ordered.includes(one)) ? 'one row' : batchOf(table.together.all),
@@ -270,11 +275,12 @@ function writtenOneWay({ type, toldApart }: Column): boolean {
   return toldApart && WRITTEN_ONE_WAY.test(type);
 }
 
-/** Behind rows that are inserted: those with their key are there already, and are given the other values. */
-export function takingPlaceOf(columns: readonly Column[], names: readonly string[]): string {
+/** Behind rows that are inserted: those with their key are there already, and are given the other values, or of these alone. */
+export function takingPlaceOf(columns: readonly Column[], names: readonly string[], given?: readonly string[]): string {
   const key = names.map(quoteIdentifier);
   const assigned = columns
     .filter((column) => column.identity !== 'a' && (!names.includes(column.name) || !writtenOneWay(column)))
+    .filter(({ name }) => given === undefined || given.includes(name))
     .map(({ name }) => `${quoteIdentifier(name)} = EXCLUDED.${quoteIdentifier(name)}`);
   // DO NOTHING would not count a row that is there already.
   const set = assigned.length > 0 ? assigned.join(', ') : `${key[0]} = EXCLUDED.${key[0]}`;

@@ -24,7 +24,9 @@ export class Variance {
   ): Promise<string | undefined> {
     const called = await this.stable(asker, statement);
     if (called !== undefined) return called;
-    const { casts } = await this.#catalog.facts(asker);
+    const { casts, ofNumbers } = await this.#catalog.facts(asker);
+    const numbered = makes === 'rows' && [...statement.casts, ...statement.columns].find((name) => ofNumbers.has(name));
+    if (numbered !== false && numbered !== undefined) return `${numbered}, which holds numbers of objects`;
     if (makes === 'rows' && casts === 'stable') return 'a cast of the user\u2019s that is not immutable';
     // Its own columns of other types hold no words.
     const alone = statement.relations.length === 1;

@@ -7,7 +7,7 @@ import type { Effect, FollowerFailure } from '../fanout/follower.ts';
 import { changes, isOfObjects, type Look } from '../fanout/hidden-effects.ts';
 import type { Remade, SameTextPlan } from '../fanout/plan.ts';
 import { PproxError } from '../lib/errors.ts';
-import { qualified, quoteIdentifier, quoteLiteral } from '../sql/quote.ts';
+import { qualified, quoteLiteral } from '../sql/quote.ts';
 import type { QualifiedName } from '../sql/statement.ts';
 import { answerOf } from './own-questions.ts';
 import { askLegs, beginFollowers, othersVisible, prove, tell, throwFailures } from './replay.ts';
@@ -140,9 +140,16 @@ async function toldOf(session: SessionState, { name, table: old }: Remade): Prom
 }
 
 /** Followers are told the rows of what the statement makes; what event triggers have written beside them, nobody compares then. */
-export function refuseBeside({ name }: QualifiedName, before: Look, after: Look): void {
-  const others = [...changes({ before, after }).keys()].filter((table) => !isOfObjects(table));
-  const [other] = others.filter((table) => !table.endsWith(`.${quoteIdentifier(name)}`) && !table.endsWith(`.${name}`));
+export async function refuseBeside(
+  session: SessionState,
+  block: WritersBlock,
+  name: QualifiedName,
+  [before, after]: readonly [Look, Look],
+): Promise<void> {
+  // As it is now.
+  block.catalog = 'changed';
+  const own = (await session.services.catalog.table(session, name))?.stored ?? [];
+  const [other] = [...changes({ before, after }).keys()].filter((table) => !isOfObjects(table) && !own.includes(table));
   if (other === undefined) return;
   throw new PproxError('not_replayed', {
     message: `event triggers have written to ${other} beside a table that is made of rows of the lead`,

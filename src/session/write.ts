@@ -133,7 +133,8 @@ export async function writeStatement(
   if (done.looks === undefined && leavesSomething(statement))
     touchUnseen(block.touched, await storedBy(session, statement, plan));
   const remade = plan.kind === 'statement' ? plan.remade : undefined;
-  if (done.looks !== undefined && remade !== undefined) refuseBeside(remade.name, ...(await Promise.all(done.looks)));
+  if (done.looks !== undefined && remade !== undefined)
+    await refuseBeside(session, block, remade.name, await Promise.all(done.looks));
   if (done.looks !== undefined && remade === undefined) {
     const [before, after] = await Promise.all(done.looks);
     const { moment } = session.services.coordinator;

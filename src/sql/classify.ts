@@ -391,6 +391,7 @@ class Classification {
       shadowable: [...facts.shadowable],
       attributes: [...facts.attributes],
       casts: [...facts.casts],
+      columns: [...facts.columns],
       operators: facts.operators.list(),
       relations: facts.relations.list(),
       inserts: facts.inserts.list(),

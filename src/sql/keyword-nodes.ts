@@ -23,7 +23,7 @@ export const placeKeywords: Readonly<Record<string, string>> = {
 
 /** Names of roles, tables, types and the like, stored as an identifier that each server hands out for itself. */
 export const identifierType =
-  /^reg(class|proc|procedure|oper|operator|type|namespace|role|config|dictionary|collation)$/;
+  /^_?reg(class|proc|procedure|oper|operator|type|namespace|role|config|dictionary|collation)$/;
 
 /** Where a row lies and which transaction made it: each server's own. */
 export const systemColumns = new Set(['ctid', 'xmin', 'xmax', 'cmin', 'cmax', 'tableoid']);

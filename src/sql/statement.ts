@@ -250,6 +250,8 @@ export interface Statement {
   readonly attributes: readonly string[];
   /** Types that it casts to, but for plain ones of PostgreSQL's own: a function of the user's may do it, or look at the value of a domain. */
   readonly casts: readonly string[];
+  /** Names of columns that it reads, wherever they stand. */
+  readonly columns: readonly string[];
   /** Operators by name (`+`, `@@`, `OPERATOR(s.+)`): a user's operator may call a volatile function. */
   readonly operators: readonly QualifiedName[];
   /** Relations named anywhere in it, the target or what is defined first, common table expressions excluded. */

@@ -178,6 +178,9 @@ export function givesDefault(target: unknown): boolean {
   return nodeOf(given, 'SetToDefault') !== undefined;
 }
 
+/** PostgreSQL's own of values that may hold an enum, which is hashed by its label's OID. */
+const HASHES = /^hash(enum|_array|_record|_range|_multirange)(_?extended)?$/;
+
 /** Whether an expression may depend on an object's OID: names it as one (`::regclass`), or its row's table. */
 export function hasObjectNumbers(expression: unknown): boolean {
   const waiting = [expression];
@@ -187,6 +190,8 @@ export function hasObjectNumbers(expression: unknown): boolean {
     if (!isFields(value)) continue;
     const column = stringOf(listOf(nodeOf(value, 'ColumnRef')?.['fields']).at(-1));
     const cast = nodeOf(value, 'TypeCast');
+    const called = nameOf(stringsOf(nodeOf(value, 'FuncCall')?.['funcname'])).name;
+    if (HASHES.test(called)) return true;
     if (column === 'tableoid' || (cast !== undefined && identifierType.test(castType(cast) ?? ''))) return true;
     waiting.push(...Object.values(value));
   }

@@ -366,7 +366,10 @@ export class Walker {
     const parts = listOf(fields['fields']);
     const name = stringOf(parts.at(-1));
     if (name === undefined) return;
-    if (parts.length > 1 && this.#evaluation !== 'stored') this.facts.attributes.add(name);
+    if (this.#evaluation !== 'stored') {
+      this.facts.columns.add(name);
+      if (parts.length > 1) this.facts.attributes.add(name);
+    }
     if (systemColumns.has(name)) this.#differs('server', name);
   }
 

@@ -75,6 +75,46 @@ const cases: Readonly<Record<string, Case>> = {
       CREATE TABLE public.t (id int, v text); INSERT INTO public.t VALUES (1, 'new')`,
     run: 'UPDATE own.t SET v = public.t.v || random() FROM public.t WHERE own.t.id = public.t.id; DELETE FROM own.t USING public.t WHERE own.t.id > public.t.id; DROP TABLE public.t',
   },
+  'numbers of objects, by columns and domains that hold names of them': {
+    made: `CREATE DOMAIN naming AS regclass; CREATE TABLE h (id int PRIMARY KEY, r regclass, rs regclass[], o oid, b bigint, os oid[], d naming, i int, t text);
+      INSERT INTO h (id, r, rs, d) SELECT g, 'h', '{h}', 'h' FROM generate_series(1, 8) g; CREATE TABLE g (id int PRIMARY KEY, n bigint DEFAULT 'h'::naming::oid::bigint)`,
+    run: `UPDATE h SET o = r WHERE id = 1; UPDATE h SET b = d::oid, os = rs WHERE id = 2; UPDATE h SET t = (r::oid)::text, i = CASE WHEN r > 16400 THEN 1 ELSE 0 END WHERE id = 3;
+      INSERT INTO h (id, o) VALUES (13, 'h'::naming); INSERT INTO h (id, os) VALUES (14, '{h}'::_regclass); INSERT INTO g (id) VALUES (1)`,
+  },
+  "the server's own catalog, by hand": {
+    made: "CREATE TABLE t (id int); COMMENT ON TABLE t IS 'c'",
+    run: "DELETE FROM pg_description WHERE objoid = 't'::regclass",
+    refused: ['0A000'],
+  },
+  "the server's own catalog, within a statement": {
+    made: "CREATE TABLE t (id int); COMMENT ON TABLE t IS 'c'",
+    run: "WITH gone AS (DELETE FROM pg_catalog.pg_description WHERE objoid = 't'::regclass RETURNING objoid) SELECT count(*) FROM gone",
+    refused: ['0A000'],
+  },
+  'a table of a name like those of the server': {
+    made: 'CREATE TABLE pg_own (id int PRIMARY KEY, v float8)',
+    run: 'INSERT INTO pg_own VALUES (1, random()); UPDATE pg_own SET v = v + random(); DELETE FROM pg_own WHERE v < 0',
+  },
+  'an event trigger that writes to a table of the same name': {
+    made: `CREATE TABLE public.made (at timestamptz, tag text);
+      CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.made VALUES (clock_timestamp(), tg_tag); END $$;
+      CREATE EVENT TRIGGER audit ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS') EXECUTE FUNCTION f()`,
+    run: 'CREATE TABLE own.made AS SELECT random() AS r',
+    refused: ['0A000'],
+  },
+  'a generated column whose function is another one since': {
+    made: `CREATE FUNCTION f(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 * 2';
+      CREATE TABLE t (id int PRIMARY KEY, a int, g int GENERATED ALWAYS AS (own.f(a)) STORED, v float8, s serial);
+      INSERT INTO t (id, a) SELECT g, g FROM generate_series(1, 9) g; CREATE OR REPLACE FUNCTION f(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 * 3'`,
+    run: `INSERT INTO t (id, a, v) VALUES (1, 1, random()), (11, 1, random()) ON CONFLICT (id) DO UPDATE SET v = EXCLUDED.v;
+      MERGE INTO t USING (VALUES (2), (12)) n (id) ON t.id = n.id WHEN MATCHED THEN UPDATE SET v = 7 WHEN NOT MATCHED THEN INSERT (id, a) VALUES (n.id, 5);
+      UPDATE t SET v = random() WHERE id > 5`,
+  },
+  'a generated column of the hash of an enum': {
+    made: "CREATE TYPE mood AS ENUM ('a', 'b')",
+    run: 'CREATE TABLE t (id int, m mood, h int GENERATED ALWAYS AS (hashenum(m)) STORED)',
+    refused: ['0A000'],
+  },
   'a partition by the hash of an enum': {
     made: "CREATE TYPE mood AS ENUM ('a', 'b'); CREATE TABLE p (m mood) PARTITION BY HASH (m)",
     run: 'CREATE TABLE p0 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 0)',

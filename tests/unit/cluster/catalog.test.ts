@@ -21,7 +21,7 @@ class Lead implements CatalogAsker {
 
   ask(): Promise<Answer> {
     this.asked++;
-    const rest = ['[]', '[]', '[]', '[]', 'f', 'f', '18', 'f', 'f', 'f', this.functions];
+    const rest = ['[]', '[]', '[]', '[]', 'f', 'f', '18', 'f', 'f', 'f', '[[],[]]', this.functions];
     const rows = [['["f"]', '[]', '[]', '["v"]', this.deferrable, 'f', ...rest]];
     this.meanwhile();
     return Promise.resolve({ rows, tags: ['SELECT 1'], error: undefined, status: READY });
