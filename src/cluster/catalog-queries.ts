@@ -4,7 +4,11 @@ import { quoteLiteral } from '../sql/quote.ts';
 /** In a function's source: what outlasts the transaction in its session. (Two phases refuse temporary objects and held cursors.) */
 const BINDING =
   'set_config|setseed|dblink_connect|pg_(try_)?advisory_lock|(create|into)[[:space:]]+((global|local)[[:space:]]+)?temp|with[[:space:]]+hold' +
-  "|(^|;|begin|then|else|loop|[''])[[:space:]]*(set|reset|listen|prepare)[[:space:]]";
+  "|(^|;|begin|then|else|loop|['']|[$][a-z0-9_]*[$])[[:space:]]*(set|reset|listen|prepare|deallocate|discard)[[:space:]]";
+
+/** A function's source, and once more without its comments. */
+const SOURCE = `(p.prosrc || CASE WHEN p.prosrc ~ '--|/[*]'
+    THEN ';' || pg_catalog.regexp_replace(p.prosrc, '--[^\\n]*|/[*]([^*]|[*]+[^*/])*[*]+/', ' ', 'g') ELSE '' END)`;
 
 /** In a view's definition: PostgreSQL's own functions that change something, or run a text that may. */
 const EFFECTIVE =
@@ -51,7 +55,7 @@ const WORDS = 256 * 1024;
  */
 export const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
   SELECT p.oid, p.proname, p.provolatile, l.lanname,
-    CASE WHEN p.prosqlbody IS NULL THEN p.prosrc ELSE pg_catalog.pg_get_function_sqlbody(p.oid) END AS source
+    CASE WHEN p.prosqlbody IS NULL THEN ${SOURCE} ELSE pg_catalog.pg_get_function_sqlbody(p.oid) END AS source
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal') AND n.nspname <> 'pprox'
 ), words AS MATERIALIZED (
@@ -62,17 +66,33 @@ export const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
   SELECT oid, proname FROM sources WHERE provolatile = 'v' AND (lanname NOT IN ('sql', 'plpgsql') OR source ~* '${WRITING}')
   UNION SELECT s.oid, s.proname FROM writing w JOIN words o ON o.word = lower(w.proname) JOIN sources s ON s.oid = o.oid
 ), binding AS MATERIALIZED (
-  SELECT oid, proname, provolatile FROM sources WHERE source ~* '${BINDING}'
-), ${calling(
-  `
-  SELECT oid, proname FROM binding WHERE provolatile <> 'v'
-  UNION SELECT s.oid, s.proname FROM sources s JOIN binding b ON s.provolatile <> 'v' AND position(b.proname IN s.source) > 0
-  UNION SELECT oid, proname FROM sources WHERE provolatile <> 'v' AND source ~* '${EFFECTIVE}'
-  UNION SELECT s.oid, s.proname FROM sources s JOIN writing w ON w.oid = s.oid WHERE s.provolatile <> 'v'`,
-  `
-  UNION SELECT oid FROM pg_catalog.pg_class WHERE oid >= 16384 AND relkind IN ('v', 'm') AND pg_catalog.pg_get_viewdef(oid) ~* '${EFFECTIVE}'`,
-)}
-SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM volatile), '[]'), ${CALLING_OPERATORS}, ${CALLING_VIEWS}`;
+  SELECT oid, proname FROM sources WHERE source ~* '${BINDING}'
+), bound (oid, proname) AS (
+  SELECT oid, proname FROM binding
+  UNION SELECT s.oid, s.proname FROM sources s JOIN binding b ON position(b.proname IN s.source) > 0
+  UNION SELECT n.oid, n.proname FROM bound b CROSS JOIN LATERAL (
+    SELECT s.oid, s.proname FROM words o JOIN sources s ON s.oid = o.oid WHERE o.word = lower(b.proname)
+    UNION ALL SELECT p.oid, p.proname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+      WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = b.oid) n
+)
+SELECT coalesce((SELECT json_agg(DISTINCT oid) FROM (
+    SELECT p.oid FROM bound b JOIN pg_catalog.pg_proc p ON p.oid = b.oid WHERE p.provolatile <> 'v'
+    UNION ALL SELECT oid FROM sources WHERE provolatile <> 'v' AND source ~* '${EFFECTIVE}'
+    UNION ALL SELECT s.oid FROM sources s JOIN writing w ON w.oid = s.oid WHERE s.provolatile <> 'v'
+    -- They run the text that they are given.
+    UNION ALL SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang AND l.lanname = 'c'
+      WHERE p.oid >= 16384 AND p.provolatile <> 'v' AND p.proname ~ '^(crosstab|connectby|xpath_table)') n), '[]'),
+  coalesce((SELECT json_agg(oid) FROM pg_catalog.pg_class
+    WHERE oid >= 16384 AND relkind IN ('v', 'm') AND pg_catalog.pg_get_viewdef(oid) ~* '${EFFECTIVE}'), '[]'),
+  coalesce((SELECT json_agg(DISTINCT oid) FROM bound), '[]')`;
+
+/** What BINDING_FUNCTIONS has found: numbers of functions, and of views. */
+export interface Bound {
+  readonly functions: readonly number[];
+  readonly views: readonly number[];
+}
+
+const oids = (numbers: readonly number[]): string => `ANY ('{${numbers.join(',')}}'::oid[])`;
 
 /** Whether any may write. */
 export const EVENT_TRIGGERS = `EXISTS (SELECT FROM pg_catalog.pg_event_trigger e JOIN pg_catalog.pg_proc p ON p.oid = e.evtfoid
@@ -99,7 +119,7 @@ export function placedByNumbersText(oids: readonly string[], which: 'tables' | '
     WHERE c.oid IN (${oids.join(', ')}) ${partition} AND a.oid IN (${PLACED_BY_NUMBERS}))`;
 }
 
-export const FACTS = `WITH RECURSIVE ${calling(
+export const factsText = (bound: Bound): string => `WITH RECURSIVE ${calling(
   `
   SELECT p.oid, p.proname FROM pg_catalog.pg_proc p
   WHERE p.provolatile = 'v' AND p.pronamespace NOT IN (
@@ -107,8 +127,10 @@ export const FACTS = `WITH RECURSIVE ${calling(
   -- By its name alone, PostgreSQL's own one of the same arguments is called.
   AND NOT (p.proname = 'gen_random_uuid' AND p.pronargs = 0 AND EXISTS (
     SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'pgcrypto'
-    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_extension'::regclass))`,
+    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_extension'::regclass))
+  UNION SELECT p.oid, p.proname FROM pg_catalog.pg_proc p WHERE p.oid = ${oids(bound.functions)}`,
   `
+  UNION SELECT oid FROM pg_catalog.pg_class WHERE oid = ${oids(bound.views)}
   -- They draw from it, or tell where it stands.
   UNION SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
     JOIN pg_catalog.pg_class s ON s.oid = d.refobjid AND s.relkind = 'S'
@@ -201,6 +223,23 @@ export function actingText(
       EXISTS (SELECT FROM c WHERE c.relkind = 'v')`;
 }
 
+/** Functions of the user's (proc) that may be run where rows of a table (relid) are stored, whatever they are declared as; triggers aside. */
+const RUN = `SELECT o.relid, p.refobjid AS proc FROM (
+    SELECT conrelid AS relid, 'pg_constraint'::regclass AS classid, oid FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid <> 0
+    UNION ALL SELECT a.attrelid, 'pg_constraint'::regclass, n.oid FROM pg_catalog.pg_constraint n
+      JOIN pg_catalog.pg_attribute a ON a.atttypid = n.contypid WHERE n.contypid <> 0
+    UNION ALL SELECT a.attrelid, 'pg_cast'::regclass, n.oid FROM pg_catalog.pg_cast n
+      JOIN pg_catalog.pg_attribute a ON a.atttypid = n.casttarget WHERE n.oid >= 16384 AND n.castcontext <> 'e'
+    UNION ALL SELECT attrelid, 'pg_type'::regclass, atttypid FROM pg_catalog.pg_attribute WHERE atttypid >= 16384
+    UNION ALL SELECT adrelid, 'pg_attrdef'::regclass, oid FROM pg_catalog.pg_attrdef
+    UNION ALL SELECT indrelid, 'pg_class'::regclass, indexrelid FROM pg_catalog.pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL
+    UNION ALL SELECT polrelid, 'pg_policy'::regclass, oid FROM pg_catalog.pg_policy) o
+  JOIN pg_catalog.pg_depend p ON p.classid = o.classid AND p.objid = o.oid AND p.refclassid = 'pg_proc'::regclass AND p.refobjid >= 16384`;
+
+/** PostgreSQL's own that leave something with their session, in an expression of the catalog. */
+const callsBinding = (expression: string): string => `EXISTS (SELECT FROM pg_catalog.pg_proc f WHERE f.oid < 16384
+    AND f.proname IN ('set_config', 'setseed', 'pg_advisory_lock', 'pg_try_advisory_lock') AND ${expression}::text LIKE '%:funcid ' || f.oid || ' %')`;
+
 /** Where triggers may fire for a row of a table: itself and its partitions; by foreign keys, what refers to these. */
 const REACHED = `WITH RECURSIVE steps (parent, child, by) AS (
     SELECT inhparent, inhrelid, 'p' FROM pg_catalog.pg_inherits
@@ -210,26 +249,21 @@ const REACHED = `WITH RECURSIVE steps (parent, child, by) AS (
     SELECT c.oid, 'p'
     UNION SELECT s.child, CASE WHEN 'd' IN (s.by, r.by) THEN 'd' WHEN 'f' IN (s.by, r.by) THEN 'f' ELSE 'p' END
       FROM reached r JOIN steps s ON s.parent = r.oid
-  ), fired (by, late, binds) AS (
-    SELECT r.by, t.tgdeferrable, f.prosrc ~* '${BINDING}' OR EXISTS (SELECT FROM pg_catalog.pg_proc g
-        WHERE g.oid >= 16384 AND g.prosrc ~* '${BINDING}' AND position(g.proname IN f.prosrc) > 0)
+  ), fired (by, late, binds, proc) AS (
+    SELECT r.by, t.tgdeferrable, false, t.tgfoid
       FROM reached r JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
-      JOIN pg_catalog.pg_proc f ON f.oid = t.tgfoid
-    UNION ALL SELECT 'd', false, false FROM reached WHERE by = 'd'
+    UNION ALL SELECT 'd', false, false, NULL FROM reached WHERE by = 'd'
     -- Like a trigger.
-    UNION ALL SELECT r.by, false, false FROM reached r JOIN (${UNNAMED_CODE}) o ON o.relid = r.oid
-    UNION ALL SELECT r.by, false, false FROM reached r JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid AND w.ev_type <> '1'
+    UNION ALL SELECT r.by, false, false, NULL FROM reached r JOIN (${UNNAMED_CODE}) o ON o.relid = r.oid
+    UNION ALL SELECT r.by, false, false, NULL FROM reached r JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid AND w.ev_type <> '1'
       WHERE r.by <> 'p'
-    -- What computes a column leaves it as well.
-    UNION ALL SELECT 'x', false, true FROM reached r JOIN pg_catalog.pg_attrdef a ON a.adrelid = r.oid
-      JOIN pg_catalog.pg_depend p ON p.classid = 'pg_attrdef'::regclass AND p.objid = a.oid AND p.refclassid = 'pg_proc'::regclass
-      JOIN pg_catalog.pg_proc f ON f.oid = p.refobjid AND f.prosrc ~* '${BINDING}'
+    UNION ALL SELECT 'x', false, false, o.proc FROM reached r JOIN (${RUN}) o ON o.relid = r.oid
     -- By numbers of functions: to show an expression locks its table.
-    UNION ALL SELECT 'x', false, true FROM reached r JOIN pg_catalog.pg_attrdef a ON a.adrelid = r.oid
-      JOIN pg_catalog.pg_proc f ON f.oid < 16384 AND f.proname IN ('set_config', 'setseed', 'pg_advisory_lock', 'pg_try_advisory_lock')
-        AND a.adbin::text LIKE '%:funcid ' || f.oid || ' %'
+    UNION ALL SELECT 'x', false, true, NULL FROM reached r JOIN pg_catalog.pg_attrdef a ON a.adrelid = r.oid AND ${callsBinding('a.adbin')}
+    UNION ALL SELECT 'x', false, true, NULL FROM reached r JOIN pg_catalog.pg_constraint k ON k.conrelid = r.oid AND k.contype = 'c'
+      AND ${callsBinding('k.conbin')}
   ) SELECT json_build_array(coalesce(bool_or(by = 'p'), false), coalesce(bool_or(by IN ('d', 'f')), false),
-    coalesce(bool_or(late), false), coalesce(bool_or(binds), false)) FROM fired`;
+    coalesce(bool_or(late), false), coalesce(bool_or(binds), false), coalesce(json_agg(DISTINCT proc) FILTER (WHERE proc IS NOT NULL), '[]')) FROM fired`;
 
 /** The type of a column (a), or what it is a domain over, and its modifier. */
 const BASE_OF_DOMAIN = `WITH RECURSIVE over (oid, mod) AS (
@@ -333,6 +367,9 @@ export const TABLE = `SELECT c.relkind, c.relpersistence,
     WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate AND i.indisvalid AND k.filled
       -- One WITHOUT OVERLAPS excludes, and takes no ON CONFLICT.
       AND NOT i.indisexclusion
+      -- One that tells apart what = takes for equal tells no row.
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_opclass o WHERE o.oid = ANY (i.indclass) AND NOT o.opcdefault
+        AND NOT (o.oid < 16384 AND o.opcname ~ '^(text|varchar|bpchar)_pattern_ops$'))
       AND i.indpred IS NULL AND i.indexprs IS NULL), '[]'),
   coalesce((SELECT json_agg(json_build_array(a.attname, i.indimmediate) ORDER BY i.indexrelid, a.attnum) FROM pg_catalog.pg_index i
     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion) AND a.attnum > 0 AND (a.attnum = ANY (i.indkey::int2[])

@@ -8,8 +8,9 @@ import type { QualifiedName, Statement } from '../sql/statement.ts';
 import {
   actingText,
   BINDING_FUNCTIONS,
+  type Bound,
   EVENT_TRIGGERS,
-  FACTS,
+  factsText,
   placedByNumbersText,
   TABLE,
   triggerModeText,
@@ -66,6 +67,8 @@ export interface DatabaseFacts {
   readonly ofNumbers: ReadonlySet<string>;
   /** Whether any table keeps its rows in partitions by what each server numbers for itself, so that they stand in another one there. */
   readonly placedByNumbers: 'none' | 'some';
+  /** Functions, by their numbers on the lead, that may leave something with their session (settings, locks), and what calls one. */
+  readonly binding: ReadonlySet<number>;
   /** Of the lead. */
   readonly major: number;
 }
@@ -160,17 +163,22 @@ export const TTL_MS = 5000;
 /** Entries of all scopes together. */
 const LIMIT = 10_000;
 
+/** Triggers, cascades, deferred, whether PostgreSQL's own functions bind, and numbers of the functions that are run. */
+type ReachedRow = readonly [boolean?, boolean?, boolean?, boolean?, (readonly unknown[])?];
+
 interface Entry {
   readonly value: unknown;
   readonly since: number;
 }
 
-/** Functions that leave something with their session, though they are not volatile, and what calls one. */
-interface Binding {
-  readonly functions: readonly string[];
-  readonly operators: readonly string[];
-  readonly views: readonly string[];
+/** By the print of all functions, operators and views. */
+interface Binding extends Bound {
+  readonly print: string;
+  /** Functions, by their numbers, that may leave something with their session, and what calls one. */
+  readonly all: ReadonlySet<number>;
 }
+
+const NOTHING_BOUND: Binding = { print: '', functions: [], views: [], all: new Set() };
 
 /** Kept of them, by the prints of all functions: of databases, and of transactions that have made some. */
 const PRINTS = 100;
@@ -181,6 +189,8 @@ const names = (list: string | null | undefined): string[] => JSON.parse(list ?? 
 export class Catalog {
   readonly #entries = new Map<string, Entry>();
   readonly #bindings = new Map<string, Binding>();
+  /** By the asker's scope. */
+  readonly #latest = new Map<string, Binding>();
   /** Counts `forget`: what was read before one is not kept after it. */
   #generation = 0;
   /** Commits of definitions that are under way. */
@@ -219,55 +229,29 @@ export class Catalog {
 
   facts(asker: CatalogAsker): Promise<DatabaseFacts> {
     return this.#cached(asker, 'facts', async () => {
-      const [
-        functions,
-        values,
-        operators,
-        views,
-        deferrable,
-        deferredTriggers,
-        sequences,
-        mixed,
-        stable,
-        stableOperators,
-        equality,
-        casts,
-        major,
-        truncateTriggers,
-        eventTriggers,
-        placed,
-        numbered,
-        print,
-      ] = await row(asker, FACTS);
-      const binding = await this.#binding(asker, print ?? '');
-      return {
-        volatileFunctions: new Set<string>([...names(functions), ...binding.functions]),
-        valueFunctions: new Set<string>(names(values)),
-        volatileOperators: new Set<string>([...names(operators), ...binding.operators]),
-        volatileViews: new Set<string>([...names(views), ...binding.views]),
-        sequences: new Set<string>(names(sequences)),
-        mixedOperators: new Set<string>(names(mixed)),
-        stableFunctions: new Set<string>(names(stable)),
-        stableOperators: new Set<string>(names(stableOperators)),
-        equality: equality === 't' ? 'perhaps its own' : "PostgreSQL's",
-        casts: casts === 't' ? 'stable' : 'immutable',
-        deferrable: deferrable === 't' ? 'some' : 'none',
-        deferredTriggers: deferredTriggers === 't' ? 'some' : 'none',
-        truncateTriggers: truncateTriggers === 't' ? 'some' : 'none',
-        eventTriggers: eventTriggers === 't' ? 'some' : 'none',
-        ofNumbers: new Set<string>((JSON.parse(numbered ?? '[[],[]]') as string[][]).flat()),
-        placedByNumbers: placed === 't' ? 'some' : 'none',
-        major: Number(major),
-      };
+      // Of what there was the last time: most often there is nothing else.
+      const assumed = this.#latest.get(asker.scope) ?? NOTHING_BOUND;
+      const found = await row(asker, factsText(assumed));
+      const print = found.at(-1) ?? '';
+      if (print === assumed.print) return factsOf(found, assumed);
+      const bound = await this.#bound(asker, print);
+      if (this.#latest.size >= PRINTS) this.#latest.clear();
+      this.#latest.set(asker.scope, bound);
+      const same =
+        JSON.stringify([bound.functions, bound.views]) === JSON.stringify([assumed.functions, assumed.views]);
+      return factsOf(same ? found : await row(asker, factsText(bound)), bound);
     });
   }
 
   /** `print`: of the functions, operators and views that there are. Sources are long, and change seldom. */
-  async #binding(asker: CatalogAsker, print: string): Promise<Binding> {
+  async #bound(asker: CatalogAsker, print: string): Promise<Binding> {
     const known = this.#bindings.get(print);
     if (known !== undefined) return known;
-    const [functions, operators, views] = await row(asker, BINDING_FUNCTIONS);
-    const found = { functions: names(functions), operators: names(operators), views: names(views) };
+    const lists = await row(asker, BINDING_FUNCTIONS);
+    const [functions = [], views = [], all = []] = lists.map((list) =>
+      (JSON.parse(list ?? '[]') as unknown[]).map(Number),
+    );
+    const found = { print, functions, views, all: new Set(all) };
     if (this.#bindings.size >= PRINTS) this.#bindings.clear();
     this.#bindings.set(print, found);
     return found;
@@ -291,14 +275,16 @@ export class Catalog {
       const [columns, keys, constrained, stored, bases, actions] = lists.map((list): unknown =>
         JSON.parse(list ?? '[]'),
       );
-      const [triggers, cascades, deferred, binds] = JSON.parse(reached ?? '[]') as boolean[];
+      const [triggers, cascades, deferred, calls, runs] = JSON.parse(reached ?? '[]') as ReachedRow;
+      const run = runs ?? [];
+      const binds = calls === true || (run.length > 0 && (await this.#bindsAny(asker, run)));
       return {
         kind,
         persistence: persistence === 't' ? 'temporary' : 'permanent',
         triggers: triggers === true ? 'some' : 'none',
         cascades: cascades === true ? 'some' : 'none',
         deferred: deferred === true ? 'some' : 'none',
-        binds: binds === true ? 'something' : 'nothing',
+        binds: binds ? 'something' : 'nothing',
         rules: rules === 't' ? 'some' : 'none',
         children: children === 't' ? 'some' : 'none',
         policies: policies === 'none' || policies === 'of the row' ? policies : 'of other rows',
@@ -314,6 +300,11 @@ export class Catalog {
         actions: actions as string[],
       };
     });
+  }
+
+  async #bindsAny(asker: CatalogAsker, functions: readonly unknown[]): Promise<boolean> {
+    const { binding } = await this.facts(asker);
+    return functions.some((oid) => binding.has(Number(oid)));
   }
 
   /** What a column of a domain is given where nothing else says so; undefined where nothing is, or the name means nothing. */
@@ -444,6 +435,48 @@ export class Catalog {
     this.#entries.set(key, { value, since });
     return value;
   }
+}
+
+function factsOf(found: readonly (string | null)[], { all }: Binding): DatabaseFacts {
+  const [
+    functions,
+    values,
+    operators,
+    views,
+    deferrable,
+    deferredTriggers,
+    sequences,
+    mixed,
+    stable,
+    stableOperators,
+    equality,
+    casts,
+    major,
+    truncateTriggers,
+    eventTriggers,
+    placed,
+    numbered,
+  ] = found;
+  return {
+    volatileFunctions: new Set<string>(names(functions)),
+    valueFunctions: new Set<string>(names(values)),
+    volatileOperators: new Set<string>(names(operators)),
+    volatileViews: new Set<string>(names(views)),
+    sequences: new Set<string>(names(sequences)),
+    mixedOperators: new Set<string>(names(mixed)),
+    stableFunctions: new Set<string>(names(stable)),
+    stableOperators: new Set<string>(names(stableOperators)),
+    equality: equality === 't' ? 'perhaps its own' : "PostgreSQL's",
+    casts: casts === 't' ? 'stable' : 'immutable',
+    deferrable: deferrable === 't' ? 'some' : 'none',
+    deferredTriggers: deferredTriggers === 't' ? 'some' : 'none',
+    truncateTriggers: truncateTriggers === 't' ? 'some' : 'none',
+    eventTriggers: eventTriggers === 't' ? 'some' : 'none',
+    ofNumbers: new Set<string>((JSON.parse(numbered ?? '[[],[]]') as string[][]).flat()),
+    placedByNumbers: placed === 't' ? 'some' : 'none',
+    binding: all,
+    major: Number(major),
+  };
 }
 
 async function row(asker: CatalogAsker, text: string): Promise<readonly (string | null)[]> {

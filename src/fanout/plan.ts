@@ -12,6 +12,8 @@ interface Common {
   /** Why this plan and no other one; for people. */
   readonly rule: string;
   readonly effects: Effects;
+  /** Where what it runs (triggers, constraints, defaults, event triggers) may leave something with the server session: settings, locks. */
+  readonly leaves?: 'something';
 }
 
 /** How the same text comes to have the same effect. */

@@ -134,6 +134,11 @@ export class Planner {
   }
 
   async #plan(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
+    const plan = await this.#safe(asker, statement);
+    return (await this.leaves(asker, statement)) === 'nothing' ? plan : { ...plan, leaves: 'something' };
+  }
+
+  async #safe(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
     try {
       return await this.#together(asker, statement);
     } catch (error) {
@@ -142,6 +147,21 @@ export class Planner {
       if (alone === undefined) throw error;
       return alone;
     }
+  }
+
+  /** Whether what the statement sets off, beside what it calls, may leave something with its server session. */
+  async leaves(
+    asker: CatalogAsker,
+    { command, nested, inserts, relations, node }: Statement,
+  ): Promise<'nothing' | 'something'> {
+    // By an event trigger; an index is computed as it is made.
+    if (command.kind === 'definition')
+      return (await this.#catalog.facts(asker)).binding.size > 0 ? 'something' : 'nothing';
+    const main = 'target' in command && command.target !== undefined ? [command.target] : [];
+    const emptied = node === 'TruncateStmt' ? relations : [];
+    for (const name of [...main, ...emptied, ...inserts, ...nested.map(({ target }) => target)])
+      if ((await this.#catalog.table(asker, name))?.binds === 'something') return 'something';
+    return 'nothing';
   }
 
   /** Of what every writer can do. */

@@ -69,7 +69,7 @@ export function insertPlan(command: InsertCommand, table: Table, why: Why): RowP
   const names = columns.map(({ name }) => quoteIdentifier(name));
   const conflict = conflictClause(command, table, names);
   if (typeof conflict !== 'string') return conflict;
-  const prefix = `INSERT INTO ${qualified(command.target)} (${names.join(', ')}) OVERRIDING SYSTEM VALUE VALUES `;
+  const prefix = `INSERT INTO ${named(command.target)} (${names.join(', ')}) OVERRIDING SYSTEM VALUE VALUES `;
   return {
     kind: 'rows',
     rule: reason,
@@ -94,6 +94,11 @@ export function insertPlan(command: InsertCommand, table: Table, why: Why): RowP
     otherwise: otherwise(why),
     times,
   };
+}
+
+/** ON CONFLICT calls the row that was to be inserted `excluded`. */
+function named(target: QualifiedName): string {
+  return target.name === 'excluded' ? `${qualified(target)} AS t` : qualified(target);
 }
 
 /** A row that ON CONFLICT DO UPDATE has changed on the lead exists on the follower under the same key. */
@@ -231,7 +236,7 @@ export function mergePlan(
     columns,
     sent: columns.length,
     keyed: 0,
-    prefix: `INSERT INTO ${qualified(name)} (${names}) OVERRIDING SYSTEM VALUE VALUES `,
+    prefix: `INSERT INTO ${named(name)} (${names}) OVERRIDING SYSTEM VALUE VALUES `,
     casts: [],
     suffix: takingPlaceOf(columns, key, merged.assigned),
     verb: 'INSERT 0',

@@ -172,7 +172,7 @@ async function copyTo(
     else if (looked !== undefined && there !== undefined)
       await compareTriggers(session, block, plan?.stored ?? [], looked, there);
     if (looked === undefined) touchUnseen(block.touched, plan?.stored);
-    await keep(session, block, statement, undefined, 'not looked at');
+    await keep(session, block, statement, plan, undefined, 'not looked at');
   }
   return { kind: 'done', held: result.held };
 }

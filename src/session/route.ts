@@ -1,6 +1,7 @@
 /** A statement's route, once the catalog and the session have had their say. They can only raise it. */
 import type { DatabaseFacts } from '../cluster/catalog.ts';
 import { isOfTemporary, isOnTemporary, reachesPermanent } from '../fanout/temporary.ts';
+import { READS_NAMED } from '../sql/function-effects.ts';
 import { isTimeout, isTransactionDefault } from '../sql/setting-names.ts';
 import type { QualifiedName, Route, Statement } from '../sql/statement.ts';
 import { readText } from './analysis.ts';
@@ -59,7 +60,7 @@ function setting({ block }: SessionState, { command, pins, settings }: Statement
 
 /** A user's function or operator is a read only where the catalog says that it is not volatile; unknown means write. */
 export async function raisedByCatalog(session: SessionState, statement: Statement): Promise<Route> {
-  const { functions, operators, relations, shadowable, attributes, casts } = statement;
+  const { functions, operators, relations, shadowable, attributes, casts, reason } = statement;
   if (![functions, operators, relations, shadowable, attributes, casts].some((names) => names.length > 0))
     return 'reader';
   const { volatileFunctions, volatileOperators, volatileViews, sequences } = await facts(session);
@@ -67,7 +68,8 @@ export async function raisedByCatalog(session: SessionState, statement: Statemen
     functions.some(({ name }) => volatileFunctions.has(name)) ||
     [...shadowable, ...attributes, ...casts].some((name) => volatileFunctions.has(name)) ||
     operators.some(({ name }) => volatileOperators.has(name)) ||
-    relations.some(({ name }) => volatileViews.has(name));
+    relations.some(({ name }) => volatileViews.has(name)) ||
+    (volatileViews.size > 0 && reason.endsWith(READS_NAMED));
   if (writes) return 'writers';
   // A standby shows a sequence up to 32 values ahead: that is how far the lead has logged it.
   const onLead = relations.some(

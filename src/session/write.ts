@@ -80,9 +80,11 @@ export async function openPlanned(
 ): Promise<{ readonly chosen: ReplayPlan; readonly block: WritersBlock }> {
   const { planner } = session.services;
   const { scope } = session.logins;
-  const chosen = await planner.plan(session, statement);
+  const first = await planner.plan(session, statement);
   const block = await openImplicit(session);
-  return { block, chosen: session.logins.scope === scope ? chosen : await planner.plan(session, statement) };
+  const chosen = session.logins.scope === scope ? first : await planner.plan(session, statement);
+  if (chosen.leaves === 'something') session.pins.add('volatile function');
+  return { block, chosen };
 }
 
 /** A write needs them all: throws, before the lead has run anything, where a follower is down. */
@@ -141,7 +143,7 @@ export async function writeStatement(
     const hidden = { statement, plan, request, started, looked: { before, after }, hiding, done };
     const left = await replayHidden(session, block, hidden, pace);
     if (pace !== 'lockstep' && left !== undefined) {
-      await keep(session, block, statement, replay, seen);
+      await keep(session, block, statement, plan, replay, seen);
       for (const one of left) letTrail(session, block, { statement: one, moment }, pace);
       return { kind: 'done', held: request.completed(result.held) };
     }
@@ -154,7 +156,7 @@ export async function writeStatement(
     const same =
       replay === undefined ? [await replayed(block, plan, statement, request, effect, started, time)] : stored;
     if (pace !== 'lockstep' && same !== undefined) {
-      await keep(session, block, statement, replay, seen);
+      await keep(session, block, statement, plan, replay, seen);
       for (const one of same) letTrail(session, block, { statement: one, moment }, pace);
       return { kind: 'done', held: request.completed(result.held) };
     }
@@ -166,7 +168,7 @@ export async function writeStatement(
   if (plan.kind === 'statement' && plan.remade !== undefined) await remake(session, block, plan, effect, started);
   else if (plan.kind === 'statement' && plan.proof !== undefined)
     throwFailures(block, await prove(session, block, plan.proof, effect));
-  await keep(session, block, statement, replay, seen);
+  await keep(session, block, statement, plan, replay, seen);
   return { kind: 'done', held: request.completed(result.held) };
 }
 
@@ -283,7 +285,7 @@ async function onLead(
   const before = plan.effects === 'hidden' ? unheard(look(backend, settings)) : undefined;
   backend.send(message, relay);
   // A function may have deallocated what was prepared.
-  const how = plan.kind === 'statement' ? 'as text' : 'prepared';
+  const how = plan.kind === 'statement' || plan.leaves === 'something' ? 'as text' : 'prepared';
   const after = plan.effects === 'hidden' ? unheard(look(backend, settings, how)) : undefined;
   const time = plan.kind !== 'rows' && plan.times.length > 0 ? transactionTime(backend) : undefined;
   // A cancel request is for the statement.
@@ -327,6 +329,7 @@ export async function keep(
   session: SessionState,
   block: WritersBlock,
   statement: Statement,
+  plan: ReplayPlan | undefined,
   replay: RowReplay | undefined,
   seen: 'looked at' | 'not looked at',
 ): Promise<void> {
@@ -334,7 +337,7 @@ export async function keep(
   block.plannedBy.ran = performance.now();
   notePins(session, statement, seen);
   if (seen === 'not looked at' && isQuery(statement)) session.view = 'perhaps its own';
-  if (RUNS_ANYTHING.has(statement.node))
+  if (RUNS_ANYTHING.has(statement.node) || plan?.leaves === 'something')
     for (const { lease } of [block.legs.lead, ...block.legs.leased]) lease.backend.prepared.forgetOwn();
   await learnSettings(session, statement, block.legs.lead.lease.backend);
   const made = seen === 'looked at' ? block.touched.made : 'not seen';
@@ -382,6 +385,8 @@ async function writeAlone(session: SessionState, statement: Statement, request: 
     });
     session.told.note(backend);
     if (result.error !== undefined) return FAILED;
+    if ((await session.services.planner.leaves(session, statement)) === 'something')
+      session.pins.add('volatile function');
     notePins(session, statement, 'not looked at');
     if (isQuery(statement)) session.view = 'perhaps its own';
     await learnSettings(session, statement, backend);

@@ -115,6 +115,36 @@ const cases: Readonly<Record<string, Case>> = {
     run: 'CREATE TABLE t (id int, m mood, h int GENERATED ALWAYS AS (hashenum(m)) STORED)',
     refused: ['0A000'],
   },
+  'a unique index that tells apart what = takes for equal': {
+    made: `CREATE TYPE cn AS (n numeric); CREATE TABLE t (k cn NOT NULL, v float8); CREATE UNIQUE INDEX ON t (k record_image_ops);
+      INSERT INTO t VALUES (ROW(1.0), 0), (ROW(1.00), 0)`,
+    run: 'UPDATE t SET v = random()',
+    refused: ['0A000'],
+  },
+  'a unique index by patterns': {
+    made: `CREATE TABLE t (k text NOT NULL, v float8); CREATE UNIQUE INDEX ON t (k text_pattern_ops); INSERT INTO t VALUES ('a', 0), ('b', 0)`,
+    run: 'UPDATE t SET v = random()',
+  },
+  'a table that is called excluded': {
+    made: 'CREATE TABLE excluded (id int PRIMARY KEY, v float8); INSERT INTO excluded VALUES (1, 1)',
+    run: `INSERT INTO excluded AS e (id, v) VALUES (1, random()), (2, random()) ON CONFLICT (id) DO UPDATE SET v = random();
+      MERGE INTO excluded e USING (VALUES (1), (3)) n (id) ON e.id = n.id WHEN MATCHED THEN UPDATE SET v = random() WHEN NOT MATCHED THEN INSERT VALUES (n.id, random())`,
+  },
+  'COPY of words of time into a view': {
+    made: `${TARGET}; CREATE VIEW tv AS SELECT * FROM t; CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO t VALUES (NEW.id, NEW.w); RETURN NEW; END $$;
+      CREATE TRIGGER f INSTEAD OF INSERT ON tv FOR EACH ROW EXECUTE FUNCTION f()`,
+    run: ['COPY tv FROM STDIN', '3\tnow\n'],
+  },
+  'a function that reads what it is told the name of': {
+    made: `CREATE FUNCTION w() RETURNS int LANGUAGE plpgsql AS $$ ${WRITES} 1; END $$; CREATE VIEW calling AS SELECT w()`,
+    run: "SELECT table_to_xml('calling', true, false, '')",
+    refused: ['0A000'],
+  },
+  'ADD COLUMN IF NOT EXISTS of one that a partition has another default for': {
+    made: `CREATE TABLE p (id int, c timestamptz DEFAULT now()) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (1) TO (9);
+      ALTER TABLE p1 ALTER c SET DEFAULT '2000-01-01'`,
+    run: 'ALTER TABLE p ADD COLUMN IF NOT EXISTS c timestamptz DEFAULT now(); INSERT INTO p1 (id) VALUES (1)',
+  },
   'a partition by the hash of an enum': {
     made: "CREATE TYPE mood AS ENUM ('a', 'b'); CREATE TABLE p (m mood) PARTITION BY HASH (m)",
     run: 'CREATE TABLE p0 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 0)',

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Answer } from '../../../src/backend/receiver.ts';
+import { BINDING_FUNCTIONS } from '../../../src/cluster/catalog-queries.ts';
 import { Catalog, type CatalogAsker, TTL_MS } from '../../../src/cluster/catalog.ts';
 import { PproxError } from '../../../src/lib/errors.ts';
 
@@ -19,10 +20,11 @@ class Lead implements CatalogAsker {
   /** Called with each question, before it is answered. */
   meanwhile: () => void = () => undefined;
 
-  ask(): Promise<Answer> {
+  ask(text: string): Promise<Answer> {
     this.asked++;
     const rest = ['[]', '[]', '[]', '[]', 'f', 'f', '18', 'f', 'f', 'f', '[[],[]]', this.functions];
-    const rows = [['["f"]', '[]', '[]', '["v"]', this.deferrable, 'f', ...rest]];
+    const facts = ['["f"]', '[]', '[]', '["v"]', this.deferrable, 'f', ...rest];
+    const rows = [text === BINDING_FUNCTIONS ? ['[]', '[]', '[]'] : facts];
     this.meanwhile();
     return Promise.resolve({ rows, tags: ['SELECT 1'], error: undefined, status: READY });
   }

@@ -1,0 +1,116 @@
+/** What code that no statement names leaves with its server session, wherever PostgreSQL runs it, is not for the next client. */
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import type pg from 'pg';
+import { assertWritersEqual, startScene } from './scene.ts';
+
+// One connection to each server, so that every client has that of the one before.
+const { cluster, proxy } = await startScene({ poolSize: 1 }, { reader: false });
+const HANGS = { timeout: 60_000 };
+let client: pg.Client;
+
+before(async () => {
+  client = await proxy.connect();
+  await client.query(`CREATE FUNCTION st() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('app.tenant', 'leaked', false); RETURN true; END $$;
+    CREATE FUNCTION sti() RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('app.tenant', 'leaked', false); RETURN true; END $$;
+    CREATE FUNCTION deep() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RETURN st(); END $$;
+    CREATE FUNCTION deeper() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM deep(); RETURN NEW; END $$;
+    CREATE FUNCTION s2() RETURNS boolean STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN sti(); END $$;
+    CREATE FUNCTION s3() RETURNS boolean STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN s2(); END $$;
+    CREATE TABLE shown (id int, who text DEFAULT current_setting('app.tenant', true)); INSERT INTO shown (id) VALUES (0)`);
+  await client.end();
+});
+
+const TRIGGER = (body: string): string =>
+  `CREATE TABLE t (v int); CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $f$ ${body} $f$;
+   CREATE TRIGGER f BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()`;
+
+const cases: Readonly<Record<string, readonly [made: string, run: string]>> = {
+  'a CHECK': ['CREATE TABLE t (v int CHECK (st()))', 'INSERT INTO t VALUES (1)'],
+  'a CHECK of what is declared immutable': ['CREATE TABLE t (v int CHECK (sti()))', 'INSERT INTO t VALUES (1)'],
+  'a CHECK that calls PostgreSQL’s own': [
+    "CREATE TABLE t (v int CHECK (set_config('app.tenant', 'leaked', false) IS NOT NULL))",
+    'INSERT INTO t VALUES (1)',
+  ],
+  'a CHECK, by an UPDATE': [
+    'CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1); ALTER TABLE t ADD CHECK (st()) NOT VALID',
+    'UPDATE t SET v = 2 WHERE id = 1',
+  ],
+  'a domain': ['CREATE DOMAIN d AS int CHECK (st()); CREATE TABLE t (v d)', 'INSERT INTO t VALUES (1)'],
+  'a cast to a domain': ['CREATE DOMAIN d AS int CHECK (sti()); CREATE TABLE t (v int)', 'SELECT 1::d'],
+  'an index': [
+    'CREATE FUNCTION ix(int) RETURNS int IMMUTABLE LANGUAGE sql AS $$ SELECT CASE WHEN public.sti() THEN $1 END $$; CREATE TABLE t (v int); CREATE INDEX ON t (ix(v))',
+    'INSERT INTO t VALUES (1)',
+  ],
+  'the condition of an index': [
+    'CREATE TABLE t (v int); CREATE INDEX ON t (v) WHERE public.sti()',
+    'INSERT INTO t VALUES (1)',
+  ],
+  'a generated column': [
+    'CREATE TABLE t (v int, g bool GENERATED ALWAYS AS (sti()) STORED)',
+    'INSERT INTO t VALUES (1)',
+  ],
+  'a default': ['CREATE TABLE t (v int, g bool DEFAULT deep())', 'INSERT INTO t (v) VALUES (1)'],
+  'a policy': [
+    'CREATE TABLE t (v int); INSERT INTO t VALUES (1); ALTER TABLE t ENABLE ROW LEVEL SECURITY; ALTER TABLE t FORCE ROW LEVEL SECURITY; CREATE POLICY p ON t USING (sti()); CREATE ROLE reads; GRANT SELECT ON t TO reads',
+    'SET ROLE reads; SELECT * FROM t; RESET ROLE',
+  ],
+  'a trigger two functions away': [
+    'CREATE TABLE t (v int); CREATE TRIGGER f BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION deeper()',
+    'INSERT INTO t VALUES (1)',
+  ],
+  'a function two functions away': ['CREATE TABLE t (v int)', 'SELECT s3()'],
+  'a trigger on TRUNCATE': [
+    'CREATE TABLE t (v int); CREATE TRIGGER f BEFORE TRUNCATE ON t EXECUTE FUNCTION deeper()',
+    'TRUNCATE t',
+  ],
+  'a trigger whose SET stands behind a comment': [
+    TRIGGER("BEGIN\n -- who it is\n /* here */ SET app.tenant = 'leaked'; RETURN NEW; END"),
+    'INSERT INTO t VALUES (1)',
+  ],
+  'a trigger that executes a text in dollars': [
+    TRIGGER("BEGIN EXECUTE $q$SET app.tenant = 'leaked'$q$; RETURN NEW; END"),
+    'INSERT INTO t VALUES (1)',
+  ],
+  'a trigger that deallocates all': [
+    TRIGGER("BEGIN DEALLOCATE ALL; PERFORM set_config('app.tenant', 'leaked', false); RETURN NEW; END"),
+    'INSERT INTO t VALUES (1); INSERT INTO t VALUES (random()); INSERT INTO t VALUES (3)',
+  ],
+  'an event trigger': [
+    `CREATE TABLE t (v int); CREATE FUNCTION e() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM st(); END $$;
+     CREATE EVENT TRIGGER e ON ddl_command_end WHEN TAG IN ('COMMENT') EXECUTE FUNCTION e()`,
+    "COMMENT ON TABLE t IS 'c'",
+  ],
+};
+
+describe('the next client finds nothing that is left by', () => {
+  for (const [name, [made, run]] of Object.entries(cases))
+    test(name, HANGS, async () => {
+      try {
+        const maker = await proxy.connect();
+        await maker.query(made);
+        await maker.end();
+        const first = await proxy.connect();
+        await first.query(run);
+        await first.end();
+        for (let next = 0; next < 2; next++) {
+          const stranger = await proxy.connect();
+          const { rows } = await stranger.query(
+            "SELECT coalesce(current_setting('app.tenant', true), '') AS left FROM shown LIMIT 1 FOR UPDATE",
+          );
+          assert.deepEqual(rows, [{ left: '' }]);
+          await stranger.query('INSERT INTO shown (id) VALUES (1)');
+          const { rows: stored } = await stranger.query("SELECT count(*)::int AS n FROM shown WHERE who <> ''");
+          assert.deepEqual(stored, [{ n: 0 }]);
+          await stranger.end();
+        }
+        await assertWritersEqual(cluster);
+      } finally {
+        const last = await proxy.connect();
+        await last.query(
+          'DROP EVENT TRIGGER IF EXISTS e; DROP TABLE IF EXISTS t; DROP FUNCTION IF EXISTS f, e, ix CASCADE; DROP DOMAIN IF EXISTS d; DROP ROLE IF EXISTS reads',
+        );
+        await last.end();
+      }
+    });
+});
