@@ -94,6 +94,9 @@ export interface Bound {
 
 const oids = (numbers: readonly number[]): string => `ANY ('{${numbers.join(',')}}'::oid[])`;
 
+/** What a function (p, and its language, l) of the user's is declared as is its owner's word, unless it is an extension's. */
+const UNBELIEVED = "p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')";
+
 /** Whether any may write. */
 export const EVENT_TRIGGERS = `EXISTS (SELECT FROM pg_catalog.pg_event_trigger e JOIN pg_catalog.pg_proc p ON p.oid = e.evtfoid
     JOIN pg_catalog.pg_language l ON l.oid = p.prolang
@@ -172,16 +175,25 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM vol
   EXISTS (SELECT FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_operator b ON b.oprname = '=' AND b.oid < 16384
       AND b.oprleft = o.oprleft AND b.oprright = o.oprright WHERE o.oprname = '=' AND o.oid >= 16384),
   EXISTS (SELECT FROM pg_catalog.pg_cast c LEFT JOIN pg_catalog.pg_proc p ON p.oid = castfunc
+    LEFT JOIN pg_catalog.pg_language l ON l.oid = p.prolang
     JOIN pg_catalog.pg_type t ON t.oid = casttarget
-    WHERE c.oid >= 16384 AND castcontext <> 'e'
-      AND (castmethod = 'f' AND p.provolatile <> 'i'
-        OR castmethod = 'i' AND (t.typcategory IN ('A', 'D') OR t.typtype NOT IN ('b', 'e')))),
+    -- Of an explicit one to a type of the user's the text tells.
+    WHERE c.oid >= 16384 AND (castcontext <> 'e' OR t.oid < 16384)
+      AND (castmethod = 'f' AND (p.provolatile <> 'i' OR ${UNBELIEVED})
+        OR castcontext <> 'e' AND castmethod = 'i' AND (t.typcategory IN ('A', 'D') OR t.typtype NOT IN ('b', 'e')))),
   current_setting('server_version_num')::int / 10000,
   EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 32 <> 0),
   ${EVENT_TRIGGERS},
   EXISTS (${PLACED_BY_NUMBERS}),
   (SELECT json_build_array(coalesce(json_agg(DISTINCT t.typname), '[]'), coalesce(json_agg(DISTINCT a.attname) FILTER (WHERE a.attname IS NOT NULL), '[]'))
     FROM numbered o JOIN pg_catalog.pg_type t ON t.oid = o.oid LEFT JOIN pg_catalog.pg_attribute a ON a.atttypid = o.oid AND a.attrelid >= 16384),
+  (SELECT json_build_object(
+      'names', coalesce(json_agg(DISTINCT p.proname) FILTER (WHERE EXISTS (SELECT FROM pg_catalog.pg_proc b WHERE b.proname = p.proname AND b.oid < 16384)), '[]'),
+      'attributes', coalesce(json_agg(DISTINCT p.proname) FILTER (WHERE p.pronargs - p.pronargdefaults <= 1 AND EXISTS (
+        SELECT FROM pg_catalog.pg_type t WHERE t.oid = p.proargtypes[0] AND t.typtype IN ('c', 'p'))), '[]'),
+      'casts', coalesce(json_agg(DISTINCT c.typname) FILTER (WHERE c.typname IS NOT NULL), '[]'))
+    FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    LEFT JOIN (pg_catalog.pg_cast k JOIN pg_catalog.pg_type c ON c.oid = k.casttarget) ON k.castfunc = p.oid WHERE ${UNBELIEVED}),
   -- Another one for other functions, and views and operators.
   (SELECT pg_catalog.md5(pg_catalog.concat_ws(',', bit_xor(pg_catalog.hashtextextended(oid::text || ':' || xmin::text, 0)), pg_catalog.count(*)))
     FROM (SELECT oid, xmin FROM pg_catalog.pg_proc UNION ALL SELECT oid, xmin FROM pg_catalog.pg_operator

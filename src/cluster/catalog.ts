@@ -67,6 +67,15 @@ export interface DatabaseFacts {
   readonly ofNumbers: ReadonlySet<string>;
   /** Whether any table keeps its rows in partitions by what each server numbers for itself, so that they stand in another one there. */
   readonly placedByNumbers: 'none' | 'some';
+  /**
+   * Users' functions that a text may call without naming one that is surely a user's: by a name that PostgreSQL's own have too, as a column
+   * (`t.name`), or by a cast to a type. They are not taken for what they are declared as.
+   */
+  readonly unbelieved: {
+    readonly names: ReadonlySet<string>;
+    readonly attributes: ReadonlySet<string>;
+    readonly casts: ReadonlySet<string>;
+  };
   /** Functions, by their numbers on the lead, that may leave something with their session (settings, locks), and what calls one. */
   readonly binding: ReadonlySet<number>;
   /** Of the lead. */
@@ -437,6 +446,11 @@ export class Catalog {
   }
 }
 
+function believedOf(text: string | null | undefined): DatabaseFacts['unbelieved'] {
+  const lists = JSON.parse(text ?? '{}') as { names?: string[]; attributes?: string[]; casts?: string[] };
+  return { names: new Set(lists.names), attributes: new Set(lists.attributes), casts: new Set(lists.casts) };
+}
+
 function factsOf(found: readonly (string | null)[], { all }: Binding): DatabaseFacts {
   const [
     functions,
@@ -456,6 +470,7 @@ function factsOf(found: readonly (string | null)[], { all }: Binding): DatabaseF
     eventTriggers,
     placed,
     numbered,
+    unbelieved,
   ] = found;
   return {
     volatileFunctions: new Set<string>(names(functions)),
@@ -474,6 +489,7 @@ function factsOf(found: readonly (string | null)[], { all }: Binding): DatabaseF
     eventTriggers: eventTriggers === 't' ? 'some' : 'none',
     ofNumbers: new Set<string>((JSON.parse(numbered ?? '[[],[]]') as string[][]).flat()),
     placedByNumbers: placed === 't' ? 'some' : 'none',
+    unbelieved: believedOf(unbelieved),
     binding: all,
     major: Number(major),
   };

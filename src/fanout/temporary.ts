@@ -48,10 +48,10 @@ const ACTING_NODES: ReadonlySet<string> = new Set(['AlterTableStmt', 'TruncateSt
 
 /** Whether one that is on temporary objects may do something to permanent ones. Rejects with PproxError. */
 export async function reachesPermanent(catalog: Catalog, asker: CatalogAsker, statement: Statement): Promise<boolean> {
-  const { command, node, durable, functions, casts, relations } = statement;
+  const { command, node, durable, functions, casts, relations, nested } = statement;
   if (command.kind === 'definition' && (await catalog.eventTriggers(asker)) === 'some') return true;
   if (!ACTING.has(command.kind) && !ACTING_NODES.has(node)) return false;
-  if (durable.length > 0) return true;
+  if (durable.length > 0 || nested.length > 0) return true;
   const { acts, views } = await catalog.actsBeyond(asker, statement);
   if (acts) return true;
   if (!views && functions.length === 0 && casts.length === 0) return false;

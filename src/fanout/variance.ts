@@ -24,7 +24,14 @@ export class Variance {
   ): Promise<string | undefined> {
     const called = await this.stable(asker, statement);
     if (called !== undefined) return called;
-    const { casts, ofNumbers } = await this.#catalog.facts(asker);
+    const { casts, ofNumbers, unbelieved } = await this.#catalog.facts(asker);
+    if (makes === 'rows') {
+      const own =
+        statement.shadowable.find((name) => unbelieved.names.has(name)) ??
+        statement.attributes.find((name) => unbelieved.attributes.has(name)) ??
+        statement.casts.find((name) => unbelieved.casts.has(name));
+      if (own !== undefined) return `${own}, which may be a function of the user's`;
+    }
     const numbered = makes === 'rows' && [...statement.casts, ...statement.columns].find((name) => ofNumbers.has(name));
     if (numbered !== false && numbered !== undefined) return `${numbered}, which holds numbers of objects`;
     if (makes === 'rows' && casts === 'stable') return 'a cast of the user\u2019s that is not immutable';

@@ -4,9 +4,10 @@ import { after, before, describe, test } from 'node:test';
 import type pg from 'pg';
 import { sql } from '../support/cluster.ts';
 import { copyIn } from '../support/copy-in.ts';
-import { assertWritersEqual, outcome, startScene, value } from './scene.ts';
+import { assertWritersEqual, connectRaw, outcome, startScene, value } from './scene.ts';
 
-const { cluster, proxy } = await startScene({}, { reader: false });
+const scene = await startScene({}, { reader: false });
+const { cluster, proxy } = scene;
 const { w1, w2 } = cluster;
 const HANGS = { timeout: 60_000 };
 let client: pg.Client;
@@ -92,6 +93,19 @@ const cases: Readonly<Record<string, Case>> = {
     made: 'CREATE TEMPORARY TABLE tt (v int CHECK (w() = 1))',
     run: 'INSERT INTO tt VALUES (1)',
   },
+  'WITH that writes, in front of a table': {
+    made: TABLE,
+    run: 'WITH x AS (INSERT INTO log (v) VALUES (1), (2) RETURNING v) INSERT INTO tt SELECT v FROM x',
+  },
+  'functions of a query': {
+    made: `${TABLE}; INSERT INTO tt VALUES (1)`,
+    run: 'SELECT w() FROM tt; SELECT * FROM tt WHERE w() = 1; INSERT INTO tt SELECT w(); UPDATE tt SET v = 2 RETURNING w(); SELECT (SELECT w()) FROM tt; DELETE FROM tt WHERE w(1) = 1; EXPLAIN ANALYZE SELECT w() FROM tt',
+  },
+  'a large object': { made: TABLE, run: 'INSERT INTO tt SELECT lo_create(556)', refused: '0A000' },
+  'MERGE into a table': {
+    made: 'CREATE TEMPORARY TABLE tt (id int, v int DEFAULT w())',
+    run: 'MERGE INTO tt USING (VALUES (1)) n (id) ON tt.id = n.id WHEN NOT MATCHED THEN INSERT (id) VALUES (n.id)',
+  },
   'a function that is called': {
     made: TABLE,
     run: 'INSERT INTO tt VALUES (w()); UPDATE tt SET v = w() + 1; SELECT w(v) FROM tt',
@@ -139,6 +153,16 @@ describe('writers are equal behind', () => {
         assert.ok(Number(follower) >= Number(lead), `${String(follower)} and ${String(lead)}`);
         assert.ok(Number(await value(client, 'SELECT count(*) FROM log')) > 0);
       });
+});
+
+test('a function of COPY TO', HANGS, async () => {
+  const own = await connectRaw(scene);
+  await own.query(`${TABLE}; INSERT INTO tt VALUES (1)`);
+  const messages = await own.query('COPY (SELECT w() FROM tt) TO STDOUT');
+  assert.ok(messages.some(({ type }) => type === 'CopyDone'));
+  own.end();
+  assert.ok(Number(await value(client, 'SELECT count(*) FROM log WHERE v = 7')) > 0);
+  await assertWritersEqual(cluster);
 });
 
 test('a trigger that waits for COMMIT does nothing that followers do not', HANGS, async () => {

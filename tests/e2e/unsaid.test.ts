@@ -145,6 +145,28 @@ const cases: Readonly<Record<string, Case>> = {
       ALTER TABLE p1 ALTER c SET DEFAULT '2000-01-01'`,
     run: 'ALTER TABLE p ADD COLUMN IF NOT EXISTS c timestamptz DEFAULT now(); INSERT INTO p1 (id) VALUES (1)',
   },
+  'functions that are not what they are declared as, by the names of columns and of types': {
+    made: `CREATE TABLE t (id int PRIMARY KEY, v float8); INSERT INTO t VALUES (1, 0), (2, 0), (3, 0), (4, 0), (5, 0);
+      CREATE FUNCTION calc(t) RETURNS float8 IMMUTABLE LANGUAGE sql AS 'SELECT random()';
+      CREATE FUNCTION abs(t) RETURNS float8 IMMUTABLE LANGUAGE sql AS 'SELECT random()'; CREATE FUNCTION round(t) RETURNS float8 IMMUTABLE LANGUAGE sql AS 'SELECT random()';
+      CREATE TYPE ct AS (f float8); CREATE FUNCTION toct(int) RETURNS ct IMMUTABLE LANGUAGE sql AS 'SELECT ROW(random())::ct'; CREATE CAST (int AS ct) WITH FUNCTION toct(int);
+      CREATE TABLE d (id int PRIMARY KEY, c ct)`,
+    run: `UPDATE t SET v = t.calc WHERE id = 1; UPDATE t SET v = (t).calc WHERE id = 2; UPDATE t SET v = abs(t) WHERE id = 3; UPDATE t SET v = round(t) WHERE id = 4;
+      INSERT INTO t VALUES (6, abs(ROW(1, 2)::t)); INSERT INTO d VALUES (1, 5::ct); DROP CAST (int AS ct)`,
+  },
+  'an assignment cast that is not what it is declared as': {
+    made: `CREATE TYPE ct AS (f float8); CREATE FUNCTION toct(int) RETURNS ct IMMUTABLE LANGUAGE sql AS 'SELECT ROW(random())::ct';
+      CREATE CAST (int AS ct) WITH FUNCTION toct(int) AS ASSIGNMENT; CREATE TABLE d (id int PRIMARY KEY, c ct)`,
+    run: 'INSERT INTO d VALUES (1, 5); UPDATE d SET c = 7 WHERE id = 1; DROP CAST (int AS ct)',
+  },
+  'numbers in columns that hold names of objects': {
+    made: "CREATE TABLE t (id int PRIMARY KEY, r regclass, n oid); INSERT INTO t (id, n) VALUES (1, 't'::regclass), (2, 't'::regclass)",
+    run: "INSERT INTO t (id, r) SELECT 3, n FROM t WHERE id = 1; DO $$ BEGIN EXECUTE 'INSERT INTO t (id, r) VALUES (4, ' || 't'::regclass::oid || ')'; END $$; UPDATE t SET r = n WHERE id = 2",
+  },
+  'a text that a function of an extension runs': {
+    made: `CREATE EXTENSION tablefunc SCHEMA own; CREATE FUNCTION w() RETURNS int LANGUAGE plpgsql AS $$ ${WRITES} 1; END $$`,
+    run: "BEGIN; INSERT INTO log (what) VALUES ('before'); SELECT * FROM crosstab($$SELECT 'a'::text, 'b'::text, w()$$) AS c (a text, b int); COMMIT",
+  },
   'a partition by the hash of an enum': {
     made: "CREATE TYPE mood AS ENUM ('a', 'b'); CREATE TABLE p (m mood) PARTITION BY HASH (m)",
     run: 'CREATE TABLE p0 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 0)',
