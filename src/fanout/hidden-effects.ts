@@ -23,10 +23,12 @@ export interface Look {
   readonly tables: ReadonlyMap<string, string>;
   /** Equal where those of the session's settings are that were looked at, custom ones aside; undefined where none were. */
   readonly settings: string | undefined;
+  /** Equal where values are shown, and read, in one way; undefined where settings were not looked at. */
+  readonly shown: string | undefined;
 }
 
 /** Of nothing. */
-export const NOTHING: Look = { sequences: new Map(), tables: new Map(), settings: undefined };
+export const NOTHING: Look = { sequences: new Map(), tables: new Map(), settings: undefined, shown: undefined };
 
 const CATALOG = 'pg_catalog.';
 
@@ -79,6 +81,16 @@ const OF_VALUES = [
   'xmloption',
 ];
 
+/** By which what is shown of a value may lose some of it, or be read as another one where they are not the same. */
+const OF_SHOWING = [
+  'array_nulls',
+  'client_encoding',
+  'DateStyle',
+  'extra_float_digits',
+  'IntervalStyle',
+  'lc_monetary',
+];
+
 /** Temporary objects are their session's own. */
 const LOOK = `SELECT 'sequence', pg_catalog.quote_ident(schemaname) || '.' || pg_catalog.quote_ident(sequencename),
     coalesce(last_value, start_value) || ', ' || (last_value IS NOT NULL)
@@ -90,11 +102,14 @@ const LOOK = `SELECT 'sequence', pg_catalog.quote_ident(schemaname) || '.' || pg
       pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) AS updated, pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) AS deleted) d
   WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND (c.oid >= 16384 OR n.nspname = 'pg_catalog') AND d.inserted + d.updated + d.deleted > 0`;
 
+const settingsText = (names: readonly string[]): string =>
+  `pg_catalog.concat_ws(',', ${names.map((name) => `pg_catalog.current_setting('${name}')`).join(', ')})`;
+
 /** What is looked at beside that. */
 const SETTINGS = {
   none: '',
   'of values': `
-  UNION ALL SELECT 'settings', '', pg_catalog.concat_ws(',', ${OF_VALUES.map((name) => `pg_catalog.current_setting('${name}')`).join(', ')})`,
+  UNION ALL SELECT 'settings', '', ${settingsText(OF_VALUES)} UNION ALL SELECT 'shown', '', ${settingsText(OF_SHOWING)}`,
   all: `
   UNION ALL SELECT 'settings', '', pg_catalog.concat_ws(',', pg_catalog.current_setting('role'), pg_catalog.current_setting('session_authorization'),
     (SELECT pg_catalog.md5(pg_catalog.string_agg(name || setting, ',' ORDER BY name)) FROM pg_catalog.pg_settings WHERE source = 'session'))`,
@@ -116,11 +131,13 @@ export function lookOf({ rows }: Answer): Look {
   const sequences = new Map<string, string>();
   const tables = new Map<string, string>();
   let settings: string | undefined;
+  let shown: string | undefined;
   for (const [kind, name, state] of rows) {
     if (kind === 'settings') settings = state ?? '';
+    else if (kind === 'shown') shown = state ?? '';
     else (kind === 'table' ? tables : sequences).set(name ?? '', state ?? '');
   }
-  return { sequences, tables, settings };
+  return { sequences, tables, settings, shown };
 }
 
 /** Names of sequences that stand elsewhere than before; one that is new moved from nowhere and needs nothing. */

@@ -1,6 +1,6 @@
 /** Plans of statements that make tables or fill them: definitions, COPY, REFRESH. */
 import type { Catalog, CatalogAsker, Column, Table } from '../cluster/catalog.ts';
-import { qualified } from '../sql/quote.ts';
+import { qualified, quoteLiteral } from '../sql/quote.ts';
 import type { Nondeterminism, QualifiedName, Statement } from '../sql/statement.ts';
 import { digestText, storedColumns } from './captured-rows.ts';
 import { locksFor } from './locks.ts';
@@ -112,8 +112,12 @@ export class TablePlanner {
     const given = statement.added.filter((column) => column.default === 'given').map((column) => column.name);
     const defaults = same.length > 0 ? given : [];
     if (computed !== undefined) refuseBlind(table, `${computed}() in a definition`);
-    if (computed === undefined && statement.rewrites === 'nothing')
-      return defaults.length === 0 ? plan : { ...plan, remade: { name, table, defaults, rows: 'not told' } };
+    if (computed === undefined && statement.rewrites === 'nothing') {
+      // What a function is declared as is its owner's word.
+      const proof = statement.functions.length > 0 ? proofOfDefaults(name, given) : undefined;
+      if (defaults.length === 0) return { ...plan, proof };
+      return { ...plan, proof, remade: { name, table, defaults, rows: 'not told' } };
+    }
     const rows = computed === undefined ? 'told where they differ' : 'told';
     const rule = computed === undefined ? 'rows that are given other values' : `${computed}(), for each row`;
     return { ...plan, rule, proof: proofOf(name), remade: { name, table, defaults, rows } };
@@ -212,4 +216,12 @@ export const REFRESHES: ReadonlySet<string> = new Set([REFRESH, `${REFRESH} CONC
  */
 function proofOf(name: QualifiedName): string {
   return `SELECT count(*), sum(pg_catalog.hashtextextended((t.*)::text COLLATE "C", 0)) FROM ${qualified(name)} AS t`;
+}
+
+/** One row that is equal where these columns, that were just added, have given the rows there are the same values: PostgreSQL keeps them once. */
+function proofOfDefaults(table: QualifiedName, columns: readonly string[]): string | undefined {
+  if (columns.length === 0) return undefined;
+  const names = columns.map(quoteLiteral).join(', ');
+  return `SELECT pg_catalog.md5(string_agg(attname || '=' || attmissingval::text, ',' ORDER BY attname)) FROM pg_catalog.pg_attribute
+    WHERE attrelid = to_regclass(${quoteLiteral(qualified(table))}) AND attname IN (${names})`;
 }

@@ -63,7 +63,7 @@ const reader = new TimeWordReader();
 function timeWordOf(value: Buffer): string | undefined {
   reader.begin();
   for (const byte of value) {
-    if (!reader.wants) return undefined;
+    if (!reader.wants) break;
     reader.byte(byte);
   }
   return reader.end();

@@ -34,6 +34,7 @@ export async function remake(
   }
   const differ = remade.rows === 'told' ? [] : await prove(session, block, proof, effect);
   if (remade.rows !== 'told' && differ.length === 0) return;
+  if (remade.rows === 'not told') throwFailures(block, differ);
   await tellTable(session, block, remade, differ, started);
   throwFailures(block, await prove(session, block, proof, effect));
 }

@@ -70,6 +70,7 @@ export async function replayHidden(
     return undefined;
   }
   const rows = plan.kind === 'rows' ? plan : undefined;
+  if (rows !== undefined && looked.before.shown !== looked.after.shown) throw shownOtherwise();
   const seen = await seeEffects(session, block, looked, rows, done.replay?.total ?? 0);
   const text = rows === undefined || (rows.otherwise === 'same text' && seen.elsewhere === 'something');
   const { replay } = done;
@@ -125,6 +126,17 @@ export async function replayHidden(
   throwFailures(block, await compareHidden(session, block, seen, aligned, own));
   await reserveDrawn(session, seen, aligned);
   return undefined;
+}
+
+/** The rows at hand are shown by other settings than followers read them by. */
+function shownOtherwise(): PproxError {
+  return new PproxError('not_replayed', {
+    message:
+      'a trigger or function has changed how values are shown, in the midst of a statement whose rows the followers are told',
+    detail:
+      'One of array_nulls, client_encoding, DateStyle, extra_float_digits, IntervalStyle and lc_monetary is another one now.',
+    hint: 'Give the function the setting as its own: ALTER FUNCTION … SET.',
+  });
 }
 
 /**

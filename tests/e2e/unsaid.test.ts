@@ -167,6 +167,21 @@ const cases: Readonly<Record<string, Case>> = {
     made: `CREATE EXTENSION tablefunc SCHEMA own; CREATE FUNCTION w() RETURNS int LANGUAGE plpgsql AS $$ ${WRITES} 1; END $$`,
     run: "BEGIN; INSERT INTO log (what) VALUES ('before'); SELECT * FROM crosstab($$SELECT 'a'::text, 'b'::text, w()$$) AS c (a text, b int); COMMIT",
   },
+  'a trigger that changes how values are shown': {
+    made: `CREATE TABLE t (id int PRIMARY KEY, v float8); CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('extra_float_digits', '-15', true); RETURN NEW; END $$;
+      CREATE TRIGGER f BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f()`,
+    run: 'INSERT INTO t SELECT g, pi() / g + random() FROM generate_series(1, 3) g',
+    refused: ['0A000'],
+  },
+  'a function by which a column is added': {
+    made: "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1); CREATE FUNCTION f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2'",
+    run: 'ALTER TABLE t ADD x int DEFAULT f(4), ADD at timestamptz DEFAULT now()',
+  },
+  'a function of the numbers of objects, by which a column is added': {
+    made: "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1); CREATE FUNCTION f(regclass) RETURNS oid LANGUAGE sql IMMUTABLE AS 'SELECT $1::oid'",
+    run: "ALTER TABLE t ADD x bigint DEFAULT f('t')",
+    refused: ['40002'],
+  },
   'a partition by the hash of an enum': {
     made: "CREATE TYPE mood AS ENUM ('a', 'b'); CREATE TABLE p (m mood) PARTITION BY HASH (m)",
     run: 'CREATE TABLE p0 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 0)',
