@@ -3,7 +3,7 @@
 import type { CopyStmt, DeclareCursorStmt, ExplainStmt, Node, RangeVar } from 'libpg-query';
 import { alteration, bound } from './alteration.ts';
 import { definedBy } from './defined.ts';
-import { definitionOf, droppedRelations, forbidsBlock, isTemporary, needsNobody } from './definitions.ts';
+import { definitionOf, forbidsBlock, isTemporary, listedRelations, needsNobody } from './definitions.ts';
 import { Facts } from './facts.ts';
 import { insertCommand } from './insert.ts';
 import { mergedBy, modificationOf } from './modification.ts';
@@ -335,7 +335,7 @@ class Classification {
     const temporary = isTemporary(subject);
     const facts = new Facts(temporary ? 'lead' : route, temporary ? 'temporary object' : name);
     for (const target of targetsOf(subject)) facts.relations.add(relationName(target));
-    for (const dropped of droppedRelations(this.#tag, this.#fields)) facts.relations.add(dropped);
+    for (const listed of listedRelations(this.#tag, this.#fields)) facts.relations.add(listed);
     walk(this.#walker(facts));
     // A view of a temporary table is one itself.
     const over = this.#tag === 'ViewStmt' && facts.relations.some((relation) => isTemporarySchema(relation.schema));

@@ -128,10 +128,19 @@ const relationTypes = new Set([
   'OBJECT_FOREIGN_TABLE',
 ]);
 
-/** Relations that a DROP names; the tree has them as lists of words. */
-export function droppedRelations(tag: string, fields: Fields): QualifiedName[] {
-  if (tag !== 'DropStmt' || !relationTypes.has(String(fields['removeType']))) return [];
-  return listOf(fields['objects']).map((object) => nameOf(stringsOf(nodeOf(object, 'List')?.['items'])));
+/** Kinds whose names are those of their relation, and one of their own behind it. */
+const partTypes = new Set(['OBJECT_COLUMN', 'OBJECT_POLICY', 'OBJECT_RULE', 'OBJECT_TABCONSTRAINT', 'OBJECT_TRIGGER']);
+
+/** Relations that a DROP or COMMENT names; the tree has them as lists of words. */
+export function listedRelations(tag: string, fields: Fields): QualifiedName[] {
+  const kind = String(tag === 'DropStmt' ? fields['removeType'] : fields['objtype']);
+  const part = partTypes.has(kind);
+  if ((tag !== 'DropStmt' && tag !== 'CommentStmt') || (!part && !relationTypes.has(kind))) return [];
+  const objects = tag === 'DropStmt' ? listOf(fields['objects']) : [fields['object']];
+  return objects.map((object) => {
+    const words = stringsOf(nodeOf(object, 'List')?.['items']);
+    return nameOf(part ? words.slice(0, -1) : words);
+  });
 }
 
 /**

@@ -203,6 +203,24 @@ test('event triggers that write tell of temporary objects on every writer', HANG
   await client.query('DROP EVENT TRIGGER telling; DROP TABLE defined');
 });
 
+test('comments on, and triggers and rules of, temporary objects are made and dropped', HANGS, async () => {
+  const own = await proxy.connect();
+  await own.query(
+    `${TABLE}; CREATE RULE r AS ON INSERT TO tt DO NOTHING; CREATE TRIGGER t AFTER DELETE ON tt FOR EACH ROW EXECUTE FUNCTION noted()`,
+  );
+  const statements = [
+    "COMMENT ON TABLE tt IS 'c'",
+    "COMMENT ON COLUMN tt.v IS 'c'",
+    "COMMENT ON TRIGGER t ON tt IS 'c'",
+    "COMMENT ON RULE r ON tt IS 'c'",
+    'DROP TRIGGER t ON tt',
+    'DROP RULE r ON tt',
+  ];
+  for (const statement of statements) assert.equal(await outcome(own.query(statement)), 'ok', statement);
+  await own.end();
+  await assertWritersEqual(cluster);
+});
+
 test('what is temporary alone stays on the lead', HANGS, async () => {
   const own = await proxy.connect();
   await own.query(`${TABLE}; CREATE TEMPORARY VIEW tv AS SELECT v FROM tt`);
