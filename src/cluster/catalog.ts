@@ -389,7 +389,7 @@ export class Catalog {
   /** Whether any of these is a table of the server's own. */
   async ofServer(asker: CatalogAsker, names: readonly QualifiedName[]): Promise<boolean> {
     const oids = names.map((name) => `to_regclass(${quoteLiteral(qualified(name))})`).join(', ');
-    const text = `SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid IN (${oids}) AND oid < 16384)`;
+    const text = `SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid IN (${oids}) AND oid < 16384 AND relkind = 'r')`;
     return this.#cached(asker, `of the server ${oids}`, async () => (await row(asker, text))[0] === 't');
   }
 

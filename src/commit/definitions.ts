@@ -36,9 +36,14 @@ export interface Edition {
 
 type Rows = readonly (readonly (string | null)[])[];
 
+/** Equal for askers of one login, who are told the same. */
+export function askerKey({ user, database }: DefinitionAsker['account']): string {
+  return `${user}\0${database}`;
+}
+
 /** Who asks, and how: the lead, as the login role. All reject with PproxError or BackendLostError. */
 export interface DefinitionAsker {
-  /** Equal for askers who are told the same. */
+  /** By `askerKey`. */
   readonly key: string;
   readonly account: { readonly user: string; readonly database: string };
   /** Whether it has a transaction open, and with it locks and connections that others may wait for. */

@@ -82,14 +82,7 @@ const OF_VALUES = [
 ];
 
 /** By which what is shown of a value may lose some of it, or be read as another one where they are not the same. */
-const OF_SHOWING = [
-  'array_nulls',
-  'client_encoding',
-  'DateStyle',
-  'extra_float_digits',
-  'IntervalStyle',
-  'lc_monetary',
-];
+const OF_SHOWING = ['client_encoding', 'DateStyle', 'extra_float_digits', 'IntervalStyle', 'lc_monetary'];
 
 /** Temporary objects are their session's own. */
 const LOOK = `SELECT 'sequence', pg_catalog.quote_ident(schemaname) || '.' || pg_catalog.quote_ident(sequencename),

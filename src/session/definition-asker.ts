@@ -2,7 +2,7 @@
 import type { Backend } from '../backend/backend.ts';
 import { type Answer, rowsOf } from '../backend/receiver.ts';
 import { asLoginRole, asLoginRoleWithin, END_LOGIN_ROLE } from '../commit/decisions.ts';
-import type { DefinitionAsker } from '../commit/definitions.ts';
+import { askerKey, type DefinitionAsker } from '../commit/definitions.ts';
 import type { SessionState } from './state.ts';
 
 /** What it asks beside its transaction, which is short, no cancel request stops. */
@@ -11,7 +11,7 @@ export function definitionAsker(session: SessionState): DefinitionAsker {
   const { user, database } = session.logins.at(cluster.lead);
   const own = block.kind === 'writers' ? block.legs.lead.lease.backend : undefined;
   return {
-    key: `${user}\0${database}`,
+    key: askerKey({ user, database }),
     account: { user, database },
     ask: async (text) =>
       told(await (own === undefined ? session.ask(asLoginRole(text)) : askWithin(session, own, text))),

@@ -15,6 +15,7 @@ import type { Notifications } from '../cluster/notifications.ts';
 import { LOOKING_ON, type Onlookers } from '../cluster/onlookers.ts';
 import type { ProcessIds } from '../cluster/process-ids.ts';
 import type { Coordinator } from '../commit/coordinator.ts';
+import { askerKey } from '../commit/definitions.ts';
 import type { Settings } from '../config/config.ts';
 import type { Planner } from '../fanout/planner.ts';
 import type { Unproven } from '../fanout/unproven.ts';
@@ -29,7 +30,6 @@ import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import { Cancels } from './cancels.ts';
 import type { ClientLink } from './client-link.ts';
 import type { ClientStatement, Portal } from './client-statement.ts';
-import { definitionAsker } from './definition-asker.ts';
 import { type FollowerLeg, type LeadLeg, Legs } from './legs.ts';
 import { Listening } from './listening.ts';
 import { closeStatements } from '../backend/statement-closing.ts';
@@ -481,7 +481,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
   drew(sequences: Iterable<string>): void {
     if (this.block.kind !== 'writers') return;
     const { touched } = this.block;
-    touched.drawnAt ??= this.services.coordinator.definitions.sequencesSet(definitionAsker(this).key);
+    touched.drawnAt ??= this.services.coordinator.definitions.sequencesSet(askerKey(this.logins.at(this.cluster.lead)));
     for (const sequence of sequences) touched.drawn.add(sequence);
   }
 

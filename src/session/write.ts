@@ -370,6 +370,8 @@ function changesCatalog({ command, pins, node }: Statement, made: 'nothing' | 'o
 
 /** With one writer there is nobody to agree with. */
 async function writeAlone(session: SessionState, statement: Statement, request: Request): Promise<StatementEnd> {
+  // Asked while no connection is held: there may be this one alone.
+  const leaves = await session.services.planner.leaves(session, statement);
   const legs = await session.leaseLead();
   const { backend } = legs.lead.lease;
   let answered: 'no' | 'yes' = 'no';
@@ -385,8 +387,7 @@ async function writeAlone(session: SessionState, statement: Statement, request: 
     });
     session.told.note(backend);
     if (result.error !== undefined) return FAILED;
-    if ((await session.services.planner.leaves(session, statement)) === 'something')
-      session.pins.add('volatile function');
+    if (leaves === 'something') session.pins.add('volatile function');
     notePins(session, statement, 'not looked at');
     if (isQuery(statement)) session.view = 'perhaps its own';
     await learnSettings(session, statement, backend);

@@ -373,15 +373,13 @@ SELECT 'the session goes on'`,
   script(
     'large objects by extended query',
     String.raw`
-CREATE TEMP TABLE large (id oid)
-
 > Run: BEGIN
-> Run: INSERT INTO large SELECT lo_from_bytea(0, 'content')
-> Run: SELECT convert_from(lo_get(id), 'UTF8') FROM large
+> Run: SELECT lo_from_bytea(4244, 'content')
+> Run: SELECT convert_from(lo_get(4244), 'UTF8')
 > Run: COMMIT
 > Sync
 
-> Run: SELECT lo_unlink(id) FROM large
+> Run: SELECT lo_unlink(4244)
 > Sync`,
   ),
   script(
