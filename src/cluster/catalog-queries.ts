@@ -103,9 +103,12 @@ export const EVENT_TRIGGERS = `EXISTS (SELECT FROM pg_catalog.pg_event_trigger e
     WHERE evtenabled <> 'D' AND (lanname <> 'plpgsql' OR prosrc ~* '\\y(insert|update|delete|merge|copy|perform|execute|call|select)\\y'))`;
 
 /** Tables (partrelid) whose rows stand in partitions by hashes of OIDs, which each server hands out for itself: enums' labels are kept by them. */
-const PLACED_BY_NUMBERS = `SELECT p.partrelid FROM pg_catalog.pg_partitioned_table p
-  JOIN pg_catalog.pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs::int2[])
-  WHERE p.partstrat = 'h' AND (WITH RECURSIVE parts (oid) AS (
+const PLACED_BY_NUMBERS = `SELECT p.partrelid FROM pg_catalog.pg_partitioned_table p CROSS JOIN
+    -- An expression is looked at for the names of its columns; what it makes a text of is one.
+    LATERAL (SELECT pg_catalog.regexp_replace(pg_catalog.pg_get_partkeydef(p.partrelid), '[(]?"?[[:alnum:]_$]+"?[)]?::(text|character varying)', '', 'g') AS text) k
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = p.partrelid AND a.attnum > 0
+    AND (a.attnum = ANY (p.partattrs::int2[]) OR 0 = ANY (p.partattrs::int2[]) AND position(a.attname IN k.text) > 0)
+  WHERE k.text ~ 'hash(enum|_array|_record|_range|_multirange)' OR p.partstrat = 'h' AND (WITH RECURSIVE parts (oid) AS (
       SELECT a.atttypid
       UNION SELECT t.next FROM parts p CROSS JOIN LATERAL (
         SELECT unnest(ARRAY[typbasetype, typelem]) AS next FROM pg_catalog.pg_type WHERE oid = p.oid

@@ -163,13 +163,13 @@ export function asLoginRoleWithin(text: string): string {
 export const OTHER_EDITION = '22P02';
 
 /** The same outside a transaction: of what none can hold. */
-export function countText(process: string, changes: 'relations' | 'objects'): string {
-  const [relations, objects] = changes === 'relations' ? [1, 0] : [0, 1];
+export function countText(process: string, changes: 'relations' | 'objects' | 'sequences'): string {
+  const added = (what: typeof changes): string => (changes === what ? '1' : '0');
   return DECISION.definition
     .replace('$1', `'${process}'`)
-    .replace('$2', String(relations))
-    .replace('$3', String(objects))
-    .replace('$4', '0');
+    .replace('$2', added('relations'))
+    .replace('$3', added('objects'))
+    .replace('$4', added('sequences'));
 }
 
 /** In whose row the numbers of processes are that have changed nothing for long. */

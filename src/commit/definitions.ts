@@ -85,6 +85,8 @@ export interface Definitions {
   sequencesTold(key: string, sequences: string): void;
   /** Counts what no transaction can hold, once it is done. Rejects as `ask`. */
   record(ask: DefinitionAsker['ask'], changes: Changed): Promise<void>;
+  /** The same of sequences that were set in a transaction that is rolled back, which does not take that back. */
+  recordSet(ask: DefinitionAsker['ask']): Promise<void>;
   /** This process has changed some, or has met a transaction that is not of the edition that is known. */
   outdate(): void;
 }
@@ -249,6 +251,10 @@ export class CountedOnLead implements Definitions {
     this.outdate();
   }
 
+  async recordSet(ask: DefinitionAsker['ask']): Promise<void> {
+    await ask(countText(this.#options.process, 'sequences'));
+  }
+
   outdate(): void {
     const outdated = performance.now();
     for (const known of this.#known.values()) known.outdated = outdated;
@@ -360,6 +366,10 @@ export class CountedHere implements Definitions {
 
   confirm(): void {
     // Nobody else counts.
+  }
+
+  async recordSet(): Promise<void> {
+    // Nobody else is known.
   }
 
   sequencesSet(): string {

@@ -17,7 +17,7 @@ const KINDS = kindsOfBytes();
 const NEXT = BEGUN.map((begun) => LETTERS.map((letter) => longestOf(begun + letter)));
 const WHOLE = BEGUN.map((begun) => WORDS.includes(begun));
 
-/** A backslash stands for what follows it, in an array once more; a quote of CSV may stand anywhere in a field, and be any sign. */
+/** A backslash stands for what follows it, in an array once more; a quote of CSV may stand anywhere in a field. */
 function kindsOfBytes(): Uint8Array {
   const kinds = new Uint8Array(256);
   for (let byte = 0x21; byte < 0x7f; byte++) {
@@ -38,12 +38,17 @@ function longestOf(text: string): number {
 }
 
 export class CopyWords {
-  #found: 'nothing' | 'a word' = 'nothing';
+  #found: 'nothing' | 'a word';
   #begun = 0;
   #last: number = Kind.other;
   /** Bytes of a message's header that have come, and of its data that have not. */
   #header: Buffer = Buffer.alloc(0);
   #left = 0;
+
+  /** `quotes`: whether words can be told at all. */
+  constructor(quotes: 'the usual ones' | 'its own') {
+    this.#found = quotes === 'its own' ? 'a word' : 'nothing';
+  }
 
   get found(): 'nothing' | 'a word' {
     return this.#found;

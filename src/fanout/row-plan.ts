@@ -120,9 +120,10 @@ function conflictClause(command: InsertCommand, table: Table, names: readonly st
   const fixed = new Set([...alike.map(({ name }) => name), ...always].map(quoteIdentifier));
   // Whoever gives a column its own value computes anew what is generated of it, by a function that may be another one since.
   const changed = (name: string): boolean => table.triggers === 'some' || given.has(name);
-  const assigned = names
-    .filter((name) => !fixed.has(name) && changed(name))
-    .map((name) => `${name} = EXCLUDED.${name}`);
+  const givable = names.filter((name) => !fixed.has(name));
+  const some = givable.filter(changed);
+  // Of a generated column alone: DO NOTHING would not count the row.
+  const assigned = (some.length > 0 ? some : givable).map((name) => `${name} = EXCLUDED.${name}`);
   return assigned.length === 0
     ? ` ON CONFLICT (${key.join(', ')}) DO NOTHING`
     : ` ON CONFLICT (${key.join(', ')}) DO UPDATE SET ${assigned.join(', ')}`;

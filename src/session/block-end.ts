@@ -51,6 +51,11 @@ async function mendSequences(session: SessionState, { touched, catalog }: Writer
   touched.setBack.clear();
   const { sequences } = session.services;
   if (catalog === 'changed') sequences.forget();
+  // Before it is looked at where they stand: others are to know of it then.
+  if (touched.sequencesSet === 'some') {
+    const { definitions } = session.services.coordinator;
+    await withoutError(session, 'those that were set', definitions.recordSet(definitionAsker(session).ask));
+  }
   const placed = touched.placed === 'any' ? [] : [...touched.placed];
   if (touched.placed === 'any' || placed.length > 0)
     await withoutError(session, 'those that were set', sequences.afterSetval(session, placed));
@@ -149,6 +154,8 @@ export async function commitBlock(
       // COMMIT AND CHAIN leaves no room to ask: the next transaction has begun.
       if (outcome.position !== undefined) session.position = services.cluster.reachable(outcome.position);
       else if (positionSource.kind !== 'none') session.position = 'to be asked';
+      // Counted with the decision.
+      block.touched.sequencesSet = 'none';
       await noteSetMeanwhile(session, block, outcome.sequences);
       answer = () => {
         for (const frame of outcome.frames) if (frame[0] === BackendTag.NoticeResponse) link.send(frame);

@@ -114,7 +114,10 @@ async function copyTo(
     beginFollowers(session, block);
   }
   const there = before === undefined ? undefined : await looks(session, legs);
-  const words = plan?.proof === undefined ? undefined : new CopyWords();
+  const words =
+    plan?.proof === undefined
+      ? undefined
+      : new CopyWords(statement.command.kind === 'copy in' ? statement.command.quotes : 'its own');
   const copiers = legs.map(({ node, lease }): Copier => {
     const receiver = new EffectReceiver();
     lease.backend.query(text, receiver);

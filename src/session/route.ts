@@ -2,6 +2,7 @@
 import type { DatabaseFacts } from '../cluster/catalog.ts';
 import { isOfTemporary, isOnTemporary, reachesPermanent } from '../fanout/temporary.ts';
 import { READS_NAMED } from '../sql/function-effects.ts';
+import { TEMPORARY } from '../sql/tree.ts';
 import { isTimeout, isTransactionDefault } from '../sql/setting-names.ts';
 import type { QualifiedName, Route, Statement } from '../sql/statement.ts';
 import { readText } from './analysis.ts';
@@ -35,7 +36,8 @@ export async function resolveRoute(
   }
   if (isOfTemporary(statement) && (await reachesPermanent(session.services.catalog, session, statement)))
     return 'writers';
-  if (route === 'writers' && session.temporaries !== 'none') {
+  const named = route === 'lead' && statement.reason === TEMPORARY && command.kind !== 'definition';
+  if ((route === 'writers' || named) && session.temporaries !== 'none') {
     const place = await placeOfTemporary(session, statement);
     if (place === undefined && (command.kind === 'definition' || statement.node === 'TruncateStmt'))
       refuseHidden(await session.services.catalog.hidingPermanent(session));

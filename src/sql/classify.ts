@@ -12,6 +12,7 @@ import {
   booleanOption,
   isFields,
   isTemporarySchema,
+  TEMPORARY,
   listOf,
   nodeOf,
   optionOf,
@@ -167,9 +168,7 @@ class Classification {
   #writing(name: string, command: (facts: Facts) => Command): Statement {
     const target = this.#fields['relation'];
     const facts =
-      isFields(target) && isTemporary({ relation: target })
-        ? new Facts('lead', 'temporary object')
-        : new Facts('writers', name);
+      isFields(target) && isTemporary({ relation: target }) ? new Facts('lead', TEMPORARY) : new Facts('writers', name);
     // Its rule calls set_config().
     if (isFields(target) && target['relname'] === 'pg_settings') facts.pins.add('setting');
     this.#walker(facts).writing(this.#tag, this.#fields);
@@ -213,7 +212,7 @@ class Classification {
       facts.raise('lead', 'EXPLAIN EXECUTE');
       facts.executes = textOf(execute['name']);
     }
-    if (facts.relations.some((name) => isTemporarySchema(name.schema))) facts.raise('lead', 'temporary object');
+    if (facts.relations.some((name) => isTemporarySchema(name.schema))) facts.raise('lead', TEMPORARY);
     return this.#finish(readCommand, facts);
   }
 
@@ -232,7 +231,7 @@ class Classification {
       return this.#finish({ kind: 'copy out', sink: server ? 'server' : 'stdout' }, facts);
     }
     const facts = isTemporary(this.#fields)
-      ? new Facts('lead', 'temporary object')
+      ? new Facts('lead', TEMPORARY)
       : new Facts('writers', server ? 'COPY from the server' : 'COPY FROM STDIN');
     facts.relations.add(relationName(statement.relation));
     this.#walker(facts).evaluated(statement.whereClause);
@@ -240,7 +239,9 @@ class Classification {
     const target = relationName(statement.relation);
     const options = listOf(statement.options).map((option) => textOf(nodeOf(option, 'DefElem')?.['defname']));
     const marks = options.includes('default') ? 'some' : 'none';
-    return this.#finish({ kind: 'copy in', source: server ? 'server' : 'stdin', target, columns, marks }, facts);
+    const quotes = options.includes('quote') || options.includes('escape') ? 'its own' : 'the usual ones';
+    const source = server ? 'server' : 'stdin';
+    return this.#finish({ kind: 'copy in', source, target, columns, marks, quotes }, facts);
   }
 
   // ---- Session ----------------------------------------------------------------------------------------------------
@@ -320,7 +321,7 @@ class Classification {
 
   #utility(name: string, route: Route, pin: PinReason | undefined, reason: string = name): Statement {
     const temporary = route === 'writers' && isTemporary(this.#fields);
-    const facts = temporary ? this.#facts('lead', 'temporary object', pin) : this.#facts(route, reason, pin);
+    const facts = temporary ? this.#facts('lead', TEMPORARY, pin) : this.#facts(route, reason, pin);
     const walker = this.#walker(facts);
     if (this.#tag === 'TruncateStmt') facts.partitions = 'taken away';
     if (this.#tag === 'TruncateStmt' && this.#fields['restart_seqs'] === true) facts.setsSequences = 'some';
@@ -333,7 +334,7 @@ class Classification {
   /** `subject`: the part of the tree that says what is defined, for temporary objects. */
   #definition(name: string, subject: Fields, walk: (walker: Walker) => void, route: Route = 'writers'): Statement {
     const temporary = isTemporary(subject);
-    const facts = new Facts(temporary ? 'lead' : route, temporary ? 'temporary object' : name);
+    const facts = new Facts(temporary ? 'lead' : route, temporary ? TEMPORARY : name);
     for (const target of targetsOf(subject)) facts.relations.add(relationName(target));
     for (const listed of listedRelations(this.#tag, this.#fields)) facts.relations.add(listed);
     walk(this.#walker(facts));
@@ -344,7 +345,7 @@ class Classification {
     if (dropsAtCommit(subject)) facts.unpins.add('temporary object');
     const connections = needsNobody(this.#tag, this.#fields) ? 'none to a database' : 'any';
     const statement = this.#finish({ kind: 'definition', connections, ...definedBy(this.#tag, this.#fields) }, facts);
-    return over ? { ...statement, route: 'lead', reason: 'temporary object' } : statement;
+    return over ? { ...statement, route: 'lead', reason: TEMPORARY } : statement;
   }
 
   #walkDefinition(walker: Walker): void {

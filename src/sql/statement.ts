@@ -200,6 +200,8 @@ export type Command =
       readonly columns: readonly string[] | undefined;
       /** `some`: option DEFAULT, by which any of them may be left to its default. */
       readonly marks: 'none' | 'some';
+      /** `its own`: options QUOTE or ESCAPE, by which any sign may stand within a word. */
+      readonly quotes: 'the usual ones' | 'its own';
     }
   | { readonly kind: 'copy out'; readonly sink: 'stdout' | 'server' }
   | ({ readonly kind: 'transaction' } & TransactionAction)

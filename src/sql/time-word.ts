@@ -34,24 +34,31 @@ export class TimeWordReader {
   /** In the value, or the field, so far. */
   #found: TimeWord | undefined;
   /** Of a field that is over. */
-  #sure: TimeWord | undefined;
+  #word: TimeWord | undefined;
+  /** Letters of the field so far: without any it is a number, or a moment that says which. */
+  #letters = 0;
+  /** What is known of the whole list: all fields of an array or range are times, or none is; of a row, any may be one. */
+  #kind: 'array or range' | 'with rows' | 'no times' = 'array or range';
 
   begin(): void {
     this.#beginField();
     this.#list = 'unknown';
-    this.#sure = undefined;
+    this.#word = undefined;
+    this.#kind = 'array or range';
   }
 
   #beginField(): void {
     this.#length = 0;
     this.#runLength = 0;
     this.#significant = 0;
+    this.#letters = 0;
     this.#found = undefined;
   }
 
   /** False once nothing that follows can matter. */
   get wants(): boolean {
-    return this.#sure === undefined && (this.#list === 'yes' || this.#significant <= longestInput);
+    if (this.#list !== 'yes') return this.#significant <= longestInput;
+    return this.#kind === 'with rows' ? this.#word === undefined : this.#kind !== 'no times';
   }
 
   byte(byte: number): void {
@@ -59,7 +66,8 @@ export class TimeWordReader {
     if (byte === 0x22 || byte === 0x5c) return;
     if (this.#list === 'unknown' && !WHITE_SPACE.has(byte)) this.#list = BEGIN_LIST.has(byte) ? 'yes' : 'no';
     if (this.#list === 'yes' && BETWEEN_FIELDS.has(byte)) {
-      this.#sure ??= this.#endField();
+      this.#endOfList();
+      if (byte === 0x28 && this.#kind === 'array or range') this.#kind = 'with rows';
       this.#beginField();
       return;
     }
@@ -69,6 +77,7 @@ export class TimeWordReader {
     if (lower >= 0x61 && lower <= 0x7a && byte < 0x80) {
       if (this.#runLength < 10) this.#run[this.#runLength] = lower;
       this.#runLength++;
+      this.#letters++;
       this.#significant++;
       return;
     }
@@ -78,13 +87,27 @@ export class TimeWordReader {
 
   /** The first special word, where the whole value may be a time, or a field of it. */
   end(): TimeWord | undefined {
-    return this.#sure ?? this.#endField();
+    if (this.#list === 'yes') {
+      this.#endOfList();
+      return this.#kind === 'no times' ? undefined : this.#word;
+    }
+    const word = this.#endField();
+    return word === 'strange' ? undefined : word;
   }
 
-  #endField(): TimeWord | undefined {
+  /** Of a field of a list. */
+  #endOfList(): void {
+    const word = this.#letters === 0 ? undefined : this.#endField();
+    if (word !== 'strange') this.#word ??= word;
+    else if (this.#kind === 'array or range') this.#kind = 'no times';
+  }
+
+  /** `strange`: it is no time. */
+  #endField(): TimeWord | 'strange' | undefined {
     if (this.#runLength > 0) this.#endRun();
-    if (this.#found === undefined || this.#significant > longestInput) return undefined;
+    if (this.#significant > longestInput) return 'strange';
     if (this.#length > longestValue) return this.#found;
+    if (this.#found === undefined && this.#list !== 'yes') return undefined;
     return specialWord(this.#value.toString('latin1', 0, this.#length));
   }
 
@@ -121,7 +144,7 @@ const nextField =
 const compound = /[-/.][-+/_.:A-Za-z0-9]*/y;
 const zoneWithOffset = /[+0-9][-+/_.:A-Za-z0-9]*/y;
 
-function specialWord(value: string): TimeWord | undefined {
+function specialWord(value: string): TimeWord | 'strange' | undefined {
   let found: TimeWord | undefined;
   let strangers = 0;
   nextField.lastIndex = 0;
@@ -140,7 +163,7 @@ function specialWord(value: string): TimeWord | undefined {
       strangers += abbreviation ? 1 : 2;
     }
   }
-  return strangers > 1 ? undefined : found;
+  return strangers > 1 ? 'strange' : found;
 }
 
 /** Moves on behind what `how` matches at the place that has been reached, if it does. */

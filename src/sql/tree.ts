@@ -149,6 +149,9 @@ export function booleanSetting(value: Node | undefined): boolean | undefined {
 const temporarySchema = /^pg_temp(_\d+)?$/;
 
 /** Whether a schema is the session's own for temporary objects. */
+/** Why a statement that names temporary objects as such is the lead's. */
+export const TEMPORARY = 'temporary object';
+
 export function isTemporarySchema(schema: string | undefined): boolean {
   return schema !== undefined && temporarySchema.test(schema);
 }

@@ -35,6 +35,7 @@ import {
   hasObjectNumbers,
   isFields,
   isTemporarySchema,
+  TEMPORARY,
   listOf,
   nameOf,
   nodeOf,
@@ -296,7 +297,7 @@ export class Walker {
     this.facts.relations.add(name);
     if (this.#evaluation === 'stored') return;
     this.facts.reads.add(name);
-    if (isTemporarySchema(name.schema)) this.facts.raise('lead', 'temporary object');
+    if (isTemporarySchema(name.schema)) this.facts.raise('lead', TEMPORARY);
     if ((name.schema === undefined || name.schema === 'pg_catalog') && isServerView(name.name)) {
       this.facts.raise('lead', `reads ${name.name}`);
     }

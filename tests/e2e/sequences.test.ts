@@ -420,6 +420,31 @@ describe('where a sequence was set by somebody else, a follower is ahead of what
       }
     });
 
+  const takenBack: Readonly<Record<string, readonly string[]>> = {
+    'is rolled back': ["BEGIN; SELECT setval('shared_id_seq', 1, false); ROLLBACK"],
+    fails: ["BEGIN; SELECT setval('shared_id_seq', 1, false)", 'SELECT 1 / 0', 'ROLLBACK'],
+  };
+  for (const [name, statements] of Object.entries(takenBack))
+    test(`setval() in a transaction of another process that ${name}`, async () => {
+      const elsewhere = await startTestProxy({
+        writers: cluster.writers.map(clusterDsn),
+        settings: { sequenceBlock: BLOCK },
+      });
+      try {
+        const [client, other] = [await proxy.connect(), await elsewhere.connect()];
+        await client.query('CREATE TABLE shared (id serial, v int)');
+        for (let drawn = 0; drawn < BLOCK / 2; drawn++) await client.query('INSERT INTO shared (v) VALUES (1)');
+        for (const statement of statements) await other.query(statement).catch(() => undefined);
+        await other.query('SELECT 1');
+        await client.query('INSERT INTO shared (v) VALUES (1)');
+        await assertAhead('shared_id_seq');
+        await client.query('DROP TABLE shared');
+        await client.end();
+      } finally {
+        await elsewhere.stop();
+      }
+    });
+
   test('and no transaction fails for it', async () => {
     const elsewhere = await startTestProxy({ writers: cluster.writers.map(clusterDsn) });
     try {

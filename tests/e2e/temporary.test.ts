@@ -63,6 +63,14 @@ const cases: Readonly<Record<string, Case>> = {
     made: `${TABLE}; CREATE TRIGGER t AFTER INSERT ON tt FOR EACH ROW EXECUTE FUNCTION noted()`,
     run: 'INSERT INTO tt VALUES (5), (6)',
   },
+  'a trigger of a table that is named as such': {
+    made: `${TABLE}; CREATE TRIGGER t AFTER INSERT ON tt FOR EACH ROW EXECUTE FUNCTION noted()`,
+    run: 'INSERT INTO pg_temp.tt VALUES (5), (6); UPDATE pg_temp.tt SET v = w(); WITH x AS (INSERT INTO pg_temp.tt VALUES (7) RETURNING v) SELECT * FROM x; SELECT w() FROM pg_temp.tt',
+  },
+  'COPY into a table that is named as such': {
+    made: `${TABLE}; CREATE TRIGGER t AFTER INSERT ON tt FOR EACH ROW EXECUTE FUNCTION noted()`,
+    run: ['COPY pg_temp.tt FROM STDIN', '5\n6\n'],
+  },
   'a trigger of a table that is copied into': {
     made: `${TABLE}; CREATE TRIGGER t AFTER INSERT ON tt FOR EACH ROW EXECUTE FUNCTION noted()`,
     run: ['COPY tt FROM STDIN', '5\n6\n'],

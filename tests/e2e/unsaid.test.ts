@@ -44,6 +44,11 @@ const cases: Readonly<Record<string, Case>> = {
     run: ["COPY t FROM STDIN (FORMAT csv, QUOTE '~')", '1,n~ow~\n'],
     refused: ['40002'],
   },
+  'COPY with a quote that no word shows': {
+    made: 'CREATE TABLE t (id int PRIMARY KEY, at timestamptz)',
+    run: ["COPY t FROM STDIN (FORMAT csv, QUOTE 'z')", '1,nzozw\n'],
+    refused: ['40002'],
+  },
   'a word of time in a long list': {
     made: 'CREATE TABLE t (id int PRIMARY KEY, at timestamptz[])',
     run: `INSERT INTO t VALUES (1, '{${'2020-01-01 00:00:00+00,'.repeat(20)}now}'); UPDATE t SET at = '{${'2020-01-01 00:00:00+00,'.repeat(20)}now}' WHERE id = 1`,
@@ -181,6 +186,28 @@ const cases: Readonly<Record<string, Case>> = {
     made: "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1); CREATE FUNCTION f(regclass) RETURNS oid LANGUAGE sql IMMUTABLE AS 'SELECT $1::oid'",
     run: "ALTER TABLE t ADD x bigint DEFAULT f('t')",
     refused: ['40002'],
+  },
+  'a partition by the hash of an expression of an enum': {
+    made: "CREATE TYPE mood AS ENUM ('a', 'b'); CREATE TABLE p (m mood) PARTITION BY HASH ((coalesce(m, 'a'::mood)))",
+    run: 'CREATE TABLE p0 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 0)',
+    refused: ['0A000'],
+  },
+  'a partition of those by a list of hashes of an enum': {
+    made: "CREATE TYPE mood AS ENUM ('a', 'b'); CREATE TABLE p (m mood) PARTITION BY LIST ((hashenum(m) % 2)); CREATE TABLE p0 PARTITION OF p DEFAULT",
+    run: 'TRUNCATE p0',
+    refused: ['0A000'],
+  },
+  'a partition by the hash of the text of an enum': {
+    made: "CREATE TYPE mood AS ENUM ('a', 'b'); CREATE FUNCTION t(mood) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1::text'; CREATE TABLE p (mood text) PARTITION BY HASH ((mood::text))",
+    run: 'CREATE TABLE p0 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 0)',
+  },
+  'ON CONFLICT that gives a generated column alone its default': {
+    made: 'CREATE TABLE t (id int PRIMARY KEY, a int, g int GENERATED ALWAYS AS (a * 2) STORED); INSERT INTO t VALUES (6, 1)',
+    run: 'INSERT INTO t (id, a) VALUES (6, random() * 1000) ON CONFLICT (id) DO UPDATE SET g = DEFAULT',
+  },
+  'words beside a word of time, in a list of texts': {
+    made: '',
+    run: "CREATE TABLE u (id int, tags text[] DEFAULT '{now,later}'); CREATE VIEW v AS SELECT * FROM u WHERE tags && '{later,now}'; CREATE INDEX ON u (id) WHERE tags && '{now,later}'",
   },
   'a partition by the hash of an enum': {
     made: "CREATE TYPE mood AS ENUM ('a', 'b'); CREATE TABLE p (m mood) PARTITION BY HASH (m)",

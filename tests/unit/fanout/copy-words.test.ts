@@ -13,7 +13,7 @@ function message(data: Buffer): Buffer {
 
 /** Cut into messages at `messages` and into chunks at `chunks`: numbers of bytes, over and over again. */
 function found(text: string, messages: readonly number[] = [1e6], chunks: readonly number[] = [1e6]): string {
-  const watch = new CopyWords();
+  const watch = new CopyWords('the usual ones');
   const bytes = Buffer.concat(cut(Buffer.from(text), messages).map(message));
   for (const chunk of cut(bytes, chunks)) watch.feed(chunk);
   return watch.found;

@@ -132,7 +132,14 @@ suite('commands carry what is to be known of them', () => {
     ],
     [
       'COPY s.t (a, "B") FROM STDIN',
-      { kind: 'copy in', source: 'stdin', target: { schema: 's', name: 't' }, columns: ['a', 'B'], marks: 'none' },
+      {
+        kind: 'copy in',
+        source: 'stdin',
+        target: { schema: 's', name: 't' },
+        columns: ['a', 'B'],
+        marks: 'none',
+        quotes: 'the usual ones',
+      },
     ],
     [
       "COPY t FROM ''",
@@ -142,6 +149,7 @@ suite('commands carry what is to be known of them', () => {
         target: { schema: undefined, name: 't' },
         columns: undefined,
         marks: 'none',
+        quotes: 'the usual ones',
       },
     ],
     ["COPY t TO ''", { kind: 'copy out', sink: 'server' }],

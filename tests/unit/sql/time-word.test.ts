@@ -28,6 +28,9 @@ const moments: readonly (readonly [text: string, word: string])[] = [
   [`{${'2020-01-01 00:00:00+00,'.repeat(40)}now}`, 'now'],
   [`[0:40]={${'2020-01-01 00:00:00+00,'.repeat(40)}"now"}`, 'now'],
   [`{${'[2010-01-01,2010-02-01),'.repeat(40)}[now,)}`, 'now'],
+  ['{NULL,now}', 'now'],
+  ['{NULL,"(a,b,now)"}', 'now'],
+  ['[1:1]={"(some words here,other words there,now)"}', 'now'],
   [`(${'word,'.repeat(100)}"{now}")`, 'now'],
 ];
 
@@ -42,6 +45,9 @@ const others: readonly string[] = [
   'Are we there now?',
   'now, or never',
   '{"status": "now"}',
+  '{now,later}',
+  '{later,now}',
+  '[now,soon)',
   `{"text": "${'see you, not now. '.repeat(100)}"}`,
   'rush-today',
   'today-1',
