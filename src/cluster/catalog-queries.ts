@@ -94,6 +94,17 @@ export interface Bound {
 
 const oids = (numbers: readonly number[]): string => `ANY ('{${numbers.join(',')}}'::oid[])`;
 
+/** Whether a type, or what it is made of, is one of names of objects, which are held as their numbers. */
+const holdsNumbers = (oid: string): string => `(WITH RECURSIVE parts (oid) AS (
+      SELECT ${oid}
+      UNION SELECT t.next FROM parts p CROSS JOIN LATERAL (
+        SELECT unnest(ARRAY[typbasetype, typelem]) AS next FROM pg_catalog.pg_type WHERE oid = p.oid
+        UNION ALL SELECT f.atttypid FROM pg_catalog.pg_type o JOIN pg_catalog.pg_attribute f ON f.attrelid = o.typrelid
+          WHERE o.oid = p.oid AND f.attnum > 0 AND NOT f.attisdropped
+        UNION ALL SELECT rngsubtype FROM pg_catalog.pg_range WHERE rngtypid = p.oid
+      ) t WHERE t.next <> 0
+    ) SELECT bool_or(y.oid < 16384 AND y.typname ~ '^reg') FROM parts JOIN pg_catalog.pg_type y ON y.oid = parts.oid)`;
+
 /** What a function (p, and its language, l) of the user's is declared as is its owner's word, unless it is an extension's. */
 const UNBELIEVED = "p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')";
 
@@ -141,14 +152,7 @@ export const factsText = (bound: Bound): string => `WITH RECURSIVE ${calling(
   UNION SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
     JOIN pg_catalog.pg_class s ON s.oid = d.refobjid AND s.relkind = 'S'
     WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass`,
-)}, numbered (oid) AS (
-  -- Types whose values are names of objects, held as their numbers, or hold such.
-  SELECT oid FROM pg_catalog.pg_type WHERE oid < 16384 AND typname ~ '^_?reg' AND typcategory IN ('A', 'N')
-  UNION SELECT n.next FROM numbered o CROSS JOIN LATERAL (
-    SELECT oid AS next FROM pg_catalog.pg_type WHERE typbasetype = o.oid OR typelem = o.oid
-    UNION ALL SELECT r.reltype FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class r ON r.oid = a.attrelid AND r.reltype <> 0 WHERE a.atttypid = o.oid AND r.oid >= 16384
-    UNION ALL SELECT rngtypid FROM pg_catalog.pg_range WHERE rngsubtype = o.oid) n
-)
+)}
 SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM volatile
       -- Types to which such a function casts, or whose values it looks at.
       UNION SELECT t.typname FROM pg_catalog.pg_cast c JOIN volatile v ON v.oid = c.castfunc JOIN pg_catalog.pg_type t ON t.oid = c.casttarget
@@ -188,8 +192,9 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM vol
   EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 32 <> 0),
   ${EVENT_TRIGGERS},
   EXISTS (${PLACED_BY_NUMBERS}),
-  (SELECT json_build_array(coalesce(json_agg(DISTINCT t.typname), '[]'), coalesce(json_agg(DISTINCT a.attname) FILTER (WHERE a.attname IS NOT NULL), '[]'))
-    FROM numbered o JOIN pg_catalog.pg_type t ON t.oid = o.oid LEFT JOIN pg_catalog.pg_attribute a ON a.atttypid = o.oid AND a.attrelid >= 16384),
+  coalesce((SELECT json_agg(DISTINCT t.typname) FROM pg_catalog.pg_type t WHERE t.oid >= 16384 AND CASE
+    WHEN t.typtype = 'd' OR t.typtype = 'c' AND EXISTS (SELECT FROM pg_catalog.pg_class r WHERE r.oid = t.typrelid AND r.relkind = 'c')
+    THEN ${holdsNumbers('t.oid')} END), '[]'),
   (SELECT json_build_object(
       'names', coalesce(json_agg(DISTINCT p.proname) FILTER (WHERE EXISTS (SELECT FROM pg_catalog.pg_proc b WHERE b.proname = p.proname AND b.oid < 16384)), '[]'),
       'attributes', coalesce(json_agg(DISTINCT p.proname) FILTER (WHERE p.pronargs - p.pronargdefaults <= 1 AND EXISTS (
@@ -323,6 +328,7 @@ export const TABLE = `SELECT c.relkind, c.relpersistence,
         AND p.objid = k.conindid AND p.refclassid = 'pg_class'::regclass AND p.refobjid = c.oid AND p.refobjsubid = a.attnum))
     WHERE k.conrelid = c.oid AND (k.contype = 'f' AND k.confrelid = c.oid OR k.contype IN ('p', 'u', 'x') AND k.condeferrable)),
   coalesce((SELECT json_agg(json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
+      'numbered', CASE WHEN ty.oid < 16384 THEN ty.typname ~ '^_?reg' ELSE ${holdsNumbers('ty.oid')} END,
       'base', pg_catalog.format_type(b.oid, b.mod),
       'default', coalesce(pg_get_expr(d.adbin, d.adrelid), ty.typdefault),
       'identity', a.attidentity, 'generated', a.attgenerated,

@@ -63,8 +63,8 @@ export interface DatabaseFacts {
   readonly truncateTriggers: 'none' | 'some';
   /** Whether any event trigger may write, by its source. */
   readonly eventTriggers: 'none' | 'some';
-  /** Types that hold names of objects by their numbers (regclass), and columns of them; by name. */
-  readonly ofNumbers: ReadonlySet<string>;
+  /** Users' types that hold names of objects (regclass), which are their numbers; by name. */
+  readonly typesOfNumbers: ReadonlySet<string>;
   /** Whether any table keeps its rows in partitions by what each server numbers for itself, so that they stand in another one there. */
   readonly placedByNumbers: 'none' | 'some';
   /**
@@ -88,6 +88,8 @@ export interface Column {
   readonly type: string;
   /** The same, or what it is a domain over: what stands in a column need not fulfil a constraint that its domain has got since. */
   readonly base: string;
+  /** Whether it holds names of objects, which are their numbers: `regclass`, and what is made of it. */
+  readonly numbered: boolean;
   /** SQL text; null where there is none. */
   readonly default: string | null;
   readonly identity: '' | 'a' | 'd';
@@ -487,7 +489,7 @@ function factsOf(found: readonly (string | null)[], { all }: Binding): DatabaseF
     deferredTriggers: deferredTriggers === 't' ? 'some' : 'none',
     truncateTriggers: truncateTriggers === 't' ? 'some' : 'none',
     eventTriggers: eventTriggers === 't' ? 'some' : 'none',
-    ofNumbers: new Set<string>((JSON.parse(numbered ?? '[[],[]]') as string[][]).flat()),
+    typesOfNumbers: new Set<string>(names(numbered)),
     placedByNumbers: placed === 't' ? 'some' : 'none',
     unbelieved: believedOf(unbelieved),
     binding: all,

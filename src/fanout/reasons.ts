@@ -214,7 +214,7 @@ export class Reasons {
   ): Promise<string | undefined> {
     if (first !== undefined) return first.name;
     if (command.source === 'query') return 'rows of a query';
-    const numbered = await this.numbered(asker, table);
+    const numbered = this.numbered(table);
     if (numbered !== undefined) return numbered;
     const computed = await this.#computed(asker, statement, table);
     if (computed !== undefined) return computed;
@@ -266,7 +266,7 @@ export class Reasons {
   ): Promise<string | undefined> {
     const unsafe = unsafePart(varying);
     if (unsafe !== undefined) return unsafe.name;
-    const numbered = await this.numbered(asker, table, modification.assigned);
+    const numbered = this.numbered(table, modification.assigned);
     if (numbered !== undefined) return numbered;
     const computed = await this.#computed(asker, statement, table);
     if (computed !== undefined) return computed;
@@ -276,9 +276,8 @@ export class Reasons {
   }
 
   /** A column, of these where some are named, that holds names of objects: what it is given may be a number. */
-  async numbered(asker: CatalogAsker, { columns }: Table, given?: readonly string[]): Promise<string | undefined> {
-    const { ofNumbers } = await this.#catalog.facts(asker);
-    const found = columns.find(({ name }) => ofNumbers.has(name) && given?.includes(name) !== false);
+  numbered({ columns }: Table, given?: readonly string[]): string | undefined {
+    const found = columns.find(({ name, numbered }) => numbered && given?.includes(name) !== false);
     return found && `column ${found.name}, which holds numbers of objects`;
   }
 

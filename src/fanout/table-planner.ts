@@ -148,7 +148,7 @@ export class TablePlanner {
     if (table === undefined || listed?.some((name) => !known.has(name)) === true) return plan;
     const left = await this.#leftToVary(asker, command, table);
     const [operator] = isSeen(table) ? unportableIn(statement, table) : [];
-    const numbered = await this.#reasons.numbered(asker, table, listed);
+    const numbered = this.#reasons.numbered(table, listed);
     const chosen = (await this.#choosing(asker, statement)) ?? operator ?? numbered;
     if (left !== undefined || chosen !== undefined || command.source === 'server') {
       // Another server has other files, and its programs say other things.

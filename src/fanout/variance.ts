@@ -24,7 +24,7 @@ export class Variance {
   ): Promise<string | undefined> {
     const called = await this.stable(asker, statement);
     if (called !== undefined) return called;
-    const { casts, ofNumbers, unbelieved } = await this.#catalog.facts(asker);
+    const { casts, typesOfNumbers, unbelieved } = await this.#catalog.facts(asker);
     if (makes === 'rows') {
       const own =
         statement.shadowable.find((name) => unbelieved.names.has(name)) ??
@@ -32,8 +32,10 @@ export class Variance {
         statement.casts.find((name) => unbelieved.casts.has(name));
       if (own !== undefined) return `${own}, which may be a function of the user's`;
     }
-    const numbered = makes === 'rows' && [...statement.casts, ...statement.columns].find((name) => ofNumbers.has(name));
-    if (numbered !== false && numbered !== undefined) return `${numbered}, which holds numbers of objects`;
+    const numbered =
+      statement.casts.find((name) => typesOfNumbers.has(name)) ??
+      table?.columns.find((column) => column.numbered && statement.columns.includes(column.name))?.name;
+    if (makes === 'rows' && numbered !== undefined) return `${numbered}, which holds numbers of objects`;
     if (makes === 'rows' && casts === 'stable') return 'a cast of the user\u2019s that is not immutable';
     // Its own columns of other types hold no words.
     const alone = statement.relations.length === 1;

@@ -248,6 +248,7 @@ const COLUMNS: readonly Column[] = ['a', 'b', 'c', 'd'].map((name) => ({
   name,
   type: 'text',
   base: 'text',
+  numbered: false,
   default: null,
   identity: '',
   generated: '',

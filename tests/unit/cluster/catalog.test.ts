@@ -22,7 +22,7 @@ class Lead implements CatalogAsker {
 
   ask(text: string): Promise<Answer> {
     this.asked++;
-    const rest = ['[]', '[]', '[]', '[]', 'f', 'f', '18', 'f', 'f', 'f', '[[],[]]', '{}', this.functions];
+    const rest = ['[]', '[]', '[]', '[]', 'f', 'f', '18', 'f', 'f', 'f', '[]', '{}', this.functions];
     const facts = ['["f"]', '[]', '[]', '["v"]', this.deferrable, 'f', ...rest];
     const rows = [text === BINDING_FUNCTIONS ? ['[]', '[]', '[]'] : facts];
     this.meanwhile();

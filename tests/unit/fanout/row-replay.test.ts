@@ -13,6 +13,7 @@ function column(name: string, sequence: string | null = null): Column {
     name,
     type: 'text',
     base: 'text',
+    numbered: false,
     default: null,
     identity: '',
     generated: '',
