@@ -113,6 +113,25 @@ describe('what goes wrong there leaves nothing of the transaction', () => {
     });
   }
 
+  test('a decision of what has drawn from a sequence, which somebody else’s trigger swallows', HANGS, async () => {
+    const client = await proxy.connect();
+    await client.query('CREATE TABLE drawn (id serial PRIMARY KEY, n int)');
+    await sql(
+      w1,
+      `CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+       CREATE TRIGGER swallow BEFORE INSERT ON pprox.decision FOR EACH ROW EXECUTE FUNCTION swallow()`,
+    );
+    const error = await refusal(client.query('INSERT INTO drawn (n) VALUES (1)'));
+    await sql(w1, 'DROP TRIGGER swallow ON pprox.decision; DROP FUNCTION swallow()');
+    assert.equal(error.code, '55000', error.message);
+    await client.query('INSERT INTO drawn (n) VALUES (1)');
+    assert.deepEqual(await sql(w1, 'SELECT n FROM drawn'), [{ n: 1 }]);
+    await assertWritersEqual(cluster);
+    await nothingPrepared();
+    await client.query('DROP TABLE drawn');
+    await client.end();
+  });
+
   test('a decision that somebody else’s trigger swallows', HANGS, async () => {
     const client = await proxy.connect();
     await sql(
