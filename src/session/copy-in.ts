@@ -132,7 +132,11 @@ async function copyTo(
   let end: DataEnd = { kind: 'cut' };
   if (!ready.includes('refused')) {
     session.link.send(response);
-    end = await pump(session, relay, lead, copiers, words);
+    // What the lead has said by now it says at the end.
+    if (!lead.idle) {
+      relay.speak();
+      end = await pump(session, relay, lead, copiers, words);
+    }
   }
   if (end.kind !== 'done') return abort(session, block, relay, lead, copiers, end);
   lead.sendCopy(COPY_DONE);
@@ -200,7 +204,10 @@ async function compareTriggers(
   await reserveDrawn(session, seen, { drawn: [], followers }, drawn);
 }
 
-/** Starts the COPY on the lead: its CopyInResponse, or undefined where it refuses, which the client has been told. */
+/**
+ * Starts the COPY on the lead: its CopyInResponse, behind which its errors are withheld, or undefined where it refuses, which the client has been
+ * told.
+ */
 function ask(
   session: SessionState,
   lead: Backend,
@@ -209,7 +216,11 @@ function ask(
   return new Promise((resolve) => {
     const relay: Relay = new Relay(session.link, lead, {
       completion: 'hold',
-      onCopyIn: (response) => resolve({ relay, response, ended }),
+      onCopyIn: (response) => {
+        // Nor may an error come before it.
+        relay.withhold();
+        resolve({ relay, response, ended });
+      },
     });
     const ended = session.cancellable(lead, relay.result);
     const refused = (): void => resolve({ relay, response: undefined, ended });
@@ -328,6 +339,7 @@ async function abort(
     session.link.send(own);
     return FAILED;
   }
+  if (result?.error !== undefined && own === undefined) return FAILED;
   if (block !== undefined && ended.length > 0) {
     const found = await Promise.all(
       ended.map(({ node, receiver }) => judge(node.label, receiver, { tag: 'COPY', rows: undefined })),

@@ -265,6 +265,13 @@ export class Relay implements Receiver {
     this.#voice = 'withheld';
   }
 
+  /** Errors are forwarded again, and one that waits is. */
+  speak(): void {
+    this.#voice = 'heard';
+    if (this.#withheld !== undefined) this.#client.send(this.#withheld);
+    this.#withheld = undefined;
+  }
+
   #answer(replies: ReplyScript, chunk: Buffer, start: number, end: number): void {
     this.#say();
     const fate = replies.next();

@@ -164,6 +164,20 @@ describe('leaves nothing anywhere, and the session goes on, when', () => {
     await assertAtRest();
   });
 
+  test('the lead refuses it behind its answer, which the client gets first', async () => {
+    const client = await connectRaw(scene);
+    await client.query('CREATE VIEW shown AS SELECT * FROM item');
+    for (let round = 0; round < 10; round++) {
+      const from = client.messages.length;
+      client.send(query('COPY shown FROM STDIN'));
+      await client.waitReady(client.readies + 1);
+      const types = client.messages.slice(from).map(({ type }) => type);
+      assert.deepEqual(types, ['CopyInResponse', 'ErrorResponse', 'ReadyForQuery']);
+    }
+    await client.query('DROP VIEW shown');
+    await assertGoesOn(client);
+  });
+
   test('a follower refuses to begin it', async () => {
     const client = await connectRaw(scene);
     await sql(w2, 'ALTER TABLE item RENAME TO elsewhere');
