@@ -6,9 +6,9 @@ const BINDING =
   'set_config|setseed|dblink_connect|pg_(try_)?advisory_lock|(create|into)[[:space:]]+((global|local)[[:space:]]+)?temp|with[[:space:]]+hold' +
   "|(^|;|begin|then|else|loop|['']|[$][a-z0-9_]*[$])[[:space:]]*(set|reset|listen|prepare|deallocate|discard)[[:space:]]";
 
-/** A function's source, and once more without its comments. */
-const SOURCE = `(p.prosrc || CASE WHEN p.prosrc ~ '--|/[*]'
-    THEN ';' || pg_catalog.regexp_replace(p.prosrc, '--[^\\n]*|/[*]([^*]|[*]+[^*/])*[*]+/', ' ', 'g') ELSE '' END)`;
+/** A function's source without its comments; empty where it has none. */
+const STRIPPED = `CASE WHEN p.prosrc ~ '--|/[*]'
+    THEN pg_catalog.regexp_replace(p.prosrc, '--[^\\n]*|/[*]([^*]|[*]+[^*/])*[*]+/', ' ', 'g') ELSE '' END`;
 
 /** In a view's definition: PostgreSQL's own functions that change something, or run a text that may. */
 const EFFECTIVE =
@@ -54,8 +54,8 @@ const WORDS = 256 * 1024;
  * names. (A body of standard SQL has no source.)
  */
 export const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
-  SELECT p.oid, p.proname, p.provolatile, l.lanname,
-    CASE WHEN p.prosqlbody IS NULL THEN ${SOURCE} ELSE pg_catalog.pg_get_function_sqlbody(p.oid) END AS source
+  SELECT p.oid, p.proname, p.provolatile, p.prorettype, l.lanname, ${STRIPPED} AS stripped,
+    CASE WHEN p.prosqlbody IS NULL THEN p.prosrc ELSE pg_catalog.pg_get_function_sqlbody(p.oid) END AS source
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal') AND n.nspname <> 'pprox'
 ), words AS MATERIALIZED (
@@ -63,13 +63,20 @@ export const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
   FROM (SELECT *, sum(length(source)) OVER (ORDER BY provolatile = 'v', oid) AS upto FROM sources) s, LATERAL pg_catalog.regexp_matches(lower(s.source), '([a-z_][a-z0-9_$]*)"?\\s*\\(', 'g') m (found)
   WHERE s.upto <= ${WORDS}
 ), writing (oid, proname) AS (
-  SELECT oid, proname FROM sources WHERE provolatile = 'v' AND (lanname NOT IN ('sql', 'plpgsql') OR source ~* '${WRITING}')
+  SELECT oid, proname FROM sources WHERE provolatile = 'v'
+    AND (lanname NOT IN ('sql', 'plpgsql') OR source ~* '${WRITING}' OR stripped <> '' AND stripped ~* '${WRITING}')
   UNION SELECT s.oid, s.proname FROM writing w JOIN words o ON o.word = lower(w.proname) JOIN sources s ON s.oid = o.oid
 ), binding AS MATERIALIZED (
-  SELECT oid, proname FROM sources WHERE source ~* '${BINDING}'
+  SELECT oid, proname FROM sources WHERE source ~* '${BINDING}' OR stripped <> '' AND stripped ~* '${BINDING}'
+), named AS MATERIALIZED (
+  SELECT '\\m(' || string_agg(DISTINCT proname, '|') FILTER (WHERE proname ~ '^[a-z_][a-z0-9_]*$') || ')\\M' AS pattern,
+    coalesce(array_agg(DISTINCT proname) FILTER (WHERE proname !~ '^[a-z_][a-z0-9_]*$'), '{}') AS others FROM binding
 ), bound (oid, proname) AS (
   SELECT oid, proname FROM binding
-  UNION SELECT s.oid, s.proname FROM sources s JOIN binding b ON position(b.proname IN s.source) > 0
+  -- What calls itself, or is a trigger's; of the others those whose names are looked through.
+  UNION SELECT s.oid, s.proname FROM sources s, named
+    WHERE (s.source ~* named.pattern OR EXISTS (SELECT FROM unnest(named.others) o (name) WHERE position(o.name IN s.source) > 0))
+      AND (s.provolatile <> 'v' OR s.prorettype IN ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype))
   UNION SELECT n.oid, n.proname FROM bound b CROSS JOIN LATERAL (
     SELECT s.oid, s.proname FROM words o JOIN sources s ON s.oid = o.oid WHERE o.word = lower(b.proname)
     UNION ALL SELECT p.oid, p.proname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid

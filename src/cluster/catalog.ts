@@ -20,8 +20,12 @@ import {
 export interface CatalogAsker {
   /** Equal for sessions in which equal names mean equal things. */
   readonly scope: string;
-  /** `forbidden`: its session or transaction sees a catalog of its own (uncommitted DDL, a search_path, temporary tables). */
-  readonly caching: 'allowed' | 'forbidden';
+  /**
+   * `forbidden`: its session or transaction sees a catalog of its own (uncommitted DDL, a search_path). `its own`: one with temporary objects, or with settings that
+   * nobody knows, which it keeps for itself.
+   */
+  readonly caching: 'allowed' | 'its own' | 'forbidden';
+  readonly own: OwnKnowledge;
   /** Whether its session may have temporary objects. */
   readonly temporaries: 'none' | 'perhaps some';
   /** `perhaps others`: a function of the user's may have changed settings on the lead out of sight. */
@@ -180,6 +184,40 @@ type ReachedRow = readonly [boolean?, boolean?, boolean?, boolean?, (readonly un
 interface Entry {
   readonly value: unknown;
   readonly since: number;
+  readonly generation: number;
+}
+
+/**
+ * What a session with temporary objects, or settings that nobody knows, knows of the catalog that it sees. It is kept from one statement to the next as long as these change rows or
+ * read them, and call nothing that may do more.
+ */
+export class OwnKnowledge {
+  readonly entries = new Map<string, Entry>();
+  #statement: 'plain' | 'any' = 'any';
+  /** Since a transaction has ended. */
+  #made: 'nothing' | 'perhaps something' = 'nothing';
+
+  /** While another statement than a plain one runs nothing is kept, nor known. */
+  get holds(): boolean {
+    return this.#statement === 'plain';
+  }
+
+  begin(statement: 'plain' | 'any'): void {
+    if (statement === 'any' || this.#statement === 'any') this.entries.clear();
+    if (statement === 'any') this.#made = 'perhaps something';
+    this.#statement = statement;
+  }
+
+  /** A savepoint is gone back to: what was made behind it is gone, and what was dropped is there. */
+  undo(): void {
+    if (this.#made === 'perhaps something') this.entries.clear();
+  }
+
+  /** The transaction is over: so may be what was made in it. */
+  end(): void {
+    this.undo();
+    this.#made = 'nothing';
+  }
 }
 
 /** By the print of all functions, operators and views. */
@@ -404,46 +442,50 @@ export class Catalog {
 
   /**
    * Of a statement: whether temporary relations that it names, or functions and operators that it calls, may act on others; and whether any
-   * relation is a view, of which the text does not say what it calls. Not kept.
+   * relation is a view, of which the text does not say what it calls.
    */
   async actsBeyond(
     asker: CatalogAsker,
     statement: Pick<Statement, 'relations' | 'functions' | 'shadowable' | 'attributes' | 'operators'>,
   ): Promise<{ readonly acts: boolean; readonly views: boolean }> {
     const { relations, functions, shadowable, attributes, operators } = statement;
-    const [acts, views] = await row(
-      asker,
-      actingText(
-        relations.map((name) => `to_regclass(${quoteLiteral(qualified(name))})`),
-        [...functions.map(({ name }) => name), ...shadowable, ...attributes],
-        operators.map(({ name }) => name),
-      ),
+    const text = actingText(
+      relations.map((name) => `to_regclass(${quoteLiteral(qualified(name))})`),
+      [...functions.map(({ name }) => name), ...shadowable, ...attributes],
+      operators.map(({ name }) => name),
     );
-    return { acts: acts === 't', views: views === 't' };
+    return this.#cached(asker, text, async () => {
+      const [acts, views] = await row(asker, text);
+      return { acts: acts === 't', views: views === 't' };
+    });
   }
 
-  /** For each name; never cached, since it matters only to sessions with temporary objects. */
+  /** For each name; it matters only to sessions with temporary objects. */
   async persistence(asker: CatalogAsker, names: readonly QualifiedName[]): Promise<readonly Persistence[]> {
     const list = names.map((name) => `to_regclass(${quoteLiteral(qualified(name))})`).join(', ');
-    const [found] = await row(
-      asker,
-      `SELECT json_agg(coalesce((SELECT CASE relpersistence WHEN 't' THEN 'temporary' ELSE 'permanent' END
+    return this.#cached(asker, `persistence ${list}`, async () => {
+      const [found] = await row(
+        asker,
+        `SELECT json_agg(coalesce((SELECT CASE relpersistence WHEN 't' THEN 'temporary' ELSE 'permanent' END
          FROM pg_catalog.pg_class WHERE oid = o), 'missing') ORDER BY n)
        FROM unnest(ARRAY[${list}]) WITH ORDINALITY AS u (o, n)`,
-    );
-    return JSON.parse(found ?? '[]') as Persistence[];
+      );
+      return JSON.parse(found ?? '[]') as Persistence[];
+    });
   }
 
   async #cached<T>(asker: CatalogAsker, what: string, load: () => Promise<T>): Promise<T> {
     if (asker.caching === 'forbidden') return load();
+    const entries = asker.caching === 'its own' ? asker.own.entries : this.#entries;
     const key = `${asker.scope}\0${what}`;
-    const known = this.#entries.get(key);
-    if (known !== undefined && Date.now() - known.since < TTL_MS) return known.value as T;
+    const known = entries.get(key);
+    const valid = known?.generation === this.#generation && Date.now() - known.since < TTL_MS;
+    if (known !== undefined && valid) return known.value as T;
     const { since, generation } = asker.snapshot ?? this.moment;
     const value = await load();
     if (generation !== this.#generation) return value;
-    if (this.#entries.size >= LIMIT) this.#entries.clear();
-    this.#entries.set(key, { value, since });
+    if (entries.size >= LIMIT) entries.clear();
+    entries.set(key, { value, since, generation });
     return value;
   }
 }

@@ -84,7 +84,7 @@ export class Planner {
     if (this.#choice === 'same text') return UNPROVEN;
     const { command, nondeterminism, relations } = statement;
     const changesRows = command.kind === 'insert' || command.kind === 'modify';
-    if (!changesRows || asker.caching === 'forbidden') return this.#plan(remembering(asker), statement);
+    if (!changesRows || asker.caching !== 'allowed') return this.#plan(remembering(asker), statement);
     const scope = asker.settingsOfFunctions === 'known' ? asker.scope : `${asker.scope}\0functions`;
     const key = nondeterminism.length === 0 ? scope : `${scope}\0${whatVaries(nondeterminism)}`;
     const known = this.#plans.get(relations)?.get(key);
@@ -528,12 +528,13 @@ function whatVaries(nondeterminism: readonly Nondeterminism[]): string {
 
 /** For one plan: where the catalog may not keep what it is told, nothing is asked twice all the same. */
 function remembering(asker: CatalogAsker): CatalogAsker {
-  if (asker.caching === 'allowed') return asker;
-  const { scope, caching, settingsOfFunctions, snapshot, temporaries } = asker;
+  if (asker.caching !== 'forbidden') return asker;
+  const { scope, caching, own, settingsOfFunctions, snapshot, temporaries } = asker;
   const answers = new Map<string, Promise<Answer>>();
   return {
     scope,
     caching,
+    own,
     settingsOfFunctions,
     snapshot,
     temporaries,

@@ -36,6 +36,7 @@ function everyLeg(legs: Legs): CommitLeg[] {
 /** The block is over on every server: its legs go back, and what it changed in the catalog is forgotten. */
 export async function leaveBlock(session: SessionState, block: WritersBlock): Promise<void> {
   session.block = { kind: 'none' };
+  session.own.end();
   if (block.catalog === 'changed') session.services.catalog.forget();
   for (const leg of block.legs.leased) leg.block = 'leased';
   session.settings.rollback();
@@ -233,6 +234,7 @@ async function fireDeferred(session: SessionState, block: WritersBlock): Promise
 /** AND CHAIN: the lead is in its next transaction already; followers begin theirs when they are needed. */
 export function continueBlock(session: SessionState, block: WritersBlock): void {
   session.listening.rolledBack();
+  session.own.end();
   if (block.catalog === 'changed') session.services.catalog.forget();
   for (const leg of block.legs.leased) leg.block = 'leased';
   session.settings.rollback();

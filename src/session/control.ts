@@ -285,6 +285,7 @@ async function inBlock(
       noteModes(session, command.modes);
       return onLead(session, block, text);
     case 'rollback to':
+      session.own.undo();
       if (!block.legs.alive) throw failedBlock();
       return savepoint(session, block, text, command);
     default:

@@ -144,7 +144,7 @@ export async function agreedEdition(session: SessionState, block: WritersBlock):
   if (now === UNKNOWN_EDITION || sameEdition(now, edition)) return now;
   if (now.objects !== edition.objects || chosen === undefined) throw definitionChanged('before it was committed');
   // What its names mean by now they may not have meant when it was planned.
-  if (plannedBy.scope !== session.scope || session.caching === 'forbidden')
+  if (plannedBy.scope !== session.scope || session.caching !== 'allowed')
     throw definitionChanged('before it was committed');
   for (const { statement, plan } of chosen)
     if (!(await plannedAlike(session, statement, plan))) throw definitionChanged('before it was committed');

@@ -98,6 +98,7 @@ export async function seeEffects(
   if (others.some(isOfObjects)) {
     block.touched.objects = 'some';
     block.touched.made = 'objects';
+    session.own.begin('any');
     // Perhaps temporary ones, which the server session is asked about when the transaction is over.
     session.pins.add('temporary object');
     session.doubtfulPins.add('temporary object');
@@ -106,6 +107,7 @@ export async function seeEffects(
   if (lead.before.settings !== lead.after.settings) {
     session.pins.add('volatile function');
     session.view = 'perhaps its own';
+    session.own.begin('any');
   }
   // So may it have drawn from them: lastval() is its client's.
   if (movedSequences(lead.before, lead.after).length > 0) session.pins.add('sequence value');

@@ -16,6 +16,7 @@ export async function resolveRoute(
   hint: 'reader' | 'lead' | undefined,
 ): Promise<Route> {
   const { command } = statement;
+  session.own.begin(isPlain(statement) ? 'plain' : 'any');
   if (statement.settings.length > 0) session.settings.name(statement.settings);
   // Outside a block these do nothing but warn: that is the lead's to say, not a transaction's to hold.
   if (command.kind === 'set transaction' && command.scope === 'transaction') return 'lead';
@@ -31,6 +32,7 @@ export async function resolveRoute(
     if (raised === 'writers') {
       if (command.kind === 'utility') throw volatileCursor();
       session.pins.add('volatile function');
+      session.own.begin('any');
     }
     if (raised !== 'reader') route = raised;
   }
@@ -46,6 +48,15 @@ export async function resolveRoute(
   if (route === 'reader' && (hint === 'lead' || statement.needsSequenceState)) route = 'lead';
   if (route === 'lead' && hint === 'reader' && command.kind === 'read' && statement.pins.length === 0) route = 'reader';
   return route;
+}
+
+const OF_ROWS: ReadonlySet<Statement['command']['kind']> = new Set(['read', 'insert', 'modify', 'copy in', 'copy out']);
+
+/** Whether it makes and drops nothing, but by what it sets off. */
+function isPlain({ command, functions, pins, settings, executes, fills }: Statement): boolean {
+  const calls = functions.length > 0 || executes !== undefined;
+  const leaves = pins.length > 0 || settings.length > 0;
+  return OF_ROWS.has(command.kind) && !calls && !leaves && fills === 'nothing';
 }
 
 /**

@@ -7,7 +7,7 @@ import { guard } from '../backend/guard.ts';
 import type { Lease } from '../backend/pool.ts';
 import type { SettingSet } from '../backend/setting-set.ts';
 import { type Answer, type Lost, rowsOf } from '../backend/receiver.ts';
-import type { Catalog, CatalogAsker, CatalogMoment } from '../cluster/catalog.ts';
+import { type Catalog, type CatalogAsker, type CatalogMoment, OwnKnowledge } from '../cluster/catalog.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Lsn } from '../cluster/lsn.ts';
 import type { Node } from '../cluster/node.ts';
@@ -118,13 +118,14 @@ const LEAD_ONLY_PINS: ReadonlySet<PinReason> = new Set<PinReason>(['sequence val
 const READ_NEUTRAL_PINS: ReadonlySet<PinReason> = new Set<PinReason>(['sequence value', 'advisory lock']);
 
 /** Sessions that may see names of their own, or mean other things by them. */
-const OWN_CATALOG_PINS: readonly PinReason[] = ['setting', 'temporary object'];
 
 /** As transaction_isolation and its default name it. */
 export function isolationCalled(name: string): Isolation {
   if (name === 'read committed' || name === 'read uncommitted') return 'read committed';
   return name === 'repeatable read' || name === 'serializable' ? name : 'unknown';
 }
+
+const OWN_CATALOG_PINS: readonly PinReason[] = ['setting', 'temporary object'];
 
 export class SessionState implements CatalogAsker, SequenceScope {
   readonly services: Services;
@@ -444,11 +445,15 @@ export class SessionState implements CatalogAsker, SequenceScope {
     return block.kind === 'writers' && block.isolation !== 'read committed' ? block.plannedBy.begun : undefined;
   }
 
-  get caching(): 'allowed' | 'forbidden' {
-    const own = this.block.kind === 'writers' && this.block.catalog !== 'unchanged';
+  get caching(): CatalogAsker['caching'] {
+    const changed = this.block.kind === 'writers' && this.block.catalog !== 'unchanged';
+    if (changed) return 'forbidden';
     const hides = this.view === 'perhaps its own' || OWN_CATALOG_PINS.some((pin) => this.pins.has(pin));
-    return own || hides ? 'forbidden' : 'allowed';
+    if (!hides) return 'allowed';
+    return this.own.holds ? 'its own' : 'forbidden';
   }
+
+  readonly own = new OwnKnowledge();
 
   get temporaries(): 'none' | 'perhaps some' {
     return this.pins.has('temporary object') ? 'perhaps some' : 'none';

@@ -72,8 +72,8 @@ async function triggerMode(
   return session.services.catalog.triggerMode(asker, leg.node.label, major, ask);
 }
 
-function uncached({ scope, settingsOfFunctions, snapshot, temporaries }: CatalogAsker): Omit<CatalogAsker, 'ask'> {
-  return { scope, settingsOfFunctions, snapshot, temporaries, caching: 'forbidden' };
+function uncached({ scope, own, settingsOfFunctions, snapshot, temporaries }: CatalogAsker): Omit<CatalogAsker, 'ask'> {
+  return { scope, own, settingsOfFunctions, snapshot, temporaries, caching: 'forbidden' };
 }
 
 /**

@@ -83,7 +83,10 @@ export async function openPlanned(
   const first = await planner.plan(session, statement);
   const block = await openImplicit(session);
   const chosen = session.logins.scope === scope ? first : await planner.plan(session, statement);
-  if (chosen.leaves === 'something') session.pins.add('volatile function');
+  if (chosen.leaves === 'something') {
+    session.pins.add('volatile function');
+    session.own.begin('any');
+  }
   return { block, chosen };
 }
 
@@ -197,7 +200,7 @@ async function storedBy(
 ): Promise<readonly string[] | undefined> {
   if (command.kind !== 'insert' && command.kind !== 'modify') return plan.kind === 'rows' ? plan.stored : undefined;
   const { target } = command;
-  if (target === undefined || nested.length > 0 || session.caching === 'forbidden') return undefined;
+  if (target === undefined || nested.length > 0 || session.caching !== 'allowed') return undefined;
   const table = await session.services.catalog.table(session, target);
   if ((table?.kind !== 'r' && table?.kind !== 'p') || table.rules === 'some') return undefined;
   // Foreign keys change the rows that refer to these, and nothing says so.

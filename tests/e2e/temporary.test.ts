@@ -229,6 +229,53 @@ test('comments on, and triggers and rules of, temporary objects are made and dro
   await assertWritersEqual(cluster);
 });
 
+describe('what a session knows of its temporary objects is what there is', () => {
+  const changes: Readonly<Record<string, readonly [text: string, log: number]>> = {
+    'a trigger that is made': ['CREATE TRIGGER t AFTER INSERT ON tt FOR EACH ROW EXECUTE FUNCTION noted()', 1],
+    'a table that hides a permanent one': ['CREATE TEMPORARY TABLE kept (id int, v int)', 0],
+    'one that is rolled back': [
+      'BEGIN; CREATE TEMPORARY TABLE kept (id int, v int); INSERT INTO kept VALUES (50, 50); ROLLBACK',
+      0,
+    ],
+    'one that a savepoint takes back': [
+      'BEGIN; SAVEPOINT s; CREATE TEMPORARY TABLE kept (id int, v int); INSERT INTO kept VALUES (50, 50); ROLLBACK TO s',
+      0,
+    ],
+    'one that goes at COMMIT': [
+      'BEGIN; CREATE TEMPORARY TABLE kept (id int, v int) ON COMMIT DROP; INSERT INTO kept VALUES (50, 50); COMMIT',
+      0,
+    ],
+    'one that is dropped': [
+      'CREATE TEMPORARY TABLE kept (id int, v int); INSERT INTO kept VALUES (50, 50); DROP TABLE pg_temp.kept',
+      0,
+    ],
+    'one that DISCARD drops': [
+      'CREATE TEMPORARY TABLE kept (id int, v int); INSERT INTO kept VALUES (50, 50); DISCARD TEMP',
+      0,
+    ],
+    'a path that has another table in front': [
+      'CREATE SCHEMA IF NOT EXISTS front; CREATE TABLE IF NOT EXISTS front.kept (id int, v int); SET search_path = front, public',
+      0,
+    ],
+  };
+  for (const [name, [text, noted]] of Object.entries(changes))
+    test(name, HANGS, async () => {
+      await client.query('TRUNCATE kept, log');
+      const own = await proxy.connect();
+      await own.query(TABLE);
+      for (let round = 0; round < 3; round++)
+        await own.query(`INSERT INTO tt VALUES (1); INSERT INTO kept VALUES (${round}, 1)`);
+      await own.query(text);
+      await own.query('CREATE TEMPORARY TABLE IF NOT EXISTS tt (v int)');
+      await own.query('INSERT INTO tt VALUES (2)');
+      await own.query('INSERT INTO kept VALUES (10, 1)');
+      await own.query('ROLLBACK; INSERT INTO kept VALUES (11, 1)');
+      await own.end();
+      await assertWritersEqual(cluster);
+      assert.equal(Number(await value(client, 'SELECT count(*) FROM log')), noted);
+    });
+});
+
 test('what is temporary alone stays on the lead', HANGS, async () => {
   const own = await proxy.connect();
   await own.query(`${TABLE}; CREATE TEMPORARY VIEW tv AS SELECT v FROM tt`);

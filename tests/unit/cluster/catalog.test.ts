@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Answer } from '../../../src/backend/receiver.ts';
 import { BINDING_FUNCTIONS } from '../../../src/cluster/catalog-queries.ts';
-import { Catalog, type CatalogAsker, TTL_MS } from '../../../src/cluster/catalog.ts';
+import { Catalog, type CatalogAsker, OwnKnowledge, TTL_MS } from '../../../src/cluster/catalog.ts';
 import { PproxError } from '../../../src/lib/errors.ts';
 
 const READY = 0x49;
@@ -13,6 +13,7 @@ class Lead implements CatalogAsker {
   caching: CatalogAsker['caching'] = 'allowed';
   readonly settingsOfFunctions = 'known';
   readonly temporaries = 'none';
+  readonly own = new OwnKnowledge();
   snapshot: CatalogAsker['snapshot'];
   asked = 0;
   deferrable = 'f';
@@ -102,6 +103,7 @@ describe('what is known of a catalog', () => {
       caching: 'allowed',
       settingsOfFunctions: 'known',
       temporaries: 'none',
+      own: new OwnKnowledge(),
       snapshot: undefined,
       ask: () =>
         Promise.resolve({
