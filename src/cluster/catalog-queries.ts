@@ -2,9 +2,21 @@
 import { quoteLiteral } from '../sql/quote.ts';
 
 /** In a function's source: what outlasts the transaction in its session. (Two phases refuse temporary objects and held cursors.) */
-const BINDING =
-  'set_config|setseed|dblink_connect|pg_(try_)?advisory_lock|(create|into)[[:space:]]+((global|local)[[:space:]]+)?temp|with[[:space:]]+hold' +
-  "|(^|;|begin|then|else|loop|['']|[$][a-z0-9_]*[$])[[:space:]]*(set|reset|listen|prepare|deallocate|discard)[[:space:]]";
+const BINDING = [
+  'set_config',
+  'setseed',
+  'dblink_connect',
+  'pg_settings',
+  'pg_(try_)?advisory_lock',
+  '(create|into)[[:space:]]+((global|local)[[:space:]]+)?temp',
+  'with[[:space:]]+hold',
+  "(^|;|begin|then|else|loop|['']|[$][a-z0-9_]*[$])[[:space:]]*(set[[:space:]]+(?!local[[:space:]])|(reset|listen|prepare|deallocate|discard)[[:space:]])",
+  // Wherever it stands, where no column of an UPDATE is called so.
+  '\\yset[[:space:]]+(session[[:space:]]+)?([a-z_][a-z0-9_]*[.][a-z_][a-z0-9_.]*[[:space:]]*(=|to\\y)|(search_path|time[[:space:]]*zone|datestyle|intervalstyle|extra_float_digits|statement_timeout|lock_timeout|default_transaction_[a-z_]+|row_security|session_replication_role|work_mem|session[[:space:]]+(authorization|characteristics))\\y)',
+].join('|');
+
+/** Ends with the transaction. */
+const LOCAL = 'set_config[[:space:]]*[(][^;()]*,[[:space:]]*true[[:space:]]*[)]';
 
 /** A function's source without its comments; empty where it has none. */
 const STRIPPED = `CASE WHEN p.prosrc ~ '--|/[*]'
@@ -67,7 +79,10 @@ export const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
     AND (lanname NOT IN ('sql', 'plpgsql') OR source ~* '${WRITING}' OR stripped <> '' AND stripped ~* '${WRITING}')
   UNION SELECT s.oid, s.proname FROM writing w JOIN words o ON o.word = lower(w.proname) JOIN sources s ON s.oid = o.oid
 ), binding AS MATERIALIZED (
-  SELECT oid, proname FROM sources WHERE source ~* '${BINDING}' OR stripped <> '' AND stripped ~* '${BINDING}'
+  SELECT oid, proname FROM (
+    SELECT oid, proname, pg_catalog.regexp_replace(source, '${LOCAL}', '', 'gi') AS source, pg_catalog.regexp_replace(stripped, '${LOCAL}', '', 'gi') AS stripped
+    FROM sources) s
+  WHERE source ~* '${BINDING}' OR stripped <> '' AND stripped ~* '${BINDING}'
 ), named AS MATERIALIZED (
   SELECT '\\m(' || string_agg(DISTINCT proname, '|') FILTER (WHERE proname ~ '^[a-z_][a-z0-9_]*$') || ')\\M' AS pattern,
     coalesce(array_agg(DISTINCT proname) FILTER (WHERE proname !~ '^[a-z_][a-z0-9_]*$'), '{}') AS others FROM binding
@@ -91,7 +106,7 @@ SELECT coalesce((SELECT json_agg(DISTINCT oid) FROM (
       WHERE p.oid >= 16384 AND p.provolatile <> 'v' AND p.proname ~ '^(crosstab|connectby|xpath_table)') n), '[]'),
   coalesce((SELECT json_agg(oid) FROM pg_catalog.pg_class
     WHERE oid >= 16384 AND relkind IN ('v', 'm') AND pg_catalog.pg_get_viewdef(oid) ~* '${EFFECTIVE}'), '[]'),
-  coalesce((SELECT json_agg(DISTINCT oid) FROM bound), '[]')`;
+  coalesce((SELECT json_agg(DISTINCT oid) FROM bound), '[]'), coalesce((SELECT json_agg(DISTINCT proname) FROM bound), '[]')`;
 
 /** What BINDING_FUNCTIONS has found: numbers of functions, and of views. */
 export interface Bound {
@@ -199,6 +214,7 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM vol
   EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 32 <> 0),
   ${EVENT_TRIGGERS},
   EXISTS (${PLACED_BY_NUMBERS}),
+  coalesce((SELECT json_agg(evtfoid) FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D'), '[]'),
   coalesce((SELECT json_agg(DISTINCT t.typname) FROM pg_catalog.pg_type t WHERE t.oid >= 16384 AND CASE
     WHEN t.typtype = 'd' OR t.typtype = 'c' AND EXISTS (SELECT FROM pg_catalog.pg_class r WHERE r.oid = t.typrelid AND r.relkind = 'c')
     THEN ${holdsNumbers('t.oid')} END), '[]'),
@@ -260,6 +276,7 @@ const RUN = `SELECT o.relid, p.refobjid AS proc FROM (
     UNION ALL SELECT attrelid, 'pg_type'::regclass, atttypid FROM pg_catalog.pg_attribute WHERE atttypid >= 16384
     UNION ALL SELECT adrelid, 'pg_attrdef'::regclass, oid FROM pg_catalog.pg_attrdef
     UNION ALL SELECT indrelid, 'pg_class'::regclass, indexrelid FROM pg_catalog.pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL
+    UNION ALL SELECT partrelid, 'pg_class'::regclass, partrelid FROM pg_catalog.pg_partitioned_table WHERE partexprs IS NOT NULL
     UNION ALL SELECT polrelid, 'pg_policy'::regclass, oid FROM pg_catalog.pg_policy) o
   JOIN pg_catalog.pg_depend p ON p.classid = o.classid AND p.objid = o.oid AND p.refclassid = 'pg_proc'::regclass AND p.refobjid >= 16384`;
 

@@ -82,6 +82,10 @@ export interface DatabaseFacts {
   };
   /** Functions, by their numbers on the lead, that may leave something with their session (settings, locks), and what calls one. */
   readonly binding: ReadonlySet<number>;
+  /** The same by name. */
+  readonly bindingNames: ReadonlySet<string>;
+  /** Whether an event trigger is one. */
+  readonly bindingEvents: 'none' | 'some';
   /** Of the lead. */
   readonly major: number;
 }
@@ -225,9 +229,10 @@ interface Binding extends Bound {
   readonly print: string;
   /** Functions, by their numbers, that may leave something with their session, and what calls one. */
   readonly all: ReadonlySet<number>;
+  readonly names: ReadonlySet<string>;
 }
 
-const NOTHING_BOUND: Binding = { print: '', functions: [], views: [], all: new Set() };
+const NOTHING_BOUND: Binding = { print: '', functions: [], views: [], all: new Set(), names: new Set() };
 
 /** Kept of them, by the prints of all functions: of databases, and of transactions that have made some. */
 const PRINTS = 100;
@@ -297,10 +302,10 @@ export class Catalog {
     const known = this.#bindings.get(print);
     if (known !== undefined) return known;
     const lists = await row(asker, BINDING_FUNCTIONS);
-    const [functions = [], views = [], all = []] = lists.map((list) =>
-      (JSON.parse(list ?? '[]') as unknown[]).map(Number),
-    );
-    const found = { print, functions, views, all: new Set(all) };
+    const [functions = [], views = [], all = []] = lists
+      .slice(0, 3)
+      .map((list) => (JSON.parse(list ?? '[]') as unknown[]).map(Number));
+    const found = { print, functions, views, all: new Set(all), names: new Set(names(lists[3])) };
     if (this.#bindings.size >= PRINTS) this.#bindings.clear();
     this.#bindings.set(print, found);
     return found;
@@ -495,7 +500,7 @@ function believedOf(text: string | null | undefined): DatabaseFacts['unbelieved'
   return { names: new Set(lists.names), attributes: new Set(lists.attributes), casts: new Set(lists.casts) };
 }
 
-function factsOf(found: readonly (string | null)[], { all }: Binding): DatabaseFacts {
+function factsOf(found: readonly (string | null)[], { all, names: bindingNames }: Binding): DatabaseFacts {
   const [
     functions,
     values,
@@ -513,6 +518,7 @@ function factsOf(found: readonly (string | null)[], { all }: Binding): DatabaseF
     truncateTriggers,
     eventTriggers,
     placed,
+    eventFunctions,
     numbered,
     unbelieved,
   ] = found;
@@ -535,6 +541,10 @@ function factsOf(found: readonly (string | null)[], { all }: Binding): DatabaseF
     placedByNumbers: placed === 't' ? 'some' : 'none',
     unbelieved: believedOf(unbelieved),
     binding: all,
+    bindingNames,
+    bindingEvents: (JSON.parse(eventFunctions ?? '[]') as unknown[]).some((oid) => all.has(Number(oid)))
+      ? 'some'
+      : 'none',
     major: Number(major),
   };
 }

@@ -152,13 +152,16 @@ export class Planner {
   /** Whether what the statement sets off, beside what it calls, may leave something with its server session. */
   async leaves(
     asker: CatalogAsker,
-    { command, nested, inserts, relations, node }: Statement,
+    { command, nested, inserts, relations, node, stored }: Statement,
   ): Promise<'nothing' | 'something'> {
-    // By an event trigger; an index is computed as it is made.
-    if (command.kind === 'definition')
-      return (await this.#catalog.facts(asker)).binding.size > 0 ? 'something' : 'nothing';
+    if (command.kind === 'definition') {
+      const { bindingEvents, bindingNames } = await this.#catalog.facts(asker);
+      if (bindingEvents === 'some' || stored.some((name) => bindingNames.has(name))) return 'something';
+      // What is there may be computed anew.
+      if (node !== 'AlterTableStmt') return 'nothing';
+    }
     const main = 'target' in command && command.target !== undefined ? [command.target] : [];
-    const emptied = node === 'TruncateStmt' ? relations : [];
+    const emptied = node === 'TruncateStmt' || node === 'AlterTableStmt' ? relations : [];
     for (const name of [...main, ...emptied, ...inserts, ...nested.map(({ target }) => target)])
       if ((await this.#catalog.table(asker, name))?.binds === 'something') return 'something';
     return 'nothing';

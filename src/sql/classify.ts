@@ -392,6 +392,7 @@ class Classification {
       shadowable: [...facts.shadowable],
       attributes: [...facts.attributes],
       casts: [...facts.casts],
+      stored: [...facts.stored],
       columns: [...facts.columns],
       operators: facts.operators.list(),
       relations: facts.relations.list(),

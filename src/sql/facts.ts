@@ -45,6 +45,7 @@ export class Facts {
   readonly shadowable = new Set<string>();
   readonly attributes = new Set<string>();
   readonly casts = new Set<string>();
+  readonly stored = new Set<string>();
   readonly columns = new Set<string>();
   readonly operators = new NameSet();
   readonly relations = new NameSet();

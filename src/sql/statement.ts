@@ -246,6 +246,8 @@ export interface Statement {
   readonly block: 'allowed' | 'forbidden';
   /** Functions and procedures called that are not built in: the catalog says what they may do. */
   readonly functions: readonly QualifiedName[];
+  /** Functions, by name, in what a definition keeps for later: an index or a constraint may be computed at once. */
+  readonly stored: readonly string[];
   /** Built-in functions called without their schema: a user's function of that name with other argument types may win. */
   readonly shadowable: readonly string[];
   /** Names as in `t.name` and `(row).name`: where the row has no such column, PostgreSQL calls `name(row)`. */

@@ -425,7 +425,8 @@ export class Walker {
   #call(fields: Fields): void {
     const name = nameOf(stringsOf(fields['funcname']));
     const args = listOf(fields['args']);
-    if (this.#evaluation !== 'stored') {
+    if (this.#evaluation === 'stored') this.facts.stored.add(name.name);
+    else {
       if (/^jsonb?_populate_record/.test(name.name)) this.facts.conversions.add(undefined);
       else if (isReading(name.name, args)) this.#conversion(args[0]);
       const evaluation = this.#evaluation;

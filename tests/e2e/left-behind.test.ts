@@ -13,6 +13,7 @@ before(async () => {
   client = await proxy.connect();
   await client.query(`CREATE FUNCTION st() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('app.tenant', 'leaked', false); RETURN true; END $$;
     CREATE FUNCTION sti() RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('app.tenant', 'leaked', false); RETURN true; END $$;
+    CREATE FUNCTION pk(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('app.tenant', 'leaked', false); RETURN 1; END $$;
     CREATE FUNCTION deep() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RETURN st(); END $$;
     CREATE FUNCTION deeper() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM deep(); RETURN NEW; END $$;
     CREATE FUNCTION s2() RETURNS boolean STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN sti(); END $$;
@@ -76,6 +77,20 @@ const cases: Readonly<Record<string, readonly [made: string, run: string]>> = {
     TRIGGER("BEGIN DEALLOCATE ALL; PERFORM set_config('app.tenant', 'leaked', false); RETURN NEW; END"),
     'INSERT INTO t VALUES (1); INSERT INTO t VALUES (random()); INSERT INTO t VALUES (3)',
   ],
+  'a trigger whose SET stands behind what looks like comments': [
+    TRIGGER("DECLARE v text; BEGIN v := '--'; /* a /* b */ c */ SET app.tenant = 'leaked'; RETURN NEW; END"),
+    'INSERT INTO t VALUES (1)',
+  ],
+  'a trigger that changes pg_settings': [
+    TRIGGER(
+      "BEGIN UPDATE pg_settings SET setting = 'leaked' WHERE name = 'application_name'; PERFORM set_config('app.tenant', 'leaked', false); RETURN NEW; END",
+    ),
+    'INSERT INTO t VALUES (1)',
+  ],
+  'a key of partitions': [
+    'CREATE TABLE t (v int) PARTITION BY LIST (public.pk(v)); CREATE TABLE t1 PARTITION OF t DEFAULT',
+    'INSERT INTO t VALUES (1)',
+  ],
   'an event trigger': [
     `CREATE TABLE t (v int); CREATE FUNCTION e() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM st(); END $$;
      CREATE EVENT TRIGGER e ON ddl_command_end WHEN TAG IN ('COMMENT') EXECUTE FUNCTION e()`,
@@ -113,4 +128,16 @@ describe('the next client finds nothing that is left by', () => {
         await last.end();
       }
     });
+});
+
+test('a definition keeps no server connection, nor does what ends with its transaction', HANGS, async () => {
+  const clients = [await proxy.connect(), await proxy.connect(), await proxy.connect()];
+  for (const [place, one] of clients.entries())
+    await one.query(`CREATE FUNCTION tenant${place}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('app.tenant', 'one', true); SET LOCAL app.other = 'x'; RETURN NEW; END $$;
+      CREATE TABLE free${place} (v int); CREATE TRIGGER t BEFORE INSERT ON free${place} FOR EACH ROW EXECUTE FUNCTION tenant${place}()`);
+  // With one connection to each server, the second would wait for what the first has kept.
+  for (const [place, one] of clients.entries())
+    await one.query(`INSERT INTO free${place} VALUES (1); CREATE INDEX ON free${place} (v); DROP TABLE free${place}`);
+  for (const one of clients) await one.end();
+  await assertWritersEqual(cluster);
 });

@@ -23,9 +23,9 @@ class Lead implements CatalogAsker {
 
   ask(text: string): Promise<Answer> {
     this.asked++;
-    const rest = ['[]', '[]', '[]', '[]', 'f', 'f', '18', 'f', 'f', 'f', '[]', '{}', this.functions];
+    const rest = ['[]', '[]', '[]', '[]', 'f', 'f', '18', 'f', 'f', 'f', '[]', '[]', '{}', this.functions];
     const facts = ['["f"]', '[]', '[]', '["v"]', this.deferrable, 'f', ...rest];
-    const rows = [text === BINDING_FUNCTIONS ? ['[]', '[]', '[]'] : facts];
+    const rows = [text === BINDING_FUNCTIONS ? ['[]', '[]', '[]', '[]'] : facts];
     this.meanwhile();
     return Promise.resolve({ rows, tags: ['SELECT 1'], error: undefined, status: READY });
   }
