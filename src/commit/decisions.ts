@@ -190,6 +190,11 @@ export function readEditionText(process: string): string {
   return editionText(`'${process}'::pg_catalog.uuid`);
 }
 
+/** One row: the same of sequences alone. */
+export function readSequencesText(process: string): string {
+  return DECISION.sequences.replace('$1', `'${process}'`);
+}
+
 /** Tag of DECISION.row. */
 export const DECIDED = 'SELECT 1';
 

@@ -21,7 +21,7 @@
 import { BackendLostError } from '../backend/receiver.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Changed } from '../sql/statement.ts';
-import { countText, readEditionText } from './decisions.ts';
+import { countText, readEditionText, readSequencesText } from './decisions.ts';
 
 /** Counts, in decimal. Equal at two moments: nothing that they count has changed in between. */
 export interface Edition {
@@ -81,6 +81,8 @@ export interface Definitions {
   lasted(asker: DefinitionAsker, edition: Edition, moment: number, same: typeof sameEdition): boolean;
   /** As Edition has it, as far as this process has been told; empty where it has not. What is known of sequences is not older. `key`: an asker's. */
   sequencesSet(key: string): string;
+  /** What the lead is asked for them, as the login role; undefined where it does not know. */
+  readonly sequencesText: string | undefined;
   /** The lead has told what they are. */
   sequencesTold(key: string, sequences: string): void;
   /** Counts what no transaction can hold, once it is done. Rejects as `ask`. */
@@ -210,6 +212,10 @@ export class CountedOnLead implements Definitions {
     this.#note(asker, edition, since, 'read');
     this.sequencesTold(asker.key, edition.sequences);
     return edition;
+  }
+
+  get sequencesText(): string {
+    return readSequencesText(this.#options.process);
   }
 
   sequencesSet(key: string): string {
@@ -367,6 +373,8 @@ export class CountedHere implements Definitions {
   confirm(): void {
     // Nobody else counts.
   }
+
+  readonly sequencesText = undefined;
 
   async recordSet(): Promise<void> {
     // Nobody else is known.

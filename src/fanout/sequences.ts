@@ -12,7 +12,8 @@ export interface SequenceScope {
   readonly scope: string;
   /** Values of these have been given out by the lead, and followers are kept ahead of them. */
   drew(sequences: Iterable<string>): void;
-  askLead(text: string): Promise<readonly (readonly (string | null)[])[]>;
+  /** What is known of followers holds at the moment that it answers, or has been forgotten by then; within a transaction that is found out at its end. */
+  askDrawn(text: string): Promise<readonly (readonly (string | null)[])[]>;
   /** Runs on every follower; answers with the rows of each. */
   askFollowers(text: string): Promise<readonly (readonly (readonly (string | null)[])[])[]>;
 }
@@ -209,7 +210,7 @@ async function lastOnLead(scope: SequenceScope, which: Which): Promise<readonly 
     typeof which === 'string'
       ? OTHERS[which]
       : `c.oid IN (${which.map((name) => `pg_catalog.to_regclass(${quoteEscaped(name)})`).join(', ')})`;
-  const rows = await scope.askLead(`WITH c AS MATERIALIZED (
+  const rows = await scope.askDrawn(`WITH c AS MATERIALIZED (
       SELECT oid, relname, relnamespace FROM pg_catalog.pg_class WHERE relkind = 'S' AND relpersistence <> 't')
     SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname),
       CASE WHEN has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(c.oid, 'USAGE, SELECT') THEN pg_catalog.pg_sequence_last_value(c.oid) END

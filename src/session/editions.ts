@@ -156,10 +156,7 @@ export async function agreedEdition(session: SessionState, block: WritersBlock):
 /** By a transaction that is about to change definitions: others may need to know until when they were what they had been. */
 export async function witness(session: SessionState, block: WritersBlock): Promise<void> {
   if (block.isolation === 'unknown') await learnIsolation(session, block);
-  if (block.isolation === 'read committed') await ask(session);
-}
-
-async function ask(session: SessionState): Promise<void> {
+  if (block.isolation !== 'read committed') return;
   try {
     await session.services.coordinator.definitions.witness(definitionAsker(session));
   } catch (error) {
@@ -169,15 +166,12 @@ async function ask(session: SessionState): Promise<void> {
 }
 
 /**
- * Behind what this session has drawn, and outside its transactions or at their ends: what was known of followers' sequences before is known no
- * more, where others have set some. Answers with Edition's `sequences`. Rejects as the asker.
+ * At the end of a transaction that has drawn from sequences: what was known of followers' before is known no more, where others have set some.
+ * Answers with Edition's `sequences`. Rejects as the asker.
  */
 export async function sequencesNow(session: SessionState): Promise<string> {
   const { definitions } = session.services.coordinator;
-  const asker = definitionAsker(session);
-  if (session.block.kind !== 'none') return (await orUnknown(definitions.now(asker))).sequences;
-  await ask(session);
-  return definitions.sequencesSet(asker.key);
+  return (await orUnknown(definitions.now(definitionAsker(session)))).sequences;
 }
 
 /** What is said of followers that have done something else than the lead, or refuse to. */

@@ -8,7 +8,6 @@ import type { Route, Statement } from '../sql/statement.ts';
 import { READ_ONLY, READER_REFUSALS, Relay, type RelayResult } from './relay.ts';
 import type { Request } from './request.ts';
 import { ServerError } from './reply.ts';
-import { sequencesNow } from './editions.ts';
 import { resolveRoute } from './route.ts';
 import { learnSettings } from './setting-transfer.ts';
 import { notePins, settlePins } from './pins.ts';
@@ -270,8 +269,6 @@ export async function followSequences(session: SessionState, statement: Statemen
   // In a block it is asked for at its end.
   if (alone && block.kind === 'writers') block.touched.drawnAlone = 'perhaps some';
   try {
-    // A block finds out at its end.
-    if (block.kind === 'none') await sequencesNow(session);
     if (alone && block.kind === 'none') await session.sequences.afterTemporary(session);
     if (drawn) await session.sequences.afterNextval(session, moved ? [] : sequences.names);
   } catch (error) {

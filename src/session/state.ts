@@ -15,6 +15,7 @@ import type { Notifications } from '../cluster/notifications.ts';
 import { LOOKING_ON, type Onlookers } from '../cluster/onlookers.ts';
 import type { ProcessIds } from '../cluster/process-ids.ts';
 import type { Coordinator } from '../commit/coordinator.ts';
+import { asLoginRole } from '../commit/decisions.ts';
 import { askerKey } from '../commit/definitions.ts';
 import type { Settings } from '../config/config.ts';
 import type { Planner } from '../fanout/planner.ts';
@@ -492,6 +493,19 @@ export class SessionState implements CatalogAsker, SequenceScope {
 
   async askLead(text: string): Promise<Answer['rows']> {
     return rowsOf(await this.ask(text));
+  }
+
+  async askDrawn(text: string): Promise<Answer['rows']> {
+    const { definitions } = this.services.coordinator;
+    const counted = definitions.sequencesText;
+    if (this.block.kind !== 'none' || counted === undefined) return this.askLead(text);
+    // In one message: as the client's role, then as the login role.
+    const answer = await this.ask(`${text}; ${asLoginRole(counted)}`);
+    // Where there is no schema pprox nothing is written either.
+    if (answer.error !== undefined) return this.askLead(text);
+    const [count] = answer.rows.at(-1) ?? [];
+    definitions.sequencesTold(askerKey(this.logins.at(this.cluster.lead)), count ?? '');
+    return answer.rows.slice(0, -1);
   }
 
   async askFollowers(text: string): Promise<readonly Answer['rows'][]> {

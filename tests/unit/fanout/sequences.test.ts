@@ -21,7 +21,7 @@ class Followers implements SequenceScope {
     this.#increment = increment;
   }
 
-  async askLead(text: string): Promise<readonly (readonly (string | null)[])[]> {
+  async askDrawn(text: string): Promise<readonly (readonly (string | null)[])[]> {
     this.leadText = text;
     await turn();
     return this.lead;
