@@ -116,8 +116,8 @@ export interface Bound {
 
 const oids = (numbers: readonly number[]): string => `ANY ('{${numbers.join(',')}}'::oid[])`;
 
-/** Whether a type, or what it is made of, is one of names of objects, which are held as their numbers. */
-const holdsNumbers = (oid: string): string => `(WITH RECURSIVE parts (oid) AS (
+/** Whether a type, or what it is made of, is such a one (y). */
+const holds = (oid: string, found: string): string => `(WITH RECURSIVE parts (oid) AS (
       SELECT ${oid}
       UNION SELECT t.next FROM parts p CROSS JOIN LATERAL (
         SELECT unnest(ARRAY[typbasetype, typelem]) AS next FROM pg_catalog.pg_type WHERE oid = p.oid
@@ -125,7 +125,11 @@ const holdsNumbers = (oid: string): string => `(WITH RECURSIVE parts (oid) AS (
           WHERE o.oid = p.oid AND f.attnum > 0 AND NOT f.attisdropped
         UNION ALL SELECT rngsubtype FROM pg_catalog.pg_range WHERE rngtypid = p.oid
       ) t WHERE t.next <> 0
-    ) SELECT bool_or(y.oid < 16384 AND y.typname ~ '^reg') FROM parts JOIN pg_catalog.pg_type y ON y.oid = parts.oid)`;
+    ) SELECT bool_or(${found}) FROM parts JOIN pg_catalog.pg_type y ON y.oid = parts.oid)`;
+
+/** Of names of objects, which are held as their numbers. */
+const OF_NUMBERS = "y.oid < 16384 AND y.typname ~ '^reg'";
+const holdsNumbers = (oid: string): string => holds(oid, OF_NUMBERS);
 
 /** What a function (p, and its language, l) of the user's is declared as is its owner's word, unless it is an extension's. */
 const UNBELIEVED = "p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')";
@@ -141,15 +145,7 @@ const PLACED_BY_NUMBERS = `SELECT p.partrelid FROM pg_catalog.pg_partitioned_tab
     LATERAL (SELECT pg_catalog.regexp_replace(pg_catalog.pg_get_partkeydef(p.partrelid), '[(]?"?[[:alnum:]_$]+"?[)]?::(text|character varying)', '', 'g') AS text) k
   JOIN pg_catalog.pg_attribute a ON a.attrelid = p.partrelid AND a.attnum > 0
     AND (a.attnum = ANY (p.partattrs::int2[]) OR 0 = ANY (p.partattrs::int2[]) AND position(a.attname IN k.text) > 0)
-  WHERE k.text ~ 'hash(enum|_array|_record|_range|_multirange)' OR p.partstrat = 'h' AND (WITH RECURSIVE parts (oid) AS (
-      SELECT a.atttypid
-      UNION SELECT t.next FROM parts p CROSS JOIN LATERAL (
-        SELECT unnest(ARRAY[typbasetype, typelem]) AS next FROM pg_catalog.pg_type WHERE oid = p.oid
-        UNION ALL SELECT f.atttypid FROM pg_catalog.pg_type o JOIN pg_catalog.pg_attribute f ON f.attrelid = o.typrelid
-          WHERE o.oid = p.oid AND f.attnum > 0 AND NOT f.attisdropped
-        UNION ALL SELECT rngsubtype FROM pg_catalog.pg_range WHERE rngtypid = p.oid
-      ) t WHERE t.next <> 0
-    ) SELECT bool_or(y.typtype = 'e' OR y.oid < 16384 AND y.typname ~ '^reg') FROM parts JOIN pg_catalog.pg_type y ON y.oid = parts.oid)`;
+  WHERE k.text ~ 'hash(enum|_array|_record|_range|_multirange)' OR p.partstrat = 'h' AND ${holds('a.atttypid', `y.typtype = 'e' OR ${OF_NUMBERS}`)}`;
 
 /** Of relations, by their oids: whether one is such a table, or a partition below it. `which`: those, or partitions alone. */
 export function placedByNumbersText(oids: readonly string[], which: 'tables' | 'partitions'): string {
