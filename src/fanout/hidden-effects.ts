@@ -13,6 +13,13 @@
 import type { OwnStatement } from '../backend/own-message.ts';
 import type { Answer } from '../backend/receiver.ts';
 import { quoteLiteral } from '../sql/quote.ts';
+import {
+  isOfRelations,
+  PERMANENT_OBJECTS,
+  permanentChanged,
+  type PermanentObjects,
+  permanentObjectsOf,
+} from './permanent-objects.ts';
 import type { FollowerFailure } from './follower.ts';
 
 /** By quoted, qualified name. */
@@ -25,10 +32,18 @@ export interface Look {
   readonly settings: string | undefined;
   /** Equal where values are shown, and read, in one way; undefined where settings were not looked at. */
   readonly shown: string | undefined;
+  /** Undefined where they were not looked at. */
+  readonly objects: PermanentObjects | undefined;
 }
 
 /** Of nothing. */
-export const NOTHING: Look = { sequences: new Map(), tables: new Map(), settings: undefined, shown: undefined };
+export const NOTHING: Look = {
+  sequences: new Map(),
+  tables: new Map(),
+  settings: undefined,
+  shown: undefined,
+  objects: undefined,
+};
 
 const CATALOG = 'pg_catalog.';
 
@@ -37,22 +52,16 @@ export function isOfObjects(table: string): boolean {
   return table.startsWith(CATALOG);
 }
 
-/** What a temporary relation is written down in. */
-const OF_RELATIONS: ReadonlySet<string> = new Set(
-  `pg_attrdef pg_attribute pg_class pg_constraint pg_depend pg_description pg_index pg_inherits pg_namespace pg_partitioned_table pg_policy pg_rewrite
-   pg_sequence pg_shdepend pg_statistic pg_statistic_ext pg_statistic_ext_data pg_trigger pg_type`
-    .split(/\s+/)
-    .map((name) => CATALOG + name),
-);
-
-/** The same without what temporary relations alone may have changed. `hidden`: whether there was any of it. */
-export function besideTemporary(looks: Looks): { readonly looks: Looks; readonly hidden: 'nothing' | 'something' } {
+/** The same without what is said of temporary relations in the catalog, where no permanent object was changed. */
+export function besideTemporary(looks: Looks): Looks {
+  const { before, after } = looks;
+  if (![...changes(looks).keys()].some(isOfRelations)) return looks;
+  if (permanentChanged(before.objects, after.objects) !== 'unchanged') return looks;
   const without = (look: Look): Look => ({
     ...look,
-    tables: new Map([...look.tables].filter(([name]) => !OF_RELATIONS.has(name))),
+    tables: new Map([...look.tables].filter(([name]) => !isOfRelations(name))),
   });
-  const hidden = [...changes(looks).keys()].some((name) => OF_RELATIONS.has(name)) ? 'something' : 'nothing';
-  return { looks: { before: without(looks.before), after: without(looks.after) }, hidden };
+  return { before: without(before), after: without(after) };
 }
 
 /** By which names are found, and values are read, computed and shown. */
@@ -98,26 +107,27 @@ const LOOK = `SELECT 'sequence', pg_catalog.quote_ident(schemaname) || '.' || pg
 const settingsText = (names: readonly string[]): string =>
   `pg_catalog.concat_ws(',', ${names.map((name) => `pg_catalog.current_setting('${name}')`).join(', ')})`;
 
-/** What is looked at beside that. */
-const SETTINGS = {
-  none: '',
-  'of values': `
-  UNION ALL SELECT 'settings', '', ${settingsText(OF_VALUES)} UNION ALL SELECT 'shown', '', ${settingsText(OF_SHOWING)}`,
-  all: `
+const SETTINGS_OF_VALUES = `
+  UNION ALL SELECT 'settings', '', ${settingsText(OF_VALUES)} UNION ALL SELECT 'shown', '', ${settingsText(OF_SHOWING)}`;
+
+const ALL_SETTINGS = `
   UNION ALL SELECT 'settings', '', pg_catalog.concat_ws(',', pg_catalog.current_setting('role'), pg_catalog.current_setting('session_authorization'),
-    (SELECT pg_catalog.md5(pg_catalog.string_agg(name || setting, ',' ORDER BY name)) FROM pg_catalog.pg_settings WHERE source = 'session'))`,
-} as const;
+    (SELECT pg_catalog.md5(pg_catalog.string_agg(name || setting, ',' ORDER BY name)) FROM pg_catalog.pg_settings WHERE source = 'session'))`;
 
 /**
- * `of values`: those that triggers may have made: a function that changes them does so where it runs. A look is planned once on each
- * connection: that takes a server three times as long as to run it.
+ * Beside rows. `settings of values`: those that triggers may have made: a function that changes them does so where it runs. A look is planned
+ * once on each connection: that takes a server three times as long as to run it.
  */
-export type LookedAt = keyof typeof SETTINGS;
+export type LookedAt = 'nothing else' | 'settings of values' | 'all settings' | 'all settings and permanent objects';
 
 export const LOOKS: Readonly<Record<LookedAt, OwnStatement>> = {
-  none: { name: 'pprox: look', text: LOOK },
-  'of values': { name: 'pprox: look, settings of values', text: LOOK + SETTINGS['of values'] },
-  all: { name: 'pprox: look, all settings', text: LOOK + SETTINGS.all },
+  'nothing else': { name: 'pprox: look', text: LOOK },
+  'settings of values': { name: 'pprox: look, settings of values', text: LOOK + SETTINGS_OF_VALUES },
+  'all settings': { name: 'pprox: look, all settings', text: LOOK + ALL_SETTINGS },
+  'all settings and permanent objects': {
+    name: 'pprox: look, permanent objects',
+    text: `${LOOK}${ALL_SETTINGS} UNION ALL ${PERMANENT_OBJECTS}`,
+  },
 };
 
 export function lookOf({ rows }: Answer): Look {
@@ -125,12 +135,16 @@ export function lookOf({ rows }: Answer): Look {
   const tables = new Map<string, string>();
   let settings: string | undefined;
   let shown: string | undefined;
-  for (const [kind, name, state] of rows) {
-    if (kind === 'settings') settings = state ?? '';
+  const ofObjects: Answer['rows'][number][] = [];
+  for (const row of rows) {
+    const [kind, name, state] = row;
+    if (kind === 'table') tables.set(name ?? '', state ?? '');
+    else if (kind === 'sequence') sequences.set(name ?? '', state ?? '');
+    else if (kind === 'settings') settings = state ?? '';
     else if (kind === 'shown') shown = state ?? '';
-    else (kind === 'table' ? tables : sequences).set(name ?? '', state ?? '');
+    else ofObjects.push(row);
   }
-  return { sequences, tables, settings, shown };
+  return { sequences, tables, settings, shown, objects: permanentObjectsOf(ofObjects) };
 }
 
 /** Names of sequences that stand elsewhere than before; one that is new moved from nowhere and needs nothing. */

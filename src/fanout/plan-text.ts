@@ -1,7 +1,7 @@
 /** A replay plan for people: EXPLAIN (PPROX). */
 import { unreachable } from '../lib/assert.ts';
 import { qualified } from '../sql/quote.ts';
-import { locksOf, type ReplayPlan } from './plan.ts';
+import { isLeadAlone, locksOf, type ReplayPlan } from './plan.ts';
 
 /** `text`: the statement's own. One line for each thing, as EXPLAIN writes its own. */
 export function describePlan(plan: ReplayPlan, text: string): readonly string[] {
@@ -24,7 +24,7 @@ export function describePlan(plan: ReplayPlan, text: string): readonly string[] 
 function nameOf(plan: ReplayPlan): string {
   switch (plan.kind) {
     case 'statement':
-      if (plan.inPlace === 'rows alone') return 'rows, read back';
+      if (isLeadAlone(plan)) return 'rows, read back';
       if (plan.effects === 'hidden' && plan.locks.length > 0) return 'rows';
       return plan.effects === 'hidden' ? 'opaque' : 'statement';
     case 'verified':
@@ -38,7 +38,7 @@ function nameOf(plan: ReplayPlan): string {
 
 function onFollowers(plan: ReplayPlan, text: string): string {
   if (plan.kind === 'statement') {
-    if (plan.inPlace === 'rows alone') return 'the rows that it has stored, read back on the lead';
+    if (isLeadAlone(plan)) return 'the rows that it has stored, read back on the lead';
     if (plan.inPlace === 'rows') return 'the rows that it has changed, or the same where these cannot be told';
     return plan.text ?? 'the same';
   }
@@ -53,11 +53,11 @@ function onFollowers(plan: ReplayPlan, text: string): string {
 }
 
 function comparedBy(plan: ReplayPlan): string {
-  const alone = plan.kind === 'statement' && plan.inPlace === 'rows alone';
   const parts = ['the number of rows'];
   if (plan.kind === 'verified' || plan.rows === 'compared') parts.push('the rows that are returned');
   if (plan.kind === 'statement' && plan.proof !== undefined) parts.push('all rows of what it makes');
-  if (plan.effects === 'hidden' && !alone) parts.push('changes of other tables by their number', 'sequences');
+  if (plan.effects === 'hidden' && !isLeadAlone(plan))
+    parts.push('changes of other tables by their number', 'sequences');
   return parts.join('; ');
 }
 

@@ -37,13 +37,22 @@ export interface SameTextPlan extends SameText {
   readonly stored: readonly string[];
   /**
    * Whether followers may get the rows that it has changed in its place, where that is all that it has done; `rows alone`: they get nothing
-   * else.
+   * else; `rows beside temporary objects`: the same, and what it has done to these is not theirs to know.
    */
-  readonly inPlace: 'rows' | 'rows alone' | 'nothing';
+  readonly inPlace: 'rows' | 'rows alone' | 'rows beside temporary objects' | 'nothing';
   /** What followers get in place of the text; undefined: the text. */
   readonly text: string | undefined;
   /** What has to be done behind it, so that a table holds on followers what it holds on the lead. */
   readonly remade: Remade | undefined;
+}
+
+/** For the lead alone. */
+export type LeadAlonePlan = SameTextPlan & { readonly inPlace: 'rows alone' | 'rows beside temporary objects' };
+
+export function isLeadAlone(plan: ReplayPlan): plan is LeadAlonePlan {
+  return (
+    plan.kind === 'statement' && (plan.inPlace === 'rows alone' || plan.inPlace === 'rows beside temporary objects')
+  );
 }
 
 /** A table that a definition gives values which vary. */

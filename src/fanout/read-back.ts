@@ -2,11 +2,16 @@
 import type { Table } from '../cluster/catalog.ts';
 import type { Statement } from '../sql/statement.ts';
 import { storedColumns } from './captured-rows.ts';
-import { notReplayable, type SameTextPlan } from './plan.ts';
+import { type LeadAlonePlan, notReplayable } from './plan.ts';
 import { sameText } from './same-text.ts';
 
-export function readBack(reason: string, statement: Statement, stored: readonly string[]): SameTextPlan {
-  return { ...sameText([], statement, 'not compared', reason), effects: 'hidden', stored, inPlace: 'rows alone' };
+export function readBack(
+  reason: string,
+  statement: Statement,
+  stored: readonly string[],
+  inPlace: LeadAlonePlan['inPlace'] = 'rows alone',
+): LeadAlonePlan {
+  return { ...sameText([], statement, 'not compared', reason), effects: 'hidden', stored, inPlace };
 }
 
 /** What rows do not bring along, and would be done on the lead alone. */

@@ -45,7 +45,7 @@ export async function compareHidden(
   const { lead } = effects;
   const counted = await compareEach(session, block.legs.followers, async (leg) => {
     const { label } = leg.node;
-    const after = await look(leg.lease.backend, 'none', 'as text');
+    const after = await look(leg.lease.backend, 'nothing else', 'as text');
     const follower = { before: followers.get(leg) ?? NOTHING, after };
     return compareDraws(label, drawn, lead, after) ?? compareChanges(label, lead, follower, own.counted) ?? 'same';
   });

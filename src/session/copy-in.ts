@@ -15,7 +15,7 @@ import { BackendLostError } from '../backend/receiver.ts';
 import { EffectReceiver, judge } from '../fanout/follower.ts';
 import { CopyWords } from '../fanout/copy-words.ts';
 import { type Look, type Looks, movedSequences } from '../fanout/hidden-effects.ts';
-import type { SameTextPlan } from '../fanout/plan.ts';
+import { isLeadAlone, type SameTextPlan } from '../fanout/plan.ts';
 import type { Statement } from '../sql/statement.ts';
 import { decodeCommandTag } from '../wire/backend.ts';
 import { COPY_DONE, encodeCopyFail } from '../wire/frontend.ts';
@@ -79,7 +79,7 @@ export async function copyIn(
     block.plannedBy.note({ statement, plan }, planner.origin(plan), edition, session.scope);
   if (route === 'writers') block.writes = 'possible';
   const same = plan?.kind === 'statement' ? plan : undefined;
-  const takers = route === 'writers' && same?.inPlace !== 'rows alone' ? block.legs.followers : [];
+  const takers = route !== 'writers' || (same !== undefined && isLeadAlone(same)) ? [] : block.legs.followers;
   const end = await copyTo(session, statement, text, block, block.legs.lead.lease.backend, takers, same);
   if (end.kind === 'done' && route === 'lead') await followSequences(session, statement);
   if (end.kind === 'done' && same !== undefined) await checkPlan(session, statement, same, planned);
@@ -96,7 +96,9 @@ async function copyTo(
   plan: SameTextPlan | undefined,
 ): Promise<StatementEnd> {
   const started = performance.now();
-  const before = plan?.effects === 'hidden' ? await look(lead, 'of values') : undefined;
+  const at =
+    plan?.inPlace === 'rows beside temporary objects' ? 'all settings and permanent objects' : 'settings of values';
+  const before = plan?.effects === 'hidden' ? await look(lead, at) : undefined;
   const { relay, response, ended } = await ask(session, lead, text);
   if (response === undefined) {
     const result = await ended;
@@ -173,8 +175,8 @@ async function copyTo(
     // Each server has read such words by its own clock.
     if (plan?.proof !== undefined && words?.found === 'a word')
       throwFailures(block, await compareAnswers(session, block, plan.proof));
-    const looked = before === undefined ? undefined : { before, after: await look(lead, 'of values') };
-    if (looked !== undefined && plan?.inPlace === 'rows alone')
+    const looked = before === undefined ? undefined : { before, after: await look(lead, at) };
+    if (looked !== undefined && plan !== undefined && isLeadAlone(plan))
       await replayAlone(session, block, plan, looked, started);
     else if (looked !== undefined && there !== undefined)
       await compareTriggers(session, block, plan?.stored ?? [], looked, there);

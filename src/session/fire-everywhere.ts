@@ -11,13 +11,19 @@ import type { SessionState, WritersBlock } from './state.ts';
 export async function fireEverywhere(session: SessionState, block: WritersBlock, text: string): Promise<void> {
   const { lead, followers } = block.legs;
   const { backend } = lead.lease;
-  const before = await look(backend, 'of values');
+  const before = await look(backend, 'settings of values');
   const collector = new Collector();
   backend.query(text, collector);
   const { status } = await session.cancellable(backend, collector.reply);
   block.status = status;
   if (collector.errorFrame !== undefined) throw new ServerError(collector.errorFrame);
-  const seen = await seeEffects(session, block, { before, after: await look(backend, 'of values') }, undefined, 0);
+  const seen = await seeEffects(
+    session,
+    block,
+    { before, after: await look(backend, 'settings of values') },
+    undefined,
+    0,
+  );
   // Whatever is only checked, followers check when they prepare. Sequences alone were moved by others.
   if (changes(seen.lead).size === 0) return;
   const aligned = await alignFollowers(session, block, seen, undefined, 'what the lead drew');

@@ -33,13 +33,13 @@ import { endQuiet, quieten, sendTold } from './told-rows.ts';
 import { storedAtEnd } from './table-ends.ts';
 import { mayWait, place, storedInAll, touch, touchSeen } from './touched.ts';
 
-/** On one connection. `settings`: for statements that a follower may not have to run at all, or not with its triggers. */
+/** On one connection. `at`: more for statements that a follower may not have to run at all, or not with its triggers. */
 export async function look(
   backend: Backend,
-  settings: LookedAt = 'none',
+  at: LookedAt = 'nothing else',
   how: 'prepared' | 'as text' = 'prepared',
 ): Promise<Look> {
-  const asked = LOOKS[settings];
+  const asked = LOOKS[at];
   return lookOf(await answerOf(backend, how === 'prepared' ? asked : asked.text));
 }
 

@@ -1,10 +1,8 @@
 /** Statements that the lead alone runs: what they have stored is read back there, and told to the followers. */
-import { CHANGED_RELATIONS } from '../fanout/changed-relations.ts';
 import { besideTemporary, changes, type Looks } from '../fanout/hidden-effects.ts';
-import type { SameTextPlan } from '../fanout/plan.ts';
+import type { LeadAlonePlan } from '../fanout/plan.ts';
 import type { Told } from '../fanout/captured-rows.ts';
 import { PproxError } from '../lib/errors.ts';
-import { answerOf } from './own-questions.ts';
 import { type HiddenEffects, replayDirectly, reserveMoved, seeEffects } from './hidden-effects.ts';
 import { replayByTables } from './replay-by-tables.ts';
 import type { SessionState, WritersBlock } from './state.ts';
@@ -17,13 +15,13 @@ import { storedByLatest } from './table-ends.ts';
 export async function replayAlone(
   session: SessionState,
   block: WritersBlock,
-  { rule, stored }: SameTextPlan,
+  { rule, stored, inPlace }: LeadAlonePlan,
   looked: Looks,
   started: number,
 ): Promise<void> {
   // Of a temporary object: triggers and functions alone have changed any other.
-  const temporary = stored.length === 0;
-  const { looks, hidden } = temporary ? besideTemporary(looked) : { looks: looked, hidden: 'nothing' };
+  const temporary = inPlace === 'rows beside temporary objects';
+  const looks = temporary ? besideTemporary(looked) : looked;
   const by = temporary ? 'any function' : 'its own text';
   const seen = await narrowed(
     session,
@@ -31,8 +29,6 @@ export async function replayAlone(
     await seeEffects(session, block, looks, undefined, 0, 'all tables', stored, by),
     stored,
   );
-  const { backend } = block.legs.lead.lease;
-  if (hidden === 'something' && (await answerOf(backend, CHANGED_RELATIONS)).rows.length > 0) throw untold(rule);
   const direct = { replay: undefined, stored, fires: 'nothing', started, otherwise: 'something else' } as const;
   if (seen.told?.length === 0) return reserveMoved(session, seen);
   if ((await replayDirectly(session, block, seen, direct)) === 'done') return;

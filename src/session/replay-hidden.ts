@@ -1,7 +1,7 @@
 /** A statement that may have done more than its text says, on the followers once the lead has run it: by which of the ways it is done there. */
 import { type Effect, type FollowerFailure, joinTags, quietProof } from '../fanout/follower.ts';
 import { changes, isOfObjects, type Look, type Looks, movedSequences } from '../fanout/hidden-effects.ts';
-import { type ReplayPlan } from '../fanout/plan.ts';
+import { isLeadAlone, type ReplayPlan } from '../fanout/plan.ts';
 import { type ReplayedStatement } from '../fanout/replay-log.ts';
 import { RowReplay } from '../fanout/row-replay.ts';
 import { PproxError } from '../lib/errors.ts';
@@ -65,7 +65,7 @@ export async function replayHidden(
 ): Promise<readonly ReplayedStatement[] | undefined> {
   const { statement, plan, request, started, looked, done } = asked;
   const { backend } = block.legs.lead.lease;
-  if (plan.kind === 'statement' && plan.inPlace === 'rows alone') {
+  if (isLeadAlone(plan)) {
     await replayAlone(session, block, plan, looked, started);
     return undefined;
   }

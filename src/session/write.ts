@@ -2,7 +2,8 @@
 import { BackendLostError } from '../backend/receiver.ts';
 import { type Effect } from '../fanout/follower.ts';
 import { definitionChanged } from '../commit/definitions.ts';
-import { locksOf, type ReplayPlan } from '../fanout/plan.ts';
+import type { LookedAt } from '../fanout/hidden-effects.ts';
+import { isLeadAlone, locksOf, type ReplayPlan } from '../fanout/plan.ts';
 import { type ReplayedStatement, ReplayLog } from '../fanout/replay-log.ts';
 import { RowDigest } from '../fanout/row-digest.ts';
 import { changesKeys } from '../fanout/row-plan.ts';
@@ -130,7 +131,7 @@ export async function writeStatement(
   const { result, effect, replay, time } = done;
   block.status = result.status;
   if (result.error !== undefined) return FAILED;
-  const alone = plan.kind === 'statement' && plan.inPlace === 'rows alone';
+  const alone = isLeadAlone(plan);
   const seen = done.looks === undefined ? 'not looked at' : 'looked at';
   // A definition has changed what it was planned for by itself.
   if (edition !== undefined && statement.command.kind !== 'definition')
@@ -284,12 +285,12 @@ async function onLead(
     relay = new RowRelay(session.link, backend, tap, { own: addition.width, client: addition.client }, replies, limit);
   } else relay = new Relay(session.link, backend, { completion: 'hold', digest, replies, limit });
   // Both go out with it, in one write: nobody waits for one of them alone.
-  const settings = plan.kind === 'statement' ? 'all' : 'of values';
-  const before = plan.effects === 'hidden' ? unheard(look(backend, settings)) : undefined;
+  const at = lookedAt(plan);
+  const before = plan.effects === 'hidden' ? unheard(look(backend, at)) : undefined;
   backend.send(message, relay);
   // A function may have deallocated what was prepared.
   const how = plan.kind === 'statement' || plan.leaves === 'something' ? 'as text' : 'prepared';
-  const after = plan.effects === 'hidden' ? unheard(look(backend, settings, how)) : undefined;
+  const after = plan.effects === 'hidden' ? unheard(look(backend, at, how)) : undefined;
   const time = plan.kind !== 'rows' && plan.times.length > 0 ? transactionTime(backend) : undefined;
   // A cancel request is for the statement.
   if (before !== undefined) await before.catch(() => undefined);
@@ -299,6 +300,11 @@ async function onLead(
   const tag = result.held === undefined ? '' : decodeCommandTag(result.held, 0, result.held.length);
   const looks = before === undefined || after === undefined ? undefined : ([before, after] as const);
   return { result, effect: { tag, rows: digest?.value }, replay, time, looks };
+}
+
+function lookedAt(plan: ReplayPlan): LookedAt {
+  if (plan.kind !== 'statement') return 'settings of values';
+  return plan.inPlace === 'rows beside temporary objects' ? 'all settings and permanent objects' : 'all settings';
 }
 
 /** Where the statement fails nobody asks for it. */

@@ -163,6 +163,86 @@ describe('writers are equal behind', () => {
       });
 });
 
+const PERMANENT = `CREATE POLICY first ON kept USING (true); CREATE TABLE parts (id int PRIMARY KEY, v int); CREATE TRIGGER first AFTER INSERT ON parts EXECUTE FUNCTION gone();
+  CREATE VIEW seen AS SELECT id FROM parts; CREATE DOMAIN ruled AS int CONSTRAINT c CHECK (VALUE > 0); CREATE SCHEMA empty; CREATE SEQUENCE counted;
+  CREATE STATISTICS related ON id, v FROM parts; CREATE RULE first AS ON UPDATE TO parts DO ALSO NOTHING; COMMENT ON SCHEMA empty IS 'x'; CREATE DOMAIN idle AS int`;
+const DROPPED = `DROP DOMAIN IF EXISTS made, ruled, idle; DROP SCHEMA IF EXISTS made, empty; DROP VIEW IF EXISTS seen; DROP TABLE IF EXISTS parts; DROP SEQUENCE IF EXISTS counted; DROP POLICY IF EXISTS first ON kept; DROP POLICY IF EXISTS made ON kept`;
+
+/** Of permanent objects, by a function over a temporary table. */
+const definitions = [
+  'CREATE POLICY made ON kept USING (true)',
+  'CREATE TRIGGER made AFTER INSERT ON parts EXECUTE FUNCTION gone()',
+  'CREATE RULE made AS ON UPDATE TO parts DO ALSO NOTHING',
+  'CREATE TABLE made (id int)',
+  'CREATE VIEW made AS SELECT 1 AS a',
+  'CREATE DOMAIN made AS int',
+  'CREATE SCHEMA made',
+  'CREATE INDEX ON parts (v)',
+  'CREATE STATISTICS more ON id, v FROM parts',
+  'DROP POLICY first ON kept',
+  'DROP TRIGGER first ON parts',
+  'DROP RULE first ON parts',
+  'DROP VIEW seen',
+  'DROP TABLE parts CASCADE',
+  'DROP DOMAIN idle',
+  'DROP SCHEMA empty',
+  'DROP SEQUENCE counted',
+  'DROP STATISTICS related',
+  'ALTER TABLE parts ALTER v SET DEFAULT 3',
+  'ALTER TABLE parts ADD CHECK (v > 0)',
+  'ALTER TABLE parts DROP CONSTRAINT parts_pkey',
+  'ALTER TABLE parts RENAME v TO w',
+  'ALTER TABLE parts RENAME TO made',
+  'ALTER DOMAIN ruled SET DEFAULT 3',
+  'ALTER DOMAIN ruled DROP CONSTRAINT c',
+  'ALTER DOMAIN ruled ADD CHECK (VALUE > 1)',
+  'ALTER SEQUENCE counted INCREMENT 3',
+  'ALTER STATISTICS related SET STATISTICS 7',
+  'ALTER TRIGGER first ON parts RENAME TO made',
+  'ALTER POLICY first ON kept USING (false)',
+  "COMMENT ON FUNCTION gone() IS 'x'",
+  "COMMENT ON COLUMN parts.v IS 'x'",
+  "COMMENT ON DOMAIN ruled IS 'x'",
+  'COMMENT ON SCHEMA empty IS NULL',
+  'GRANT SELECT ON parts TO PUBLIC',
+  'GRANT SELECT (v) ON parts TO PUBLIC',
+  'GRANT USAGE ON SCHEMA empty TO PUBLIC',
+];
+
+describe('a function over a temporary table leaves no object on the lead alone', () => {
+  for (const definition of definitions)
+    for (const [beside, first, name] of [
+      ['', '', ''],
+      [
+        '; CREATE TEMPORARY TABLE more (id int PRIMARY KEY, v text); DROP TABLE more',
+        'BEGIN; LOCK TABLE parts, kept; ',
+        ', and temporary ones',
+      ],
+    ] as const)
+      test(`${definition}${name}`, HANGS, async () => {
+        await client.query(`${DROPPED}; ${PERMANENT}`);
+        const own = await proxy.connect();
+        await own.query(`${TABLE}; INSERT INTO tt VALUES (1);
+          CREATE FUNCTION pg_temp.defining() RETURNS int LANGUAGE plpgsql AS $$BEGIN ${definition}${beside}; RETURN 1; END$$`);
+        const found = await outcome(own.query(`${first}SELECT pg_temp.defining() FROM tt`));
+        await own.end();
+        assert.equal(found, '0A000');
+        await assertWritersEqual(cluster);
+      });
+});
+
+test('a function over a temporary table makes and drops temporary objects', HANGS, async () => {
+  const own = await proxy.connect();
+  await own.query(`${TABLE}; INSERT INTO tt VALUES (1); CREATE FUNCTION pg_temp.working() RETURNS int LANGUAGE plpgsql AS $$BEGIN
+    CREATE TEMPORARY TABLE work (id serial PRIMARY KEY, v text CHECK (v <> '')); CREATE INDEX ON work (v); INSERT INTO work (v) VALUES ('a');
+    CREATE TEMPORARY VIEW works AS SELECT * FROM work; COMMENT ON TABLE work IS 'x'; ALTER TABLE work ADD w int DEFAULT 3;
+    INSERT INTO log (v) SELECT w FROM work; DROP TABLE work CASCADE; RETURN 1; END$$`);
+  await own.query('SELECT pg_temp.working() FROM tt');
+  await own.query('BEGIN; INSERT INTO log (v) VALUES (5); SELECT pg_temp.working() FROM tt; COMMIT');
+  await own.end();
+  await assertWritersEqual(cluster);
+});
+
 test('a function of COPY TO', HANGS, async () => {
   const own = await connectRaw(scene);
   await own.query(`${TABLE}; INSERT INTO tt VALUES (1)`);
