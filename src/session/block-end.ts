@@ -51,6 +51,7 @@ async function mendSequences(session: SessionState, { touched, catalog }: Writer
   const names = [...touched.setBack];
   touched.setBack.clear();
   const { sequences } = session.services;
+  if (session.cluster.followers.length === 0) return;
   // Others may have taken followers to be ahead before all of them were set back.
   if (catalog === 'changed' || names.length > 0) sequences.forget();
   // Before it is looked at where they stand: others are to know of it then.

@@ -487,3 +487,22 @@ describe('where a sequence was set by somebody else, a follower is ahead of what
       await client.query('DROP TABLE back');
     });
 });
+
+test('a single writer has no sequences to bring forward elsewhere, and no schema of ours', async () => {
+  await sql(w1, 'CREATE DATABASE single');
+  const single = await startTestProxy({ writers: [clusterDsn(w1)], settings: { drainMs: 500 } });
+  try {
+    const client = await single.connect({ database: 'single' });
+    await client.query("CREATE SEQUENCE s; BEGIN; SELECT setval('s', 5); ROLLBACK; SELECT nextval('s')");
+    await client.query('BEGIN');
+    await client.query("SELECT setval('s', 7)");
+    await client.query('ROLLBACK');
+    assert.equal(await value(client, "SELECT nextval('s')"), '8');
+    await client.end();
+    const troubles = single.lines.filter(({ level }) => level === 'warn' || level === 'error');
+    assert.deepEqual(troubles, []);
+  } finally {
+    await single.stop();
+    await sql(w1, 'DROP DATABASE single WITH (FORCE)');
+  }
+});
