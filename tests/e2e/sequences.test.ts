@@ -493,7 +493,7 @@ test('a single writer has no sequences to bring forward elsewhere, and no schema
   const single = await startTestProxy({ writers: [clusterDsn(w1)], settings: { drainMs: 500 } });
   try {
     const client = await single.connect({ database: 'single' });
-    await client.query("CREATE SEQUENCE s; BEGIN; SELECT setval('s', 5); ROLLBACK; SELECT nextval('s')");
+    await client.query('CREATE SEQUENCE s');
     await client.query('BEGIN');
     await client.query("SELECT setval('s', 7)");
     await client.query('ROLLBACK');
