@@ -14,13 +14,14 @@ import { type Address, describeSocketError, type Encryption, type Link } from '.
 import { decodeParameterStatus, decodeReadyForQuery } from '../wire/backend.ts';
 import { decodeErrorFields, type ErrorFields, QUERY_CANCELED } from '../wire/error-fields.ts';
 import { FrameError, FrameScanner, type FrameSink, Watch, type WatchTable } from '../wire/frame-scan.ts';
-import { encodeQuery, encodeStartup, ProtocolVersion, TERMINATE } from '../wire/frontend.ts';
+import { encodeQuery, encodeStartup, ProtocolVersion, SYNC, TERMINATE } from '../wire/frontend.ts';
 import { ShortMessage } from '../wire/reader.ts';
 import { BackendTag, FrontendTag, TransactionStatus } from '../wire/tags.ts';
 import { OwnMessage, type OwnStatement } from './own-message.ts';
 import { PreparedNames } from './prepared.ts';
 import { Handshake, type HandshakeFailure, type HandshakeResult } from './handshake.ts';
 import { NOTHING_SET, type SettingSet } from './setting-set.ts';
+import { type Owed, owedFor, Refused, UNHEARD } from './owed.ts';
 import { type Answer, Collector, type Lost, type Receiver } from './receiver.ts';
 
 export interface BackendOptions {
@@ -61,6 +62,9 @@ export interface AsyncListener {
 /** Replies owed at most: a fan-out pipelines a handful of queries, row replay half of these; more is a bug. */
 export const LEDGER_LIMIT = 128;
 
+/** Fails whatever the transaction has done: any error does, and one of syntax is cheap and leaves no portal behind. */
+export const POISON = 'ABORTED BY pprox';
+
 export class Backend {
   readonly address: Address;
   /** Undefined: plain. */
@@ -76,6 +80,8 @@ export class Backend {
   secretKey: Buffer = Buffer.alloc(0);
   /** Notices of its start-up: every client that starts alike should hear them. */
   greetings: readonly Buffer[] = [];
+  /** Perhaps one that nobody waits for any more: then it may hit whatever runs here next. */
+  cancelRequests: 'known' | 'perhaps under way' = 'known';
   /** ReadyForQuery's, of the last completed reply. */
   status: number = TransactionStatus.Idle;
   readonly createdAt = Date.now();
@@ -95,13 +101,17 @@ export class Backend {
   #state: State = 'connected';
   readonly #channel: Channel;
   readonly #scanner = new FrameScanner();
-  readonly #ledger: Receiver[] = [];
+  readonly #ledger: Owed[] = [];
   readonly #idle: FrameSink;
   #asides = 0;
   #explanation: Explanation | undefined;
-  /** In the ledger, and not sent yet. */
+  /** Ahead of what comes next; in the ledger, and not sent yet. */
   #held: Buffer | undefined;
   #heldTimer: NodeJS.Timeout | undefined;
+  /** Of a transaction that we begin. Behind a Sync the server would do what comes next without it. */
+  #beginning: 'answered' | 'not answered' | 'not answered, with a Sync behind it' = 'answered';
+  /** Until it is answered; neither sent nor in the ledger. */
+  readonly #waiting: { readonly message: Buffer; readonly owed: Owed }[] = [];
   #fatal: ErrorFields | undefined;
   #fatalFrame: Buffer | undefined;
   #lost: Lost | undefined;
@@ -167,40 +177,79 @@ export class Backend {
     }
     // "The next simple Query message also destroys the unnamed statement" (manual, "Message Flow", "Extended Query").
     if (message[0] === FrontendTag.Query) this.prepared.unnamed = undefined;
-    assert(this.#ledger.length < LEDGER_LIMIT, 'a backend owes too many replies');
-    this.#owe(receiver);
-    this.#sendHeld();
-    this.#channel.send(message);
+    const owed = owedFor(message, receiver);
+    if (this.#beginning === 'not answered, with a Sync behind it') this.#wait(message, owed);
+    else this.#put(message, owed);
   }
 
   /**
-   * As `query`, in one write with whatever is sent next, which the server then reads behind it; alone after `patienceMs`. One at
-   * a time.
+   * Statements of ours in front of what is sent next, in one write with it, or by themselves after `patienceMs`. What goes wrong in them is told to
+   * who has sent that: it is not done then. `begin`: they begin a transaction. Where that is refused there is a failed one nevertheless.
    */
-  hold(text: string, receiver: Receiver, patienceMs: number): void {
+  ahead(kind: 'begin' | 'within', texts: readonly string[], patienceMs = AHEAD_MS): void {
+    const message = new OwnMessage(this.prepared);
+    for (const text of texts) message.runOnce(text);
+    const beginning = kind === 'begin' ? 'beginning' : 'ahead';
+    this.#ahead(message, { kind: beginning, receiver: UNHEARD, end: 'no Sync', statements: texts.length }, patienceMs);
+  }
+
+  /** A question of ours ahead of what is sent next. Rejects with BackendLostError. */
+  async askAhead(question: OwnStatement | string): Promise<Answer> {
+    const message = new OwnMessage(this.prepared);
+    if (typeof question === 'string') message.runOnce(question);
+    else message.run(question);
+    const receiver = new Collector();
+    this.#ahead(message, { kind: 'ahead', receiver, end: 'no Sync', statements: 1 }, AHEAD_MS);
+    const answer = await receiver.reply;
+    if (answer.error !== undefined) this.prepared.forgetOwn();
+    return answer;
+  }
+
+  #ahead(own: OwnMessage, owed: Owed, patienceMs: number): void {
     if (this.#state === 'closed') {
-      receiver.lost(this.#lost ?? unsaid(this.address));
+      owed.receiver.lost(this.#lost ?? unsaid(this.address));
       return;
     }
-    assert(this.#held === undefined, 'one query is held at a time');
-    this.#owe(receiver);
-    // What is encoded from now on comes behind it.
-    this.prepared.unnamed = undefined;
-    this.#held = encodeQuery(text);
-    this.#heldTimer = setTimeout(() => this.#sendHeld(), patienceMs);
-  }
-
-  #owe(receiver: Receiver): void {
-    if (this.#ledger.length === 0) this.#heardAt = Date.now();
-    this.#ledger.push(receiver);
-  }
-
-  #sendHeld(): void {
-    const held = this.#held;
-    if (held === undefined) return;
-    this.#held = undefined;
+    const message = own.unended();
+    if (this.#beginning === 'not answered, with a Sync behind it') {
+      this.#wait(message, owed);
+      return;
+    }
+    this.#owe(owed);
+    if (owed.kind === 'beginning') this.#beginning = 'not answered';
+    this.#held = this.#held === undefined ? message : Buffer.concat([this.#held, message]);
     clearTimeout(this.#heldTimer);
-    this.#channel.send(held);
+    this.#heldTimer = setTimeout(() => this.send(SYNC, UNHEARD), patienceMs);
+  }
+
+  #wait(message: Buffer, owed: Owed): void {
+    assert(this.#ledger.length + this.#waiting.length < LEDGER_LIMIT, 'a backend owes too many replies');
+    this.#waiting.push({ message, owed });
+  }
+
+  /** Behind what is held, in one write. */
+  #put(message: Buffer, owed: Owed): void {
+    this.#owe(owed);
+    if (this.#held !== undefined) {
+      clearTimeout(this.#heldTimer);
+      this.#channel.send(this.#held);
+      this.#held = undefined;
+    }
+    this.#channel.send(message);
+    if (this.#beginning === 'not answered' && owed.end === 'Sync')
+      this.#beginning = 'not answered, with a Sync behind it';
+  }
+
+  #owe(owed: Owed): void {
+    assert(this.#ledger.length < LEDGER_LIMIT, 'a backend owes too many replies');
+    if (this.#ledger.length === 0) this.#heardAt = Date.now();
+    this.#ledger.push(owed);
+  }
+
+  /** What has waited for the beginning of its transaction goes out. */
+  #begun(): void {
+    this.#beginning = 'answered';
+    for (const { message, owed } of this.#waiting.splice(0)) this.#put(message, owed);
   }
 
   /** A query of our own with a small answer. Rejects with BackendLostError. */
@@ -287,7 +336,7 @@ export class Backend {
       },
       failed,
     });
-    this.#ledger.push(handshake);
+    this.#ledger.push({ kind: 'message', receiver: handshake, end: 'Sync', statements: 0 });
     this.#channel.send(encodeStartup(ProtocolVersion.v30, options.parameters));
   }
 
@@ -307,7 +356,7 @@ export class Backend {
       return;
     }
     // A last word is followed by the loss of the reply: what has come of it may not have to be passed on.
-    if (this.#fatal === undefined) this.#ledger[0]?.flush();
+    if (this.#fatal === undefined) this.#ledger[0]?.receiver.flush();
   }
 
   /** The reply's receiver, behind a step that keeps what belongs to the connection itself. */
@@ -316,13 +365,14 @@ export class Backend {
   };
 
   readonly #routed: FrameSink = routedSink(
-    () => this.#ledger[0],
+    () => this.#ledger[0]?.receiver,
     (tag, chunk, start, end) => this.#frame(tag, chunk, start, end),
   );
 
   #frame(tag: number, chunk: Buffer, start: number, end: number): void {
-    const receiver = this.#ledger[0];
-    assert(receiver !== undefined, 'a reply has a receiver');
+    const [owed] = this.#ledger;
+    assert(owed !== undefined, 'a reply has a receiver');
+    const { receiver } = owed;
     switch (tag) {
       case BackendTag.ReadyForQuery:
         this.status = decodeReadyForQuery(chunk, start, end);
@@ -336,21 +386,75 @@ export class Backend {
         return;
       case BackendTag.ErrorResponse:
         if (this.#noteFatal(chunk, start, end) && this.#state === 'open') return; // the loss will carry it
-        this.#refuse(receiver, chunk, start, end);
+        this.#refuse(owed, chunk, start, end);
+        return;
+      case BackendTag.CommandComplete:
+        receiver.take(tag, chunk, start, end);
+        if (owed.kind !== 'message') this.#doneAhead(owed);
         return;
       default:
         receiver.take(tag, chunk, start, end);
     }
   }
 
-  #refuse(receiver: Receiver, chunk: Buffer, start: number, end: number): void {
-    const frame = this.#explanation?.frame;
-    if (frame === undefined || decodeErrorFields(chunk, start, end).code !== QUERY_CANCELED) {
-      receiver.take(BackendTag.ErrorResponse, chunk, start, end);
-      return;
+  #doneAhead(owed: Owed): void {
+    owed.statements--;
+    if (owed.statements > 0) return;
+    this.#ledger.shift();
+    if (owed.kind === 'beginning') this.#begun();
+    owed.receiver.ready(TransactionStatus.InBlock);
+  }
+
+  #refuse(owed: Owed, chunk: Buffer, start: number, end: number): void {
+    const explained =
+      decodeErrorFields(chunk, start, end).code === QUERY_CANCELED ? this.#explanation?.frame : undefined;
+    if (explained !== undefined) this.#explanation = undefined;
+    if (owed.kind !== 'message') this.#refuseAhead(explained ?? Buffer.from(chunk.subarray(start, end)));
+    else if (explained === undefined) owed.receiver.take(BackendTag.ErrorResponse, chunk, start, end);
+    else owed.receiver.take(BackendTag.ErrorResponse, explained, 0, explained.length);
+  }
+
+  /** Nothing of what was sent behind it has been done, up to a Sync. */
+  #refuseAhead(frame: Buffer): void {
+    const at = this.#ledger.findIndex(({ end }) => end === 'Sync');
+    const refused = this.#ledger.splice(0, at === -1 ? this.#ledger.length : at + 1);
+    const receivers = refused.map(({ receiver }) => receiver);
+    if (at === -1) {
+      clearTimeout(this.#heldTimer);
+      this.#held = undefined;
+      this.#channel.send(SYNC);
     }
-    this.#explanation = undefined;
-    receiver.take(BackendTag.ErrorResponse, frame, 0, frame.length);
+    const begins = refused.some(({ kind }) => kind === 'beginning');
+    if (begins) this.#beginning = 'not answered, with a Sync behind it';
+    for (const receiver of receivers) receiver.take(BackendTag.ErrorResponse, frame, 0, frame.length);
+    const ended = (status: number): void => {
+      if (begins && status === TransactionStatus.Idle) this.#failTransaction(receivers);
+      else this.#tellRefused(receivers, status);
+    };
+    this.#ledger.unshift({ kind: 'message', receiver: new Refused(receivers, ended), end: 'Sync', statements: 0 });
+  }
+
+  /** As if it had been begun, and have failed by what was sent behind it; where that was nothing, it has not failed. */
+  #failTransaction(receivers: readonly Receiver[]): void {
+    const ended = (status: number): void => {
+      if (status !== TransactionStatus.Idle) {
+        this.#tellRefused(receivers, status);
+        return;
+      }
+      this.close('server protocol violation');
+      for (const receiver of receivers) receiver.lost(this.#lost ?? unsaid(this.address));
+    };
+    const failed = receivers.some((receiver) => receiver !== UNHEARD);
+    const texts = failed ? ['BEGIN', POISON] : ['BEGIN'];
+    for (const text of texts) {
+      const message = encodeQuery(text);
+      this.#put(message, owedFor(message, text === texts.at(-1) ? new Refused(receivers, ended) : UNHEARD));
+    }
+  }
+
+  #tellRefused(receivers: readonly Receiver[], status: number): void {
+    if (this.#beginning !== 'answered') this.#begun();
+    for (const receiver of receivers) receiver.ready(status);
   }
 
   #asyncFrame(tag: number, chunk: Buffer, start: number, end: number): void {
@@ -406,10 +510,13 @@ export class Backend {
     this.#lost = lost;
     const owed = this.#ledger.splice(0);
     for (const wake of this.#drainWaiters.splice(0)) wake();
-    for (const receiver of owed) receiver.lost(lost);
+    for (const { receiver } of [...owed, ...this.#waiting.splice(0).map((one) => one.owed)]) receiver.lost(lost);
     this.onClosed?.(lost);
   }
 }
+
+/** What is ahead of nothing goes out by itself after this many ms. */
+const AHEAD_MS = 2;
 
 /** A closing backend has this long to take our Terminate. */
 const CLOSE_LINGER_MS = 1000;

@@ -216,7 +216,7 @@ export function answers(
 /**
  * Asks the server to cancel what `backend` runs (PostgreSQL, "Canceling Requests in Progress"), encrypted where that
  * connection is. Resolves when the server has acted, which it tells by closing: until then the backend must not change
- * hands, or the cancel could hit another.
+ * hands, or the cancel could hit another. One that has not been seen to act by then may do so at any time: the backend is not for others then.
  */
 export async function cancelBackend(backend: Backend, timeoutMs: number): Promise<void> {
   const abort = new AbortController();
@@ -224,12 +224,14 @@ export async function cancelBackend(backend: Backend, timeoutMs: number): Promis
   try {
     const protection = backend.encryption === undefined ? 'plain' : 'TLS';
     const { socket } = await openLink(backend.address, protection, backend.tls, abort.signal);
-    await new Promise<void>((resolve) => {
+    const acted = await new Promise<'yes' | 'not seen'>((resolve) => {
       abort.signal.addEventListener('abort', () => socket.destroy(), { once: true });
-      socket.once('close', () => resolve());
+      socket.once('end', () => resolve('yes'));
+      socket.once('close', () => resolve('not seen'));
       socket.resume();
       socket.write(encodeCancelRequest(backend.processId, backend.secretKey));
     });
+    if (acted === 'not seen') backend.cancelRequests = 'perhaps under way';
   } catch (error) {
     // What cannot be delivered has no effect, as with every client's cancel request; bugs are something else.
     if (!(error instanceof Error) || error instanceof AssertionError) throw error;

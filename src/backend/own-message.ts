@@ -39,4 +39,9 @@ export class OwnMessage {
   sync(): Buffer {
     return this.#writer.sync();
   }
+
+  /** For what stands in front of another message. */
+  unended(): Buffer {
+    return this.#writer.unended();
+  }
 }

@@ -164,7 +164,7 @@ export class Pool {
         backend.listener = undefined;
         backend.onClosed = undefined;
         const old = Date.now() - backend.createdAt > this.#limits.lifetimeMs;
-        const certain = backend.settings !== UNCERTAIN;
+        const certain = backend.settings !== UNCERTAIN && backend.cancelRequests === 'known';
         const clean = how === 'reuse' && certain && backend.idle && backend.status === TransactionStatus.Idle;
         if (clean && !old && this.#closed === 'no') {
           this.#giveBack(backend, login);

@@ -109,10 +109,10 @@ export async function judge(
 }
 
 /**
- * Classes of SQLSTATE (manual, "PostgreSQL Error Codes") that do not come of rows or objects that are missing: rollback,
- * resources, limits, locks and states, cancellation, the system.
+ * Classes of SQLSTATE (manual, "PostgreSQL Error Codes") that do not come of rows or objects that are missing: states of the transaction and its
+ * savepoints, rollback, resources, limits, locks and states, cancellation, the system.
  */
-const NOT_OF_OTHERS: ReadonlySet<string> = new Set(['08', '40', '53', '54', '55', '57', '58', 'XX']);
+const NOT_OF_OTHERS: ReadonlySet<string> = new Set(['08', '25', '3B', '40', '53', '54', '55', '57', '58', 'XX']);
 
 /** Whether what another process has prepared may have been missed. */
 export function mayBeOfOthers(failure: FollowerFailure): boolean {
@@ -121,9 +121,12 @@ export function mayBeOfOthers(failure: FollowerFailure): boolean {
 }
 
 /** Rows of a transaction on a follower may wait for a lock this long; the lead's own locks have ordered them already. */
-export function beginText(lockTimeoutMs: number, savepoints: readonly string[]): string {
-  const begin = `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = ${lockTimeoutMs}`;
-  return [begin, ...savepoints.map((name) => `SAVEPOINT ${name}`)].join('; ');
+export function beginTexts(lockTimeoutMs: number, savepoints: readonly string[]): readonly string[] {
+  return [
+    'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE',
+    `SET LOCAL lock_timeout = ${lockTimeoutMs}`,
+    ...savepoints.map((name) => `SAVEPOINT ${name}`),
+  ];
 }
 
 const FIRES = 'pprox: triggers fire';

@@ -1,4 +1,5 @@
 /** How a transaction block ends: committed, rolled back, failed by pprox, or lost with its servers. */
+import { POISON } from '../backend/backend.ts';
 import { BackendLostError, type Lost } from '../backend/receiver.ts';
 import { rollback } from '../commit/one-phase.ts';
 import type { CommitLeg, SequencesUsed } from '../commit/coordinator.ts';
@@ -20,7 +21,7 @@ import type { SessionState, WritersBlock } from './state.ts';
 import { StatementRelay } from './relay.ts';
 import { untouched } from './touched.ts';
 import { Trail } from './trail.ts';
-import { callOffTrail, followersCaughtUp, POISON, takeBehind, undoOnFollowers } from './trailing.ts';
+import { callOffTrail, followersCaughtUp, takeBehind, undoOnFollowers } from './trailing.ts';
 
 /** As POISON, where PostgreSQL would have got to running a Query: its portal is left. */
 const POISON_OF_QUERY = 'EXECUTE "aborted by pprox"';
@@ -356,8 +357,12 @@ export async function loseBlock(session: SessionState, error: BackendLostError):
       session.services.settings.followerTimeoutMs,
     );
     session.block = block.mode === 'explicit' ? { kind: 'lost' } : { kind: 'none' };
-    if (session.pins.size === 0) block.legs.release('reuse');
-  } else if (block.kind === 'reader') {
+    if (session.pins.size > 0) endWithServer(session, error.lost);
+    // The pinned ones have been by now, where these are the pinned ones.
+    block.legs.release(session.pins.size === 0 ? 'reuse' : 'server session lost');
+    return told;
+  }
+  if (block.kind === 'reader') {
     session.block = { kind: 'lost' };
     block.lease.release('reuse');
   }

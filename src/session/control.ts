@@ -1,5 +1,4 @@
 /** BEGIN, COMMIT, ROLLBACK, SAVEPOINT and their kin: what they mean where the block is now. */
-import { Collector } from '../backend/receiver.ts';
 import { followerError } from '../fanout/follower.ts';
 import { unreachable } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
@@ -127,21 +126,12 @@ async function beginNow(session: SessionState, legs: Legs, text: Buffer): Promis
   return { status: result.status, end: result.error === undefined ? DONE : FAILED };
 }
 
-/** How long a BEGIN waits for the client's next statement, in ms: its transaction's now() and its idle time are the lead's. */
-const BEGIN_WAITS_MS = 2;
-
-/** A plain BEGIN outside a transaction has one answer: the client gets it, and the lead its BEGIN in one write with what follows. */
+/**
+ * A plain BEGIN outside a transaction has one answer: the client gets it, and the lead its BEGIN in one write with what follows, or soon: its
+ * transaction's now() and its idle time are the lead's.
+ */
 function beginWithNext(session: SessionState, { lead: { lease } }: Legs, words: Beginning['words']): Begun {
-  const { backend } = lease;
-  const collector = new Collector();
-  backend.hold('BEGIN', collector, BEGIN_WAITS_MS);
-  collector.reply.then(
-    ({ status }) => {
-      // What follows would run without a transaction.
-      if (status === TransactionStatus.Idle) backend.close('server protocol violation');
-    },
-    () => undefined, // what follows is told of the loss
-  );
+  lease.backend.ahead('begin', ['BEGIN']);
   session.link.send(Completion[words]);
   return { status: TransactionStatus.InBlock, end: DONE };
 }

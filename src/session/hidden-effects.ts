@@ -8,6 +8,7 @@
  *     else                                           ─► the lead's rows, what triggers do compared
  */
 import type { Backend } from '../backend/backend.ts';
+import { rowsOf } from '../backend/receiver.ts';
 import type { Table } from '../cluster/catalog.ts';
 import { type Access, accessOf, accessText, tell as tellRows, type Told } from '../fanout/captured-rows.ts';
 import {
@@ -41,6 +42,13 @@ export async function look(
 ): Promise<Look> {
   const asked = LOOKS[at];
   return lookOf(await answerOf(backend, how === 'prepared' ? asked : asked.text));
+}
+
+/** The same, in front of what is sent next there. */
+export async function lookAhead(backend: Backend, at: LookedAt): Promise<Look> {
+  const answer = await backend.askAhead(LOOKS[at]);
+  rowsOf(answer);
+  return lookOf(answer);
 }
 
 /** On each of these, whose transactions have begun. A follower that does not answer in time is given up. */

@@ -15,6 +15,8 @@ export interface FollowerLeg {
   readonly node: Node;
   readonly lease: Lease;
   block: 'leased' | 'begun' | 'marked';
+  /** The name of that savepoint, or of the last. */
+  mark: string;
 }
 
 export interface LeadLeg {
@@ -74,7 +76,7 @@ export class Legs {
     if (this.#leased.length > 0 || nodes.length === 0) return;
     const legs: FollowerLeg[] = [];
     try {
-      for (const node of nodes) legs.push({ node, lease: await leaseOf(node), block: 'leased' });
+      for (const node of nodes) legs.push({ node, lease: await leaseOf(node), block: 'leased', mark: '' });
     } catch (error) {
       for (const leg of legs) leg.lease.release('reuse');
       if (need === 'all' || !(error instanceof PproxError) || !UNAVAILABLE.has(error.condition)) throw error;

@@ -13,7 +13,7 @@ import {
   type Effect,
   EffectReceiver,
   type FollowerFailure,
-  beginText,
+  beginTexts,
   followerError,
   judge,
   mayBeOfOthers,
@@ -37,17 +37,18 @@ import type { SessionState, WritersBlock } from './state.ts';
 export function beginFollowers(session: SessionState, block: WritersBlock): void {
   block.log.break();
   for (const leg of block.legs.followers) {
-    const text = leg.block === 'leased' ? openText(session, block) : unmarkText(leg);
+    const { backend } = leg.lease;
+    if (leg.block === 'leased') backend.ahead('begin', openTexts(session, block));
+    else if (leg.block === 'marked') backend.ahead('within', [unmarkText(leg)]);
     leg.block = 'begun';
-    if (text !== '') tell(leg, text);
   }
 }
 
-export function openText(session: SessionState, { savepoints }: WritersBlock): string {
-  return beginText(session.services.settings.followerLockTimeoutMs, savepoints);
+export function openTexts(session: SessionState, { savepoints }: WritersBlock): readonly string[] {
+  return beginTexts(session.services.settings.followerLockTimeoutMs, savepoints);
 }
 
-/** What goes wrong is told by the next statement. */
+/** Within a transaction: what goes wrong is told by the next statement, which fails as well. */
 export function tell({ lease: { backend } }: FollowerLeg, text: string): void {
   void backend.ask(text).catch(() => undefined);
 }
@@ -58,11 +59,10 @@ export function followerDeadline(session: SessionState, elapsedMs: number): numb
 }
 
 /**
- * Where the log begins. Beside the client's own savepoints, and gone before the next of them; it stands until the next of ours,
- * so that one message ends the old one and makes the new one.
+ * Where the log begins. Beside the client's own savepoints, and gone before the next of them; it stands until the next of ours, of another
+ * name: who goes back to one that could not be made must not find an older one.
  */
-const MARK = '"pprox: statement"';
-const MARK_TEXT = `SAVEPOINT ${MARK}`;
+const MARKS = ['"pprox: statement"', '"pprox: another statement"'] as const;
 
 /** Starts the followers' transactions where they have not begun, and the log where it has not. Nobody has to wait for it. */
 export function beginLog(session: SessionState, block: WritersBlock): void {
@@ -74,9 +74,14 @@ export function beginLog(session: SessionState, block: WritersBlock): void {
   const anew = followers.every((leg) => leg.block === 'leased');
   if (!anew && block.log.base !== 'unknown') return;
   for (const leg of followers) {
-    const open = leg.block === 'leased' ? openText(session, block) : unmarkText(leg);
-    tell(leg, anew ? open : open === '' ? MARK_TEXT : `${open}; ${MARK_TEXT}`);
-    leg.block = anew ? 'begun' : 'marked';
+    const { backend } = leg.lease;
+    if (leg.block === 'leased') backend.ahead('begin', openTexts(session, block));
+    else if (leg.block === 'marked') backend.ahead('within', [unmarkText(leg)]);
+    leg.block = 'begun';
+    if (anew) continue;
+    leg.mark = leg.mark === MARKS[0] ? MARKS[1] : MARKS[0];
+    leg.block = 'marked';
+    backend.ahead('within', [`SAVEPOINT ${leg.mark}`]);
   }
   block.log.startAt(anew ? 'begin' : 'savepoint');
 }
@@ -130,7 +135,7 @@ export async function replayRows(
 export function unmarkText(leg: FollowerLeg): string {
   if (leg.block !== 'marked') return '';
   leg.block = 'begun';
-  return `RELEASE SAVEPOINT ${MARK}`;
+  return `RELEASE SAVEPOINT ${leg.mark}`;
 }
 
 async function goBack(
@@ -138,9 +143,11 @@ async function goBack(
   block: WritersBlock,
   legs: readonly FollowerLeg[],
 ): Promise<readonly FollowerFailure[]> {
-  const text =
-    block.log.base === 'savepoint' ? `ROLLBACK TO SAVEPOINT ${MARK}` : `ROLLBACK; ${openText(session, block)}`;
-  return askLegs(legs, session.services.settings.followerTimeoutMs, () => text);
+  const anew = ['ROLLBACK', ...openTexts(session, block)].join('; ');
+  const { base } = block.log;
+  return askLegs(legs, session.services.settings.followerTimeoutMs, ({ mark }) =>
+    base === 'savepoint' ? `ROLLBACK TO SAVEPOINT ${mark}` : anew,
+  );
 }
 
 /** Resolves when these followers show what the lead shows now, whoever has committed it. Rejects with PproxError. */

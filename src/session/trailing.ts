@@ -1,4 +1,5 @@
 /** Which statements followers may be behind by, and where a session waits for them or calls off what is under way. */
+import { POISON } from '../backend/backend.ts';
 import type { Behind } from '../commit/coordinator.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
 import { locksOf, type ReplayPlan } from '../fanout/plan.ts';
@@ -7,16 +8,7 @@ import { assert } from '../lib/assert.ts';
 import type { Statement } from '../sql/statement.ts';
 import { TransactionStatus } from '../wire/tags.ts';
 import type { Request } from './request.ts';
-import {
-  askLegs,
-  beginLog,
-  followerDeadline,
-  forFollower,
-  openText,
-  replaySame,
-  tell,
-  throwFailures,
-} from './replay.ts';
+import { askLegs, beginLog, followerDeadline, forFollower, openTexts, replaySame, throwFailures } from './replay.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { TRAIL_BYTES, type TrailFollowers, type Trailing } from './trail.ts';
 
@@ -120,7 +112,7 @@ export async function takeBehind(session: SessionState, block: WritersBlock): Pr
     return failure;
   };
   const again = async (all: readonly ReplayedStatement[]): Promise<FollowerFailure | undefined> => {
-    tell(leg, openText(session, block));
+    backend.ahead('begin', openTexts(session, block));
     return send(all);
   };
   return {
@@ -129,9 +121,6 @@ export async function takeBehind(session: SessionState, block: WritersBlock): Pr
     again: () => again([...before, ...statements]),
   };
 }
-
-/** Aborts a block on its server: any error does, and one of syntax is cheap and leaves no portal behind. */
-export const POISON = 'ABORTED BY pprox';
 
 /**
  * Nor for those on the lead, while the client says nothing: they go as those of any failed transaction, back to its innermost

@@ -15,7 +15,7 @@ import { decodeCommandTag } from '../wire/backend.ts';
 import { encodeQuery } from '../wire/frontend.ts';
 import { TransactionStatus } from '../wire/tags.ts';
 import { loseBlock } from './block-end.ts';
-import { look } from './hidden-effects.ts';
+import { look, lookAhead } from './hidden-effects.ts';
 import { leaveDatabase } from './leave-database.ts';
 import type { FollowerLeg } from './legs.ts';
 import { Relay } from './relay.ts';
@@ -52,8 +52,7 @@ export async function openImplicit(session: SessionState): Promise<WritersBlock>
   const { block } = session;
   if (block.kind === 'writers') return block;
   const legs = await session.leaseWriters('if up');
-  // Its answer comes before the statement's: nobody has to wait for it alone.
-  void legs.lead.lease.backend.ask('BEGIN').catch(() => undefined);
+  legs.lead.lease.backend.ahead('begin', ['BEGIN']);
   const implicit: WritersBlock = {
     kind: 'writers',
     legs,
@@ -284,16 +283,14 @@ async function onLead(
   if (addition !== undefined && tap !== undefined) {
     relay = new RowRelay(session.link, backend, tap, { own: addition.width, client: addition.client }, replies, limit);
   } else relay = new Relay(session.link, backend, { completion: 'hold', digest, replies, limit });
-  // Both go out with it, in one write: nobody waits for one of them alone.
+  // Both go out with it, in one write: nobody waits for one of them alone. What stops the one in front is told as its own error.
   const at = lookedAt(plan);
-  const before = plan.effects === 'hidden' ? unheard(look(backend, at)) : undefined;
+  const before = plan.effects === 'hidden' ? unheard(lookAhead(backend, at)) : undefined;
   backend.send(message, relay);
   // A function may have deallocated what was prepared.
   const how = plan.kind === 'statement' || plan.leaves === 'something' ? 'as text' : 'prepared';
   const after = plan.effects === 'hidden' ? unheard(look(backend, at, how)) : undefined;
   const time = plan.kind !== 'rows' && plan.times.length > 0 ? transactionTime(backend) : undefined;
-  // A cancel request is for the statement.
-  if (before !== undefined) await before.catch(() => undefined);
   const result = await session.cancellable(backend, relay.result);
   limit?.check();
   session.told.note(backend);

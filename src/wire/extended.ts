@@ -159,6 +159,11 @@ export class ExtendedWriter {
     return this;
   }
 
+  /** What has been written so far, for what goes on behind it. */
+  unended(): Buffer {
+    return this.#writer.finish();
+  }
+
   /** Ends the sequence: the server answers it with one ReadyForQuery. */
   sync(): Buffer {
     return this.#writer.begin(FrontendTag.Sync).end().finish();

@@ -61,4 +61,5 @@ export function encodeCopyFail(reason: string): Buffer {
 }
 
 export const COPY_DONE: Buffer = new MessageWriter().begin(FrontendTag.CopyDone).end().finish();
+export const SYNC: Buffer = new MessageWriter().begin(FrontendTag.Sync).end().finish();
 export const TERMINATE: Buffer = new MessageWriter().begin(FrontendTag.Terminate).end().finish();

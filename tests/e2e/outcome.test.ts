@@ -8,7 +8,7 @@ import { clusterDsn, startTestProxy } from '../support/proxy.ts';
 import { refusal, startScene, until, value } from './scene.ts';
 
 const { cluster, proxy } = await startScene({ commitMode: 'two-phase' });
-const { w1, replica } = cluster;
+const { w1, w2, replica } = cluster;
 const client = await proxy.connect();
 await client.query('CREATE TABLE work (id int PRIMARY KEY, outcome text)');
 const home: Home = {
@@ -119,4 +119,37 @@ test('a write that stands is not told as failed where the session cannot ask how
   await begun;
   await holder.query('COMMIT');
   assert.equal(await value(writer, 'SELECT count(*)::int FROM work WHERE id = 30'), 1);
+});
+
+test('sessions that are lost in the transaction that has bound them to their client make room for others', async () => {
+  const small = await startTestProxy({
+    writers: [clusterDsn(w1), clusterDsn(w2)],
+    settings: { poolSize: 1, poolWaitMs: 5000 },
+  });
+  const owner = await small.connect();
+  await owner.query('CREATE TABLE bound (id serial PRIMARY KEY, v int)');
+  await owner.end();
+  for (const server of [w1, w2]) {
+    const client = await small.connect();
+    client.on('error', () => undefined); // its session ends with the server's
+    await client.query('BEGIN');
+    // currval() is its own from here on.
+    await client.query('INSERT INTO bound (v) VALUES (1)');
+    const lost = client.query('UPDATE bound SET v = (SELECT 2 FROM pg_sleep(60))').catch((error: unknown) => error);
+    await until('it is ended', async () => {
+      const text = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'
+        AND query LIKE '${server === w1 ? 'UPDATE bound%' : '%bound%'}'`;
+      return (await sql(server, text)).length > 0;
+    });
+    // The follower's session is missed when the statement is over on the lead.
+    if (server === w2)
+      await sql(w1, "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'UPDATE bound%'");
+    assert.ok((await lost) instanceof Error);
+    await client.end();
+    const next = await small.connect();
+    assert.equal(await value(next, 'SELECT count(*)::int FROM bound'), 0);
+    await next.query('INSERT INTO bound (v) VALUES (3); DELETE FROM bound');
+    await next.end();
+  }
+  await small.stop();
 });

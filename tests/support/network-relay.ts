@@ -17,6 +17,10 @@ export interface NetworkRelay {
   heal(): void;
   /** Connections are reset, later ones go to `server`. */
   leadTo(server: Server): void;
+  /** The next query, or statement that is parsed, with these words is refused as if a cancel request had hit it: 57014. */
+  cancel(words: string): void;
+  /** Whether there has been one since. */
+  readonly cancelled: 'not yet' | 'done';
 }
 
 export async function startNetworkRelay(first: Server): Promise<NetworkRelay> {
@@ -24,6 +28,13 @@ export async function startNetworkRelay(first: Server): Promise<NetworkRelay> {
   const silent = new Set<Direction>();
   const pairs = new Set<{ readonly query: Socket; readonly reply: Socket }>();
   let attempts = 0;
+  let words: string | undefined;
+  const cancelled = (chunk: Buffer): Buffer => {
+    const other = words === undefined ? undefined : withCancelled(chunk, words);
+    if (other === undefined) return chunk;
+    words = undefined;
+    return other;
+  };
   const listener = createServer({ noDelay: true }, (client) => {
     attempts++;
     const upstream = connect({ host: server.host, port: server.port, noDelay: true });
@@ -38,7 +49,7 @@ export async function startNetworkRelay(first: Server): Promise<NetworkRelay> {
         pairs.delete(pair);
         to.destroy();
       });
-      from.on('data', (chunk: Buffer) => to.write(chunk));
+      from.on('data', (chunk: Buffer) => to.write(direction === 'query' ? cancelled(chunk) : chunk));
       if (silent.has(direction)) from.pause();
     }
   });
@@ -71,6 +82,12 @@ export async function startNetworkRelay(first: Server): Promise<NetworkRelay> {
         reply.resume();
       }
     },
+    cancel: (found) => {
+      words = found;
+    },
+    get cancelled() {
+      return words === undefined ? 'done' : 'not yet';
+    },
     leadTo: (other) => {
       server = other;
       for (const { query, reply } of pairs) {
@@ -79,4 +96,23 @@ export async function startNetworkRelay(first: Server): Promise<NetworkRelay> {
       }
     },
   };
+}
+
+const CANCELLED = 'DO $$BEGIN RAISE query_canceled; END$$';
+
+/** Messages as pprox writes them, from the start of one on. Undefined where none has these words. */
+function withCancelled(chunk: Buffer, words: string): Buffer | undefined {
+  for (let at = 0; at + 5 <= chunk.length; ) {
+    const end = at + 1 + chunk.readInt32BE(at + 1);
+    const type = chunk.toString('latin1', at, at + 1);
+    const start = type === 'Q' ? at + 5 : type === 'P' ? chunk.indexOf(0, at + 5) + 1 : undefined;
+    const stop = start === undefined ? -1 : chunk.indexOf(0, start);
+    if (start !== undefined && chunk.subarray(start, stop).includes(words)) {
+      const message = Buffer.concat([chunk.subarray(at, start), Buffer.from(CANCELLED), chunk.subarray(stop, end)]);
+      message.writeInt32BE(message.length - 1, 1);
+      return Buffer.concat([chunk.subarray(0, at), message, chunk.subarray(end)]);
+    }
+    at = end;
+  }
+  return undefined;
 }

@@ -46,31 +46,6 @@ describe('a server connection', () => {
     assert.ok(backend.idle);
   });
 
-  test('sends what is held in front of what comes next, or alone when its time is over', async () => {
-    const asked: string[] = [];
-    const { backend } = await connected((text, session) => {
-      asked.push(text);
-      completes(text, session);
-    });
-    const [held, alone] = [new Collector(), new Collector()];
-    backend.hold('BEGIN', held, 3_600_000);
-    assert.equal(backend.idle, false, 'its reply is owed');
-    const [begun, next] = await Promise.all([held.reply, backend.ask('UPDATE')]);
-    assert.deepEqual([begun.error, next.error], [undefined, undefined]);
-    assert.deepEqual(asked, ['BEGIN', 'UPDATE']);
-    backend.hold('BEGIN again', alone, 1);
-    await alone.reply;
-    assert.equal(asked.at(-1), 'BEGIN again');
-  });
-
-  test('loses what is held with the connection', async () => {
-    const { backend } = await connected();
-    const held = new Collector();
-    backend.hold('BEGIN', held, 3_600_000);
-    backend.close('idle');
-    await lostBy(held.reply);
-  });
-
   test('knows the server’s settings, and counts their changes', async () => {
     const { backend } = await connected((_text, session) =>
       session.send(reply.parameter('TimeZone', 'UTC'), reply.complete('SET'), reply.ready()),
@@ -218,6 +193,15 @@ describe('connecting to a server', () => {
     server.sessions[before]?.socket.end();
     await cancelled;
     assert.ok(backend.open);
+    assert.equal(backend.cancelRequests, 'known');
+  });
+
+  test('a cancel request that the server has not acted on in time may come at any time', async () => {
+    const server = await startFakeServer();
+    const backend = await server.connect();
+    await cancelBackend(backend, 50);
+    assert.ok(backend.open);
+    assert.equal(backend.cancelRequests, 'perhaps under way');
   });
 });
 

@@ -199,6 +199,10 @@ describe('a pool', () => {
     void busy.backend.ask('SELECT 1').catch(() => undefined);
     busy.release('reuse');
     assert.ok(!busy.backend.open);
+    const awaited = await pool.lease(alice);
+    awaited.backend.cancelRequests = 'perhaps under way';
+    awaited.release('reuse');
+    assert.ok(!awaited.backend.open, 'a cancel request may hit who comes next');
     assert.deepEqual([pool.size, other.pool.size], [0, 0]);
   });
 
