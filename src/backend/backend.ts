@@ -21,7 +21,7 @@ import { OwnMessage, type OwnStatement } from './own-message.ts';
 import { PreparedNames } from './prepared.ts';
 import { Handshake, type HandshakeFailure, type HandshakeResult } from './handshake.ts';
 import { NOTHING_SET, type SettingSet } from './setting-set.ts';
-import { type Owed, owedFor, Refused, UNHEARD } from './owed.ts';
+import { endingInReady, type Owed, owedAhead, owedFor, Refused, UNHEARD } from './owed.ts';
 import { type Answer, Collector, type Lost, type Receiver } from './receiver.ts';
 
 export interface BackendOptions {
@@ -187,30 +187,30 @@ export class Backend {
    * who has sent that: it is not done then. `begin`: they begin a transaction. Where that is refused there is a failed one nevertheless.
    */
   ahead(kind: 'begin' | 'within', texts: readonly string[], patienceMs = AHEAD_MS): void {
-    const message = new OwnMessage(this.prepared);
-    for (const text of texts) message.runOnce(text);
-    const beginning = kind === 'begin' ? 'beginning' : 'ahead';
-    this.#ahead(message, { kind: beginning, receiver: UNHEARD, end: 'no Sync', statements: texts.length }, patienceMs);
+    const own = new OwnMessage(this.prepared);
+    for (const text of texts) own.runOnce(text);
+    const message = own.unended();
+    this.#ahead(message, owedAhead(kind === 'begin' ? 'beginning' : 'ahead', message, texts.length), patienceMs);
   }
 
   /** A question of ours ahead of what is sent next. Rejects with BackendLostError. */
   async askAhead(question: OwnStatement | string): Promise<Answer> {
-    const message = new OwnMessage(this.prepared);
-    if (typeof question === 'string') message.runOnce(question);
-    else message.run(question);
+    const own = new OwnMessage(this.prepared);
+    if (typeof question === 'string') own.runOnce(question);
+    else own.run(question);
+    const message = own.unended();
     const receiver = new Collector();
-    this.#ahead(message, { kind: 'ahead', receiver, end: 'no Sync', statements: 1 }, AHEAD_MS);
+    this.#ahead(message, owedAhead('ahead', message, 1, receiver), AHEAD_MS);
     const answer = await receiver.reply;
     if (answer.error !== undefined) this.prepared.forgetOwn();
     return answer;
   }
 
-  #ahead(own: OwnMessage, owed: Owed, patienceMs: number): void {
+  #ahead(message: Buffer, owed: Owed, patienceMs: number): void {
     if (this.#state === 'closed') {
       owed.receiver.lost(this.#lost ?? unsaid(this.address));
       return;
     }
-    const message = own.unended();
     if (this.#beginning === 'not answered, with a Sync behind it') {
       this.#wait(message, owed);
       return;
@@ -336,7 +336,7 @@ export class Backend {
       },
       failed,
     });
-    this.#ledger.push({ kind: 'message', receiver: handshake, end: 'Sync', statements: 0 });
+    this.#ledger.push(endingInReady(handshake, 'Sync'));
     this.#channel.send(encodeStartup(ProtocolVersion.v30, options.parameters));
   }
 
@@ -428,13 +428,27 @@ export class Backend {
     if (begins) this.#beginning = 'not answered, with a Sync behind it';
     for (const receiver of receivers) receiver.take(BackendTag.ErrorResponse, frame, 0, frame.length);
     const ended = (status: number): void => {
-      if (begins && status === TransactionStatus.Idle) this.#failTransaction(receivers);
-      else this.#tellRefused(receivers, status);
+      if (!begins || status !== TransactionStatus.Idle) this.#tellRefused(receivers, status);
+      else if (receivers.some((receiver) => receiver !== UNHEARD)) this.#failTransaction(receivers);
+      else this.#beginAgain(refused);
     };
-    this.#ledger.unshift({ kind: 'message', receiver: new Refused(receivers, ended), end: 'Sync', statements: 0 });
+    this.#ledger.unshift(endingInReady(new Refused(receivers, ended), 'Sync'));
   }
 
-  /** As if it had been begun, and have failed by what was sent behind it; where that was nothing, it has not failed. */
+  /** Nothing stood behind it. */
+  #beginAgain(refused: readonly Owed[]): void {
+    for (const { kind, again } of refused) {
+      if (kind === 'message') continue;
+      if (again === undefined) {
+        this.close('server protocol violation');
+        return;
+      }
+      this.#put(again.message, { ...owedAhead(kind, again.message, again.statements), again: undefined });
+    }
+    this.#put(SYNC, endingInReady(UNHEARD, 'Sync'));
+  }
+
+  /** As if it had been begun, and have failed by what was sent behind it. */
   #failTransaction(receivers: readonly Receiver[]): void {
     const ended = (status: number): void => {
       if (status !== TransactionStatus.Idle) {
@@ -444,12 +458,8 @@ export class Backend {
       this.close('server protocol violation');
       for (const receiver of receivers) receiver.lost(this.#lost ?? unsaid(this.address));
     };
-    const failed = receivers.some((receiver) => receiver !== UNHEARD);
-    const texts = failed ? ['BEGIN', POISON] : ['BEGIN'];
-    for (const text of texts) {
-      const message = encodeQuery(text);
-      this.#put(message, owedFor(message, text === texts.at(-1) ? new Refused(receivers, ended) : UNHEARD));
-    }
+    this.#put(encodeQuery('BEGIN'), endingInReady(UNHEARD, 'no Sync'));
+    this.#put(encodeQuery(POISON), endingInReady(new Refused(receivers, ended), 'no Sync'));
   }
 
   #tellRefused(receivers: readonly Receiver[], status: number): void {

@@ -18,13 +18,29 @@ export interface Owed {
   readonly end: 'Sync' | 'no Sync';
   /** CommandCompletes that are still to come of what is ahead. */
   statements: number;
+  /** What is ahead, as it is sent once more where nothing stood behind it; undefined the second time. */
+  readonly again: { readonly message: Buffer; readonly statements: number } | undefined;
+}
+
+/** `statements`: as many as `message` has. */
+export function owedAhead(
+  kind: 'ahead' | 'beginning',
+  message: Buffer,
+  statements: number,
+  receiver: Receiver = UNHEARD,
+): Owed {
+  return { kind, receiver, end: 'no Sync', statements, again: { message, statements } };
 }
 
 /** `message`: whole, of the simple or the extended protocol, or a function call. */
 export function owedFor(message: Buffer, receiver: Receiver): Owed {
   const [tag] = message;
   const simple = tag === FrontendTag.Query || tag === FrontendTag.FunctionCall;
-  return { kind: 'message', receiver, end: simple ? 'no Sync' : 'Sync', statements: 0 };
+  return endingInReady(receiver, simple ? 'no Sync' : 'Sync');
+}
+
+export function endingInReady(receiver: Receiver, end: Owed['end']): Owed {
+  return { kind: 'message', receiver, end, statements: 0, again: undefined };
 }
 
 /** For replies that nobody needs. */

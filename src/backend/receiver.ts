@@ -42,12 +42,16 @@ export interface Answer {
 }
 
 /** `context`: in front of the server's words. Throws PproxError where it has refused, or been told to stop. */
-export function rowsOf({ rows, error }: Answer, context?: string): Answer['rows'] {
+export function rowsOf(
+  { rows, error }: Answer,
+  { context, hint }: { readonly context?: string; readonly hint?: string | undefined } = {},
+): Answer['rows'] {
   if (error === undefined) return rows;
   if (error.code === QUERY_CANCELED) throw new PproxError('cancelled', { message: error.message });
   throw new PproxError('catalog_unreadable', {
     sqlstate: error.code,
     message: context === undefined ? error.message : `${context}: ${error.message}`,
+    hint,
   });
 }
 

@@ -550,5 +550,5 @@ function factsOf(found: readonly (string | null)[], { all, names: bindingNames }
 }
 
 async function row(asker: CatalogAsker, text: string): Promise<readonly (string | null)[]> {
-  return rowsOf(await asker.ask(text), 'the catalog of the lead could not be read')[0] ?? [];
+  return rowsOf(await asker.ask(text), { context: 'the catalog of the lead could not be read' })[0] ?? [];
 }

@@ -217,21 +217,21 @@ async function inImplicit(
 ): Promise<StatementEnd> {
   switch (command.action) {
     case 'begin': {
-      session.block = {
-        ...block,
-        mode: 'explicit',
-        isolation: isolationOf(command.modes, block.isolation),
-        access: accessOf(command.modes, block.access),
-      };
       const set = modesText(command.modes);
       if (set !== undefined) {
         const { backend } = block.legs.lead.lease;
         const relay = new StatementRelay(session.link, backend, 'drop completion');
         backend.query(set, relay);
         const { error, status } = await relay.result;
-        session.block.status = status;
+        block.status = status;
         if (error !== undefined) return FAILED;
       }
+      session.block = {
+        ...block,
+        mode: 'explicit',
+        isolation: isolationOf(command.modes, block.isolation),
+        access: accessOf(command.modes, block.access),
+      };
       session.link.send(Completion[command.words]);
       return DONE;
     }

@@ -32,4 +32,12 @@ async function askWithin(session: SessionState, backend: Backend, text: string):
   return answer;
 }
 
-const told = (answer: Answer): Answer['rows'] => rowsOf(answer, 'the definitions of the lead could not be read');
+/** SQLSTATEs of a schema that is not there, or is another version's. */
+const ANOTHER_SCHEMA: ReadonlySet<string> = new Set(['3F000', '42P01', '42703', '42883']);
+
+function told(answer: Answer): Answer['rows'] {
+  const hint = ANOTHER_SCHEMA.has(answer.error?.code ?? '')
+    ? 'Schema pprox of this database is missing or of another version: "pprox init" makes and upgrades it, "pprox check" says what it finds.'
+    : undefined;
+  return rowsOf(answer, { context: 'the definitions of the lead could not be read', hint });
+}

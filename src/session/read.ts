@@ -166,12 +166,18 @@ function refuseOnReader({ command, node, reason }: Statement): void {
 async function place(session: SessionState, begin: Buffer, route: Route): Promise<void> {
   const lease = route === 'reader' ? await leaseReader(session) : undefined;
   if (lease !== undefined) {
-    const answer = await lease.backend.ask(begin.toString('utf8'));
-    if (answer.error === undefined) {
-      session.block = { kind: 'reader', lease, status: answer.status, after: 'reuse' };
-      return;
+    try {
+      const answer = await lease.backend.ask(begin.toString('utf8'));
+      if (answer.error === undefined) {
+        session.block = { kind: 'reader', lease, status: answer.status, after: 'reuse' };
+        return;
+      }
+    } catch (error) {
+      if (!(error instanceof BackendLostError) || session.services.settings.readerFailure === 'error') throw error;
+      session.log.warn('read on lead', { reason: error.message });
+    } finally {
+      if (session.block.kind !== 'reader') lease.release('reuse');
     }
-    lease.release('reuse');
   }
   await openPending(session, begin);
 }
@@ -179,12 +185,12 @@ async function place(session: SessionState, begin: Buffer, route: Route): Promis
 /** A read-only block goes to the lead, without a second BEGIN for the client. */
 export async function openPending(session: SessionState, begin: Buffer): Promise<void> {
   const legs = await session.leaseWriters('if up');
-  const answer = await legs.lead.lease.backend.ask(begin.toString('utf8'));
+  legs.lead.lease.backend.ahead('begin', [begin.toString('utf8')]);
   session.block = {
     kind: 'writers',
     legs,
     mode: 'explicit',
-    status: answer.status,
+    status: TransactionStatus.InBlock,
     savepoints: [],
     trail: new Trail(),
     log: new ReplayLog(),

@@ -8,8 +8,9 @@ import type { Server } from '../../src/embedded/server.ts';
 import { start, startNode } from '../support/child.ts';
 import { sql, startTestCluster } from '../support/cluster.ts';
 import { testMajor } from '../support/major.ts';
+import { startTestProxy } from '../support/proxy.ts';
 import { readText, root } from '../support/repository.ts';
-import { assertWritersEqual } from './scene.ts';
+import { assertWritersEqual, refusal } from './scene.ts';
 
 const hba = ['host all guarded 127.0.0.1/32 scram-sha-256'];
 const cluster = await startTestCluster({ leadSql: [], reader: false, hba });
@@ -31,6 +32,19 @@ function variables(database: string, user?: string): Readonly<Record<string, str
     PG_READER_DSN: '',
     PPROX_COMMIT_MODE: 'two-phase',
   };
+}
+
+/** What a client of a proxy is told whose DSNs name no database: its start has not looked at this one. */
+async function told(database: string): Promise<pg.DatabaseError> {
+  for (const writer of [w1, w2])
+    await sql(writer, 'CREATE TABLE told (id int PRIMARY KEY); GRANT ALL ON told TO app', database);
+  const proxy = await startTestProxy({ writers: [w1, w2].map((server) => dsn(server, '').slice(0, -1)) });
+  try {
+    const client = await proxy.connect({ database, user: 'app' });
+    return await refusal(client.query('INSERT INTO told VALUES (1)'));
+  } finally {
+    await proxy.stop();
+  }
 }
 
 async function run(args: readonly string[], env: Readonly<Record<string, string>>) {
@@ -117,6 +131,8 @@ describe('pprox init', () => {
         before.output,
         new RegExp(`Run bin/pprox init --database ${database}: it brings the schema up to date`),
       );
+      const refused = await told(database);
+      assert.match(refused.hint ?? '', /"pprox (init|check)"/, refused.message);
       const { status, output } = await run(['init', '--user', 'app'], variables(database));
       assert.equal(status, 0, output);
       await assertCommits(database, 'app');

@@ -10,19 +10,29 @@ import { sql, startTestCluster } from '../support/cluster.ts';
 import { copyIn } from '../support/copy-in.ts';
 import { startNetworkRelay } from '../support/network-relay.ts';
 import { startTestProxy } from '../support/proxy.ts';
-import { assertWritersEqual, outcome } from './scene.ts';
+import { assertWritersEqual, outcome, value } from './scene.ts';
 
 const HANGS = { timeout: 60_000 };
 
-const cluster = await startTestCluster({ reader: false });
+const cluster = await startTestCluster();
 after(() => cluster.stop('immediate'));
-const { w1, w2 } = cluster;
-const relays = { lead: await startNetworkRelay(w1), follower: await startNetworkRelay(w2) };
+const { w1, w2, replica } = cluster;
+const relays = {
+  lead: await startNetworkRelay(w1),
+  follower: await startNetworkRelay(w2),
+  reader: await startNetworkRelay(replica),
+};
 const writers = [relays.lead.dsn, relays.follower.dsn];
 const trailing = await startTestProxy({ writers, settings: { drainMs: 500 } });
 const lockstep = await startTestProxy({ writers, settings: { drainMs: 500, followerPace: 'lockstep' } });
+const reading = await startTestProxy({
+  writers,
+  reader: relays.reader.dsn,
+  settings: { drainMs: 500, poolSize: 1, poolWaitMs: 5000 },
+});
 after(async () => {
   await trailing.stop();
+  await reading.stop();
   await lockstep.stop();
 });
 
@@ -258,8 +268,40 @@ describe('nothing of it is on one writer alone', () => {
       if (told === 'one is cancelled') assert.equal(found.filter((one) => one === CANCELLED).length, 1);
       const [expected, count] = found.includes(CANCELLED) || alone === undefined ? [told, rows[1]] : alone;
       if (expected !== 'one is cancelled') assert.deepEqual(found, expected);
-      assert.equal(relays[at].cancelled, 'done');
+      assert.equal(relays[at].met, 'done');
       assert.deepEqual(warnings, []);
       for (const writer of [w1, w2]) assert.deepEqual(await sql(writer, rows[0]), [{ n: count }]);
     });
+});
+
+describe('a block that only reads', () => {
+  for (const fate of ['cancel', 'cut'] as const)
+    test(`goes on at the lead where the reader does not begin it: ${fate}`, HANGS, async () => {
+      for (let round = 0; round < 3; round++) {
+        const client = await reading.connect();
+        relays.reader[fate]('BEGIN READ ONLY');
+        await client.query('BEGIN READ ONLY');
+        assert.equal(await value(client, '/* pprox: reader */ SELECT inet_server_port()'), w1.port);
+        assert.equal(relays.reader.met, 'done');
+        await client.query('COMMIT');
+        // The one connection to the reader is free.
+        await client.query('BEGIN READ ONLY');
+        assert.equal(await value(client, '/* pprox: reader */ SELECT inet_server_port()'), replica.port);
+        await client.query('COMMIT');
+        await client.end();
+      }
+    });
+
+  test('fails, and writes nothing, where the lead does not begin it', HANGS, async () => {
+    const client = await reading.connect();
+    relays.lead.cancel('BEGIN READ ONLY');
+    await client.query('BEGIN READ ONLY');
+    assert.equal(await outcome(client.query('PREPARE p AS INSERT INTO plain VALUES (1)')), CANCELLED);
+    assert.equal(relays.lead.met, 'done');
+    assert.equal(await outcome(client.query('INSERT INTO plain VALUES (1)')), FAILED);
+    await client.query('ROLLBACK');
+    assert.equal(await value(client, 'SELECT count(*)::int FROM plain'), 0);
+    await client.end();
+    await assertWritersEqual(cluster);
+  });
 });

@@ -19,8 +19,10 @@ export interface NetworkRelay {
   leadTo(server: Server): void;
   /** The next query, or statement that is parsed, with these words is refused as if a cancel request had hit it: 57014. */
   cancel(words: string): void;
+  /** The connection of the next one with these words is reset in its place. */
+  cut(words: string): void;
   /** Whether there has been one since. */
-  readonly cancelled: 'not yet' | 'done';
+  readonly met: 'not yet' | 'done';
 }
 
 export async function startNetworkRelay(first: Server): Promise<NetworkRelay> {
@@ -28,12 +30,13 @@ export async function startNetworkRelay(first: Server): Promise<NetworkRelay> {
   const silent = new Set<Direction>();
   const pairs = new Set<{ readonly query: Socket; readonly reply: Socket }>();
   let attempts = 0;
-  let words: string | undefined;
-  const cancelled = (chunk: Buffer): Buffer => {
-    const other = words === undefined ? undefined : withCancelled(chunk, words);
-    if (other === undefined) return chunk;
-    words = undefined;
-    return other;
+  let awaited: { readonly words: string; readonly fate: 'cancelled' | 'cut' } | undefined;
+  const passed = (chunk: Buffer): Buffer | 'cut' => {
+    const other = awaited === undefined ? undefined : withCancelled(chunk, awaited.words);
+    if (awaited === undefined || other === undefined) return chunk;
+    const { fate } = awaited;
+    awaited = undefined;
+    return fate === 'cut' ? fate : other;
   };
   const listener = createServer({ noDelay: true }, (client) => {
     attempts++;
@@ -49,7 +52,11 @@ export async function startNetworkRelay(first: Server): Promise<NetworkRelay> {
         pairs.delete(pair);
         to.destroy();
       });
-      from.on('data', (chunk: Buffer) => to.write(direction === 'query' ? cancelled(chunk) : chunk));
+      from.on('data', (chunk: Buffer) => {
+        const bytes = direction === 'query' ? passed(chunk) : chunk;
+        if (bytes === 'cut') from.resetAndDestroy();
+        else to.write(bytes);
+      });
       if (silent.has(direction)) from.pause();
     }
   });
@@ -82,11 +89,14 @@ export async function startNetworkRelay(first: Server): Promise<NetworkRelay> {
         reply.resume();
       }
     },
-    cancel: (found) => {
-      words = found;
+    cancel: (words) => {
+      awaited = { words, fate: 'cancelled' };
     },
-    get cancelled() {
-      return words === undefined ? 'done' : 'not yet';
+    cut: (words) => {
+      awaited = { words, fate: 'cut' };
+    },
+    get met() {
+      return awaited === undefined ? 'done' : 'not yet';
     },
     leadTo: (other) => {
       server = other;

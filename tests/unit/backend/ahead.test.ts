@@ -185,7 +185,7 @@ describe('statements ahead of others', () => {
   test('go out by themselves when nothing comes; a transaction that is refused then is begun once more', async () => {
     const server = started();
     server.refused.push('BEGIN');
-    server.backend.ahead('begin', ['BEGIN'], 1);
+    server.backend.ahead('begin', ['BEGIN', 'SAVEPOINT a'], 1);
     await until('it has gone out', async () => {
       await server.serve();
       return server.run.length > 0;
@@ -193,6 +193,7 @@ describe('statements ahead of others', () => {
     const found = asked(server, UPDATE);
     await server.serve();
     assert.equal(await found, 'UPDATE T');
+    assert.deepEqual(server.run, ['I BEGIN', 'T SAVEPOINT a', 'T UPDATE']);
   });
 
   test('what comes while the transaction is begun once more waits for it', async () => {
