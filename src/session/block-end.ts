@@ -180,7 +180,8 @@ export async function commitBlock(
       throw outcome.kind === 'unknown' ? outcome.error : await causeOf(session, block.plannedBy, outcome.error);
   }
   try {
-    if (options.chain && block.legs.alive) continueBlock(session, block);
+    // A COMMIT AND CHAIN that fails begins no other transaction.
+    if (options.chain && outcome.kind === 'committed' && block.legs.alive) continueBlock(session, block);
     else await leaveBlock(session, block);
   } finally {
     // Behind the mending of sequences: what it has drawn, nobody gives out again.

@@ -20,17 +20,21 @@ import { untouched } from './touched.ts';
 import { Trail } from './trail.ts';
 import { writeStatement } from './write.ts';
 
-/** Forwards one query's reply from `backend`; a cancel of the client reaches it. */
+/**
+ * Forwards one query's reply from `backend`; a cancel of the client reaches it. `held`: the completion of a simple query is not forwarded, and is
+ * the result's.
+ */
 async function relay(
   session: SessionState,
   backend: Backend,
   request: Request,
   source: 'lead' | 'reader',
+  completion: 'forwarded' | 'held' = 'forwarded',
 ): Promise<{ relay: Relay; result: RelayResult }> {
   await request.prepare(backend);
   const { message, replies } = request.encode(backend);
   const forward = new Relay(session.link, backend, {
-    completion: 'forward',
+    completion: completion === 'held' && replies === undefined ? 'hold' : 'forward',
     refusals: source === 'reader' && session.block.kind === 'none' ? 'withhold' : undefined,
     replies,
   });
@@ -210,12 +214,14 @@ export async function readOnLead(session: SessionState, statement: Statement, re
   if (block.kind === 'writers') {
     await followBefore(session, statement, block);
     const { backend } = block.legs.lead.lease;
-    const { result } = await relay(session, backend, request, 'lead');
+    // The last of several statements is complete with their transaction.
+    const completion = block.mode === 'implicit' ? 'held' : 'forwarded';
+    const { result } = await relay(session, backend, request, 'lead', completion);
     block.status = result.status;
     if (result.error !== undefined) return FAILED;
     await keep(session, statement, backend);
     await followSequences(session, request.executed(statement));
-    return DONE;
+    return { kind: 'done', held: result.held };
   }
   if (block.kind === 'reader') {
     // A failed read-only block: its own server says so.

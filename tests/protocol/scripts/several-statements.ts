@@ -115,6 +115,19 @@ INSERT INTO ledger VALUES (22); BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT 2
 
 SELECT count(*) FROM ledger
 
+CREATE TABLE battery_late (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)
+
+!23505
+INSERT INTO battery_late VALUES (1), (1); SELECT count(*) FROM battery_late
+
+!23505
+SELECT 1; INSERT INTO battery_late VALUES (1), (1)
+
+!23505
+INSERT INTO battery_late VALUES (1), (1); SELECT count(*) FROM battery_late; SHOW work_mem; SELECT 2
+
+DROP TABLE battery_late
+
 LOCK TABLE ledger; SELECT 'implicit block';
 
 !25P01
