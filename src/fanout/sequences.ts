@@ -10,6 +10,8 @@ import { quoteEscaped, quoteLiteral } from '../sql/quote.ts';
 export interface SequenceScope {
   /** Equal for sessions of one database. */
   readonly scope: string;
+  /** Where there are none, nobody is to be ahead of anything. */
+  readonly followers: 'none' | 'some';
   /** Values of these have been given out by the lead, and followers are kept ahead of them. */
   drew(sequences: Iterable<string>): void;
   /** What is known of followers holds at the moment that it answers, or has been forgotten by then; within a transaction that is found out at its end. */
@@ -56,6 +58,7 @@ export class SequenceKeeper {
 
   /** The lead has given out `value` of `sequence` (quoted, qualified): followers are ahead of it when this resolves. */
   async reserve(scope: SequenceScope, sequence: string, value: bigint): Promise<void> {
+    if (scope.followers === 'none') return;
     scope.drew([sequence]);
     if (!this.#covers(keyOf(scope, sequence), value)) await this.#reserveAll(scope, [{ sequence, value }]);
   }
@@ -90,6 +93,7 @@ export class SequenceKeeper {
   }
 
   async #keepAhead(scope: SequenceScope, which: Which): Promise<void> {
+    if (scope.followers === 'none') return;
     const given = await lastOnLead(scope, which);
     scope.drew(given.map(({ sequence }) => sequence));
     await this.#reserveAll(scope, given);
@@ -100,6 +104,7 @@ export class SequenceKeeper {
    */
   async afterSetval(scope: SequenceScope, names: readonly string[]): Promise<void> {
     this.forget();
+    if (scope.followers === 'none') return;
     const given = await lastOnLead(scope, names.length > 0 ? names : 'all that are free');
     for (let at = 0; at < given.length; at += BATCH) await this.#advance(scope, given.slice(at, at + BATCH), 'behind');
   }

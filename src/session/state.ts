@@ -508,8 +508,11 @@ export class SessionState implements CatalogAsker, SequenceScope {
     return answer.rows.slice(0, -1);
   }
 
+  get followers(): 'none' | 'some' {
+    return this.cluster.followers.length === 0 ? 'none' : 'some';
+  }
+
   async askFollowers(text: string): Promise<readonly Answer['rows'][]> {
-    if (this.cluster.followers.length === 0) return [];
     if (this.block.kind === 'writers') await this.block.trail.caughtUp();
     await this.services.coordinator.visibleEverywhere();
     const open = this.block.kind === 'writers' && this.block.legs.followers.length > 0 ? this.block.legs : undefined;

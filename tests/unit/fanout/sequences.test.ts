@@ -7,6 +7,7 @@ const BLOCK = 100n;
 
 /** A follower with one sequence, which answers what the keeper asks of it. */
 class Followers implements SequenceScope {
+  readonly followers = 'some';
   readonly scope = 'user\0database';
   drew(): void {
     // Nobody asks.
