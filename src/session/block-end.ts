@@ -4,7 +4,7 @@ import { BackendLostError, type Lost } from '../backend/receiver.ts';
 import { rollback } from '../commit/one-phase.ts';
 import type { CommitLeg, SequencesUsed } from '../commit/coordinator.ts';
 import { CHECK } from '../commit/decisions.ts';
-import type { Edition } from '../commit/definitions.ts';
+import type { DefinitionAsker, Edition } from '../commit/definitions.ts';
 import { ReplayLog } from '../fanout/replay-log.ts';
 import { PproxError } from '../lib/errors.ts';
 import { Completion, errorFrame } from './reply.ts';
@@ -52,18 +52,21 @@ async function mendSequences(session: SessionState, { touched, catalog }: Writer
   const names = [...touched.setBack];
   touched.setBack.clear();
   const { sequences } = session.services;
-  if (session.cluster.followers.length === 0) return;
   // Others may have taken followers to be ahead before all of them were set back.
   if (catalog === 'changed' || names.length > 0) sequences.forget();
   // Before it is looked at where they stand: others are to know of it then.
-  if (touched.sequencesSet === 'some') {
-    const { definitions } = session.services.coordinator;
-    await withoutError(session, 'those that were set', definitions.recordSet(definitionAsker(session).ask));
-  }
+  if (touched.sequencesSet === 'some') await recordSet(session, definitionAsker(session).ask);
   const placed = touched.placed === 'any' ? [] : [...touched.placed];
   if (touched.placed === 'any' || placed.length > 0)
     await withoutError(session, 'those that were set', sequences.afterSetval(session, placed));
   if (names.length > 0) await withoutError(session, names.join(', '), sequences.afterNextval(session, names));
+}
+
+/** For other processes, which may take their followers to be ahead of what was set. */
+async function recordSet(session: SessionState, ask: DefinitionAsker['ask']): Promise<void> {
+  if (session.cluster.followers.length === 0) return;
+  const { definitions } = session.services.coordinator;
+  await withoutError(session, 'those that were set', definitions.recordSet(ask));
 }
 
 /** Behind a transaction's end nobody can be told of an error any more: what cannot be mended now, whoever draws next mends. */
@@ -288,8 +291,11 @@ export async function rollbackByClient(
   session.told.note(backend);
   block.status = result.status;
   if (result.status === TransactionStatus.Idle) await leaveBlock(session, block);
-  else if (chain && result.status === TransactionStatus.InBlock) continueBlock(session, block);
-  else block.stage = 'open';
+  else if (chain && result.status === TransactionStatus.InBlock) {
+    continueBlock(session, block);
+    // What was set is not rolled back; beside the transaction that has begun, others see it at once.
+    if (block.touched.sequencesSet === 'some') await recordSet(session, definitionAsker(session).askBeside);
+  } else block.stage = 'open';
   return undefined;
 }
 

@@ -423,6 +423,12 @@ describe('where a sequence was set by somebody else, a follower is ahead of what
   const takenBack: Readonly<Record<string, readonly string[]>> = {
     'is rolled back': ["BEGIN; SELECT setval('shared_id_seq', 1, false); ROLLBACK"],
     fails: ["BEGIN; SELECT setval('shared_id_seq', 1, false)", 'SELECT 1 / 0', 'ROLLBACK'],
+    'is rolled back, with another behind it': ["BEGIN; SELECT setval('shared_id_seq', 1, false)", 'ROLLBACK AND CHAIN'],
+    'fails, with another behind it': [
+      "BEGIN; SELECT setval('shared_id_seq', 1, false)",
+      'SELECT 1 / 0',
+      'COMMIT AND CHAIN',
+    ],
   };
   for (const [name, statements] of Object.entries(takenBack))
     test(`setval() in a transaction of another process that ${name}`, async () => {
