@@ -4,6 +4,7 @@ import type { FollowerFailure } from '../fanout/follower.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Statement } from '../sql/statement.ts';
 import { decodeCommandTag } from '../wire/backend.ts';
+import { encodeNotice } from '../wire/error-fields.ts';
 import type { DefinitionAsker } from '../commit/definitions.ts';
 import type { FollowerLeg, Legs } from './legs.ts';
 import { asLoginRole } from '../commit/decisions.ts';
@@ -38,7 +39,11 @@ export async function outsideBlock(
     backend.send(message, relay);
     const result = await session.cancellable(backend, relay.result);
     session.told.note(backend);
-    if (result.error !== undefined) return FAILED;
+    if (result.error !== undefined) {
+      if (INDEXES.has(statement.node) && !result.error.code.startsWith(REFUSED))
+        session.link.send(perhapsLeft(legs.lead.node.label));
+      return FAILED;
+    }
     session.services.catalog.forget();
     session.services.sequences.forget();
     const tag = result.held === undefined ? '' : decodeCommandTag(result.held, 0, result.held.length);
@@ -70,6 +75,20 @@ export async function outsideBlock(
     await session.giveBack(legs);
     if (ran === 'everywhere') await notePosition(session);
   }
+}
+
+/** "If a problem arises …, the CREATE INDEX command will fail but leave behind an invalid index" (manual, "Building Indexes Concurrently"). */
+const INDEXES: ReadonlySet<string> = new Set(['IndexStmt', 'ReindexStmt']);
+/** The class of SQLSTATEs of what has not been begun: syntax, names, rights. */
+const REFUSED = '42';
+
+function perhapsLeft(lead: string): Buffer {
+  return encodeNotice({
+    severity: 'WARNING',
+    code: '01000',
+    message: `an invalid index may be left on ${lead}, and nowhere else`,
+    hint: 'Remove it with DROP INDEX IF EXISTS, which passes over the other writers.',
+  });
 }
 
 /** For transactions of other processes. It has been done, counted or not. */

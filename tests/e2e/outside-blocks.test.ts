@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sql } from '../support/cluster.ts';
-import { loggedTimes, refusal, startScene, until, value } from './scene.ts';
+import { assertWritersEqual, loggedTimes, refusal, startScene, until, value } from './scene.ts';
 
 const { cluster, proxy } = await startScene({ followerLockTimeoutMs: 300 }, { settings: { log_statement: 'all' } });
 const { w1, w2, replica } = cluster;
@@ -25,6 +25,22 @@ test('run once on every writer, and on no reader', async () => {
     for (const writer of [w1, w2]) assert.equal(loggedTimes(writer, `statement: ${text}`), 1, text);
     assert.equal(loggedTimes(replica, text), 0, text);
   }
+});
+
+test('an index that could not be made is left on the lead alone, and the client is told', async () => {
+  const client = await proxy.connect();
+  const warnings: (string | undefined)[] = [];
+  client.on('notice', ({ code, message }) => code === '01000' && warnings.push(message));
+  await client.query('CREATE TABLE doubled (id int); INSERT INTO doubled VALUES (1), (1)');
+  assert.equal((await refusal(client.query('CREATE UNIQUE INDEX CONCURRENTLY once ON doubled (id)'))).code, '23505');
+  await client.query('SELECT 1');
+  assert.deepEqual(warnings, [`an invalid index may be left on lead 127.0.0.1:${w1.port}, and nowhere else`]);
+  assert.equal((await refusal(client.query('CREATE UNIQUE INDEX CONCURRENTLY once ON nowhere (id)'))).code, '42P01');
+  await client.query('DROP INDEX IF EXISTS once; DELETE FROM doubled');
+  await client.query('CREATE UNIQUE INDEX CONCURRENTLY once ON doubled (id)');
+  assert.equal(warnings.length, 1);
+  await assertWritersEqual(cluster);
+  await client.end();
 });
 
 test('a new database is there for its creator at once, and for a client that connects to it', async () => {
