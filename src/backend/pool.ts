@@ -101,8 +101,8 @@ export class Pool {
    * `needs`: the settings that the holder will want its backend to have; one that could not be brought to them is not
    * given. Rejects with PproxError `pool_exhausted`, or with what connecting says.
    */
-  async lease(login: Login, needs: SettingSet = NOTHING_SET): Promise<Lease> {
-    const place = this.#takeIdle(login, needs) ?? (this.#takeRoom() ? 'room' : await this.#queue(login));
+  async lease(login: Login, needs: SettingSet = NOTHING_SET, signal?: AbortSignal): Promise<Lease> {
+    const place = this.#takeIdle(login, needs) ?? (this.#takeRoom() ? 'room' : await this.#queue(login, signal));
     if (place !== 'room') {
       if (place.settings.fitness(needs) !== 'unfit') return this.#leaseOf(place, login);
       // Its place is ours.
@@ -253,7 +253,7 @@ export class Pool {
     waiter.grant('room');
   }
 
-  #queue(login: Login): Promise<'room' | Backend> {
+  #queue(login: Login, signal: AbortSignal | undefined): Promise<'room' | Backend> {
     const { size, queue, waitMs } = this.#limits;
     const exhausted = (what: string): PproxError =>
       new PproxError('pool_exhausted', {
@@ -264,23 +264,31 @@ export class Pool {
     if (this.#waiters.length >= queue) return Promise.reject(exhausted(`${queue} sessions wait already`));
     this.#reclaimOne();
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        const at = this.#waiters.indexOf(waiter);
-        if (at >= 0) this.#waiters.splice(at, 1);
-        reject(exhausted(`waited ${waitMs} ms`));
-      }, waitMs);
+      const over = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', calledOff);
+      };
       const waiter: Waiter = {
         login,
         overtaken: 0,
         grant: (place) => {
-          clearTimeout(timer);
+          over();
           resolve(place);
         },
         refuse: (error) => {
-          clearTimeout(timer);
+          over();
           reject(error);
         },
       };
+      const leave = (why: PproxError): void => {
+        const at = this.#waiters.indexOf(waiter);
+        if (at >= 0) this.#waiters.splice(at, 1);
+        waiter.refuse(why);
+      };
+      const timer = setTimeout(() => leave(exhausted(`waited ${waitMs} ms`)), waitMs);
+      const calledOff = (): void =>
+        leave(new PproxError('cancelled', { message: 'canceling statement due to user request' }));
+      signal?.addEventListener('abort', calledOff, { once: true });
       this.#waiters.push(waiter);
     });
   }

@@ -108,10 +108,10 @@ export class Node {
   }
 
   /** Rejects with PproxError (ServerRefusedError where the server said no). */
-  async lease(login: Login, needs?: SettingSet): Promise<Lease> {
+  async lease(login: Login, needs?: SettingSet, signal?: AbortSignal): Promise<Lease> {
     // Before a place in the pool's line, where it would wait for what is known.
     if (this.pool.idleCount === 0) this.#refuseIfDown();
-    return this.pool.lease(login, needs);
+    return this.pool.lease(login, needs, signal);
   }
 
   /** A connection that the pool does not know, for the proxy's own use: whoever has it closes it. Rejects as `lease`. */

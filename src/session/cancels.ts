@@ -24,23 +24,26 @@ export class Cancels {
     }
   }
 
-  /**
-   * Runs `work`, which may wait for more than a server's reply: a cancel request aborts the signal. Rejects with PproxError `cancelled` then,
-   * whatever has become of the work.
-   */
-  async aborting<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  /** Runs `work`, which may wait for more than a server's reply: a cancel request aborts the signal, and the work says what became of it. */
+  async waiting<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const wait = new AbortController();
     this.#waits.add(wait);
     try {
-      const found = work(wait.signal);
-      await found.catch(() => undefined);
-      // It may have stopped the work, or come too late for it.
-      if (wait.signal.aborted)
-        throw new PproxError('cancelled', { message: 'canceling statement due to user request' });
-      return await found;
+      return await work(wait.signal);
     } finally {
       this.#waits.delete(wait);
     }
+  }
+
+  /** The same; rejects with PproxError `cancelled` where there was such a request, whatever has become of the work. */
+  aborting<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return this.waiting(async (signal) => {
+      const found = work(signal);
+      await found.catch(() => undefined);
+      // It may have stopped the work, or come too late for it.
+      if (signal.aborted) throw new PproxError('cancelled', { message: 'canceling statement due to user request' });
+      return found;
+    });
   }
 
   /** Asks every server that runs a statement for the session to stop; nor does the session wait for anything else for it. */

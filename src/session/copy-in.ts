@@ -12,9 +12,8 @@
 import { guard } from '../backend/guard.ts';
 import type { Backend } from '../backend/backend.ts';
 import { BackendLostError } from '../backend/receiver.ts';
-import { EffectReceiver, judge } from '../fanout/follower.ts';
+import { EffectReceiver, type FollowerFailure, judge } from '../fanout/follower.ts';
 import { CopyWords } from '../fanout/copy-words.ts';
-import { type Look, type Looks, movedSequences } from '../fanout/hidden-effects.ts';
 import { isLeadAlone, type SameTextPlan } from '../fanout/plan.ts';
 import type { Statement } from '../sql/statement.ts';
 import { decodeCommandTag } from '../wire/backend.ts';
@@ -23,8 +22,8 @@ import { FrontendStreamError } from '../wire/frontend-reader.ts';
 import { MessageWriter } from '../wire/writer.ts';
 import { FrontendTag } from '../wire/tags.ts';
 import type { Node } from '../cluster/node.ts';
-import { compareHidden, NO_ROWS } from './compare-hidden.ts';
-import { look, looks, reserveDrawn, seeEffects } from './hidden-effects.ts';
+import { markCopy, replayTriggers } from './copy-triggers.ts';
+import { look, looks } from './hidden-effects.ts';
 import { Relay, type RelayResult } from './relay.ts';
 import type { FollowerLeg } from './legs.ts';
 import type { Request } from './request.ts';
@@ -115,7 +114,8 @@ async function copyTo(
     }
     beginFollowers(session, block);
   }
-  const there = before === undefined ? undefined : await looks(session, legs);
+  const marked = before === undefined || legs.length === 0 ? 'no' : markCopy(legs, text);
+  const fired = before === undefined ? undefined : { marked, looks: await looks(session, legs) };
   const words =
     plan?.proof === undefined
       ? undefined
@@ -168,42 +168,21 @@ async function copyTo(
   );
   patience.clear();
   if (block !== undefined) {
-    throwFailures(
-      block,
-      found.flatMap((failure) => failure ?? []),
-    );
+    let failures: readonly FollowerFailure[] = found.flatMap((failure) => failure ?? []);
     // Each server has read such words by its own clock.
-    if (plan?.proof !== undefined && words?.found === 'a word')
-      throwFailures(block, await compareAnswers(session, block, plan.proof));
-    const looked = before === undefined ? undefined : { before, after: await look(lead, at) };
-    if (looked !== undefined && plan !== undefined && isLeadAlone(plan))
-      await replayAlone(session, block, plan, looked, started);
-    else if (looked !== undefined && there !== undefined)
-      await compareTriggers(session, block, plan?.stored ?? [], looked, there);
-    if (looked === undefined) touchUnseen(block.touched, plan?.stored);
+    if (failures.length === 0 && plan?.proof !== undefined && words?.found === 'a word')
+      failures = await compareAnswers(session, block, plan.proof);
+    if (plan === undefined || before === undefined || fired === undefined) {
+      throwFailures(block, failures);
+      touchUnseen(block.touched, plan?.stored);
+    } else {
+      const looked = { before, after: await look(lead, at) };
+      if (isLeadAlone(plan)) await replayAlone(session, block, plan, looked, started);
+      else await replayTriggers(session, block, plan, looked, fired, failures, started);
+    }
     await keep(session, block, statement, plan, undefined, 'not looked at');
   }
   return { kind: 'done', held: result.held };
-}
-
-/** Triggers have fired on every server by itself: what they have changed must be the same. */
-async function compareTriggers(
-  session: SessionState,
-  block: WritersBlock,
-  own: readonly string[],
-  looked: Looks,
-  followers: ReadonlyMap<FollowerLeg, Look>,
-): Promise<void> {
-  const seen = await seeEffects(session, block, looked, undefined, 0);
-  const rows = { ...NO_ROWS, tables: new Set(own) };
-  throwFailures(block, await compareHidden(session, block, seen, { drawn: [], followers }, rows));
-  // Others may have moved sequences meanwhile: what was drawn is in the tables that it has filled beside its own.
-  const written = await seen.written();
-  const filled = written.filter(({ name }) => !own.includes(name)).flatMap(({ table }) => table.columns);
-  const drawn = movedSequences(seen.lead.before, seen.lead.after).filter((name) =>
-    filled.some(({ sequence, draws }) => sequence === name || draws?.includes(name) === true || draws?.length === 0),
-  );
-  await reserveDrawn(session, seen, { drawn: [], followers }, drawn);
 }
 
 /**

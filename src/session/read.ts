@@ -62,7 +62,8 @@ async function leaseReader(session: SessionState): Promise<Lease | undefined> {
   try {
     lease = await session.lease(reader);
   } catch (error) {
-    if (!(error instanceof PproxError) || session.services.settings.readerFailure === 'error') throw error;
+    if (!(error instanceof PproxError) || error.condition === 'cancelled') throw error;
+    if (session.services.settings.readerFailure === 'error') throw error;
     session.log.debug('read on lead', { reason: error.message });
     return undefined;
   }

@@ -8,10 +8,16 @@ import { type SettingSet, UNCERTAIN } from '../backend/setting-set.ts';
 import type { Node } from '../cluster/node.ts';
 import { PproxError } from '../lib/errors.ts';
 
-/** A lease whose backend has the settings `needs`. Rejects with PproxError. */
-export async function leaseWith(node: Node, login: Login, needs: SettingSet, timeoutMs: number): Promise<Lease> {
+/** A lease whose backend has the settings `needs`. Rejects with PproxError, `cancelled` where `signal` has ended the wait for one. */
+export async function leaseWith(
+  node: Node,
+  login: Login,
+  needs: SettingSet,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Lease> {
   for (let attempt = 1; ; attempt++) {
-    const lease = await node.lease(login, needs);
+    const lease = await node.lease(login, needs, signal);
     const { settings } = lease.backend;
     if (settings === needs) return lease;
     try {

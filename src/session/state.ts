@@ -241,10 +241,13 @@ export class SessionState implements CatalogAsker, SequenceScope {
     return set === 'off' ? 'read write' : 'read only or unknown';
   }
 
-  /** A lease whose backend has the session's settings. Rejects with PproxError. */
+  /** A lease whose backend has the session's settings; a cancel request ends the wait for one. Rejects with PproxError. */
   async lease(node: Node): Promise<Lease> {
     const login = this.logins.at(node);
-    const lease = await leaseWith(node, login, this.#settingsAt(node), this.services.settings.followerTimeoutMs);
+    const { followerTimeoutMs } = this.services.settings;
+    const lease = await this.cancels.waiting((signal) =>
+      leaseWith(node, login, this.#settingsAt(node), followerTimeoutMs, signal),
+    );
     if (node.role === 'lead') this.#begun(this.logins.note(lease.backend));
     const lent = lease.backend.prepared.takeLent();
     if (lent.length > 0) void closeStatements(lease.backend, lent);

@@ -266,6 +266,25 @@ async function startSlowCancels(
   return Object.assign(seen, { port });
 }
 
+test('a cancel ends the wait for a connection, and the place in line is another one’s', async () => {
+  const holders = await Promise.all([connectRaw(scene), connectRaw(scene)]);
+  for (const holder of holders) await holder.query('BEGIN; SELECT 1 FROM pg_class LIMIT 1 FOR KEY SHARE');
+  const [waiting, next] = [await connectRaw(scene), await connectRaw(scene)];
+  const from = waiting.messages.length;
+  waiting.send(query('CREATE TABLE never (id int)'));
+  next.send(query("SELECT 'next', pg_backend_pid() FROM pg_class LIMIT 1 FOR KEY SHARE"));
+  const ready = waiting.readies + 1;
+  // A request that comes before it waits does nothing.
+  await until('it is told', async () => {
+    await cancel(waiting);
+    return waiting.readies >= ready;
+  });
+  assertCanceled(waiting.messages.slice(from), 'I');
+  for (const holder of holders) await holder.query('ROLLBACK');
+  await next.waitReady(2);
+  assert.equal(values(next.messages)[0], 'next');
+});
+
 test('a cancel request that is still under way to a server is waited for before the transaction commits', async () => {
   const lead = await startSlowCancels(w1, 1000);
   const slow = await startTestProxy({ writers: [`postgresql://postgres@127.0.0.1:${lead.port}`, clusterDsn(w2)] });

@@ -72,6 +72,46 @@ test('what triggers have made of the rows, and of other tables, is the lead’s 
   assert.equal(await value(client, 'SELECT count(*)::int FROM trace'), 200);
 });
 
+for (const [what, body] of [
+  ['a serial', 'INSERT INTO trace (item, at) VALUES (NEW.id, $$2026-01-01$$)'],
+  ['the time', 'INSERT INTO trace (id, item, at) VALUES (NEW.id, NEW.id, now())'],
+  ['the time, for the row itself', 'NEW.at := clock_timestamp()'],
+  ['what others have drawn', 'INSERT INTO trace (id, item) VALUES (NEW.id + 1000 * nextval($$trace_id_seq$$), NEW.id)'],
+] as const)
+  test(`${what} by a trigger of a table whose values are all given is the lead’s as well`, HANGS, async () => {
+    await client.query(`CREATE OR REPLACE FUNCTION told() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN ${body}; RETURN NEW; END';
+      CREATE TRIGGER told BEFORE INSERT ON item FOR EACH ROW EXECUTE FUNCTION told()`);
+    const columns = 'id, x, u, at, late';
+    const lines = (from: number): string =>
+      Array.from({ length: 50 }, (_, n) => `${from + n}\tx\t\\N\t2026-01-01\t2026-01-01\n`).join('');
+    // Its sequence is ahead on the follower from here on.
+    await client.query("INSERT INTO item VALUES (0, 'x', NULL, '2026-01-01', '2026-01-01')");
+    for (const from of [100, 200]) await copyIn(client, `COPY item (${columns}) FROM STDIN`, lines(from));
+    await client.query('BEGIN');
+    await copyIn(client, `COPY item (${columns}) FROM STDIN`, lines(300));
+    await client.query('UPDATE item SET x = $$y$$ WHERE id = 301; SAVEPOINT s');
+    await copyIn(client, `COPY item (${columns}) FROM STDIN`, lines(400));
+    await client.query('ROLLBACK TO s; COMMIT');
+    await assertWritersEqual(cluster);
+    assert.equal(await value(client, 'SELECT count(*)::int FROM item'), 151);
+    const [lead, follower] = await Promise.all(
+      [w1, w2].map(async (writer) => (await sql(writer, 'SELECT last_value::int AS n FROM trace_id_seq'))[0]?.['n']),
+    );
+    assert.ok(Number(follower) >= Number(lead), `${String(follower)} on the follower, ${String(lead)} on the lead`);
+  });
+
+test('COPY FREEZE into a table with a trigger that is made in its transaction', HANGS, async () => {
+  await client.query(
+    `CREATE OR REPLACE FUNCTION told() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.x := NEW.x || 1; RETURN NEW; END'`,
+  );
+  await client.query(
+    'BEGIN; CREATE TABLE refers (id int PRIMARY KEY, x text); CREATE TRIGGER told BEFORE INSERT ON refers FOR EACH ROW EXECUTE FUNCTION told()',
+  );
+  await copyIn(client, 'COPY refers FROM STDIN (FREEZE)', '1\ta\n');
+  await client.query('COMMIT');
+  await assertWritersEqual(cluster);
+});
+
 test('where a trigger would fire on followers and may not be turned off, nothing is left', HANGS, async () => {
   await client.query(`CREATE OR REPLACE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
     CREATE TRIGGER noted BEFORE INSERT ON item FOR EACH ROW EXECUTE FUNCTION noted();

@@ -318,7 +318,7 @@ describe('what each server would make another value of', () => {
     assert.deepEqual(await sql(w2, 'SELECT id FROM dated ORDER BY id'), [{ id: 1 }, { id: 3 }]);
   });
 
-  test('by a trigger is found as well', async () => {
+  test('by a trigger is the lead’s, or found', async () => {
     const client = await connectRaw(scene);
     await client.query(`DROP TABLE IF EXISTS fired, log; CREATE TABLE fired (id int PRIMARY KEY, n int); CREATE TABLE log (id int, port int);
       CREATE OR REPLACE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO log VALUES (NEW.id); NEW.n := 7; RETURN NEW; END';
@@ -329,8 +329,19 @@ describe('what each server would make another value of', () => {
       `CREATE OR REPLACE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO log VALUES (NEW.id, inet_server_port()); RETURN NEW; END'`,
     );
     await begin(client, 'COPY fired FROM STDIN');
-    assert.equal(errorIn(await finish(client, copyData('2\t2\n'), copyDone()))['C'], '40002');
+    assert.equal(tagIn(await finish(client, copyData('2\t2\n'), copyDone())), 'COPY 1');
     await assertWritersEqual(cluster);
-    assert.deepEqual(await sql(w2, 'SELECT id, n FROM fired'), [{ id: 1, n: 7 }]);
+    assert.deepEqual(await sql(w2, 'SELECT port FROM log WHERE id = 2'), [{ port: w1.port }]);
+    // Who may not turn triggers off there.
+    for (const writer of [w1, w2]) await sql(writer, 'CREATE ROLE copying IN ROLE pg_read_all_data, pg_write_all_data');
+    await client.query('SET ROLE copying');
+    await begin(client, 'COPY fired FROM STDIN');
+    assert.equal(errorIn(await finish(client, copyData('3\t3\n'), copyDone()))['C'], '40002');
+    await client.query('RESET ROLE');
+    await assertWritersEqual(cluster);
+    assert.deepEqual(await sql(w2, 'SELECT id, n FROM fired ORDER BY id'), [
+      { id: 1, n: 7 },
+      { id: 2, n: 2 },
+    ]);
   });
 });
