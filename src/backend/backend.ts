@@ -184,7 +184,8 @@ export class Backend {
 
   /**
    * Statements of ours in front of what is sent next, in one write with it, or by themselves after `patienceMs`. What goes wrong in them is told to
-   * who has sent that: it is not done then. `begin`: they begin a transaction. Where that is refused there is a failed one nevertheless.
+   * who has sent that: it is not done then. `begin`: they begin a transaction. Where that is refused there is a failed one nevertheless. What is
+   * sent behind them is encoded behind them, too.
    */
   ahead(kind: 'begin' | 'within', texts: readonly string[], patienceMs = AHEAD_MS): void {
     const own = new OwnMessage(this.prepared);
@@ -193,12 +194,10 @@ export class Backend {
     this.#ahead(message, owedAhead(kind === 'begin' ? 'beginning' : 'ahead', message, texts.length), patienceMs);
   }
 
-  /** A question of ours ahead of what is sent next. Rejects with BackendLostError. */
-  async askAhead(question: OwnStatement | string): Promise<Answer> {
-    const own = new OwnMessage(this.prepared);
-    if (typeof question === 'string') own.runOnce(question);
-    else own.run(question);
-    const message = own.unended();
+  /** A question of ours ahead of what is sent next, which may be encoded already. Rejects with BackendLostError. */
+  async askAhead(question: OwnStatement): Promise<Answer> {
+    // Not by the unnamed statement, which may be its.
+    const message = new OwnMessage(this.prepared).run(question).unended();
     const receiver = new Collector();
     this.#ahead(message, owedAhead('ahead', message, 1, receiver), AHEAD_MS);
     const answer = await receiver.reply;

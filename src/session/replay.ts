@@ -8,7 +8,7 @@
  */
 import { guard } from '../backend/guard.ts';
 import type { Backend } from '../backend/backend.ts';
-import { BackendLostError, Collector } from '../backend/receiver.ts';
+import { type Answer, BackendLostError, Collector, rowsOf } from '../backend/receiver.ts';
 import {
   type Effect,
   EffectReceiver,
@@ -340,23 +340,27 @@ export function additionOf(plan: ReplayPlan): Addition | undefined {
 
 const TRANSACTION_TIME = `SELECT pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00'`;
 
-/**
- * The lead's transaction time, with every digit and its offset, whatever the session's DateStyle. Asked for behind the statement
- * that needs it, in one write; where that fails nobody waits for it.
- */
-export function transactionTime(backend: Backend): Promise<string> {
+/** The lead's transaction time, with every digit and its offset, whatever the session's DateStyle. */
+export async function transactionTime(backend: Backend): Promise<string> {
   const collector = new Collector();
   backend.query(TRANSACTION_TIME, collector);
-  const time = timeOf(collector);
+  const answer = await collector.reply;
+  if (collector.errorFrame !== undefined) throw new ServerError(collector.errorFrame);
+  return timeOf(answer);
+}
+
+/** The same, in front of the statement that needs it; where that fails nobody waits for it. */
+export function transactionTimeAhead(backend: Backend): Promise<string> {
+  const time = backend.askAhead({ name: 'pprox: time', text: TRANSACTION_TIME }).then((answer) => {
+    rowsOf(answer);
+    return timeOf(answer);
+  });
   time.catch(() => undefined);
   return time;
 }
 
-async function timeOf(collector: Collector): Promise<string> {
-  const answer = await collector.reply;
-  // A cancel request has come late.
-  if (collector.errorFrame !== undefined) throw new ServerError(collector.errorFrame);
-  const time = answer.rows[0]?.[0];
+function timeOf({ rows: [row] }: Answer): string {
+  const time = row?.[0];
   if (time === null || time === undefined) {
     throw new PproxError('internal', { message: 'the lead did not tell its transaction time' });
   }

@@ -28,7 +28,7 @@ import {
   replayRows,
   replaySame,
   throwLost,
-  transactionTime,
+  transactionTimeAhead,
   throwFailures,
 } from './replay.ts';
 import type { Request } from './request.ts';
@@ -286,11 +286,11 @@ async function onLead(
   // Both go out with it, in one write: nobody waits for one of them alone. What stops the one in front is told as its own error.
   const at = lookedAt(plan);
   const before = plan.effects === 'hidden' ? unheard(lookAhead(backend, at)) : undefined;
+  const time = plan.kind !== 'rows' && plan.times.length > 0 ? transactionTimeAhead(backend) : undefined;
   backend.send(message, relay);
   // A function may have deallocated what was prepared.
   const how = plan.kind === 'statement' || plan.leaves === 'something' ? 'as text' : 'prepared';
   const after = plan.effects === 'hidden' ? unheard(look(backend, at, how)) : undefined;
-  const time = plan.kind !== 'rows' && plan.times.length > 0 ? transactionTime(backend) : undefined;
   const result = await session.cancellable(backend, relay.result);
   limit?.check();
   session.told.note(backend);

@@ -106,6 +106,38 @@ const cases: Readonly<Record<string, Case>> = {
     told: [CANCELLED, 'ok'],
     rows: ['SELECT count(*)::int AS n FROM plain', 1],
   },
+  'INSERT of a statement that is prepared with it': {
+    at: 'lead',
+    cancelled: 'BEGIN',
+    statements: [
+      { name: 'one', text: 'INSERT INTO t (v) VALUES ($1)', values: [7] },
+      { name: 'one', text: 'INSERT INTO t (v) VALUES ($1)', values: [8] },
+      { name: 'one', text: 'INSERT INTO t (v) VALUES ($1)', values: [9] },
+    ],
+    told: [CANCELLED, 'ok', 'ok'],
+    rows: [NEW, 2],
+  },
+  'on a follower, INSERT of a statement that is prepared': {
+    at: 'follower',
+    cancelled: 'BEGIN',
+    statements: [
+      { name: 'two', text: 'INSERT INTO t (v) VALUES ($1)', values: [7] },
+      { name: 'two', text: 'INSERT INTO t (v) VALUES ($1)', values: [8] },
+    ],
+    told: [CANCELLED, 'ok'],
+    rows: [NEW, 1],
+  },
+  'the time, asked for in front of a statement': {
+    at: 'lead',
+    cancelled: 'BEGIN',
+    statements: [
+      { name: 'three', text: 'UPDATE t SET v = extract(epoch FROM now() - $1) WHERE id = 5', values: ['2020-01-01'] },
+      { name: 'three', text: 'UPDATE t SET v = extract(epoch FROM now() - $1) WHERE id = 5', values: ['2020-01-01'] },
+      'UPDATE t SET v = extract(epoch FROM now()) WHERE id = 6',
+    ],
+    told: [CANCELLED, 'ok', 'ok'],
+    rows: [NEW, 2],
+  },
   'INSERT with a trigger': {
     at: 'lead',
     cancelled: 'BEGIN',

@@ -20,7 +20,8 @@ class Server {
   readonly refused: string[] = [];
   #status: 'I' | 'T' | 'E' = 'I';
   #discarding: 'no' | 'up to Sync' = 'no';
-  #parsed = '';
+  readonly #parsed = new Map<string, string>();
+  #bound = '';
   #seen = 0;
 
   constructor() {
@@ -63,13 +64,19 @@ class Server {
       return [reply.ready(this.#status)];
     }
     if (this.#discarding === 'up to Sync') return [];
+    if (type === 'C') return [frame('3', Buffer.alloc(0))];
     if (type === 'P') {
-      this.#parsed = body.toString('utf8', body.indexOf(0) + 1, body.indexOf(0, body.indexOf(0) + 1));
+      const [name = '', text = ''] = body.toString('utf8').split('\0');
+      this.#parsed.set(name, text);
       return [frame('1', Buffer.alloc(0))];
     }
-    if (type === 'B') return [frame('2', Buffer.alloc(0))];
+    if (type === 'B') {
+      const [, name = ''] = body.toString('utf8').split('\0');
+      this.#bound = this.#parsed.get(name) ?? '';
+      return [frame('2', Buffer.alloc(0))];
+    }
     if (type === 'E') {
-      const answer = this.#statement(this.#parsed);
+      const answer = this.#statement(this.#bound);
       if (answer[0] === 0x45) this.#discarding = 'up to Sync';
       return [answer];
     }
@@ -171,12 +178,15 @@ describe('statements ahead of others', () => {
   test('are answered by themselves where they ask', async () => {
     const server = started();
     server.backend.ahead('begin', ['BEGIN'], LONG_MS);
-    const [answer, found] = [server.backend.askAhead('SELECT 1'), asked(server, UPDATE)];
+    const [answer, found] = [server.backend.askAhead({ name: 'pprox: one', text: 'SELECT 1' }), asked(server, UPDATE)];
     await server.serve();
     assert.deepEqual((await answer).tags, ['SELECT']);
     assert.equal(await found, 'UPDATE T');
     server.refused.push('SELECT 2');
-    const [refused, behind] = [server.backend.askAhead('SELECT 2'), asked(server, UPDATE)];
+    const [refused, behind] = [
+      server.backend.askAhead({ name: 'pprox: two', text: 'SELECT 2' }),
+      asked(server, UPDATE),
+    ];
     await server.serve();
     assert.equal((await refused).error?.code, '57014');
     assert.equal(await behind, '57014 E');
