@@ -70,7 +70,6 @@ test('a database that clients have used is renamed, in a transaction as well, an
   await inside.query('SELECT 1; INSERT INTO t VALUES (2)');
   await inside.end();
   const client = await proxy.connect();
-  const begun = performance.now();
   await client.query('ALTER DATABASE stall RENAME TO booth');
   const again = await proxy.connect({ database: 'booth' });
   await again.query('DELETE FROM t WHERE id = 2');
@@ -80,7 +79,6 @@ test('a database that clients have used is renamed, in a transaction as well, an
   await once.query('ANALYZE t');
   await once.end();
   await client.query('BEGIN; ALTER DATABASE booth RENAME TO stall; COMMIT');
-  assert.ok(performance.now() - begun < 5000, 'PostgreSQL has waited for nobody');
   for (const writer of [w1, w2]) assert.deepEqual(await sql(writer, 'SELECT id FROM t', 'stall'), [{ id: 1 }]);
 });
 

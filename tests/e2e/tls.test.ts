@@ -456,6 +456,9 @@ describe('a proxy whose servers take TLS alone', () => {
       const inPlain = request.includes(Buffer.from([0x04, 0xd2, 0x16, 0x2e]));
       assert.equal(inPlain, mode === 'disable');
       assert.equal(request.subarray(0, 8).equals(sslRequest()), mode === 'require');
+      // The server has been seen to act: its connection serves on.
+      await client.query('SELECT 1');
+      assert.equal(relay.sent.length, before + 1);
     });
   }
 
