@@ -190,16 +190,16 @@ export class Backend {
   ahead(kind: 'begin' | 'within', texts: readonly string[], patienceMs = AHEAD_MS): void {
     const own = new OwnMessage(this.prepared);
     for (const text of texts) own.runOnce(text);
-    const message = own.unended();
-    this.#ahead(message, owedAhead(kind === 'begin' ? 'beginning' : 'ahead', message, texts.length), patienceMs);
+    const ahead = own.ahead();
+    this.#ahead(ahead.message, owedAhead(kind === 'begin' ? 'beginning' : 'ahead', ahead), patienceMs);
   }
 
   /** A question of ours ahead of what is sent next, which may be encoded already. Rejects with BackendLostError. */
   async askAhead(question: OwnStatement): Promise<Answer> {
     // Not by the unnamed statement, which may be its.
-    const message = new OwnMessage(this.prepared).run(question).unended();
+    const ahead = new OwnMessage(this.prepared).run(question).ahead();
     const receiver = new Collector();
-    this.#ahead(message, owedAhead('ahead', message, 1, receiver), AHEAD_MS);
+    this.#ahead(ahead.message, owedAhead('ahead', ahead, receiver), AHEAD_MS);
     const answer = await receiver.reply;
     if (answer.error !== undefined) this.prepared.forgetOwn();
     return answer;
@@ -364,7 +364,7 @@ export class Backend {
   };
 
   readonly #routed: FrameSink = routedSink(
-    () => this.#ledger[0]?.receiver,
+    () => this.#ledger[0],
     (tag, chunk, start, end) => this.#frame(tag, chunk, start, end),
   );
 
@@ -387,18 +387,18 @@ export class Backend {
         if (this.#noteFatal(chunk, start, end) && this.#state === 'open') return; // the loss will carry it
         this.#refuse(owed, chunk, start, end);
         return;
-      case BackendTag.CommandComplete:
-        receiver.take(tag, chunk, start, end);
-        if (owed.kind !== 'message') this.#doneAhead(owed);
+      case BackendTag.CloseComplete:
+        if (owed.kind === 'message') receiver.take(tag, chunk, start, end);
+        else this.#closedAhead(owed);
         return;
       default:
         receiver.take(tag, chunk, start, end);
     }
   }
 
-  #doneAhead(owed: Owed): void {
-    owed.statements--;
-    if (owed.statements > 0) return;
+  #closedAhead(owed: Owed): void {
+    owed.closings--;
+    if (owed.closings > 0) return;
     this.#ledger.shift();
     if (owed.kind === 'beginning') this.#begun();
     owed.receiver.ready(TransactionStatus.InBlock);
@@ -442,7 +442,7 @@ export class Backend {
         this.close('server protocol violation');
         return;
       }
-      this.#put(again.message, { ...owedAhead(kind, again.message, again.statements), again: undefined });
+      this.#put(again.message, { ...owedAhead(kind, again), again: undefined });
     }
     this.#put(SYNC, endingInReady(UNHEARD, 'Sync'));
   }
@@ -535,25 +535,33 @@ const OWN: WatchTable = new Uint8Array(256);
 for (const tag of [BackendTag.ReadyForQuery, BackendTag.ParameterStatus, BackendTag.ErrorResponse])
   OWN[tag] = Watch.take;
 
-const MERGED = new WeakMap<WatchTable, WatchTable>();
+/** Of what is ahead its end, too. */
+const OWN_AHEAD: WatchTable = OWN.slice();
+OWN_AHEAD[BackendTag.CloseComplete] = Watch.take;
 
-function withOwn(watch: WatchTable): WatchTable {
-  let merged = MERGED.get(watch);
+const MERGED = new WeakMap<WatchTable, WatchTable>();
+const MERGED_AHEAD = new WeakMap<WatchTable, WatchTable>();
+
+function withOwn(owed: Owed): WatchTable {
+  const { watch } = owed.receiver;
+  const known = owed.kind === 'message' ? MERGED : MERGED_AHEAD;
+  let merged = known.get(watch);
   if (merged === undefined) {
-    merged = watch.map((entry, tag) => ((OWN[tag] ?? 0) === Watch.take ? Watch.take : entry));
-    MERGED.set(watch, merged);
+    const own = owed.kind === 'message' ? OWN : OWN_AHEAD;
+    merged = watch.map((entry, tag) => ((own[tag] ?? 0) === Watch.take ? Watch.take : entry));
+    known.set(watch, merged);
   }
   return merged;
 }
 
-function routedSink(receiver: () => Receiver | undefined, frame: FrameSink['take']): FrameSink {
+function routedSink(owed: () => Owed | undefined, frame: FrameSink['take']): FrameSink {
   return {
     get watch(): WatchTable {
-      const current = receiver();
-      return current === undefined ? ASYNC : withOwn(current.watch);
+      const current = owed();
+      return current === undefined ? ASYNC : withOwn(current);
     },
-    run: (chunk, start, end) => receiver()?.run(chunk, start, end),
-    tap: (tag, chunk, start, end, last) => receiver()?.tap(tag, chunk, start, end, last),
+    run: (chunk, start, end) => owed()?.receiver.run(chunk, start, end),
+    tap: (tag, chunk, start, end, last) => owed()?.receiver.tap(tag, chunk, start, end, last),
     take: frame,
   };
 }

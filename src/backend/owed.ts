@@ -2,13 +2,13 @@
  * What a server owes for what it was sent.
  *
  *     message       its reply ends in ReadyForQuery
- *     ahead         statements of the extended protocol in front of a message, without a Sync: their reply ends in their last CommandComplete.
+ *     ahead         statements of the extended protocol in front of a message, without a Sync: their reply ends in their last CloseComplete.
  *                   Where one fails "the backend issues ErrorResponse, then reads and discards messages until a Sync is reached" (manual,
  *                   "Message Flow", "Extended Query"): what stands behind it, a Query as well, is not done and is not answered
  *     beginning     the same, and what stands behind it would be done outside of a transaction where it has failed
  */
-import { Watch, watchTable } from '../wire/frame-scan.ts';
-import { BackendTag, FrontendTag } from '../wire/tags.ts';
+import { watchTable } from '../wire/frame-scan.ts';
+import { FrontendTag } from '../wire/tags.ts';
 import type { Lost, Receiver } from './receiver.ts';
 
 export interface Owed {
@@ -16,20 +16,20 @@ export interface Owed {
   readonly receiver: Receiver;
   /** Whether the server stops discarding messages behind it. */
   readonly end: 'Sync' | 'no Sync';
-  /** CommandCompletes that are still to come of what is ahead. */
-  statements: number;
+  /** CloseCompletes that are still to come of what is ahead. */
+  closings: number;
   /** What is ahead, as it is sent once more where nothing stood behind it; undefined the second time. */
-  readonly again: { readonly message: Buffer; readonly statements: number } | undefined;
+  readonly again: Ahead | undefined;
 }
 
-/** `statements`: as many as `message` has. */
-export function owedAhead(
-  kind: 'ahead' | 'beginning',
-  message: Buffer,
-  statements: number,
-  receiver: Receiver = UNHEARD,
-): Owed {
-  return { kind, receiver, end: 'no Sync', statements, again: { message, statements } };
+/** `closings`: as many as `message` has. */
+export interface Ahead {
+  readonly message: Buffer;
+  readonly closings: number;
+}
+
+export function owedAhead(kind: 'ahead' | 'beginning', again: Ahead, receiver: Receiver = UNHEARD): Owed {
+  return { kind, receiver, end: 'no Sync', closings: again.closings, again };
 }
 
 /** `message`: whole, of the simple or the extended protocol, or a function call. */
@@ -40,12 +40,12 @@ export function owedFor(message: Buffer, receiver: Receiver): Owed {
 }
 
 export function endingInReady(receiver: Receiver, end: Owed['end']): Owed {
-  return { kind: 'message', receiver, end, statements: 0, again: undefined };
+  return { kind: 'message', receiver, end, closings: 0, again: undefined };
 }
 
 /** For replies that nobody needs. */
 export const UNHEARD: Receiver = {
-  watch: watchTable({ [BackendTag.CommandComplete]: Watch.take }),
+  watch: watchTable({}),
   run: () => undefined,
   take: () => undefined,
   tap: () => undefined,

@@ -14,6 +14,7 @@ const NO_VALUES = { formats: [], values: [], resultFormats: [] };
 export class OwnMessage {
   readonly #writer = new ExtendedWriter();
   readonly #prepared: PreparedNames;
+  #closings = 0;
 
   /** `prepared`: of the connection that it is for. Who gets an error in answer to it calls `forgetOwn` there. */
   constructor(prepared: PreparedNames) {
@@ -24,6 +25,7 @@ export class OwnMessage {
     // One that is there unknown to us would be in the way.
     if (this.#prepared.addOwn(name)) {
       this.#writer.close('statement', name).parse(name, Buffer.from(text), []);
+      this.#closings++;
     }
     this.#writer.bind('', name, { ...NO_VALUES, values }).execute('', 0);
     return this;
@@ -40,8 +42,11 @@ export class OwnMessage {
     return this.#writer.sync();
   }
 
-  /** For what stands in front of another message. */
-  unended(): Buffer {
-    return this.#writer.unended();
+  /**
+   * For what stands in front of another message, which is to find no unnamed portal of ours: the last CloseComplete of these is the end of its reply.
+   */
+  ahead(): { readonly message: Buffer; readonly closings: number } {
+    const message = this.#writer.close('portal', '').unended();
+    return { message, closings: this.#closings + 1 };
   }
 }
