@@ -195,9 +195,10 @@ export class Backend {
   }
 
   /** A question of ours ahead of what is sent next, which may be encoded already. Rejects with BackendLostError. */
-  async askAhead(question: OwnStatement): Promise<Answer> {
+  async askAhead(question: OwnStatement, how: 'prepared' | 'anew' = 'prepared'): Promise<Answer> {
     // Not by the unnamed statement, which may be its.
-    const ahead = new OwnMessage(this.prepared).run(question).ahead();
+    const own = new OwnMessage(this.prepared);
+    const ahead = (how === 'prepared' ? own.run(question) : own.runAnew(question)).ahead();
     const receiver = new Collector();
     this.#ahead(ahead.message, owedAhead('ahead', ahead, receiver), AHEAD_MS);
     const answer = await receiver.reply;

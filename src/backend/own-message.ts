@@ -31,6 +31,13 @@ export class OwnMessage {
     return this;
   }
 
+  /** The same, whatever has become of what was prepared: parsed each time. */
+  runAnew({ name, text }: OwnStatement): this {
+    this.#closings++;
+    this.#writer.close('statement', name).parse(name, Buffer.from(text), []).bind('', name, NO_VALUES).execute('', 0);
+    return this;
+  }
+
   /** A text that is another one every time. */
   runOnce(text: string): this {
     this.#prepared.unnamed = undefined;

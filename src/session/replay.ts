@@ -351,7 +351,7 @@ export async function transactionTime(backend: Backend): Promise<string> {
 
 /** The same, in front of the statement that needs it; where that fails nobody waits for it. */
 export function transactionTimeAhead(backend: Backend): Promise<string> {
-  const time = backend.askAhead({ name: 'pprox: time', text: TRANSACTION_TIME }).then((answer) => {
+  const time = backend.askAhead({ name: 'pprox: time', text: TRANSACTION_TIME }, 'anew').then((answer) => {
     rowsOf(answer);
     return timeOf(answer);
   });

@@ -238,7 +238,10 @@ test('a function over a temporary table makes and drops temporary objects', HANG
     CREATE TEMPORARY VIEW works AS SELECT * FROM work; COMMENT ON TABLE work IS 'x'; ALTER TABLE work ADD w int DEFAULT 3;
     INSERT INTO log (v) SELECT w FROM work; DROP TABLE work CASCADE; RETURN 1; END$$`);
   await own.query('SELECT pg_temp.working() FROM tt');
-  await own.query('BEGIN; INSERT INTO log (v) VALUES (5); SELECT pg_temp.working() FROM tt; COMMIT');
+  await own.query('BEGIN; INSERT INTO log (v) VALUES (5); LOCK TABLE kept; SELECT pg_temp.working() FROM tt; COMMIT');
+  await own.query(
+    'BEGIN; LOCK TABLE kept IN SHARE ROW EXCLUSIVE MODE; CREATE TEMPORARY TABLE read AS SELECT w(id) FROM kept; COMMIT',
+  );
   await own.end();
   await assertWritersEqual(cluster);
 });
