@@ -61,7 +61,7 @@ export class PreparedNames {
     return true;
   }
 
-  /** Something went wrong, and nobody can say which of them are there. */
+  /** Nobody can say which of them are there: something went wrong, or has been sent that may deallocate them. */
   forgetOwn(): void {
     this.#own.clear();
   }

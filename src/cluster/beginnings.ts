@@ -4,9 +4,8 @@
  */
 import type { Backend } from '../backend/backend.ts';
 import type { OwnStatement } from '../backend/own-message.ts';
-import type { Answer } from '../backend/receiver.ts';
+import { type Answer, rowsOf } from '../backend/receiver.ts';
 import { PproxError } from '../lib/errors.ts';
-import { QUERY_CANCELED } from '../wire/error-fields.ts';
 
 /** Settings by which names are found, and values are read, computed and shown. */
 const NAMES = [
@@ -98,7 +97,8 @@ export function outdate(backend: Backend): void {
 
 /**
  * Whether it has read its configuration again since it was asked what it begins with: as it was less than `FRESH_MS` ago, at least, on any
- * connection to `server`, all of which are told of a reload at once.
+ * connection to `server`, all of which are told of a reload at once. Rejects with
+ * BackendLostError, and PproxError where it cannot be asked.
  */
 export async function hasReloaded(
   server: object,
@@ -112,11 +112,8 @@ export async function hasReloaded(
   if (now - (asked.get(server) ?? -Infinity) < FRESH_MS) return 'no';
   asked.set(server, now);
   const answer = await (how === 'aside' ? backend.aside(LOADED.text) : backend.askOwn(LOADED));
-  // A cancel request that comes late has hit it.
-  if (answer.error?.code === QUERY_CANCELED) throw new PproxError('cancelled', { message: answer.error.message });
-  const [loadedAt] = answer.rows[0] ?? [];
-  // A transaction that has failed answers nothing.
-  if (loadedAt === undefined) return 'no';
+  // Where it fails the lead's transaction has failed: nothing of it may be committed.
+  const [[loadedAt] = []] = rowsOf(answer);
   return loadedAt === found.loadedAt ? 'no' : 'yes';
 }
 

@@ -17,6 +17,7 @@ import { type FollowerFailure, followerError } from '../fanout/follower.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { decodeErrorFields } from '../wire/error-fields.ts';
+import { TransactionStatus } from '../wire/tags.ts';
 import { COMMIT_WITH_POSITION, type CommitReply, CommitReceiver } from './commit-receiver.ts';
 import type { CommitLeg, CommitOutcome, CommitRequest, Coordinator } from './coordinator.ts';
 import { CountedHere } from './definitions.ts';
@@ -65,6 +66,8 @@ export class OnePhase implements Coordinator {
       this.#timeoutMs,
     );
     try {
+      // What has failed there unseen: COMMIT would answer ROLLBACK, and followers have committed by then.
+      if (request.lead.backend.status === TransactionStatus.Failed) return await this.#failedUnseen(request, legs);
       if (request.deferred === 'possible' && request.followers.length > 0) {
         const refused = await this.#check(request);
         if (refused !== undefined) return refused;
@@ -73,6 +76,15 @@ export class OnePhase implements Coordinator {
     } finally {
       watchdog.clear();
     }
+  }
+
+  async #failedUnseen({ lead }: CommitRequest, legs: readonly CommitLeg[]): Promise<CommitOutcome> {
+    await rollback(legs, this.#timeoutMs);
+    const error = new PproxError('not_replayed', {
+      message: `the transaction had failed on ${lead.node.label} before its commit`,
+      hint: 'Nothing of this was applied on any writer.',
+    });
+    return { kind: 'rolled back', error };
   }
 
   readonly moment = 0;

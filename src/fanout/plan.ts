@@ -12,7 +12,10 @@ interface Common {
   /** Why this plan and no other one; for people. */
   readonly rule: string;
   readonly effects: Effects;
-  /** Where what it runs (triggers, constraints, defaults, event triggers) may leave something with the server session: settings, locks. */
+  /**
+   * Where what it runs (functions, triggers, constraints, defaults, event triggers) may leave something with the server session: settings, locks;
+   * or take prepared statements from it, ours among them.
+   */
   readonly leaves?: 'something';
 }
 

@@ -8,7 +8,14 @@
  * Where pprox cannot make that sure the statement is refused before any server has seen it.
  */
 import type { Answer } from '../backend/receiver.ts';
-import { type Catalog, type CatalogAsker, type Column, type Table, TTL_MS } from '../cluster/catalog.ts';
+import {
+  type Catalog,
+  type CatalogAsker,
+  type Column,
+  type DatabaseFacts,
+  type Table,
+  TTL_MS,
+} from '../cluster/catalog.ts';
 import { assert } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Analyser } from '../sql/analyse.ts';
@@ -149,11 +156,10 @@ export class Planner {
     }
   }
 
-  /** Whether what the statement sets off, beside what it calls, may leave something with its server session. */
-  async leaves(
-    asker: CatalogAsker,
-    { command, nested, inserts, relations, node, stored }: Statement,
-  ): Promise<'nothing' | 'something'> {
+  /** Whether what the statement calls or sets off may leave something with its server session. */
+  async leaves(asker: CatalogAsker, statement: Statement): Promise<'nothing' | 'something'> {
+    const { command, nested, inserts, relations, node, stored } = statement;
+    if (RUNS_ANYTHING.has(node) || callsBinding(await this.#catalog.facts(asker), statement)) return 'something';
     if (command.kind === 'definition') {
       const { bindingEvents, bindingNames } = await this.#catalog.facts(asker);
       if (bindingEvents === 'some' || stored.some((name) => bindingNames.has(name))) return 'something';
@@ -547,6 +553,23 @@ function remembering(asker: CatalogAsker): CatalogAsker {
       return known;
     },
   };
+}
+
+/** Any text there is. */
+const RUNS_ANYTHING: ReadonlySet<string> = new Set(['DoStmt', 'CallStmt']);
+
+/** Whether it calls a function that may leave something with its session; by an operator or a view, any that is volatile. */
+function callsBinding(
+  { bindingNames, volatileOperators, volatileViews }: DatabaseFacts,
+  { functions, shadowable, attributes, casts, operators, relations }: Statement,
+): boolean {
+  if (bindingNames.size === 0) return false;
+  return (
+    functions.some(({ name }) => bindingNames.has(name)) ||
+    [...shadowable, ...attributes, ...casts].some((name) => bindingNames.has(name)) ||
+    operators.some(({ name }) => volatileOperators.has(name)) ||
+    relations.some(({ name }) => volatileViews.has(name))
+  );
 }
 
 /** What the lead's time can stand in for. */

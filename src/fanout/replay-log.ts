@@ -14,12 +14,15 @@ export interface FollowerStatement {
   /** Ends in one ReadyForQuery. */
   readonly message: Buffer;
   readonly expected: Effect;
+  /** Whether it may take prepared statements of ours from the server session. */
+  readonly leaves: 'nothing' | 'something';
 }
 
 /** The same for every follower, in their order. */
 export interface ReplayedStatement {
   readonly messages: readonly Buffer[];
   readonly expected: Effect;
+  readonly leaves: 'nothing' | 'something';
   /** What it took the lead, in ms. */
   readonly elapsedMs: number;
 }
@@ -90,9 +93,10 @@ export async function sendStatements(
   timeoutMs: number,
 ): Promise<FollowerFailure | undefined> {
   const watchdog = guard([backend], timeoutMs);
-  const judged = statements.map(({ message, expected }) => {
+  const judged = statements.map(({ message, expected, leaves }) => {
     const receiver = new EffectReceiver();
     backend.send(message, receiver);
+    if (leaves === 'something') backend.prepared.forgetOwn();
     return judge(label, receiver, expected);
   });
   let first: FollowerFailure | undefined;

@@ -91,6 +91,11 @@ export class Legs {
     return this.lead.lease.backend.open && this.#leased.every((leg) => leg.lease.backend.open);
   }
 
+  /** After an error of ours, which may have come of it: nobody can say which statements of ours are prepared there. */
+  forgetOwn(): void {
+    for (const { lease } of [this.lead, ...this.#leased]) lease.backend.prepared.forgetOwn();
+  }
+
   releaseFollowers(how: 'reuse' | CloseReason): void {
     for (const leg of this.#leased) leg.lease.release(how);
     this.#leased = [];

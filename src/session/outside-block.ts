@@ -41,7 +41,7 @@ export async function outsideBlock(
     session.told.note(backend);
     if (result.error !== undefined) {
       if (INDEXES.has(statement.node) && !result.error.code.startsWith(REFUSED))
-        session.link.send(perhapsLeft(legs.lead.node.label));
+        session.link.send(perhapsLeft(legs.lead.node.label, legs.followers.length));
       return FAILED;
     }
     session.services.catalog.forget();
@@ -82,12 +82,12 @@ const INDEXES: ReadonlySet<string> = new Set(['IndexStmt', 'ReindexStmt']);
 /** The class of SQLSTATEs of what has not been begun: syntax, names, rights. */
 const REFUSED = '42';
 
-function perhapsLeft(lead: string): Buffer {
+function perhapsLeft(lead: string, followers: number): Buffer {
   return encodeNotice({
     severity: 'WARNING',
     code: '01000',
-    message: `an invalid index may be left on ${lead}, and nowhere else`,
-    hint: 'Remove it with DROP INDEX IF EXISTS, which passes over the other writers.',
+    message: `an invalid index may be left on ${lead}${followers > 0 ? ', and nowhere else' : ''}`,
+    hint: `Remove it with DROP INDEX IF EXISTS${followers > 0 ? ', which passes over the other writers' : ''}.`,
   });
 }
 

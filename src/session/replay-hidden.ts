@@ -167,7 +167,7 @@ async function quietRows(
     return encodeQuery(Buffer.concat(texts.flatMap((text, index) => (index === 0 ? [text] : [SEPARATOR, text]))));
   });
   const tag = joinTags(['SET', ...rows.map(({ expected }) => expected.tag ?? ''), 'SELECT 1', 'SET']);
-  return [{ messages, expected: { tag, rows: undefined }, elapsedMs: performance.now() - started }];
+  return [{ messages, expected: { tag, rows: undefined }, leaves: 'nothing', elapsedMs: performance.now() - started }];
 }
 
 const SEPARATOR = Buffer.from('; ');

@@ -215,7 +215,8 @@ export async function replayed(
   const own = time === undefined ? whole : substitute(whole, plan.times, await time);
   const { followers } = block.legs;
   await request.prepareFollowers(followers.map(({ node, lease }) => ({ node, backend: lease.backend })));
-  return { messages: followers.map(({ node }) => request.encodeFor(node, own, addition)), expected: effect, elapsedMs };
+  const messages = followers.map(({ node }) => request.encodeFor(node, own, addition));
+  return { messages, expected: effect, leaves: plan.leaves ?? 'nothing', elapsedMs };
 }
 
 /** `of`: one of the followers of the block. */
@@ -225,9 +226,9 @@ export function forFollower(
   of: FollowerLeg,
 ): readonly FollowerStatement[] {
   const index = legs.followers.indexOf(of);
-  return statements.flatMap(({ messages, expected }) => {
+  return statements.flatMap(({ messages, expected, leaves }) => {
     const message = messages[index];
-    return message === undefined ? [] : [{ message, expected }];
+    return message === undefined ? [] : [{ message, expected, leaves }];
   });
 }
 

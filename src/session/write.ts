@@ -146,7 +146,7 @@ export async function writeStatement(
     const hidden = { statement, plan, request, started, looked: { before, after }, hiding, done };
     const left = await replayHidden(session, block, hidden, pace);
     if (pace !== 'lockstep' && left !== undefined) {
-      await keep(session, block, statement, plan, replay, seen);
+      await keep(session, block, statement, replay, seen);
       for (const one of left) letTrail(session, block, { statement: one, moment }, pace);
       return { kind: 'done', held: request.completed(result.held) };
     }
@@ -159,7 +159,7 @@ export async function writeStatement(
     const same =
       replay === undefined ? [await replayed(block, plan, statement, request, effect, started, time)] : stored;
     if (pace !== 'lockstep' && same !== undefined) {
-      await keep(session, block, statement, plan, replay, seen);
+      await keep(session, block, statement, replay, seen);
       for (const one of same) letTrail(session, block, { statement: one, moment }, pace);
       return { kind: 'done', held: request.completed(result.held) };
     }
@@ -171,7 +171,7 @@ export async function writeStatement(
   if (plan.kind === 'statement' && plan.remade !== undefined) await remake(session, block, plan, effect, started);
   else if (plan.kind === 'statement' && plan.proof !== undefined)
     throwFailures(block, await prove(session, block, plan.proof, effect));
-  await keep(session, block, statement, plan, replay, seen);
+  await keep(session, block, statement, replay, seen);
   return { kind: 'done', held: request.completed(result.held) };
 }
 
@@ -226,9 +226,10 @@ function storedRows(
   started: number,
 ): readonly ReplayedStatement[] | undefined {
   const elapsedMs = performance.now() - started;
-  return replay
-    .takeUnsent('as planned')
-    ?.map(({ text, expected }) => ({ messages: legs.followers.map(() => encodeQuery(text)), expected, elapsedMs }));
+  return replay.takeUnsent('as planned')?.map(({ text, expected }) => {
+    const messages = legs.followers.map(() => encodeQuery(text));
+    return { messages, expected, leaves: 'nothing' as const, elapsedMs };
+  });
 }
 
 /** Settings and locks end with their session or transaction; of a query with a function (set_config()) it is not known. */
@@ -288,8 +289,9 @@ async function onLead(
   const before = plan.effects === 'hidden' ? unheard(lookAhead(backend, at)) : undefined;
   const time = plan.kind !== 'rows' && plan.times.length > 0 ? transactionTimeAhead(backend) : undefined;
   backend.send(message, relay);
-  // A function may have deallocated what was prepared.
-  const how = plan.kind === 'statement' || plan.leaves === 'something' ? 'as text' : 'prepared';
+  if (plan.leaves === 'something') backend.prepared.forgetOwn();
+  // A text that a function puts together may have deallocated what was prepared: nobody has seen it.
+  const how = plan.kind === 'statement' ? 'as text' : 'prepared';
   const after = plan.effects === 'hidden' ? unheard(look(backend, at, how)) : undefined;
   const result = await session.cancellable(backend, relay.result);
   limit?.check();
@@ -322,9 +324,6 @@ function both(one: RowTap, other: RowTap): RowTap {
 /** Utilities that change no objects by themselves: what is run in them is looked at. */
 const SEEN: ReadonlySet<string> = new Set(['DoStmt', 'CallStmt', 'ConstraintsSetStmt', 'LockStmt']);
 
-/** They may have deallocated what was prepared, ours too. */
-const RUNS_ANYTHING: ReadonlySet<string> = new Set(['DoStmt', 'CallStmt']);
-
 /** One that writes calls a function. */
 function isQuery({ command: { kind } }: Statement): boolean {
   return kind === 'read' || kind === 'copy out';
@@ -335,7 +334,6 @@ export async function keep(
   session: SessionState,
   block: WritersBlock,
   statement: Statement,
-  plan: ReplayPlan | undefined,
   replay: RowReplay | undefined,
   seen: 'looked at' | 'not looked at',
 ): Promise<void> {
@@ -343,8 +341,6 @@ export async function keep(
   block.plannedBy.ran = performance.now();
   notePins(session, statement, seen);
   if (seen === 'not looked at' && isQuery(statement)) session.view = 'perhaps its own';
-  if (RUNS_ANYTHING.has(statement.node) || plan?.leaves === 'something')
-    for (const { lease } of [block.legs.lead, ...block.legs.leased]) lease.backend.prepared.forgetOwn();
   await learnSettings(session, statement, block.legs.lead.lease.backend);
   const made = seen === 'looked at' ? block.touched.made : 'not seen';
   if (changesCatalog(statement, made)) block.catalog = 'changed';
@@ -386,6 +382,7 @@ async function writeAlone(session: SessionState, statement: Statement, request: 
     const { message, replies } = request.encode(backend);
     const relay = new Relay(session.link, backend, { completion: 'forward', replies });
     backend.send(message, relay);
+    if (leaves === 'something') backend.prepared.forgetOwn();
     const result = await session.cancellable(backend, relay.result).catch(async (error: unknown) => {
       if (!(error instanceof BackendLostError)) throw error;
       await loseBlock(session, error);

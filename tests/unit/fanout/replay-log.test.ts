@@ -3,7 +3,12 @@ import { test } from 'node:test';
 import { ReplayLog, type ReplayedStatement } from '../../../src/fanout/replay-log.ts';
 
 function statement(bytes = 10): ReplayedStatement {
-  return { messages: [Buffer.alloc(bytes)], expected: { tag: 'UPDATE 1', rows: undefined }, elapsedMs: 1 };
+  return {
+    messages: [Buffer.alloc(bytes)],
+    expected: { tag: 'UPDATE 1', rows: undefined },
+    leaves: 'nothing',
+    elapsedMs: 1,
+  };
 }
 
 test('nothing is kept before it is known where it begins', () => {

@@ -10,7 +10,7 @@ let counter = 0;
 
 function statement(elapsedMs = 0, bytes = 10): Trailing {
   const expected = { tag: 'UPDATE 1', rows: undefined };
-  return { statement: { messages: [Buffer.alloc(bytes)], expected, elapsedMs }, moment: ++counter };
+  return { statement: { messages: [Buffer.alloc(bytes)], expected, leaves: 'nothing', elapsedMs }, moment: ++counter };
 }
 
 /** Batches that end when they are told to, as lists of moments. */
