@@ -202,7 +202,7 @@ export class Backend {
     const receiver = new Collector();
     this.#ahead(ahead.message, owedAhead('ahead', ahead, receiver), AHEAD_MS);
     const answer = await receiver.reply;
-    if (answer.error !== undefined) this.prepared.forgetOwn();
+    if (answer.error !== undefined) this.prepared.doubtOwn();
     return answer;
   }
 
@@ -264,7 +264,7 @@ export class Backend {
     const collector = new Collector();
     this.send(new OwnMessage(this.prepared).run(statement).sync(), collector);
     const answer = await collector.reply;
-    if (answer.error !== undefined) this.prepared.forgetOwn();
+    if (answer.error !== undefined) this.prepared.doubtOwn();
     return answer;
   }
 

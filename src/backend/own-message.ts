@@ -16,7 +16,7 @@ export class OwnMessage {
   readonly #prepared: PreparedNames;
   #closings = 0;
 
-  /** `prepared`: of the connection that it is for. Who gets an error in answer to it calls `forgetOwn` there. */
+  /** `prepared`: of the connection that it is for. Who gets an error in answer to it calls `doubtOwn` there. */
   constructor(prepared: PreparedNames) {
     this.#prepared = prepared;
   }

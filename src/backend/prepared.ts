@@ -10,7 +10,7 @@ export class PreparedNames {
   /** Names of one client's, which the next one must not find. */
   readonly #lent = new Set<string>();
   /** Names of the proxy's own, which stand for the same text always. */
-  readonly #own = new Set<string>();
+  readonly #own = new Map<string, 'there' | 'perhaps'>();
 
   has(name: string): boolean {
     return this.#names.has(name);
@@ -35,7 +35,7 @@ export class PreparedNames {
 
   /** Forgets all of them, our own as well: who asks closes them. */
   take(): readonly string[] {
-    const names = [...this.#names, ...this.#own];
+    const names = [...this.#names, ...this.#own.keys()];
     this.#names.clear();
     this.#own.clear();
     return names;
@@ -56,14 +56,14 @@ export class PreparedNames {
 
   /** Whether it has to be prepared before its use; from then on it counts as there. */
   addOwn(name: string): boolean {
-    if (this.#own.has(name)) return false;
-    this.#own.add(name);
+    if (this.#own.get(name) === 'there') return false;
+    this.#own.set(name, 'there');
     return true;
   }
 
   /** Nobody can say which of them are there: something went wrong, or has been sent that may deallocate them. */
-  forgetOwn(): void {
-    this.#own.clear();
+  doubtOwn(): void {
+    for (const name of this.#own.keys()) this.#own.set(name, 'perhaps');
   }
 
   /** The server session has lost them all (DISCARD ALL, DEALLOCATE ALL). */

@@ -291,7 +291,7 @@ export class TwoPhaseRun {
     const written = told.every((one, place) => tagsBefore.at(place - told.length) === one);
     assert(written || tag !== 'COMMIT', 'what is committed has its decision');
     if (error !== undefined) {
-      this.#request.lead.backend.prepared.forgetOwn();
+      this.#request.lead.backend.prepared.doubtOwn();
       if (!written) this.#rowRefusal = { fields: decodeErrorFields(error, 0, error.length), frame: error };
     }
     if (!written) return 'row refused';
@@ -367,7 +367,7 @@ export class TwoPhaseRun {
     try {
       const { error, tags, rows } = await collector.reply;
       if (error !== undefined) {
-        backend.prepared.forgetOwn();
+        backend.prepared.doubtOwn();
         return { what: 'refused', failure: { kind: 'error', label, fields: error } };
       }
       const tag = tags.at(-1) ?? '';

@@ -96,7 +96,7 @@ export async function sendStatements(
   const judged = statements.map(({ message, expected, leaves }) => {
     const receiver = new EffectReceiver();
     backend.send(message, receiver);
-    if (leaves === 'something') backend.prepared.forgetOwn();
+    if (leaves === 'something') backend.prepared.doubtOwn();
     return judge(label, receiver, expected);
   });
   let first: FollowerFailure | undefined;

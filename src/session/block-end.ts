@@ -114,7 +114,7 @@ export async function commitBlock(
     if (block.touched.made === 'objects') block.plannedBy.change('objects');
     await session.listening.join();
   } catch (error) {
-    block.legs.forgetOwn();
+    block.legs.doubtOwn();
     await rollbackBlock(session, block);
     throw error instanceof PproxError ? await causeOf(session, block.plannedBy, error.ofTransaction()) : error;
   }
@@ -180,7 +180,7 @@ export async function commitBlock(
       break;
     default:
       if (outcome.kind === 'unknown') loseSettings(session, block);
-      block.legs.forgetOwn();
+      block.legs.doubtOwn();
       await leaveBlock(session, block);
       throw outcome.kind === 'unknown' ? outcome.error : await causeOf(session, block.plannedBy, outcome.error);
   }
@@ -310,7 +310,7 @@ export async function abortBlock(
   const { block } = session;
   switch (block.kind) {
     case 'writers':
-      block.legs.forgetOwn();
+      block.legs.doubtOwn();
       if (block.mode === 'implicit') return rollbackBlock(session, block);
       if (block.status === TransactionStatus.InBlock) block.status = await poison(block.legs.lead.lease.backend, text);
       return undefined;

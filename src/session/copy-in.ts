@@ -127,7 +127,7 @@ async function copyTo(
   });
   // Triggers are behind the data: nothing else of ours is sent before its end.
   if (plan?.leaves === 'something')
-    for (const one of [lead, ...copiers.map(({ backend }) => backend)]) one.prepared.forgetOwn();
+    for (const one of [lead, ...copiers.map(({ backend }) => backend)]) one.prepared.doubtOwn();
   const watchdog = guard(
     copiers.map(({ backend }) => backend),
     followerDeadline(session, performance.now() - started),

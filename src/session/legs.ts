@@ -92,8 +92,8 @@ export class Legs {
   }
 
   /** After an error of ours, which may have come of it: nobody can say which statements of ours are prepared there. */
-  forgetOwn(): void {
-    for (const { lease } of [this.lead, ...this.#leased]) lease.backend.prepared.forgetOwn();
+  doubtOwn(): void {
+    for (const { lease } of [this.lead, ...this.#leased]) lease.backend.prepared.doubtOwn();
   }
 
   releaseFollowers(how: 'reuse' | CloseReason): void {

@@ -37,7 +37,7 @@ import { RowRelay } from './row-relay.ts';
 import { currentEdition, noteChanges, plannedAlike } from './editions.ts';
 import { notePosition } from './position.ts';
 import { PlannedBy } from './planned-by.ts';
-import { notePins } from './pins.ts';
+import { doubtLocks, failedAlone, notePins } from './pins.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { learnSettings } from './setting-transfer.ts';
 import { lockTables, readsOlder } from './table-locks.ts';
@@ -83,7 +83,8 @@ export async function openPlanned(
   const first = await planner.plan(session, statement);
   const block = await openImplicit(session);
   const chosen = session.logins.scope === scope ? first : await planner.plan(session, statement);
-  if (chosen.leaves === 'something') {
+  // What pins by its own text does so when it has succeeded.
+  if (chosen.leaves === 'something' && !statement.pins.includes('volatile function')) {
     session.pins.add('volatile function');
     session.own.begin('any');
   }
@@ -129,6 +130,7 @@ export async function writeStatement(
   const done = await onLead(session, block, plan, request);
   const { result, effect, replay, time } = done;
   block.status = result.status;
+  doubtLocks(session, statement);
   if (result.error !== undefined) return FAILED;
   const alone = isLeadAlone(plan);
   const seen = done.looks === undefined ? 'not looked at' : 'looked at';
@@ -289,7 +291,7 @@ async function onLead(
   const before = plan.effects === 'hidden' ? unheard(lookAhead(backend, at)) : undefined;
   const time = plan.kind !== 'rows' && plan.times.length > 0 ? transactionTimeAhead(backend) : undefined;
   backend.send(message, relay);
-  if (plan.leaves === 'something') backend.prepared.forgetOwn();
+  if (plan.leaves === 'something') backend.prepared.doubtOwn();
   // A text that a function puts together may have deallocated what was prepared: nobody has seen it.
   const how = plan.kind === 'statement' ? 'as text' : 'prepared';
   const after = plan.effects === 'hidden' ? unheard(look(backend, at, how)) : undefined;
@@ -382,14 +384,14 @@ async function writeAlone(session: SessionState, statement: Statement, request: 
     const { message, replies } = request.encode(backend);
     const relay = new Relay(session.link, backend, { completion: 'forward', replies });
     backend.send(message, relay);
-    if (leaves === 'something') backend.prepared.forgetOwn();
+    if (leaves === 'something') backend.prepared.doubtOwn();
     const result = await session.cancellable(backend, relay.result).catch(async (error: unknown) => {
       if (!(error instanceof BackendLostError)) throw error;
       await loseBlock(session, error);
       throw unknownAlone(legs.lead.node.label, error);
     });
     session.told.note(backend);
-    if (result.error !== undefined) return FAILED;
+    if (result.error !== undefined) return await failedAlone(session, statement, backend);
     if (leaves === 'something') session.pins.add('volatile function');
     notePins(session, statement, 'not looked at');
     if (isQuery(statement)) session.view = 'perhaps its own';
