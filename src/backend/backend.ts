@@ -183,6 +183,15 @@ export class Backend {
   }
 
   /**
+   * As `send`, by who undoes what it has done where the transaction that was to begin in front of it was refused: it does not wait for the answer
+   * to that. What it stands behind is then told the refusal, and a failed transaction has begun behind it.
+   */
+  sendUndoable(message: Buffer, receiver: Receiver): void {
+    if (this.#state === 'closed' || this.#waiting.length > 0) this.send(message, receiver);
+    else this.#put(message, owedFor(message, receiver));
+  }
+
+  /**
    * Statements of ours in front of what is sent next, in one write with it, or by themselves after `patienceMs`. What goes wrong in them is told to
    * who has sent that: it is not done then. `begin`: they begin a transaction. Where that is refused there is a failed one nevertheless. What is
    * sent behind them is encoded behind them, too.

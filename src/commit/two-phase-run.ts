@@ -14,6 +14,7 @@ import { quoteIdentifier } from '../sql/quote.ts';
 import { encodeCommandComplete } from '../wire/backend.ts';
 import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts';
 import { encodeQuery } from '../wire/frontend.ts';
+import { TransactionStatus } from '../wire/tags.ts';
 import { type CommitReply, CommitReceiver } from './commit-receiver.ts';
 import type { CommitLeg, CommitOutcome, CommitRequest, FollowerCommitLeg } from './coordinator.ts';
 import type { Decider } from './decider.ts';
@@ -347,8 +348,11 @@ export class TwoPhaseRun {
       this.#failures.push(failure);
       return { from: 'follower', follower: index, what: 'lost' };
     }
-    const undo = answer.what === 'prepared' ? finishText(this.#gid(index), 'abort') : 'ROLLBACK';
-    const undone = await this.#ask(backend, undo);
+    let undone: Answer | undefined;
+    // Where its transaction could not be begun, an empty one may be prepared, and a failed one have begun behind that.
+    if (answer.what !== 'prepared' || backend.status !== TransactionStatus.Idle)
+      undone = await this.#ask(backend, 'ROLLBACK');
+    if (answer.what === 'prepared') undone = await this.#ask(backend, finishText(this.#gid(index), 'abort'));
     if (undone !== undefined && undone.error === undefined) return failure;
     this.#failures.push(failure);
     if (undone !== undefined)
@@ -361,7 +365,9 @@ export class TwoPhaseRun {
     const { node, backend } = this.#follower(index);
     const { label } = node;
     const collector = new Collector();
-    backend.send(encodePrepare(backend.prepared, this.#gid(index), this.#request.deferred), collector);
+    const message = encodePrepare(backend.prepared, this.#gid(index), this.#request.deferred);
+    if (behind === undefined) backend.send(message, collector);
+    else backend.sendUndoable(message, collector);
     await behind;
     const watchdog = guard([backend], this.#options.timeoutMs);
     try {

@@ -127,6 +127,18 @@ const cases: Readonly<Record<string, Case>> = {
     told: [CANCELLED, 'ok'],
     rows: [NEW, 1],
   },
+  // It has a Sync of its own, and PREPARE behind it does not wait for the answer to BEGIN.
+  'on a follower, UPDATE of a statement that is prepared': {
+    at: 'follower',
+    cancelled: 'BEGIN',
+    statements: [
+      { name: 'four', text: 'UPDATE t SET v = v + $1 WHERE id = 7', values: [1] },
+      { name: 'four', text: 'UPDATE t SET v = v + $1 WHERE id = 7', values: [2] },
+      { text: 'UPDATE t SET v = v + $1 WHERE id = 8', values: [3] },
+    ],
+    told: [CANCELLED, 'ok', 'ok'],
+    rows: ['SELECT sum(v)::int AS n FROM t', 5],
+  },
   'the time, asked for in front of a statement': {
     at: 'lead',
     cancelled: 'BEGIN',
@@ -285,7 +297,8 @@ async function run(client: pg.Client, statement: Statement): Promise<string | un
 describe('nothing of it is on one writer alone', () => {
   for (const [name, { at, cancelled, before = [], statements, told, alone, pace, rows }] of Object.entries(cases))
     test(name, HANGS, async () => {
-      const client = await (pace === 'lockstep' ? lockstep : trailing).connect();
+      const proxy = pace === 'lockstep' ? lockstep : trailing;
+      const client = await proxy.connect();
       const warnings: unknown[] = [];
       client.on('notice', (notice) => warnings.push(notice.message));
       const found: string[] = [];
@@ -297,6 +310,11 @@ describe('nothing of it is on one writer alone', () => {
       }
       await client.end();
       await assertWritersEqual(cluster);
+      assert.deepEqual(await sql(w2, 'SELECT gid FROM pg_prepared_xacts'), []);
+      assert.deepEqual(
+        proxy.lines.map(({ event }) => event).filter((event) => event.includes('at once')),
+        [],
+      );
       if (told === 'one is cancelled') assert.equal(found.filter((one) => one === CANCELLED).length, 1);
       const [expected, count] = found.includes(CANCELLED) || alone === undefined ? [told, rows[1]] : alone;
       if (expected !== 'one is cancelled') assert.deepEqual(found, expected);
