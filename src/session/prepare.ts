@@ -18,7 +18,7 @@ import type { Request } from './request.ts';
 import { askDescription } from './server-statement.ts';
 import { closeStatements } from '../backend/statement-closing.ts';
 import type { SessionState } from './state.ts';
-import { DONE, FAILED, type StatementEnd } from './statement-end.ts';
+import { FAILED, type StatementEnd } from './statement-end.ts';
 
 /** As the session keeps it: bytes in the client's encoding. */
 export function statementKey(name: string): string {
@@ -39,12 +39,12 @@ export async function prepare(session: SessionState, statement: Statement, reque
     if (taken) await occupy(session, backend, name);
     await request.prepare(backend);
     const { message, replies } = request.encode(backend);
-    const relay = new Relay(session.link, backend, { completion: 'forward', replies });
+    const relay = new Relay(session.link, backend, { completion: 'hold', replies });
     backend.send(message, relay);
-    const { error } = await session.cancellable(backend, relay.result);
+    const { error, held } = await session.cancellable(backend, relay.result);
     if (error === undefined) await learn(session, backend, statement, name, request);
     else if (taken) await closeStatements(backend, [name]);
-    return error === undefined ? DONE : FAILED;
+    return error === undefined ? { kind: 'done', held } : FAILED;
   });
 }
 
@@ -83,8 +83,7 @@ export function deallocate(session: SessionState, { command }: Statement, reques
   request.say();
   if (command.name === undefined) session.statements.clear();
   else if (!session.statements.delete(statementKey(command.name))) throw unknownStatement(command.name);
-  session.link.send(encodeCommandComplete(command.name === undefined ? 'DEALLOCATE ALL' : 'DEALLOCATE'));
-  return DONE;
+  return { kind: 'done', held: encodeCommandComplete(command.name === undefined ? 'DEALLOCATE ALL' : 'DEALLOCATE') };
 }
 
 export function unknownStatement(name: string): PproxError {

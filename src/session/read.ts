@@ -21,7 +21,7 @@ import { Trail } from './trail.ts';
 import { writeStatement } from './write.ts';
 
 /**
- * Forwards one query's reply from `backend`; a cancel of the client reaches it. `held`: the completion of a simple query is not forwarded, and is
+ * Forwards one query's reply from `backend`; a cancel of the client reaches it. `held`: its completion is not forwarded, and is
  * the result's.
  */
 async function relay(
@@ -34,7 +34,7 @@ async function relay(
   await request.prepare(backend);
   const { message, replies } = request.encode(backend);
   const forward = new Relay(session.link, backend, {
-    completion: completion === 'held' && replies === undefined ? 'hold' : 'forward',
+    completion: completion === 'held' ? 'hold' : 'forward',
     refusals: source === 'reader' && session.block.kind === 'none' ? 'withhold' : undefined,
     replies,
   });

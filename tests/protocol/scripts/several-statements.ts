@@ -126,6 +126,25 @@ SELECT 1; INSERT INTO battery_late VALUES (1), (1)
 !23505
 INSERT INTO battery_late VALUES (1), (1); SELECT count(*) FROM battery_late; SHOW work_mem; SELECT 2
 
+!23505
+INSERT INTO battery_late VALUES (1), (1); PREPARE last_one AS SELECT 1 AS one
+
+EXECUTE last_one
+
+!23505
+INSERT INTO battery_late VALUES (1), (1); EXECUTE last_one
+
+!23505
+PREPARE late (int) AS INSERT INTO battery_late VALUES ($1), ($1); EXECUTE late (3)
+
+!23505
+EXECUTE last_one; EXECUTE late (4); DEALLOCATE last_one
+
+!26000
+EXECUTE last_one
+
+DEALLOCATE late
+
 DROP TABLE battery_late
 
 LOCK TABLE ledger; SELECT 'implicit block';
