@@ -99,7 +99,7 @@ export class Pool {
 
   /**
    * `needs`: the settings that the holder will want its backend to have; one that could not be brought to them is not
-   * given. Rejects with PproxError `pool_exhausted`, or with what connecting says.
+   * given. Rejects with PproxError `pool_exhausted`, `cancelled` once `signal` is aborted, or with what connecting says.
    */
   async lease(login: Login, needs: SettingSet = NOTHING_SET, signal?: AbortSignal): Promise<Lease> {
     const place = this.#takeIdle(login, needs) ?? (this.#takeRoom() ? 'room' : await this.#queue(login, signal));
@@ -109,6 +109,12 @@ export class Pool {
       place.onClosed = undefined;
       place.close('session state not movable');
     }
+    const made = this.#make(login);
+    const spare = (lease: Lease): void => lease.release('reuse');
+    return signal === undefined ? made : unlessCalledOff(made, signal, spare);
+  }
+
+  async #make(login: Login): Promise<Lease> {
     try {
       const backend = await this.#connect(login);
       if (this.#closed === 'yes') {
@@ -286,8 +292,7 @@ export class Pool {
         waiter.refuse(why);
       };
       const timer = setTimeout(() => leave(exhausted(`waited ${waitMs} ms`)), waitMs);
-      const calledOff = (): void =>
-        leave(new PproxError('cancelled', { message: 'canceling statement due to user request' }));
+      const calledOff = (): void => leave(cancelled());
       signal?.addEventListener('abort', calledOff, { once: true });
       this.#waiters.push(waiter);
     });
@@ -330,4 +335,20 @@ export class Pool {
       }
     }
   }
+}
+
+/** What is made goes on where nobody waits for it any more: `spare` gets it. */
+function unlessCalledOff<T>(made: Promise<T>, signal: AbortSignal, spare: (made: T) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const calledOff = (): void => {
+      reject(cancelled());
+      made.then(spare, () => undefined);
+    };
+    signal.addEventListener('abort', calledOff, { once: true });
+    made.then(resolve, reject).finally(() => signal.removeEventListener('abort', calledOff));
+  });
+}
+
+function cancelled(): PproxError {
+  return new PproxError('cancelled', { message: 'canceling statement due to user request' });
 }

@@ -9,12 +9,14 @@ import { sql, withConnection } from '../support/cluster.ts';
 import { cancelRequest, query } from '../support/frontend-messages.ts';
 import { startTestProxy, clusterDsn } from '../support/proxy.ts';
 import { RawClient } from '../support/raw-client.ts';
+import { startNetworkRelay } from '../support/network-relay.ts';
 import { startPeer } from '../support/tls-relays.ts';
 import { assertWritersEqual, connectRaw, errorIn, outcome, startScene, until } from './scene.ts';
 
 const scene = await startScene({ poolSize: 2, followerLockTimeoutMs: 60_000, followerTimeoutMs: 120_000 });
 const { cluster, proxy } = scene;
 const { w1, w2, replica } = cluster;
+const HANGS = { timeout: 60_000 };
 
 async function cancel(client: RawClient, through: Pick<typeof proxy, 'host' | 'port'> = proxy): Promise<void> {
   const key = client.messages.find((message) => message.type === 'BackendKeyData');
@@ -283,6 +285,35 @@ test('a cancel ends the wait for a connection, and the place in line is another 
   for (const holder of holders) await holder.query('ROLLBACK');
   await next.waitReady(2);
   assert.equal(values(next.messages)[0], 'next');
+});
+
+test('a cancel ends the wait for a connection that is being made, which serves others once it is', HANGS, async () => {
+  const relay = await startNetworkRelay(w1);
+  const silent = await startTestProxy({
+    writers: [relay.dsn, clusterDsn(w2)],
+    settings: { poolSize: 2, connectTimeoutMs: 45_000, healthIntervalMs: 3_600_000 },
+  });
+  const at = { host: silent.host, port: silent.port, user: 'postgres', database: 'postgres' };
+  const [holder, waiting] = [await RawClient.start(at), await RawClient.start(at)];
+  await holder.query('BEGIN; SELECT 1 FROM pg_class LIMIT 1 FOR KEY SHARE');
+  const { attempts } = relay;
+  relay.silence('reply');
+  const from = waiting.messages.length;
+  waiting.send(query("SELECT 'never' FROM pg_class LIMIT 1 FOR KEY SHARE"));
+  await until('it connects', () => relay.attempts > attempts);
+  const ready = waiting.readies + 1;
+  await cancel(waiting, silent);
+  await waiting.waitReady(ready);
+  assertCanceled(waiting.messages.slice(from), 'I');
+  relay.heal();
+  await holder.query('ROLLBACK');
+  const made = relay.attempts;
+  // Both places are free, and the one that nobody waited for is of use.
+  for (const client of [holder, waiting]) await client.query('BEGIN; SELECT 1 FROM pg_class LIMIT 1 FOR KEY SHARE');
+  assert.equal(relay.attempts, made);
+  holder.destroy();
+  waiting.destroy();
+  await silent.stop();
 });
 
 test('a cancel request that is still under way to a server is waited for before the transaction commits', async () => {
