@@ -51,7 +51,7 @@ export async function replayTriggers(
     return;
   }
   if (fired.marked === 'no' || differing.some(({ kind }) => kind === 'lost')) throwFailures(block, differing);
-  for (const leg of followers) tell(leg, `ROLLBACK TO SAVEPOINT ${MARK}; RELEASE SAVEPOINT ${MARK}`);
+  for (const leg of followers) tell(leg, `ROLLBACK TO SAVEPOINT ${MARK}`, `RELEASE SAVEPOINT ${MARK}`);
   try {
     await replayAlone(session, block, { ...plan, inPlace: 'rows alone' }, looked, started);
   } catch (error) {

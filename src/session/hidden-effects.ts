@@ -268,14 +268,14 @@ export async function replayDirectly(
   if (quiet === undefined) return 'not possible';
   const counted = told.filter(({ name, changed }) => changed === 'rows were changed' || stored.includes(name));
   const before = counted.length > 0 ? await looks(session, followers) : undefined;
-  const mark = counted.length > 0 && otherwise === 'something else' ? `SAVEPOINT ${TOLD}; ` : '';
-  const begin = `${mark}${quiet.begin}`;
-  if (begin !== '') for (const leg of followers) tell(leg, begin);
+  const marked = counted.length > 0 && otherwise === 'something else' ? 'yes' : 'no';
+  const begin = [marked === 'yes' ? `SAVEPOINT ${TOLD}` : [], quiet.begin === '' ? [] : quiet.begin].flat();
+  if (begin.length > 0) for (const leg of followers) tell(leg, ...begin);
   replay?.release('direct');
   if (replay !== undefined) throwFailures(block, await replay.finish());
   // A row with another key may meet what its old one has left there.
   const refused = await sendTold(session, block, told, started);
-  if (mark === '' || refused.some(({ kind }) => kind === 'lost')) throwFailures(block, refused);
+  if (marked === 'no' || refused.some(({ kind }) => kind === 'lost')) throwFailures(block, refused);
   if (refused.length > 0) {
     takeBack(block);
     return 'not possible';
@@ -287,7 +287,7 @@ export async function replayDirectly(
       const follower = { before: before.get(leg) ?? NOTHING, after: after.get(leg) ?? NOTHING };
       return counted.flatMap(({ name }) => compareGrowth(leg.node.label, name, effects.lead, follower) ?? []);
     });
-    if (mark === '') throwFailures(block, grown);
+    if (marked === 'no') throwFailures(block, grown);
     else if (grown.length > 0) {
       takeBack(block);
       return 'not possible';
@@ -319,7 +319,7 @@ const TOLD = '"pprox: told"';
 
 /** What followers were told. */
 function takeBack({ legs }: WritersBlock): void {
-  for (const leg of legs.followers) tell(leg, `ROLLBACK TO SAVEPOINT ${TOLD}; RELEASE SAVEPOINT ${TOLD}`);
+  for (const leg of legs.followers) tell(leg, `ROLLBACK TO SAVEPOINT ${TOLD}`, `RELEASE SAVEPOINT ${TOLD}`);
 }
 
 /** Where the followers stand before they do the same, and the sequences that they draw from as the lead did. */

@@ -50,7 +50,7 @@ export async function replayByTables(
     if (found === undefined) return 'not possible';
     outgoing.set(one, found);
   }
-  for (const leg of followers) tell(leg, `SAVEPOINT ${MARK}${quiet.begin === '' ? '' : '; '}${quiet.begin}`);
+  for (const leg of followers) tell(leg, `SAVEPOINT ${MARK}`, ...(quiet.begin === '' ? [] : [quiet.begin]));
   // Whose place they took may be told after them.
   for (const [{ written, before }, { gone }] of outgoing) {
     if (gone.length === 0) continue;
@@ -79,7 +79,7 @@ export async function replayByTables(
 
 function takeBack(session: SessionState, { legs }: WritersBlock, why: readonly FollowerFailure[]): 'not possible' {
   session.log.debug('tables not told', { followers: why.map(({ label, kind }) => `${label}: ${kind}`).join(', ') });
-  for (const leg of legs.followers) tell(leg, `ROLLBACK TO SAVEPOINT ${MARK}; RELEASE SAVEPOINT ${MARK}`);
+  for (const leg of legs.followers) tell(leg, `ROLLBACK TO SAVEPOINT ${MARK}`, `RELEASE SAVEPOINT ${MARK}`);
   return 'not possible';
 }
 

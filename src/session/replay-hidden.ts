@@ -222,8 +222,8 @@ async function readToo(
   const refused = await replaySame(session, block, [same], moment, { pace: 'lockstep', kept: 'not at all' });
   const failures = refused.length > 0 ? refused : await compareHidden(session, block, seen, aligned, NO_ROWS);
   if (failures.some(({ kind }) => kind === 'lost')) throwFailures(block, failures);
-  const back = failures.length > 0 ? `ROLLBACK TO SAVEPOINT ${READ}; ` : '';
-  for (const leg of followers) tell(leg, `${back}RELEASE SAVEPOINT ${READ}`);
+  const back = failures.length > 0 ? [`ROLLBACK TO SAVEPOINT ${READ}`] : [];
+  for (const leg of followers) tell(leg, ...back, `RELEASE SAVEPOINT ${READ}`);
   await reserveDrawn(session, seen, aligned, movedSequences(looked.before, looked.after));
 }
 

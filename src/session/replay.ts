@@ -48,9 +48,9 @@ export function openTexts(session: SessionState, { savepoints }: WritersBlock): 
   return beginTexts(session.services.settings.followerLockTimeoutMs, savepoints);
 }
 
-/** Within a transaction: what goes wrong is told by the next statement, which fails as well. */
-export function tell({ lease: { backend } }: FollowerLeg, text: string): void {
-  void backend.ask(text).catch(() => undefined);
+/** Within a transaction: what goes wrong is told by the next statement, which is not done then. */
+export function tell({ lease: { backend } }: FollowerLeg, ...texts: readonly string[]): void {
+  backend.ahead('within', texts);
 }
 
 /** How long followers may take for what took the lead `elapsedMs`: the least deadline, and a slower server's due. */

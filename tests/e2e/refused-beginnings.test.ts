@@ -260,6 +260,13 @@ const cases: Readonly<Record<string, Case>> = {
     told: ['ok', CANCELLED, FAILED, 'ok', 'ok'],
     rows: [NEW, 1],
   },
+  'on a follower, a word in front of rows': {
+    at: 'follower',
+    cancelled: 'session_replication_role = replica',
+    statements: ['INSERT INTO watched VALUES (1)', 'INSERT INTO watched VALUES (2)'],
+    told: [CANCELLED, 'ok'],
+    rows: ['SELECT count(*)::int AS n FROM noted', 1],
+  },
   'on a follower, a savepoint of ours': {
     at: 'follower',
     cancelled: 'SAVEPOINT "pprox',
