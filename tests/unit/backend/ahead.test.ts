@@ -206,6 +206,57 @@ describe('statements ahead of others', () => {
     assert.deepEqual(server.run, ['I BEGIN', 'T SAVEPOINT a', 'T UPDATE']);
   });
 
+  test('that are refused twice with nothing behind them lose the connection', async () => {
+    const server = started();
+    server.refused.push('BEGIN', 'BEGIN');
+    server.backend.ahead('begin', ['BEGIN'], 1);
+    await until('it is given up', async () => {
+      await server.serve();
+      return !server.backend.open;
+    });
+    assert.deepEqual([server.run, server.refused], [[], []]);
+    await assert.rejects(asked(server, UPDATE), BackendLostError);
+  });
+
+  test('what can be undone does not wait for a beginning that has a Sync behind it', async () => {
+    const server = started();
+    server.backend.ahead('begin', ['BEGIN'], LONG_MS);
+    const begun = asked(server, extended('UPDATE'));
+    const collector = new Collector();
+    server.backend.sendUndoable(extended('PREPARE'), collector);
+    assert.ok(server.socket.bytes.toString('latin1').includes('PREPARE'), 'it has gone out');
+    await server.serve();
+    assert.equal(await begun, 'UPDATE T');
+    assert.deepEqual((await collector.reply).tags, ['PREPARE']);
+    assert.deepEqual(server.run, ['I BEGIN', 'T UPDATE', 'T PREPARE']);
+  });
+
+  test('what can be undone is done by itself where the beginning is refused, and a failed transaction begins behind it', async () => {
+    const server = started();
+    server.refused.push('BEGIN');
+    server.backend.ahead('begin', ['BEGIN'], LONG_MS);
+    const refused = asked(server, extended('UPDATE'));
+    const collector = new Collector();
+    server.backend.sendUndoable(extended('PREPARE'), collector);
+    await server.serve();
+    assert.equal(await refused, '57014 E');
+    assert.deepEqual((await collector.reply).tags, ['PREPARE']);
+    assert.deepEqual(server.run, ['I PREPARE', 'I BEGIN']);
+    assert.ok(server.backend.idle);
+  });
+
+  test('what can be undone waits behind what waits', async () => {
+    const server = started();
+    server.backend.ahead('begin', ['BEGIN'], LONG_MS);
+    const found = [asked(server, extended('UPDATE')), asked(server, extended('DELETE'))];
+    const collector = new Collector();
+    server.backend.sendUndoable(extended('PREPARE'), collector);
+    await server.serve();
+    assert.deepEqual(await Promise.all(found), ['UPDATE T', 'DELETE T']);
+    assert.deepEqual((await collector.reply).tags, ['PREPARE']);
+    assert.deepEqual(server.run, ['I BEGIN', 'T UPDATE', 'T DELETE', 'T PREPARE']);
+  });
+
   test('what comes while the transaction is begun once more waits for it', async () => {
     const server = started();
     server.refused.push('BEGIN');
