@@ -82,6 +82,10 @@ export class Backend {
   greetings: readonly Buffer[] = [];
   /** Perhaps one that nobody waits for any more: then it may hit whatever runs here next. */
   cancelRequests: 'known' | 'perhaps under way' = 'known';
+  /** What its holder's statements may have left in its server session: nobody else gets it then. */
+  remains: 'nothing' | 'perhaps something' = 'nothing';
+  /** Of what was ahead of others in this transaction: there need not have been anybody to hear it. */
+  #refusal: ErrorFields | undefined;
   /** ReadyForQuery's, of the last completed reply. */
   status: number = TransactionStatus.Idle;
   readonly createdAt = Date.now();
@@ -261,6 +265,11 @@ export class Backend {
     for (const { message, owed } of this.#waiting.splice(0)) this.#put(message, owed);
   }
 
+  /** What is behind an error: one that says no more than that its transaction has failed, or a savepoint could not be made, has a cause. */
+  causeOf(fields: ErrorFields): ErrorFields {
+    return FOLLOWING.has(fields.code) ? (this.#refusal ?? fields) : fields;
+  }
+
   /** A query of our own with a small answer. Rejects with BackendLostError. */
   ask(text: string): Promise<Answer> {
     const collector = new Collector();
@@ -385,6 +394,7 @@ export class Backend {
     switch (tag) {
       case BackendTag.ReadyForQuery:
         this.status = decodeReadyForQuery(chunk, start, end);
+        if (this.status === TransactionStatus.Idle) this.#refusal = undefined;
         this.#ledger.shift();
         if (this.#explanation?.request === 'delivered') this.#explanation = undefined;
         receiver.ready(this.status);
@@ -435,6 +445,7 @@ export class Backend {
     }
     const begins = refused.some(({ kind }) => kind === 'beginning');
     if (begins) this.#beginning = 'not answered, with a Sync behind it';
+    if (!begins) this.#refusal ??= decodeErrorFields(frame, 0, frame.length);
     for (const receiver of receivers) receiver.take(BackendTag.ErrorResponse, frame, 0, frame.length);
     const ended = (status: number): void => {
       if (!begins || status !== TransactionStatus.Idle) this.#tellRefused(receivers, status);
@@ -533,6 +544,9 @@ export class Backend {
     this.onClosed?.(lost);
   }
 }
+
+/** in_failed_sql_transaction; a savepoint that does not exist. */
+const FOLLOWING: ReadonlySet<string> = new Set(['25P02', '3B001']);
 
 /** What is ahead of nothing goes out by itself after this many ms. */
 const AHEAD_MS = 2;

@@ -170,7 +170,8 @@ export class Pool {
         backend.listener = undefined;
         backend.onClosed = undefined;
         const old = Date.now() - backend.createdAt > this.#limits.lifetimeMs;
-        const certain = backend.settings !== UNCERTAIN && backend.cancelRequests === 'known';
+        const certain =
+          backend.settings !== UNCERTAIN && backend.cancelRequests === 'known' && backend.remains === 'nothing';
         const clean = how === 'reuse' && certain && backend.idle && backend.status === TransactionStatus.Idle;
         if (clean && !old && this.#closed === 'no') {
           this.#giveBack(backend, login);

@@ -66,8 +66,11 @@ export class OnePhase implements Coordinator {
       this.#timeoutMs,
     );
     try {
-      // What has failed there unseen: COMMIT would answer ROLLBACK, and followers have committed by then.
-      if (request.lead.backend.status === TransactionStatus.Failed) return await this.#failedUnseen(request, legs);
+      const unseen = await failedUnseen(legs);
+      if (unseen !== undefined) {
+        await rollback(legs, this.#timeoutMs);
+        return { kind: 'rolled back', error: unseen };
+      }
       if (request.deferred === 'possible' && request.followers.length > 0) {
         const refused = await this.#check(request);
         if (refused !== undefined) return refused;
@@ -76,15 +79,6 @@ export class OnePhase implements Coordinator {
     } finally {
       watchdog.clear();
     }
-  }
-
-  async #failedUnseen({ lead }: CommitRequest, legs: readonly CommitLeg[]): Promise<CommitOutcome> {
-    await rollback(legs, this.#timeoutMs);
-    const error = new PproxError('not_replayed', {
-      message: `the transaction had failed on ${lead.node.label} before its commit`,
-      hint: 'Nothing of this was applied on any writer.',
-    });
-    return { kind: 'rolled back', error };
   }
 
   readonly moment = 0;
@@ -219,10 +213,34 @@ export class OnePhase implements Coordinator {
     const error = new PproxError('commit_unknown', {
       message: 'the outcome of the transaction is not known on every writer',
       detail,
-      hint: 'A server was lost between the commits of the writers. Compare the writers before writing to the same rows.',
+      hint: 'A server was lost, or refused to commit, when another had committed. Compare the writers before writing to the same rows.',
     });
     return { kind: 'unknown', error };
   }
+}
+
+/**
+ * What has failed somewhere while nobody was there to hear it: COMMIT would answer ROLLBACK there, when others have committed. A server is asked
+ * where anything is under way.
+ */
+async function failedUnseen(legs: readonly CommitLeg[]): Promise<PproxError | undefined> {
+  const found = await Promise.all(
+    legs.map(async ({ node: { label }, backend }): Promise<FollowerFailure | undefined> => {
+      if (backend.idle && backend.status !== TransactionStatus.Failed) return undefined;
+      try {
+        const { error } = await backend.ask('SELECT');
+        return error === undefined ? undefined : { kind: 'error', label, fields: backend.causeOf(error) };
+      } catch (error) {
+        if (!(error instanceof BackendLostError)) throw error;
+        return { kind: 'lost', label, lost: error.lost };
+      }
+    }),
+  );
+  const failures = found.flatMap((failure) => failure ?? []);
+  if (failures.length === 0) return undefined;
+  const failed = new Set(failures.map(({ label }) => label));
+  const others = legs.map(({ node }) => node.label).filter((label) => !failed.has(label));
+  return followerError(failures, others, 'rolled back');
 }
 
 function refusal({ node: { label } }: CommitLeg, { error, tag }: CommitReply): FollowerFailure {

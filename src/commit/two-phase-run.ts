@@ -352,12 +352,19 @@ export class TwoPhaseRun {
     // Where its transaction could not be begun, an empty one may be prepared, and a failed one have begun behind that.
     if (answer.what !== 'prepared' || backend.status !== TransactionStatus.Idle)
       undone = await this.#ask(backend, 'ROLLBACK');
-    if (answer.what === 'prepared') undone = await this.#ask(backend, finishText(this.#gid(index), 'abort'));
+    if (answer.what === 'prepared') undone = await this.#undoPrepared(index);
     if (undone !== undefined && undone.error === undefined) return failure;
     this.#failures.push(failure);
     if (undone !== undefined)
       this.#options.log.warn('what a follower had prepared could not be undone at once', { server: node.label });
     return { from: 'follower', follower: index, what: 'lost' };
+  }
+
+  async #undoPrepared(index: number): Promise<Answer | undefined> {
+    const leg = this.#follower(index);
+    const ask = (): Promise<Answer | undefined> => this.#ask(leg.backend, finishText(this.#gid(index), 'abort'));
+    const undone = await ask();
+    return undone?.error?.code === INSUFFICIENT_PRIVILEGE ? this.#asLoginRole(leg, ask) : undone;
   }
 
   /** `behind`: statements in front of it, which have their own deadlines. */
@@ -374,7 +381,7 @@ export class TwoPhaseRun {
       const { error, tags, rows } = await collector.reply;
       if (error !== undefined) {
         backend.prepared.doubtOwn();
-        return { what: 'refused', failure: { kind: 'error', label, fields: error } };
+        return { what: 'refused', failure: { kind: 'error', label, fields: backend.causeOf(error) } };
       }
       const tag = tags.at(-1) ?? '';
       if (tag === PREPARED_TAG) return { what: 'prepared', xid: rows[0]?.[0] ?? undefined };
@@ -425,16 +432,16 @@ export class TwoPhaseRun {
   }
 
   /** The client has set a role for its session, who may not end what the login role has prepared. */
-  async #asLoginRole({ backend }: CommitLeg, work: () => Promise<CommitEvent>): Promise<CommitEvent> {
+  async #asLoginRole<T>({ backend }: CommitLeg, work: () => Promise<T>): Promise<T> {
     const role = (await this.#ask(backend, ROLE))?.rows[0]?.[0] ?? 'none';
     // Behind it, and lost with what is asked behind it.
     void backend.ask('SET ROLE NONE').catch(lossIsToldElsewhere);
-    const event = await work();
-    if (role === 'none') return event;
+    const done = await work();
+    if (role === 'none') return done;
     const answer = await this.#ask(backend, `SET ROLE ${quoteIdentifier(role)}`);
     // Without it the server session is nobody's.
     if (answer?.error !== undefined) backend.close('session state not movable');
-    return event;
+    return done;
   }
 
   async #readPosition({ backend }: CommitLeg): Promise<void> {

@@ -114,7 +114,7 @@ export async function commitBlock(
     if (block.touched.made === 'objects') block.plannedBy.change('objects');
     await session.listening.join();
   } catch (error) {
-    block.legs.doubtOwn();
+    doubtCommit(session, block);
     await rollbackBlock(session, block);
     throw error instanceof PproxError ? await causeOf(session, block.plannedBy, error.ofTransaction()) : error;
   }
@@ -175,12 +175,13 @@ export async function commitBlock(
       commitSettings(session, block);
       break;
     case 'refused by lead':
+      doubtCommit(session, block);
       if (options.refusal === 'completed first' && Buffer.isBuffer(options.completion)) link.send(options.completion);
       for (const frame of outcome.frames) link.send(frame);
       break;
     default:
       if (outcome.kind === 'unknown') loseSettings(session, block);
-      block.legs.doubtOwn();
+      doubtCommit(session, block);
       await leaveBlock(session, block);
       throw outcome.kind === 'unknown' ? outcome.error : await causeOf(session, block.plannedBy, outcome.error);
   }
@@ -194,6 +195,12 @@ export async function commitBlock(
   }
   if (session.cursors === 'may draw') await followCursors(session);
   return outcome.kind === 'committed' ? 'committed' : 'refused';
+}
+
+/** Triggers that wait for the commit may have drawn from sequences, and taken statements of ours with them. */
+function doubtCommit(session: SessionState, { legs, writes }: WritersBlock): void {
+  legs.doubtOwn();
+  if (writes === 'possible') session.pins.add('sequence value');
 }
 
 /** What it has drawn the decision tells others' changes of, where it sees what is committed. */

@@ -28,6 +28,7 @@ import { Relay, type RelayResult } from './relay.ts';
 import type { FollowerLeg } from './legs.ts';
 import type { Request } from './request.ts';
 import { replayAlone } from './read-back.ts';
+import { doubting } from './doubts.ts';
 import { currentEdition } from './editions.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
@@ -60,7 +61,9 @@ export async function copyIn(
     const legs = await session.leaseLead();
     let done: StatementEnd;
     try {
-      done = await copyTo(session, statement, text, undefined, legs.lead.lease.backend, [], undefined);
+      const { backend } = legs.lead.lease;
+      const copy = () => copyTo(session, statement, text, undefined, backend, [], undefined);
+      done = await doubting(session, statement, () => [backend], copy);
     } finally {
       await session.giveBack(legs);
     }
@@ -79,7 +82,12 @@ export async function copyIn(
   if (route === 'writers') block.writes = 'possible';
   const same = plan?.kind === 'statement' ? plan : undefined;
   const takers = route !== 'writers' || (same !== undefined && isLeadAlone(same)) ? [] : block.legs.followers;
-  const end = await copyTo(session, statement, text, block, block.legs.lead.lease.backend, takers, same);
+  const end = await doubting(
+    session,
+    statement,
+    () => block.legs.backends,
+    () => copyTo(session, statement, text, block, block.legs.lead.lease.backend, takers, same),
+  );
   if (end.kind === 'done' && route === 'lead') await followSequences(session, statement);
   if (end.kind === 'done' && same !== undefined) await checkPlan(session, statement, same, planned);
   return end;

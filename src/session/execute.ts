@@ -3,7 +3,7 @@
  * extended query protocol had asked for it.
  */
 import type { Backend } from '../backend/backend.ts';
-import { KeptReply } from '../backend/receiver.ts';
+import { BackendLostError, KeptReply } from '../backend/receiver.ts';
 import { PproxError } from '../lib/errors.ts';
 import { FIRST_NORMAL_OID } from '../cluster/type-names.ts';
 import { argumentsOfExecute } from '../sql/prepared-text.ts';
@@ -16,6 +16,7 @@ import { ExtendedWriter } from '../wire/extended.ts';
 import { Watch, watchTable } from '../wire/frame-scan.ts';
 import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import { withServer } from './any-server.ts';
+import { doubtAlone } from './doubts.ts';
 import { statementKey, unknownStatement } from './prepare.ts';
 import { followSequences, keep } from './read.ts';
 import { ServerError } from './reply.ts';
@@ -57,7 +58,16 @@ export async function execution(
     const { types } = await describeOn(session, backend, statement);
     if (types.length !== command.count) throw wrongCount(command.name, types.length, command.count);
     if (arguments_ === undefined || types.length === 0) return NO_VALUES;
-    const found = await compute(session, backend, { text, positions }, arguments_, types);
+    // What they leave there is not the session's anywhere else, and must not be another's.
+    if (session.block.kind === 'reader' && (execute.pins.length > 0 || execute.settings.length > 0))
+      session.block.after = 'session state not movable';
+    let found: Execution['values'];
+    try {
+      found = await compute(session, backend, { text, positions }, arguments_, types);
+    } catch (error) {
+      if (!(error instanceof BackendLostError)) await doubtAlone(session, execute, backend);
+      throw error;
+    }
     await keep(session, execute, backend);
     return found;
   });

@@ -3,6 +3,7 @@
  * on the lead, always lead first: a session that holds the lead's lock and waits for a follower's backend could wait for
  * one whose holder waits for that lock.
  */
+import type { Backend } from '../backend/backend.ts';
 import type { Lease } from '../backend/pool.ts';
 import type { CloseReason } from '../lib/close-reason.ts';
 import type { WriterDownPolicy } from '../config/config.ts';
@@ -91,9 +92,13 @@ export class Legs {
     return this.lead.lease.backend.open && this.#leased.every((leg) => leg.lease.backend.open);
   }
 
+  get backends(): readonly Backend[] {
+    return [this.lead, ...this.#leased].map(({ lease }) => lease.backend);
+  }
+
   /** After an error of ours, which may have come of it: nobody can say which statements of ours are prepared there. */
   doubtOwn(): void {
-    for (const { lease } of [this.lead, ...this.#leased]) lease.backend.prepared.doubtOwn();
+    for (const { prepared } of this.backends) prepared.doubtOwn();
   }
 
   releaseFollowers(how: 'reuse' | CloseReason): void {

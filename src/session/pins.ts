@@ -4,7 +4,6 @@ import { guard } from '../backend/guard.ts';
 import { BackendLostError } from '../backend/receiver.ts';
 import type { PinReason, Statement } from '../sql/statement.ts';
 import type { SessionState } from './state.ts';
-import { FAILED, type StatementEnd } from './statement-end.ts';
 
 /** Whether the server session still has something of the kind. */
 const LEFT: Readonly<Partial<Record<PinReason, string>>> = {
@@ -28,29 +27,6 @@ export function notePins(
   for (const pin of pins) session.pins.add(pin);
   for (const pin of unpins) session.doubtfulPins.add(pin);
   if (session.block.kind !== 'none') for (const pin of pins) session.doubtfulPins.add(pin);
-}
-
-/**
- * Locks of the session outlast a transaction that fails (manual, "Advisory Locks"): what has run may hold some, though its statement has failed,
- * or is refused by us behind the lead.
- */
-export function doubtLocks(session: SessionState, { pins }: Statement): void {
-  if (!pins.includes('advisory lock') && !pins.includes('volatile function')) return;
-  // It is kept for its client whatever it holds.
-  if (session.pins.has('volatile function')) return;
-  session.pins.add('advisory lock');
-  session.doubtfulPins.add('advisory lock');
-}
-
-/** In no block. */
-export async function failedAlone(
-  session: SessionState,
-  statement: Statement,
-  backend: Backend,
-): Promise<StatementEnd> {
-  doubtLocks(session, statement);
-  await settlePins(session, backend);
-  return FAILED;
 }
 
 /** Outside a block: asks the lead's server session about what may be gone. */

@@ -10,7 +10,8 @@ import type { Request } from './request.ts';
 import { ServerError } from './reply.ts';
 import { resolveRoute } from './route.ts';
 import { learnSettings } from './setting-transfer.ts';
-import { doubtLocks, failedAlone, notePins, settlePins } from './pins.ts';
+import { doubt, doubtAlone } from './doubts.ts';
+import { notePins, settlePins } from './pins.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { TransactionStatus } from '../wire/tags.ts';
 import { DONE, FAILED, type StatementEnd } from './statement-end.ts';
@@ -220,7 +221,7 @@ export async function readOnLead(session: SessionState, statement: Statement, re
     const { result } = await relay(session, backend, request, 'lead', completion);
     block.status = result.status;
     if (result.error !== undefined) {
-      doubtLocks(session, statement);
+      doubt(session, statement, [backend]);
       return FAILED;
     }
     await keep(session, statement, backend);
@@ -239,7 +240,10 @@ export async function readOnLead(session: SessionState, statement: Statement, re
   const { parametersVersion } = backend;
   try {
     const { result } = await relay(session, backend, request, 'lead');
-    if (result.error !== undefined) return await failedAlone(session, statement, backend);
+    if (result.error !== undefined) {
+      await doubtAlone(session, statement, backend);
+      return FAILED;
+    }
     if (statement.route === 'reader' && backend.parametersVersion !== parametersVersion) {
       // A function has set something, and may have more that is not reported.
       session.pins.add('volatile function');

@@ -322,11 +322,17 @@ export async function prove(
 export function throwFailures(block: WritersBlock, failures: readonly FollowerFailure[]): void {
   if (failures.length === 0) return;
   const failed = new Set(failures.map(({ label }) => label));
+  const caused = failures.map((failure) => {
+    const leg = block.legs.leased.find(({ node }) => node.label === failure.label);
+    return failure.kind !== 'error' || leg === undefined
+      ? failure
+      : { ...failure, fields: leg.lease.backend.causeOf(failure.fields) };
+  });
   const others = [block.legs.lead, ...block.legs.leased]
     .map(({ node }) => node.label)
     .filter((label) => !failed.has(label));
   throw followerError(
-    failures,
+    caused,
     others,
     block.mode === 'implicit' ? 'rolled back' : 'will be rolled back with the transaction',
   );

@@ -35,9 +35,11 @@ import type { Request } from './request.ts';
 import { refuseBeside, remake } from './remake.ts';
 import { RowRelay } from './row-relay.ts';
 import { currentEdition, noteChanges, plannedAlike } from './editions.ts';
+import type { Edition } from '../commit/definitions.ts';
 import { notePosition } from './position.ts';
 import { PlannedBy } from './planned-by.ts';
-import { doubtLocks, failedAlone, notePins } from './pins.ts';
+import { doubtAlone, doubting } from './doubts.ts';
+import { notePins } from './pins.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { learnSettings } from './setting-transfer.ts';
 import { lockTables, readsOlder } from './table-locks.ts';
@@ -114,6 +116,29 @@ export async function writeStatement(
     const { scope } = session;
     block.plannedBy.note({ statement, plan: chosen }, planner.origin(chosen), edition, scope);
   }
+  const planning = { chosen, edition, planned };
+  return doubting(
+    session,
+    statement,
+    () => block.legs.backends,
+    () => onWriters(session, block, statement, planning, request, company),
+  );
+}
+
+/** `edition`: of the definitions that `chosen` was planned by, `planned` of what the catalog knew then; undefined where they were not known. */
+async function onWriters(
+  session: SessionState,
+  block: WritersBlock,
+  statement: Statement,
+  {
+    chosen,
+    edition,
+    planned,
+  }: { readonly chosen: ReplayPlan; readonly edition: Edition | undefined; readonly planned: number | undefined },
+  request: Request,
+  company: 'one' | 'many',
+): Promise<StatementEnd> {
+  const { catalog, planner } = session.services;
   await throwLost(session, block, allFollowers(block));
   const pace = paceOf(session, block, statement, chosen, request, company);
   if (pace === 'lockstep') await followersCaughtUp(session, block);
@@ -130,7 +155,6 @@ export async function writeStatement(
   const done = await onLead(session, block, plan, request);
   const { result, effect, replay, time } = done;
   block.status = result.status;
-  doubtLocks(session, statement);
   if (result.error !== undefined) return FAILED;
   const alone = isLeadAlone(plan);
   const seen = done.looks === undefined ? 'not looked at' : 'looked at';
@@ -364,6 +388,14 @@ export async function keep(
     if (least !== greatest) await sequences.reserve(session, sequence, least);
     session.pins.add('sequence value');
   }
+  if (drawsUnseen(statement)) session.pins.add('sequence value');
+}
+
+/** Rows that conflict have drawn their keys; an ALTER TABLE may draw one for each row that there is. */
+function drawsUnseen({ command, node, added }: Statement): boolean {
+  return (
+    (command.kind === 'insert' && command.onConflict !== 'error') || (node === 'AlterTableStmt' && added.length > 0)
+  );
 }
 
 /** DDL, and what may contain any: a function, a procedure, a DO block. TRUNCATE may restart sequences. `made`: out of sight, so far. */
@@ -391,7 +423,12 @@ async function writeAlone(session: SessionState, statement: Statement, request: 
       throw unknownAlone(legs.lead.node.label, error);
     });
     session.told.note(backend);
-    if (result.error !== undefined) return await failedAlone(session, statement, backend);
+    if (result.error !== undefined) {
+      // A block or procedure may have committed what it has set, made and listens to.
+      if (leaves === 'something') session.pins.add('volatile function');
+      await doubtAlone(session, statement, backend);
+      return FAILED;
+    }
     if (leaves === 'something') session.pins.add('volatile function');
     notePins(session, statement, 'not looked at');
     if (isQuery(statement)) session.view = 'perhaps its own';

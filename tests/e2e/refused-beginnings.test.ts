@@ -25,6 +25,7 @@ const relays = {
 const writers = [relays.lead.dsn, relays.follower.dsn];
 const trailing = await startTestProxy({ writers, settings: { drainMs: 500 } });
 const lockstep = await startTestProxy({ writers, settings: { drainMs: 500, followerPace: 'lockstep' } });
+const onePhase = await startTestProxy({ writers, settings: { drainMs: 500, commitMode: 'one-phase' } });
 const reading = await startTestProxy({
   writers,
   reader: relays.reader.dsn,
@@ -34,6 +35,7 @@ after(async () => {
   await trailing.stop();
   await reading.stop();
   await lockstep.stop();
+  await onePhase.stop();
 });
 
 beforeEach(async () => {
@@ -61,7 +63,7 @@ interface Case {
   readonly told: readonly string[] | 'one is cancelled';
   /** The same, and how many rows, where the BEGIN went out before the next statement came. */
   readonly alone?: readonly [told: readonly string[], count: number];
-  readonly pace?: 'lockstep';
+  readonly by?: 'lockstep' | 'one phase';
   /** Rows that are there in the end, on each writer. */
   readonly rows: readonly [query: string, count: number];
 }
@@ -254,10 +256,20 @@ const cases: Readonly<Record<string, Case>> = {
   },
   'on a follower in lockstep': {
     at: 'follower',
-    pace: 'lockstep',
+    by: 'lockstep',
     cancelled: 'BEGIN',
     statements: ['BEGIN', update(1), update(2), 'ROLLBACK', update(3)],
     told: ['ok', CANCELLED, FAILED, 'ok', 'ok'],
+    rows: [NEW, 1],
+  },
+  // The lead commits first in SERIALIZABLE.
+  'on a follower in one phase, what nobody waits for': {
+    at: 'follower',
+    by: 'one phase',
+    cancelled: 'RELEASE SAVEPOINT "pprox: read"',
+    before: [`CREATE OR REPLACE FUNCTION idle() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END'`],
+    statements: ['BEGIN ISOLATION LEVEL SERIALIZABLE', update(1), 'SELECT idle()', 50, 'COMMIT', update(2)],
+    told: ['ok', 'ok', 'ok', CANCELLED, 'ok'],
     rows: [NEW, 1],
   },
   'on a follower, a word in front of rows': {
@@ -276,7 +288,7 @@ const cases: Readonly<Record<string, Case>> = {
   },
   'on a follower in lockstep, a savepoint of ours': {
     at: 'follower',
-    pace: 'lockstep',
+    by: 'lockstep',
     cancelled: 'SAVEPOINT "pprox',
     statements: ['BEGIN', ...updates, 'COMMIT'],
     told: ['ok', ...updates.map((_, index) => (index < 16 ? 'ok' : index === 16 ? CANCELLED : FAILED)), 'ok'],
@@ -284,7 +296,7 @@ const cases: Readonly<Record<string, Case>> = {
   },
   'on a follower in lockstep, the release of a savepoint of ours': {
     at: 'follower',
-    pace: 'lockstep',
+    by: 'lockstep',
     cancelled: 'RELEASE SAVEPOINT "pprox',
     statements: ['BEGIN', ...updates, 'COMMIT'],
     told: ['ok', ...updates.map((_, index) => (index < 32 ? 'ok' : index === 32 ? CANCELLED : FAILED)), 'ok'],
@@ -302,9 +314,9 @@ async function run(client: pg.Client, statement: Statement): Promise<string | un
 }
 
 describe('nothing of it is on one writer alone', () => {
-  for (const [name, { at, cancelled, before = [], statements, told, alone, pace, rows }] of Object.entries(cases))
+  for (const [name, { at, cancelled, before = [], statements, told, alone, by, rows }] of Object.entries(cases))
     test(name, HANGS, async () => {
-      const proxy = pace === 'lockstep' ? lockstep : trailing;
+      const proxy = by === 'lockstep' ? lockstep : by === 'one phase' ? onePhase : trailing;
       const client = await proxy.connect();
       const warnings: unknown[] = [];
       client.on('notice', (notice) => warnings.push(notice.message));
