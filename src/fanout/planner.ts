@@ -173,6 +173,24 @@ export class Planner {
     return 'nothing';
   }
 
+  /** Whether it may draw from sequences, by its text or by what that sets off. */
+  async draws(asker: CatalogAsker, statement: Statement): Promise<'nothing' | 'something'> {
+    const { command, nested, inserts, sequences, functions, pins, added, fills } = statement;
+    if (sequences.calls !== 'none' || functions.length > 0 || pins.includes('volatile function')) return 'something';
+    if (command.kind === 'definition') return added.length > 0 || fills !== 'nothing' ? 'something' : 'nothing';
+    const main = 'target' in command && command.target !== undefined ? [command.target] : [];
+    // An UPDATE draws for the columns that it sets to their defaults.
+    const assigned = command.kind === 'modify' && nested.length === 0 ? command.modification?.assigned : undefined;
+    for (const name of [...main, ...inserts, ...nested.map(({ target }) => target)]) {
+      const table = await this.#catalog.table(asker, name);
+      if (table === undefined) continue;
+      const acts = table.kind === 'v' || [table.triggers, table.rules, table.cascades].includes('some');
+      const drawing = table.columns.filter(({ sequence, draws }) => sequence !== null || draws !== null);
+      if (acts || drawing.some((column) => assigned?.includes(column.name) ?? true)) return 'something';
+    }
+    return 'nothing';
+  }
+
   /** Of what every writer can do. */
   async #together(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
     const { command } = statement;

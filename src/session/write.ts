@@ -407,7 +407,8 @@ function changesCatalog({ command, pins, node }: Statement, made: 'nothing' | 'o
 /** With one writer there is nobody to agree with. */
 async function writeAlone(session: SessionState, statement: Statement, request: Request): Promise<StatementEnd> {
   // Asked while no connection is held: there may be this one alone.
-  const leaves = await session.services.planner.leaves(session, statement);
+  const { planner } = session.services;
+  const [leaves, draws] = [await planner.leaves(session, statement), await planner.draws(session, statement)];
   const legs = await session.leaseLead();
   const { backend } = legs.lead.lease;
   let answered: 'no' | 'yes' = 'no';
@@ -430,6 +431,7 @@ async function writeAlone(session: SessionState, statement: Statement, request: 
       return FAILED;
     }
     if (leaves === 'something') session.pins.add('volatile function');
+    if (draws === 'something') session.pins.add('sequence value');
     notePins(session, statement, 'not looked at');
     if (isQuery(statement)) session.view = 'perhaps its own';
     await learnSettings(session, statement, backend);

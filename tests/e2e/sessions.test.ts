@@ -24,13 +24,16 @@ function small(settings: Settings): Promise<TestProxy> {
 }
 
 const SCHEMA = `CREATE ROLE somebody; CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.mark (id int); CREATE TABLE public.mark (id int);
-  CREATE TABLE numbered (id serial);
+  CREATE TABLE numbered (id serial, word text NOT NULL UNIQUE DEFAULT random()::text); CREATE TABLE filled (n int);
+  INSERT INTO filled VALUES (1); INSERT INTO numbered (word) VALUES ('there');
   CREATE FUNCTION quiet_path() RETURNS text STABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('search_path', 'elsewhere', false); RETURN ''; END $$;
   CREATE FUNCTION quiet_own() RETURNS text STABLE LANGUAGE sql BEGIN ATOMIC SELECT set_config('my.secret', 'x', false); END;
   CREATE FUNCTION quiet_lock() RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_lock(77); RETURN ''; END $$;
   CREATE FUNCTION sets() RETURNS text LANGUAGE sql AS $$ SELECT set_config('my.secret', 'x', false) $$;
   CREATE FUNCTION quiet_inside() RETURNS text STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN sets(); END $$`;
 for (const writer of [w1, w2]) await sql(writer, SCHEMA);
+
+const LOCKED = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 77";
 
 describe('a client with the only connection finds nothing of the client before', () => {
   const leavings: Readonly<Record<string, readonly string[]>> = {
@@ -64,6 +67,29 @@ describe('a client with the only connection finds nothing of the client before',
       'ROLLBACK',
     ],
     'whose statement had locked, and failed': ['SELECT pg_advisory_lock(77), 1 / (random() * 0)::int'],
+    'whose block had prepared, and failed': ["DO $$ BEGIN EXECUTE 'PREPARE probe AS SELECT 1'; RAISE 'failed'; END $$"],
+    'whose block had made a setting, and failed': [
+      "DO $$ BEGIN PERFORM set_config('my.secret', 'x', false); RAISE 'failed'; END $$",
+    ],
+    'whose block was refused behind the lead': [
+      "DO $$ BEGIN PERFORM pg_advisory_lock(77); EXECUTE format('CREATE TABLE made_%s (id int)', inet_server_port()); END $$",
+    ],
+    'whose EXECUTE had locked, and failed': [
+      'PREPARE probe (int) AS SELECT $1',
+      'EXECUTE probe (pg_try_advisory_lock(77)::int / (random() * 0)::int)',
+    ],
+    'whose EXECUTE had locked, in a read-only transaction': [
+      'PREPARE probe (bool) AS SELECT $1',
+      'BEGIN READ ONLY',
+      'SELECT 1',
+      'EXECUTE probe (pg_try_advisory_lock(77))',
+      'COMMIT',
+    ],
+    'whose row was refused': ['INSERT INTO numbered (word) VALUES (NULL)'],
+    'whose row was refused in a transaction': ['BEGIN', 'INSERT INTO numbered (word) VALUES (NULL)', 'ROLLBACK'],
+    'whose row was there': ["INSERT INTO numbered (word) VALUES ('there') ON CONFLICT DO NOTHING"],
+    'that had added a serial column': ['ALTER TABLE filled ADD COLUMN IF NOT EXISTS id serial'],
+    'that had drawn, and failed': ["SELECT nextval('numbered_id_seq') / 0"],
     'that had listened': ['LISTEN probe'],
     'that had drawn from a sequence': ['INSERT INTO numbered DEFAULT VALUES'],
     'that had called nextval': ["SELECT nextval('numbered_id_seq')"],
@@ -128,6 +154,9 @@ describe('a client with the only connection finds nothing of the client before',
     assert.deepEqual((await client.query(onReader)).rows, [
       { reader: true, path: '"$user", public', secret: '', locks: 0 },
     ]);
+    // A server session that is not used again may take a moment to end.
+    for (const writer of [w1, w2])
+      await until('nobody holds the lock', async () => (await sql(writer, LOCKED)).length === 0);
     assert.equal((await refusal(client.query('SELECT lastval()'))).code, '55000');
     assert.equal((await refusal(client.query("SELECT currval('numbered_id_seq')"))).code, '55000');
     await client.query("NOTIFY probe, 'to nobody'");
@@ -142,6 +171,19 @@ describe('a client with the only connection finds nothing of the client before',
     await client.query('CREATE TEMP TABLE mark (id int, own int)');
     assert.equal(await value(client, 'SELECT pg_try_advisory_lock(77)'), true);
   }
+});
+
+test('what a row that was refused has drawn is not the currval() of another', async () => {
+  const proxy = await small({ poolSize: 1 });
+  const [one, other] = [await proxy.connect(), await proxy.connect()];
+  await one.query('INSERT INTO numbered DEFAULT VALUES');
+  await refusal(other.query('INSERT INTO numbered (word) VALUES (NULL)'));
+  assert.equal((await refusal(one.query("SELECT currval('numbered_id_seq')"))).code, '55000');
+  await one.query('INSERT INTO numbered DEFAULT VALUES');
+  await other.query("INSERT INTO numbered (word) VALUES ('there') ON CONFLICT DO NOTHING");
+  assert.equal((await refusal(one.query('SELECT lastval()'))).code, '55000');
+  for (const client of [one, other]) await client.end();
+  await proxy.stop();
 });
 
 test('an application_name of the start-up belongs to its client alone', async () => {
