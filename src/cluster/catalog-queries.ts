@@ -8,9 +8,10 @@ const BINDING = [
   'dblink_connect',
   'pg_settings',
   'pg_(try_)?advisory_lock',
+  'pg_replication_origin_session_setup|pg_backup_start|pg_start_backup',
   '(create|into)[[:space:]]+((global|local)[[:space:]]+)?temp',
   'with[[:space:]]+hold',
-  "(^|;|begin|then|else|loop|['']|[$][a-z0-9_]*[$])[[:space:]]*(set[[:space:]]+(?!local[[:space:]])|(reset|listen|prepare|deallocate|discard)[[:space:]])",
+  "(^|;|begin|then|else|loop|['']|[$][a-z0-9_]*[$])[[:space:]]*(set[[:space:]]+(?!local[[:space:]])|(reset|listen|load|prepare|deallocate|discard)[[:space:]])",
   // Wherever it stands, where no column of an UPDATE is called so.
   '\\yset[[:space:]]+(session[[:space:]]+)?([a-z_][a-z0-9_]*[.][a-z_][a-z0-9_.]*[[:space:]]*(=|to\\y)|(search_path|time[[:space:]]*zone|datestyle|intervalstyle|extra_float_digits|statement_timeout|lock_timeout|default_transaction_[a-z_]+|row_security|session_replication_role|work_mem|session[[:space:]]+(authorization|characteristics))\\y)',
 ].join('|');
@@ -50,8 +51,16 @@ const calling = (functions: string, relations: string): string => `declared AS (
   JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid AND r.ev_class <> w.ev_class
 )`;
 
-const CALLING_OPERATORS =
-  "coalesce((SELECT json_agg(DISTINCT oprname) FROM pg_catalog.pg_operator o JOIN volatile v ON v.oid = o.oprcode), '[]')";
+/** A function (f) of PostgreSQL's own that leaves something with its session. */
+const IS_BINDING = `f.oid < 16384 AND f.proname IN ('set_config', 'setseed', 'pg_advisory_lock', 'pg_advisory_lock_shared', 'pg_try_advisory_lock',
+    'pg_try_advisory_lock_shared', 'pg_replication_origin_session_setup', 'pg_backup_start', 'pg_start_backup')`;
+
+/** One in an expression of the catalog, by its number: to show an expression locks its table. */
+const callsBinding = (expression: string): string =>
+  `EXISTS (SELECT FROM pg_catalog.pg_proc f WHERE ${IS_BINDING} AND ${expression}::text LIKE '%:funcid ' || f.oid || ' %')`;
+
+const CALLING_OPERATORS = `coalesce((SELECT json_agg(DISTINCT oprname) FROM pg_catalog.pg_operator o WHERE o.oprcode IN (SELECT oid FROM volatile)
+    OR o.oid >= 16384 AND o.oprcode IN (SELECT f.oid FROM pg_catalog.pg_proc f WHERE ${IS_BINDING})), '[]')`;
 const CALLING_VIEWS =
   "coalesce((SELECT json_agg(DISTINCT relname) FROM views JOIN pg_catalog.pg_class c ON c.oid = ev_class), '[]')";
 
@@ -166,6 +175,7 @@ export const factsText = (bound: Bound): string => `WITH RECURSIVE ${calling(
   UNION SELECT p.oid, p.proname FROM pg_catalog.pg_proc p WHERE p.oid = ${oids(bound.functions)}`,
   `
   UNION SELECT oid FROM pg_catalog.pg_class WHERE oid = ${oids(bound.views)}
+  UNION SELECT polrelid FROM pg_catalog.pg_policy WHERE ${callsBinding('polqual')}
   -- They draw from it, or tell where it stands.
   UNION SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
     JOIN pg_catalog.pg_class s ON s.oid = d.refobjid AND s.relkind = 'S'
@@ -176,7 +186,8 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM vol
       UNION SELECT t.typname FROM pg_catalog.pg_cast c JOIN volatile v ON v.oid = c.castfunc JOIN pg_catalog.pg_type t ON t.oid = c.casttarget
       UNION SELECT t.typname FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_type t ON t.oid = c.contypid
         JOIN pg_catalog.pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_proc'::regclass
-        JOIN volatile v ON v.oid = d.refobjid) n), '[]'),
+        JOIN volatile v ON v.oid = d.refobjid
+      UNION SELECT t.typname FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_type t ON t.oid = c.contypid WHERE ${callsBinding('c.conbin')}) n), '[]'),
   coalesce((SELECT json_agg(proname) FROM (SELECT v.proname FROM volatile v LEFT JOIN pg_catalog.pg_depend d
       ON d.classid = 'pg_proc'::regclass AND d.objid = v.oid AND d.deptype = 'e'
     LEFT JOIN pg_catalog.pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
@@ -276,9 +287,16 @@ const RUN = `SELECT o.relid, p.refobjid AS proc FROM (
     UNION ALL SELECT polrelid, 'pg_policy'::regclass, oid FROM pg_catalog.pg_policy) o
   JOIN pg_catalog.pg_depend p ON p.classid = o.classid AND p.objid = o.oid AND p.refclassid = 'pg_proc'::regclass AND p.refobjid >= 16384`;
 
-/** PostgreSQL's own that leave something with their session, in an expression of the catalog. */
-const callsBinding = (expression: string): string => `EXISTS (SELECT FROM pg_catalog.pg_proc f WHERE f.oid < 16384
-    AND f.proname IN ('set_config', 'setseed', 'pg_advisory_lock', 'pg_try_advisory_lock') AND ${expression}::text LIKE '%:funcid ' || f.oid || ' %')`;
+/** What is computed where rows of a table (relid) are stored, changed or deleted. */
+const EXPRESSIONS = `SELECT adrelid AS relid, adbin::text AS expression FROM pg_catalog.pg_attrdef
+    UNION ALL SELECT conrelid, conbin::text FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid <> 0
+    UNION ALL SELECT a.attrelid, n.conbin::text FROM pg_catalog.pg_constraint n
+      JOIN pg_catalog.pg_attribute a ON a.atttypid = n.contypid WHERE n.contypid <> 0
+    UNION ALL SELECT a.attrelid, t.typdefaultbin::text FROM pg_catalog.pg_type t
+      JOIN pg_catalog.pg_attribute a ON a.atttypid = t.oid WHERE t.oid >= 16384 AND t.typdefaultbin IS NOT NULL
+    UNION ALL SELECT tgrelid, tgqual::text FROM pg_catalog.pg_trigger WHERE tgqual IS NOT NULL
+    UNION ALL SELECT polrelid, pg_catalog.concat(polqual::text, ' ', polwithcheck::text) FROM pg_catalog.pg_policy
+    UNION ALL SELECT ev_class, pg_catalog.concat(ev_qual::text, ' ', ev_action::text) FROM pg_catalog.pg_rewrite WHERE ev_type <> '1' AND oid >= 16384`;
 
 /** Where triggers may fire for a row of a table: itself and its partitions; by foreign keys, what refers to these. */
 const REACHED = `WITH RECURSIVE steps (parent, child, by) AS (
@@ -298,10 +316,7 @@ const REACHED = `WITH RECURSIVE steps (parent, child, by) AS (
     UNION ALL SELECT r.by, false, false, NULL FROM reached r JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid AND w.ev_type <> '1'
       WHERE r.by <> 'p'
     UNION ALL SELECT 'x', false, false, o.proc FROM reached r JOIN (${RUN}) o ON o.relid = r.oid
-    -- By numbers of functions: to show an expression locks its table.
-    UNION ALL SELECT 'x', false, true, NULL FROM reached r JOIN pg_catalog.pg_attrdef a ON a.adrelid = r.oid AND ${callsBinding('a.adbin')}
-    UNION ALL SELECT 'x', false, true, NULL FROM reached r JOIN pg_catalog.pg_constraint k ON k.conrelid = r.oid AND k.contype = 'c'
-      AND ${callsBinding('k.conbin')}
+    UNION ALL SELECT 'x', false, true, NULL FROM reached r JOIN (${EXPRESSIONS}) e ON e.relid = r.oid AND ${callsBinding('e.expression')}
   ) SELECT json_build_array(coalesce(bool_or(by = 'p'), false), coalesce(bool_or(by IN ('d', 'f')), false),
     coalesce(bool_or(late), false), coalesce(bool_or(binds), false), coalesce(json_agg(DISTINCT proc) FILTER (WHERE proc IS NOT NULL), '[]')) FROM fired`;
 

@@ -581,7 +581,6 @@ function callsBinding(
   { bindingNames, volatileOperators, volatileViews }: DatabaseFacts,
   { functions, shadowable, attributes, casts, operators, relations }: Statement,
 ): boolean {
-  if (bindingNames.size === 0) return false;
   return (
     functions.some(({ name }) => bindingNames.has(name)) ||
     [...shadowable, ...attributes, ...casts].some((name) => bindingNames.has(name)) ||

@@ -27,8 +27,11 @@ export async function outsideBlock(
   statement: Statement,
   request: Request,
 ): Promise<StatementEnd> {
+  const leaves = await session.services.planner.leaves(session, statement);
   const legs = await session.leaseWriters();
   const { backend } = legs.lead.lease;
+  // Whatever becomes of it.
+  if (leaves === 'something') for (const one of legs.backends) one.remains = 'perhaps something';
   leaveDatabase(session, statement);
   let ran: 'not everywhere' | 'everywhere' = 'not everywhere';
   try {

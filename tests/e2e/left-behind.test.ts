@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import type pg from 'pg';
-import { assertWritersEqual, startScene } from './scene.ts';
+import { sql } from '../support/cluster.ts';
+import { assertWritersEqual, startScene, until } from './scene.ts';
 
 // One connection to each server, so that every client has that of the one before.
 const { cluster, proxy } = await startScene({ poolSize: 1 }, { reader: false });
@@ -91,12 +92,51 @@ const cases: Readonly<Record<string, readonly [made: string, run: string]>> = {
     'CREATE TABLE t (v int) PARTITION BY LIST (public.pk(v)); CREATE TABLE t1 PARTITION OF t DEFAULT',
     'INSERT INTO t VALUES (1)',
   ],
+  'a rule that calls PostgreSQL’s own': [
+    "CREATE TABLE t (v int); CREATE RULE r AS ON INSERT TO t DO ALSO SELECT set_config('app.tenant', 'leaked', false)",
+    'INSERT INTO t VALUES (1)',
+  ],
+  'a domain that calls PostgreSQL’s own': [
+    "CREATE DOMAIN d AS int CHECK (set_config('app.tenant', 'leaked', false) IS NOT NULL); CREATE TABLE t (v d)",
+    'INSERT INTO t VALUES (1)',
+  ],
+  'a cast to a domain that calls PostgreSQL’s own': [
+    "CREATE DOMAIN d AS int CHECK (set_config('app.tenant', 'leaked', false) IS NOT NULL)",
+    'SELECT 1::d',
+  ],
+  'the default of a domain that calls PostgreSQL’s own': [
+    "CREATE DOMAIN d AS text DEFAULT set_config('app.tenant', 'leaked', false); CREATE TABLE t (v int, w d)",
+    'INSERT INTO t (v) VALUES (1)',
+  ],
+  'the condition of a trigger': [
+    `CREATE TABLE t (v int); CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN RETURN NEW; END $f$;
+     CREATE TRIGGER f BEFORE INSERT ON t FOR EACH ROW WHEN (set_config('app.tenant', 'leaked', false) IS NOT NULL) EXECUTE FUNCTION f()`,
+    'INSERT INTO t VALUES (1)',
+  ],
+  'a policy that calls PostgreSQL’s own': [
+    "CREATE TABLE t (v int); INSERT INTO t VALUES (1); ALTER TABLE t ENABLE ROW LEVEL SECURITY; ALTER TABLE t FORCE ROW LEVEL SECURITY; CREATE POLICY p ON t USING (set_config('app.tenant', 'leaked', false) IS NOT NULL); CREATE ROLE reads; GRANT SELECT ON t TO reads",
+    'SET ROLE reads; SELECT * FROM t; RESET ROLE',
+  ],
+  'an operator that is PostgreSQL’s own function': [
+    'CREATE OPERATOR @@@ (FUNCTION = pg_try_advisory_lock, LEFTARG = int, RIGHTARG = int); CREATE TABLE t (v bool)',
+    'SELECT 7 @@@ 7; INSERT INTO t SELECT 7 @@@ 8',
+  ],
+  'a default that locks, shared': [
+    'CREATE TABLE t (v int, w bool DEFAULT pg_try_advisory_lock_shared(7))',
+    'INSERT INTO t (v) VALUES (1)',
+  ],
+  'an index that is made outside of transactions': [
+    'CREATE TABLE t (v int); INSERT INTO t VALUES (1)',
+    'CREATE INDEX CONCURRENTLY ON t (v) WHERE public.sti()',
+  ],
   'an event trigger': [
     `CREATE TABLE t (v int); CREATE FUNCTION e() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM st(); END $$;
      CREATE EVENT TRIGGER e ON ddl_command_end WHEN TAG IN ('COMMENT') EXECUTE FUNCTION e()`,
     "COMMENT ON TABLE t IS 'c'",
   ],
 };
+
+const LOCKED = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND (objid = 7 OR classid = 7)";
 
 describe('the next client finds nothing that is left by', () => {
   for (const [name, [made, run]] of Object.entries(cases))
@@ -117,13 +157,15 @@ describe('the next client finds nothing that is left by', () => {
           await stranger.query('INSERT INTO shown (id) VALUES (1)');
           const { rows: stored } = await stranger.query("SELECT count(*)::int AS n FROM shown WHERE who <> ''");
           assert.deepEqual(stored, [{ n: 0 }]);
+          for (const writer of cluster.writers)
+            await until('nobody holds a lock', async () => (await sql(writer, LOCKED)).length === 0);
           await stranger.end();
         }
         await assertWritersEqual(cluster);
       } finally {
         const last = await proxy.connect();
         await last.query(
-          'DROP EVENT TRIGGER IF EXISTS e; DROP TABLE IF EXISTS t; DROP FUNCTION IF EXISTS f, e, ix CASCADE; DROP DOMAIN IF EXISTS d; DROP ROLE IF EXISTS reads',
+          'DROP EVENT TRIGGER IF EXISTS e; DROP TABLE IF EXISTS t; DROP FUNCTION IF EXISTS f, e, ix CASCADE; DROP OPERATOR IF EXISTS @@@ (int, int); DROP DOMAIN IF EXISTS d; DROP ROLE IF EXISTS reads',
         );
         await last.end();
       }
