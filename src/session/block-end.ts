@@ -200,7 +200,7 @@ export async function commitBlock(
 /** Triggers that wait for the commit may have drawn from sequences, and taken statements of ours with them. */
 function doubtCommit(session: SessionState, { legs, writes }: WritersBlock): void {
   legs.doubtOwn();
-  if (writes === 'possible') session.pins.add('sequence value');
+  if (writes === 'possible' && legs.lead.lease.backend.open) session.pins.add('sequence value');
 }
 
 /** What it has drawn the decision tells others' changes of, where it sees what is committed. */

@@ -32,9 +32,11 @@ export async function doubting(
   }
 }
 
-/** The session keeps what it may have to itself: `settlePins` asks for locks behind the transaction. */
+/** `backends`: the lead's first. The session keeps what it may have to itself: `settlePins` asks for locks behind the transaction. */
 export function doubt(session: SessionState, statement: Statement, backends: readonly Backend[]): void {
   doubtBackends(statement, backends);
+  // With its server session all of it is gone.
+  if (backends[0]?.open !== true) return;
   if (mayDraw(statement)) session.pins.add('sequence value');
   // One that is kept for its client anyway may hold any.
   if (!statement.pins.some((pin) => LOCKING.has(pin)) || session.pins.has('volatile function')) return;

@@ -23,12 +23,13 @@ const definitions = `
       FROM pg_description d WHERE d.objoid >= 16384
     UNION ALL SELECT format('policy %s %s %s', p.polrelid::regclass, p.polname, pg_get_expr(p.polqual, p.polrelid)) FROM pg_policy p
     UNION ALL SELECT format('schema %I %s', n.nspname, n.nspacl) FROM pg_namespace n WHERE ${isOurs}
-    UNION ALL SELECT format('setting of %s %s', r.setdatabase = 0, r.setconfig) FROM pg_db_role_setting r
+    UNION ALL SELECT format('setting %s', r.setconfig) FROM pg_db_role_setting r
+      WHERE r.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
     UNION ALL SELECT format('statistics %s', pg_get_statisticsobjdef(s.oid)) FROM pg_statistic_ext s
     UNION ALL SELECT format('publication %s %s', p.pubname, p.puballtables) FROM pg_publication p
   ) everything ORDER BY line COLLATE "C"`;
 
-/** Roles are the whole server's, so other databases' tests make and drop their own meanwhile: only this database's are read. */
+/** Roles and their settings are the whole server's, so other databases' tests make and drop their own meanwhile: only this database's are read. */
 async function contents(server: Server, database: string): Promise<string[]> {
   const tables = await dump(server, database, { sequences: 'left out' });
   const rest = await sql(server, definitions, database);
