@@ -1,4 +1,5 @@
 /** Whether the writers hold the same data and the same definitions, read from each of them directly. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Server } from '../../src/embedded/server.ts';
 import { dump, sql } from '../support/cluster.ts';
 
@@ -29,15 +30,38 @@ const definitions = `
     UNION ALL SELECT format('publication %s %s', p.pubname, p.puballtables) FROM pg_publication p
   ) everything ORDER BY line COLLATE "C"`;
 
-/** Roles and their settings are the whole server's, so other databases' tests make and drop their own meanwhile: only this database's are read. */
+/** Roles are the whole server's, so other databases' tests make and drop their own meanwhile: only this database's are read. */
 async function contents(server: Server, database: string): Promise<string[]> {
   const tables = await dump(server, database, { sequences: 'left out' });
   const rest = await sql(server, definitions, database);
   return [...tables.split('\n'), ...rest.map((row) => String(row['line']))];
 }
 
+const SETTINGS_OF_ROLES = `SELECT coalesce(string_agg(format('setting of %s %s', a.rolname, r.setconfig), ', ' ORDER BY a.rolname), '') AS line
+  FROM pg_db_role_setting r JOIN pg_roles a ON a.oid = r.setrole WHERE r.setdatabase = 0`;
+
+/** These are the whole server's as well: other databases' tests may be changing them. What differs does so for good. */
+async function compareSettingsOfRoles(writers: readonly Server[]): Promise<string[]> {
+  const deadline = performance.now() + SETTLED_MS;
+  for (;;) {
+    const found = await Promise.all(
+      writers.map(async (server) => String((await sql(server, SETTINGS_OF_ROLES))[0]?.['line'])),
+    );
+    if (found.every((line) => line === found[0])) return [];
+    if (performance.now() > deadline) return found.map((line, index) => `${writers[index]?.name ?? ''}: ${line}`);
+    await sleep(20);
+  }
+}
+
+/** Far longer than a test takes from one writer's change to the other's. */
+const SETTLED_MS = 10_000;
+
 /** A line for each thing that a writer has otherwise than the lead; none where all agree. */
 export async function compareWriters(writers: readonly Server[], database: string): Promise<string[]> {
+  return [...(await compareDatabase(writers, database)), ...(await compareSettingsOfRoles(writers))];
+}
+
+async function compareDatabase(writers: readonly Server[], database: string): Promise<string[]> {
   const [lead, ...followers] = await Promise.all(
     writers.map(async (server) => ({ name: server.name, lines: await contents(server, database) })),
   );
