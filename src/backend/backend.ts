@@ -187,10 +187,10 @@ export class Backend {
   }
 
   /**
-   * As `send`, by who undoes what it has done where the transaction that was to begin in front of it was refused: it does not wait for the answer
-   * to that. What it stands behind is then told the refusal, and a failed transaction has begun behind it.
+   * As `send`, of what does no harm, or is undone by who sends it, where the transaction that was to begin in front of it was refused: it does not
+   * wait for the answer to that. What it stands behind is then told the refusal, and a failed transaction has begun behind it.
    */
-  sendUndoable(message: Buffer, receiver: Receiver): void {
+  sendAtOnce(message: Buffer, receiver: Receiver): void {
     if (this.#state === 'closed' || this.#waiting.length > 0) this.send(message, receiver);
     else this.#put(message, owedFor(message, receiver));
   }
@@ -270,20 +270,23 @@ export class Backend {
     return FOLLOWING.has(fields.code) ? (this.#refusal ?? fields) : fields;
   }
 
-  /** A query of our own with a small answer. Rejects with BackendLostError. */
-  ask(text: string): Promise<Answer> {
-    const collector = new Collector();
-    this.query(text, collector);
-    return collector.reply;
+  /** A query of our own with a small answer. `at once`: as `sendAtOnce`. Rejects with BackendLostError. */
+  ask(text: string, when: 'in turn' | 'at once' = 'in turn'): Promise<Answer> {
+    return this.#ask(encodeQuery(text), when);
   }
 
   /** The same, prepared once on this connection. */
-  async askOwn(statement: OwnStatement): Promise<Answer> {
-    const collector = new Collector();
-    this.send(new OwnMessage(this.prepared).run(statement).sync(), collector);
-    const answer = await collector.reply;
+  async askOwn(statement: OwnStatement, when: 'in turn' | 'at once' = 'in turn'): Promise<Answer> {
+    const answer = await this.#ask(new OwnMessage(this.prepared).run(statement).sync(), when);
     if (answer.error !== undefined) this.prepared.doubtOwn();
     return answer;
+  }
+
+  #ask(message: Buffer, when: 'in turn' | 'at once'): Promise<Answer> {
+    const collector = new Collector();
+    if (when === 'at once') this.sendAtOnce(message, collector);
+    else this.send(message, collector);
+    return collector.reply;
   }
 
   /**

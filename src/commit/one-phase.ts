@@ -66,7 +66,7 @@ export class OnePhase implements Coordinator {
       this.#timeoutMs,
     );
     try {
-      const unseen = await failedUnseen(legs);
+      const unseen = await failedUnseen(request, legs);
       if (unseen !== undefined) {
         await rollback(legs, this.#timeoutMs);
         return { kind: 'rolled back', error: unseen };
@@ -221,9 +221,14 @@ export class OnePhase implements Coordinator {
 
 /**
  * What has failed somewhere while nobody was there to hear it: COMMIT would answer ROLLBACK there, when others have committed. A server is asked
- * where anything is under way.
+ * where anything is under way, and is not the only one of a transaction that has not written: that goes out with its COMMIT.
  */
-async function failedUnseen(legs: readonly CommitLeg[]): Promise<PproxError | undefined> {
+async function failedUnseen(
+  { lead, followers, writes }: CommitRequest,
+  legs: readonly CommitLeg[],
+): Promise<PproxError | undefined> {
+  const nothing = followers.length === 0 && writes === 'to be asked';
+  if (nothing && lead.backend.status !== TransactionStatus.Failed) return undefined;
   const found = await Promise.all(
     legs.map(async ({ node: { label }, backend }): Promise<FollowerFailure | undefined> => {
       if (backend.idle && backend.status !== TransactionStatus.Failed) return undefined;

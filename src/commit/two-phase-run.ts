@@ -374,7 +374,7 @@ export class TwoPhaseRun {
     const collector = new Collector();
     const message = encodePrepare(backend.prepared, this.#gid(index), this.#request.deferred);
     if (behind === undefined) backend.send(message, collector);
-    else backend.sendUndoable(message, collector);
+    else backend.sendAtOnce(message, collector);
     await behind;
     const watchdog = guard([backend], this.#options.timeoutMs);
     try {

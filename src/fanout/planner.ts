@@ -503,10 +503,16 @@ export class Planner {
 
   // ---- The rest ---------------------------------------------------------------------------------------------------
 
-  /** A volatile function of the user's: what it returns is all there is to compare. */
+  /**
+   * A volatile function of the user's: what it returns is all there is to compare. Of setval() alone it is where a sequence goes on, where rows
+   * decide that (`(SELECT max(id) …)`) which others add to; followers are brought to where the lead's stands.
+   */
   async #query(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
-    const plan = sameText(this.#reasons.varying(statement), statement, 'compared', 'what it calls');
+    const { durable } = statement;
     const called = await this.#reasons.volatileCall(asker, statement);
+    const placesAlone = called === undefined && durable.length > 0 && durable.every((call) => call === 'setval()');
+    const rows = placesAlone ? 'not compared' : 'compared';
+    const plan = sameText(this.#reasons.varying(statement), statement, rows, 'what it calls');
     return called === undefined
       ? plan
       : { ...plan, effects: 'hidden', inPlace: 'rows', rule: `${called}(), which is volatile` };
@@ -550,8 +556,6 @@ function whatVaries(nondeterminism: readonly Nondeterminism[]): string {
   }
   return key;
 }
-
-/** The same plan, with the times of this text. */
 
 /** For one plan: where the catalog may not keep what it is told, nothing is asked twice all the same. */
 function remembering(asker: CatalogAsker): CatalogAsker {

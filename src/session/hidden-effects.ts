@@ -34,14 +34,18 @@ import { endQuiet, quieten, sendTold } from './told-rows.ts';
 import { storedAtEnd } from './table-ends.ts';
 import { mayWait, place, storedInAll, touch, touchSeen } from './touched.ts';
 
-/** On one connection. `at`: more for statements that a follower may not have to run at all, or not with its triggers. */
+/**
+ * On one connection. `at`: more for statements that a follower may not have to run at all, or not with its triggers. `when`: `at once` behind a
+ * statement that may be what begins the transaction, and whose failure makes the answer one for nobody.
+ */
 export async function look(
   backend: Backend,
   at: LookedAt = 'nothing else',
   how: 'prepared' | 'as text' = 'prepared',
+  when: 'in turn' | 'at once' = 'in turn',
 ): Promise<Look> {
   const asked = LOOKS[at];
-  return lookOf(await answerOf(backend, how === 'prepared' ? asked : asked.text));
+  return lookOf(await answerOf(backend, how === 'prepared' ? asked : asked.text, when));
 }
 
 /** The same, in front of what is sent next there. */

@@ -7,9 +7,13 @@ import type { FollowerFailure } from '../fanout/follower.ts';
 import type { FollowerLeg } from './legs.ts';
 import type { SessionState } from './state.ts';
 
-/** A statement of our own is prepared once. Rejects with PproxError where the server refuses. */
-export async function answerOf(backend: Backend, question: string | OwnStatement): Promise<Answer> {
-  const answer = await (typeof question === 'string' ? backend.ask(question) : backend.askOwn(question));
+/** A statement of our own is prepared once. `when`: as Backend.ask has it. Rejects with PproxError where the server refuses. */
+export async function answerOf(
+  backend: Backend,
+  question: string | OwnStatement,
+  when: 'in turn' | 'at once' = 'in turn',
+): Promise<Answer> {
+  const answer = await (typeof question === 'string' ? backend.ask(question, when) : backend.askOwn(question, when));
   rowsOf(answer);
   return answer;
 }

@@ -318,7 +318,7 @@ async function onLead(
   if (plan.leaves === 'something') backend.prepared.doubtOwn();
   // A text that a function puts together may have deallocated what was prepared: nobody has seen it.
   const how = plan.kind === 'statement' ? 'as text' : 'prepared';
-  const after = plan.effects === 'hidden' ? unheard(look(backend, at, how)) : undefined;
+  const after = plan.effects === 'hidden' ? unheard(look(backend, at, how, 'at once')) : undefined;
   const result = await session.cancellable(backend, relay.result);
   limit?.check();
   session.told.note(backend);

@@ -115,6 +115,26 @@ test('setval through the proxy sets every writer, and what is drawn afterwards i
   assert.ok(Number(drawn?.['value']) > 5001);
 });
 
+test("setval to what rows say that others add to meanwhile is the lead's, and followers are ahead of it", async () => {
+  const client = await proxy.connect();
+  await client.query('CREATE TABLE grown (id serial PRIMARY KEY); INSERT INTO grown VALUES (50)');
+  const highest = "SELECT setval('grown_id_seq', (SELECT max(id) FROM grown))";
+  // As if another client's row had been committed there in between, or not yet.
+  for (const there of ['INSERT INTO grown VALUES (53)', 'DELETE FROM grown WHERE id = 50']) {
+    await sql(w2, there);
+    assert.equal(await value(client, highest), '50', there);
+    await sql(w2, 'DELETE FROM grown; INSERT INTO grown VALUES (50)');
+    const [found] = await sql(w2, 'SELECT last_value >= 50 AS ahead FROM grown_id_seq');
+    assert.deepEqual(found, { ahead: true }, there);
+    await client.query("SELECT setval('grown_id_seq', 1)");
+  }
+  // Another number of rows is another effect.
+  await sql(w2, 'INSERT INTO grown VALUES (54)');
+  assert.equal((await refusal(client.query("SELECT setval('grown_id_seq', id) FROM grown"))).code, '40002');
+  await sql(w2, 'DELETE FROM grown WHERE id = 54');
+  await assertWritersEqual(cluster);
+});
+
 test('TRUNCATE … RESTART IDENTITY restarts every writer', async () => {
   const client = await proxy.connect();
   await client.query('CREATE TABLE again (id serial PRIMARY KEY, x int)');

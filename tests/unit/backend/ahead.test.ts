@@ -223,7 +223,7 @@ describe('statements ahead of others', () => {
     server.backend.ahead('begin', ['BEGIN'], LONG_MS);
     const begun = asked(server, extended('UPDATE'));
     const collector = new Collector();
-    server.backend.sendUndoable(extended('PREPARE'), collector);
+    server.backend.sendAtOnce(extended('PREPARE'), collector);
     assert.ok(server.socket.bytes.toString('latin1').includes('PREPARE'), 'it has gone out');
     await server.serve();
     assert.equal(await begun, 'UPDATE T');
@@ -237,7 +237,7 @@ describe('statements ahead of others', () => {
     server.backend.ahead('begin', ['BEGIN'], LONG_MS);
     const refused = asked(server, extended('UPDATE'));
     const collector = new Collector();
-    server.backend.sendUndoable(extended('PREPARE'), collector);
+    server.backend.sendAtOnce(extended('PREPARE'), collector);
     await server.serve();
     assert.equal(await refused, '57014 E');
     assert.deepEqual((await collector.reply).tags, ['PREPARE']);
@@ -245,12 +245,27 @@ describe('statements ahead of others', () => {
     assert.ok(server.backend.idle);
   });
 
+  test('a question that is asked at once goes out with the statement that begins, and is answered outside where that is refused', async () => {
+    for (const refused of [[], ['BEGIN']]) {
+      const server = started();
+      server.refused.push(...refused);
+      server.backend.ahead('begin', ['BEGIN'], LONG_MS);
+      const begun = asked(server, extended('UPDATE'));
+      const answer = server.backend.ask('LOOK', 'at once');
+      assert.ok(server.socket.bytes.toString('latin1').includes('LOOK'), 'it has gone out');
+      await server.serve();
+      assert.equal(await begun, refused.length === 0 ? 'UPDATE T' : '57014 E');
+      assert.deepEqual((await answer).tags, ['LOOK']);
+      assert.deepEqual(server.run, refused.length === 0 ? ['I BEGIN', 'T UPDATE', 'T LOOK'] : ['I LOOK', 'I BEGIN']);
+    }
+  });
+
   test('what can be undone waits behind what waits', async () => {
     const server = started();
     server.backend.ahead('begin', ['BEGIN'], LONG_MS);
     const found = [asked(server, extended('UPDATE')), asked(server, extended('DELETE'))];
     const collector = new Collector();
-    server.backend.sendUndoable(extended('PREPARE'), collector);
+    server.backend.sendAtOnce(extended('PREPARE'), collector);
     await server.serve();
     assert.deepEqual(await Promise.all(found), ['UPDATE T', 'DELETE T']);
     assert.deepEqual((await collector.reply).tags, ['PREPARE']);

@@ -84,6 +84,22 @@ async function run(
 }
 
 describe('a commit in one phase', () => {
+  test('asks whether anything has failed unseen where something is under way, and not of one server that has not written', async () => {
+    const asked = async (writes: CommitRequest['writes']): Promise<readonly string[] | undefined> => {
+      const server = await startFakeServer(completes);
+      const backend = await server.connect();
+      await backend.ask('BEGIN');
+      void backend.ask('under way');
+      const lead = { node: nodeCalled('lead'), backend };
+      const shared = { chain: false, leadCommit: 'certain', deferred: 'none', position: undefined } as const;
+      const request = { ...shared, lead, followers: [], writes, definitions: NO_DEFINITIONS };
+      assert.equal((await new OnePhase(TIMEOUT_MS, silent).commit(request)).kind, 'committed');
+      return server.sessions[0]?.queries.slice(1);
+    };
+    assert.deepEqual(await asked('likely'), ['under way', 'SELECT', 'COMMIT']);
+    assert.deepEqual(await asked('to be asked'), ['under way', 'COMMIT']);
+  });
+
   test('commits the followers, then the lead', async () => {
     const order: string[] = [];
     const noted =
