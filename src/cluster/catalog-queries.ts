@@ -19,6 +19,10 @@ const BINDING = [
 /** Ends with the transaction. */
 const LOCAL = 'set_config[[:space:]]*[(][^;()]*,[[:space:]]*true[[:space:]]*[)]';
 
+/** In a function's source: a setting of the user's own (`a.b`) that it gives a value for the transaction. Its name is what is found. */
+const OWN_SETTING =
+  "(?:set_config[[:space:]]*[(][[:space:]]*['']|set[[:space:]]+local[[:space:]]+)([a-z_][a-z0-9_$]*(?:[.][a-z_][a-z0-9_$]*)+)";
+
 /** A function's source without its comments; empty where it has none. */
 const STRIPPED = `CASE WHEN p.prosrc ~ '--|/[*]'
     THEN pg_catalog.regexp_replace(p.prosrc, '--[^\\n]*|/[*]([^*]|[*]+[^*/])*[*]+/', ' ', 'g') ELSE '' END`;
@@ -105,6 +109,12 @@ export const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
     SELECT s.oid, s.proname FROM words o JOIN sources s ON s.oid = o.oid WHERE o.word = lower(b.proname)
     UNION ALL SELECT p.oid, p.proname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
       WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = b.oid) n
+), setting (oid, proname, name) AS (
+  SELECT s.oid, s.proname, lower(m.found[1]) FROM sources s, LATERAL pg_catalog.regexp_matches(s.source, '${OWN_SETTING}', 'gi') m (found)
+  -- Its own, while it runs.
+  UNION SELECT s.oid, s.proname, lower(split_part(c.text, '=', 1))
+    FROM sources s JOIN pg_catalog.pg_proc p ON p.oid = s.oid, LATERAL unnest(p.proconfig) c (text) WHERE split_part(c.text, '=', 1) LIKE '%.%'
+  UNION SELECT s.oid, s.proname, t.name FROM setting t JOIN words o ON o.word = lower(t.proname) JOIN sources s ON s.oid = o.oid
 )
 SELECT coalesce((SELECT json_agg(DISTINCT oid) FROM (
     SELECT p.oid FROM bound b JOIN pg_catalog.pg_proc p ON p.oid = b.oid WHERE p.provolatile <> 'v'
@@ -115,7 +125,8 @@ SELECT coalesce((SELECT json_agg(DISTINCT oid) FROM (
       WHERE p.oid >= 16384 AND p.provolatile <> 'v' AND p.proname ~ '^(crosstab|connectby|xpath_table)') n), '[]'),
   coalesce((SELECT json_agg(oid) FROM pg_catalog.pg_class
     WHERE oid >= 16384 AND relkind IN ('v', 'm') AND pg_catalog.pg_get_viewdef(oid) ~* '${EFFECTIVE}'), '[]'),
-  coalesce((SELECT json_agg(DISTINCT oid) FROM bound), '[]'), coalesce((SELECT json_agg(DISTINCT proname) FROM bound), '[]')`;
+  coalesce((SELECT json_agg(DISTINCT oid) FROM bound), '[]'), coalesce((SELECT json_agg(DISTINCT proname) FROM bound), '[]'),
+  coalesce((SELECT json_agg(json_build_array(oid, name)) FROM (SELECT DISTINCT oid, name FROM setting) n), '[]')`;
 
 /** What BINDING_FUNCTIONS has found: numbers of functions, and of views. */
 export interface Bound {
@@ -232,10 +243,10 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM vol
       'casts', coalesce(json_agg(DISTINCT c.typname) FILTER (WHERE c.typname IS NOT NULL), '[]'))
     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
     LEFT JOIN (pg_catalog.pg_cast k JOIN pg_catalog.pg_type c ON c.oid = k.casttarget) ON k.castfunc = p.oid WHERE ${UNBELIEVED}),
-  -- Another one for other functions, and views and operators.
-  (SELECT pg_catalog.md5(pg_catalog.concat_ws(',', bit_xor(pg_catalog.hashtextextended(oid::text || ':' || xmin::text, 0)), pg_catalog.count(*)))
-    FROM (SELECT oid, xmin FROM pg_catalog.pg_proc UNION ALL SELECT oid, xmin FROM pg_catalog.pg_operator
-      UNION ALL SELECT oid, xmin FROM pg_catalog.pg_rewrite) o WHERE oid >= 16384)`;
+  -- Another one for other functions, and views and operators; replaced in the transaction that has made it, one stands in another place.
+  (SELECT pg_catalog.md5(pg_catalog.concat_ws(',', bit_xor(pg_catalog.hashtextextended(pg_catalog.concat_ws(':', oid, xmin, ctid), 0)), pg_catalog.count(*)))
+    FROM (SELECT oid, xmin, ctid FROM pg_catalog.pg_proc UNION ALL SELECT oid, xmin, ctid FROM pg_catalog.pg_operator
+      UNION ALL SELECT oid, xmin, ctid FROM pg_catalog.pg_rewrite) o WHERE oid >= 16384)`;
 
 /** Tables (relid) with a volatile function of the user's in a constraint, their own or that of a column's domain, or in a policy. */
 const UNNAMED_CODE = `SELECT o.relid FROM (

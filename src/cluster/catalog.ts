@@ -84,6 +84,8 @@ export interface DatabaseFacts {
   readonly binding: ReadonlySet<number>;
   /** The same by name. */
   readonly bindingNames: ReadonlySet<string>;
+  /** By the numbers of functions that give them a value for the transaction alone: settings of the user's own (`a.b`), in lower case. */
+  readonly settingsOf: ReadonlyMap<number, readonly string[]>;
   /** Whether an event trigger is one. */
   readonly bindingEvents: 'none' | 'some';
   /** Of the lead. */
@@ -140,6 +142,8 @@ export interface Table {
   readonly deferred: 'none' | 'some';
   /** Whether, by their source or that of what it names, any of these may leave something with the server session: settings, locks. */
   readonly binds: 'nothing' | 'something';
+  /** Settings of the user's own (`a.b`) that any of these may give a value for the transaction: they exist in the server session from then on. */
+  readonly settings: readonly string[];
   readonly rules: 'none' | 'some';
   /** Tables that inherit from it: what is unique in each of them is not in all. Partitions are none. */
   readonly children: 'none' | 'some';
@@ -230,9 +234,21 @@ interface Binding extends Bound {
   /** Functions, by their numbers, that may leave something with their session, and what calls one. */
   readonly all: ReadonlySet<number>;
   readonly names: ReadonlySet<string>;
+  /** See DatabaseFacts.settingsOf. */
+  readonly settings: ReadonlyMap<number, readonly string[]>;
 }
 
-const NOTHING_BOUND: Binding = { print: '', functions: [], views: [], all: new Set(), names: new Set() };
+const NOTHING_BOUND: Binding = {
+  print: '',
+  functions: [],
+  views: [],
+  all: new Set(),
+  names: new Set(),
+  settings: new Map(),
+};
+
+/** Of a table where nothing of the user's runs. */
+const NOTHING_RUN: Pick<DatabaseFacts, 'binding' | 'settingsOf'> = { binding: new Set(), settingsOf: new Map() };
 
 /** Kept of them, by the prints of all functions: of databases, and of transactions that have made some. */
 const PRINTS = 100;
@@ -305,7 +321,10 @@ export class Catalog {
     const [functions = [], views = [], all = []] = lists
       .slice(0, 3)
       .map((list) => (JSON.parse(list ?? '[]') as unknown[]).map(Number));
-    const found = { print, functions, views, all: new Set(all), names: new Set(names(lists[3])) };
+    const settings = new Map<number, string[]>();
+    for (const [oid, name] of JSON.parse(lists[4] ?? '[]') as [string | number, string][])
+      settings.set(Number(oid), [...(settings.get(Number(oid)) ?? []), name]);
+    const found = { print, functions, views, all: new Set(all), names: new Set(names(lists[3])), settings };
     if (this.#bindings.size >= PRINTS) this.#bindings.clear();
     this.#bindings.set(print, found);
     return found;
@@ -330,8 +349,9 @@ export class Catalog {
         JSON.parse(list ?? '[]'),
       );
       const [triggers, cascades, deferred, calls, runs] = JSON.parse(reached ?? '[]') as ReachedRow;
-      const run = runs ?? [];
-      const binds = calls === true || (run.length > 0 && (await this.#bindsAny(asker, run)));
+      const run = (runs ?? []).map(Number);
+      const { binding, settingsOf } = run.length > 0 ? await this.facts(asker) : NOTHING_RUN;
+      const binds = calls === true || run.some((oid) => binding.has(oid));
       return {
         kind,
         persistence: persistence === 't' ? 'temporary' : 'permanent',
@@ -339,6 +359,7 @@ export class Catalog {
         cascades: cascades === true ? 'some' : 'none',
         deferred: deferred === true ? 'some' : 'none',
         binds: binds ? 'something' : 'nothing',
+        settings: [...new Set(run.flatMap((oid) => settingsOf.get(oid) ?? []))].sort(),
         rules: rules === 't' ? 'some' : 'none',
         children: children === 't' ? 'some' : 'none',
         policies: policies === 'none' || policies === 'of the row' ? policies : 'of other rows',
@@ -354,11 +375,6 @@ export class Catalog {
         actions: actions as string[],
       };
     });
-  }
-
-  async #bindsAny(asker: CatalogAsker, functions: readonly unknown[]): Promise<boolean> {
-    const { binding } = await this.facts(asker);
-    return functions.some((oid) => binding.has(Number(oid)));
   }
 
   /** What a column of a domain is given where nothing else says so; undefined where nothing is, or the name means nothing. */
@@ -500,7 +516,7 @@ function believedOf(text: string | null | undefined): DatabaseFacts['unbelieved'
   return { names: new Set(lists.names), attributes: new Set(lists.attributes), casts: new Set(lists.casts) };
 }
 
-function factsOf(found: readonly (string | null)[], { all, names: bindingNames }: Binding): DatabaseFacts {
+function factsOf(found: readonly (string | null)[], { all, names: bindingNames, settings }: Binding): DatabaseFacts {
   const [
     functions,
     values,
@@ -542,6 +558,7 @@ function factsOf(found: readonly (string | null)[], { all, names: bindingNames }
     unbelieved: believedOf(unbelieved),
     binding: all,
     bindingNames,
+    settingsOf: settings,
     bindingEvents: (JSON.parse(eventFunctions ?? '[]') as unknown[]).some((oid) => all.has(Number(oid)))
       ? 'some'
       : 'none',

@@ -29,6 +29,7 @@ import type { RowReplay } from '../fanout/row-replay.ts';
 import type { FollowerLeg } from './legs.ts';
 import { askLegs, beginFollowers, othersVisible, tell, throwFailures } from './replay.ts';
 import { answerOf, within } from './own-questions.ts';
+import { nameLocally } from './setting-transfer.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { endQuiet, quieten, sendTold } from './told-rows.ts';
 import { storedAtEnd } from './table-ends.ts';
@@ -123,7 +124,7 @@ export async function seeEffects(
   }
   // So may it have drawn from them: lastval() is its client's.
   if (movedSequences(lead.before, lead.after).length > 0) session.pins.add('sequence value');
-  await pinWhereBound(session, [...own, ...changed.keys()]);
+  await pinWhereBound(session, block, [...own, ...changed.keys()]);
   touch(block.touched, changed.keys());
   touchSeen(block.touched, lead, changed.keys());
   let asked: Promise<readonly Written[]> | undefined;
@@ -152,12 +153,16 @@ export async function seeEffects(
   };
 }
 
-/** Triggers of these tables may have left something with the server session: it is its client's own now, as where it calls a function. */
-async function pinWhereBound(session: SessionState, tables: readonly string[]): Promise<void> {
+/**
+ * Triggers of these tables may have left something with the server session: it is its client's own now, as where it calls a function. What they have
+ * set for the transaction alone leaves the setting, without a value.
+ */
+async function pinWhereBound(session: SessionState, { legs }: WritersBlock, tables: readonly string[]): Promise<void> {
   for (const name of tables) {
     if (session.pins.has('volatile function')) return;
     const table = isOfObjects(name) ? undefined : await session.services.catalog.tableOf(session, name);
     if (table?.binds === 'something') session.pins.add('volatile function');
+    if (table !== undefined && table.settings.length > 0) nameLocally(session, legs, table.settings);
   }
 }
 

@@ -7,6 +7,7 @@ import { PproxError } from '../lib/errors.ts';
 import { quoteEscaped, quoteIdentifier } from '../sql/quote.ts';
 import { isCustom } from '../sql/setting-names.ts';
 import type { Statement } from '../sql/statement.ts';
+import type { Legs } from './legs.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 
 /** After a statement has succeeded on `backend`, the lead's or a read-only block's reader's, and before that is given back. */
@@ -31,11 +32,20 @@ export async function learnSettings(session: SessionState, statement: Statement,
     backend.settings = settings.kept;
     await settleCustom(session, backend);
   } else if (block.kind === 'writers') {
-    for (const { lease } of [block.legs.lead, ...block.legs.leased])
-      lease.backend.settings = lease.backend.settings.naming(settings.kept.custom);
+    name(block.legs, settings.kept.custom);
     const own = statement.settings.some(({ scope, name }) => scope === 'local' && OF_THE_VIEW.includes(name));
     if (own && block.catalog === 'unchanged') block.catalog = 'own view';
   }
+}
+
+/** These of the user's own have had a value in the block, and exist from then on. */
+export function nameLocally({ settings }: SessionState, legs: Legs, names: readonly string[]): void {
+  settings.name(names.map((one) => ({ name: one, scope: 'local', how: 'set' })));
+  name(legs, settings.kept.custom);
+}
+
+function name({ lead, leased }: Legs, custom: ReadonlySet<string>): void {
+  for (const { lease } of [lead, ...leased]) lease.backend.settings = lease.backend.settings.naming(custom);
 }
 
 async function readBack(

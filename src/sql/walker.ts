@@ -28,6 +28,7 @@ import {
 import { nestedWrite } from './modification.ts';
 import { isServerView, OWN_SCHEMA } from './function-effects.ts';
 import { orderedBy } from './order.ts';
+import { currentName, isCustom } from './setting-names.ts';
 import { timeWordIn } from './time-word.ts';
 import {
   castType,
@@ -357,8 +358,11 @@ export class Walker {
     this.facts.conversions.add(column);
   }
 
-  /** Of a SET within a definition. */
+  /** Of a SET within a definition: with its value, PostgreSQL tries it. */
   setting(fields: Fields): void {
+    const { name: named } = fields;
+    const name = typeof named === 'string' ? currentName(named) : '';
+    if (isCustom(name)) this.facts.settings.push({ name, scope: 'local', how: 'set' });
     if (fields['kind'] === 'VAR_SET_CURRENT') this.facts.differs('server', 'SET … FROM CURRENT');
     this.#children(fields);
   }

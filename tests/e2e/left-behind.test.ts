@@ -82,6 +82,11 @@ const cases: Readonly<Record<string, readonly [made: string, run: string]>> = {
     TRIGGER("DECLARE v text; BEGIN v := '--'; /* a /* b */ c */ SET app.tenant = 'leaked'; RETURN NEW; END"),
     'INSERT INTO t VALUES (1)',
   ],
+  'a trigger whose function was replaced in the transaction that has made it': [
+    `BEGIN; ${TRIGGER('BEGIN RETURN NEW; END')}; INSERT INTO t VALUES (0);
+     CREATE OR REPLACE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN PERFORM st(); RETURN NEW; END $f$; COMMIT`,
+    'INSERT INTO t VALUES (1)',
+  ],
   'a trigger that changes pg_settings': [
     TRIGGER(
       "BEGIN UPDATE pg_settings SET setting = 'leaked' WHERE name = 'application_name'; PERFORM set_config('app.tenant', 'leaked', false); RETURN NEW; END",
@@ -182,4 +187,51 @@ test('a definition keeps no server connection, nor does what ends with its trans
     await one.query(`INSERT INTO free${place} VALUES (1); CREATE INDEX ON free${place} (v); DROP TABLE free${place}`);
   for (const one of clients) await one.end();
   await assertWritersEqual(cluster);
+});
+
+const MARKED: Readonly<Record<string, readonly [made: string, run: string]>> = {
+  'a trigger': [
+    TRIGGER("BEGIN PERFORM set_config('once.by_trigger', '1', true); RETURN NEW; END"),
+    'INSERT INTO t VALUES (1)',
+  ],
+  'a trigger that is rolled back': [
+    TRIGGER("BEGIN PERFORM set_config('once.rolled_back', '1', true); RETURN NEW; END"),
+    'BEGIN; INSERT INTO t VALUES (1); ROLLBACK',
+  ],
+  'a function that a trigger calls': [
+    `CREATE FUNCTION e() RETURNS int LANGUAGE plpgsql AS 'BEGIN SET LOCAL once.two_away = 1; RETURN 1; END';
+     ${TRIGGER('BEGIN PERFORM e(); RETURN NEW; END')}`,
+    'INSERT INTO t VALUES (1)',
+  ],
+  'a trigger with a SET of its own': [
+    `${TRIGGER('BEGIN RETURN NEW; END')}; ALTER FUNCTION f() SET once.own = '1'`,
+    'INSERT INTO t VALUES (1)',
+  ],
+  'a function that is made with a SET': [
+    'CREATE TABLE t (v int)',
+    "CREATE FUNCTION f() RETURNS int LANGUAGE sql SET once.made = '1' AS 'SELECT 1'",
+  ],
+  'a role that is given a setting': ['CREATE ROLE reads', "ALTER ROLE reads SET once.given = '1'"],
+};
+
+describe('a setting of one’s own, set for a transaction alone, does not exist for the next client behind', () => {
+  for (const [name, [made, run]] of Object.entries(MARKED))
+    test(name, HANGS, async () => {
+      const setting = /once[.][a-z_]+/.exec(made + run)?.[0] ?? '';
+      const asked = `SELECT current_setting('${setting}', true) AS value FROM shown LIMIT 1 FOR UPDATE`;
+      const maker = await proxy.connect();
+      try {
+        await maker.query(made);
+        const first = await proxy.connect();
+        await first.query(run);
+        assert.deepEqual((await first.query(asked)).rows, [{ value: '' }], 'as on one server');
+        await first.end();
+        const stranger = await proxy.connect();
+        assert.deepEqual((await stranger.query(asked)).rows, [{ value: null }]);
+        await stranger.end();
+      } finally {
+        await maker.query('DROP TABLE IF EXISTS t; DROP FUNCTION IF EXISTS f, e CASCADE; DROP ROLE IF EXISTS reads');
+        await maker.end();
+      }
+    });
 });
