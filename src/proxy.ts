@@ -81,7 +81,7 @@ export async function startProxy(config: Config, log: Log, plans: PlanChoice = '
       log,
     }),
     onlookers: new Onlookers({ timeoutMs: config.settings.followerTimeoutMs, idleMs: config.settings.poolIdleMs }),
-    planner: new Planner(catalog, analyser, roles, plans),
+    planner: new Planner(catalog, analyser, roles, cluster.followers.length === 0 ? 'nobody follows' : plans),
     unproven: new Unproven(config.settings.unproven),
     sequences,
     coordinator: commit.coordinator,

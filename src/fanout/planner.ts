@@ -38,8 +38,21 @@ import { type Comparison, comparingRows, sameText, unsafePart } from './same-tex
 import { REFRESHES, TablePlanner } from './table-planner.ts';
 import { planOnTemporary } from './temporary.ts';
 
-/** `same text`: what a proxy does that takes the same text for the same effect. For tests, which show what would differ. */
-export type PlanChoice = 'proven' | 'same text';
+/**
+ * `nobody follows`: with a single writer there is nothing to prove. `same text`: what a proxy does that takes the same text for the same effect. For
+ * tests, which show what would differ.
+ */
+export type PlanChoice = 'proven' | 'nobody follows' | 'same text';
+
+/** What a statement may leave with its server session, by what it calls or sets off. */
+export interface Leavings {
+  /** Settings, locks and the like. */
+  readonly binds: 'nothing' | 'something';
+  /** Places of sequences: currval() and lastval(). */
+  readonly draws: 'nothing' | 'something';
+  /** Settings of the user's own (`a.b`) that exist from then on. */
+  readonly settings: readonly string[];
+}
 
 /** As old as what was asked for it first. Its times stand where they stood in the text that it was made for. */
 interface KnownPlan {
@@ -67,6 +80,8 @@ const UNPROVEN: SameTextPlan = {
   remade: undefined,
 };
 
+const ALONE: SameTextPlan = { ...UNPROVEN, rule: 'a single writer' };
+
 export class Planner {
   readonly #catalog: Catalog;
   readonly #reasons: Reasons;
@@ -89,6 +104,7 @@ export class Planner {
   /** Rejects with PproxError `not_replayable` where no plan is safe. */
   async plan(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
     if (this.#choice === 'same text') return UNPROVEN;
+    if (this.#choice === 'nobody follows') return this.#marked(asker, statement, ALONE);
     const { command, nondeterminism, relations } = statement;
     const changesRows = command.kind === 'insert' || command.kind === 'modify';
     if (!changesRows || asker.caching !== 'allowed') return this.#plan(remembering(asker), statement);
@@ -141,7 +157,10 @@ export class Planner {
   }
 
   async #plan(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
-    const plan = await this.#safe(asker, statement);
+    return this.#marked(asker, statement, await this.#safe(asker, statement));
+  }
+
+  async #marked<T extends ReplayPlan>(asker: CatalogAsker, statement: Statement, plan: T): Promise<T> {
     return (await this.leaves(asker, statement)) === 'nothing' ? plan : { ...plan, leaves: 'something' };
   }
 
@@ -158,7 +177,7 @@ export class Planner {
 
   /** Whether what the statement calls or sets off may leave something with its server session. */
   async leaves(asker: CatalogAsker, statement: Statement): Promise<'nothing' | 'something'> {
-    const { command, nested, inserts, relations, node, stored } = statement;
+    const { command, node, stored } = statement;
     if (RUNS_ANYTHING.has(node) || callsBinding(await this.#catalog.facts(asker), statement)) return 'something';
     if (command.kind === 'definition') {
       const { bindingEvents, bindingNames } = await this.#catalog.facts(asker);
@@ -166,15 +185,21 @@ export class Planner {
       // What is there may be computed anew.
       if (node !== 'AlterTableStmt') return 'nothing';
     }
-    const main = 'target' in command && command.target !== undefined ? [command.target] : [];
-    const emptied = node === 'TruncateStmt' || node === 'AlterTableStmt' ? relations : [];
-    for (const name of [...main, ...emptied, ...inserts, ...nested.map(({ target }) => target)])
+    for (const name of targetsOf(statement))
       if ((await this.#catalog.table(asker, name))?.binds === 'something') return 'something';
     return 'nothing';
   }
 
-  /** Whether it may draw from sequences, by its text or by what that sets off. */
-  async draws(asker: CatalogAsker, statement: Statement): Promise<'nothing' | 'something'> {
+  /** All of it, where nobody looks at what it has done. */
+  async leavings(asker: CatalogAsker, statement: Statement): Promise<Leavings> {
+    const settings = new Set<string>();
+    for (const name of targetsOf(statement))
+      for (const one of (await this.#catalog.table(asker, name))?.settings ?? []) settings.add(one);
+    const [binds, draws] = [await this.leaves(asker, statement), await this.#draws(asker, statement)];
+    return { binds, draws, settings: [...settings] };
+  }
+
+  async #draws(asker: CatalogAsker, statement: Statement): Promise<'nothing' | 'something'> {
     const { command, nested, inserts, sequences, functions, pins, added, fills } = statement;
     if (sequences.calls !== 'none' || functions.length > 0 || pins.includes('volatile function')) return 'something';
     if (command.kind === 'definition') return added.length > 0 || fills !== 'nothing' ? 'something' : 'nothing';
@@ -529,6 +554,13 @@ export class Planner {
     const { deferredTriggers } = await this.#catalog.facts(asker);
     return deferredTriggers === 'none' ? plan : { ...plan, effects: 'hidden' };
   }
+}
+
+/** Tables whose triggers, constraints and defaults it may set off. */
+function targetsOf({ command, nested, inserts, relations, node }: Statement): readonly QualifiedName[] {
+  const main = 'target' in command && command.target !== undefined ? [command.target] : [];
+  const emptied = node === 'TruncateStmt' || node === 'AlterTableStmt' ? relations : [];
+  return [...main, ...emptied, ...inserts, ...nested.map(({ target }) => target)];
 }
 
 const OF_SERVERS: ReadonlySet<string> = new Set(['information_schema', 'pg_catalog']);

@@ -18,6 +18,8 @@ export async function planLines(session: SessionState, planned: Statement, text:
     const lines = [`Route: ${route}`, `  Reason: ${statement.reason}`];
     if (route !== 'writers') return lines;
     const plan = await session.services.planner.plan(session, statement);
+    if (session.cluster.followers.length === 0)
+      return [...lines, 'Plan: statement', `  Reason: ${plan.rule}`, `  Lead: ${shown}`];
     return [...lines, ...describePlan(plan, shown)];
   } catch (error) {
     if (!(error instanceof PproxError) || error.condition !== 'not_replayable') throw error;
@@ -33,7 +35,8 @@ export async function planLines(session: SessionState, planned: Statement, text:
 async function routeOf(session: SessionState, statement: Statement): Promise<Route> {
   const raised = statement.route === 'writers' ? 'writers' : await raisedByCatalog(session, statement);
   const route = raised === 'reader' ? statement.route : raised;
-  if (route === 'writers') return (await placeOfTemporary(session, statement)) ?? route;
+  const place = session.cluster.followers.length > 0 && route === 'writers';
+  if (place) return (await placeOfTemporary(session, statement)) ?? route;
   return route === 'reader' && statement.needsSequenceState ? 'lead' : route;
 }
 

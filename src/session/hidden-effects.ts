@@ -162,7 +162,7 @@ async function pinWhereBound(session: SessionState, { legs }: WritersBlock, tabl
     if (session.pins.has('volatile function')) return;
     const table = isOfObjects(name) ? undefined : await session.services.catalog.tableOf(session, name);
     if (table?.binds === 'something') session.pins.add('volatile function');
-    if (table !== undefined && table.settings.length > 0) nameLocally(session, legs, table.settings);
+    if (table !== undefined) nameLocally(session, legs, table.settings);
   }
 }
 

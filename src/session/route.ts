@@ -25,21 +25,22 @@ export async function resolveRoute(
   if (command.kind === 'set' || command.kind === 'set transaction') return setting(session, statement);
   if (command.kind === 'utility' && command.name === 'SET CONSTRAINTS' && session.block.kind === 'none') return 'lead';
   if (statement.node === 'FetchStmt') await lookBehindCursors(session);
-  if (statement.node === 'DeclareCursorStmt' && statement.durable.length > 0) throw volatileCursor();
+  if (statement.node === 'DeclareCursorStmt' && statement.durable.length > 0 && session.cluster.followers.length > 0)
+    throw volatileCursor();
   let route = statement.route;
   if (route !== 'writers') {
     const raised = await raisedByCatalog(session, statement);
     if (raised === 'writers') {
-      if (command.kind === 'utility') throw volatileCursor();
+      if (command.kind === 'utility' && session.cluster.followers.length > 0) throw volatileCursor();
       session.pins.add('volatile function');
       session.own.begin('any');
     }
-    if (raised !== 'reader') route = raised;
+    if (raised !== 'reader' && command.kind !== 'utility') route = raised;
   }
   if (isOfTemporary(statement) && (await reachesPermanent(session.services.catalog, session, statement)))
     return 'writers';
   const named = route === 'lead' && statement.reason === TEMPORARY && command.kind !== 'definition';
-  if ((route === 'writers' || named) && session.temporaries !== 'none') {
+  if ((route === 'writers' || named) && session.temporaries !== 'none' && session.cluster.followers.length > 0) {
     const place = await placeOfTemporary(session, statement);
     if (place === undefined && (command.kind === 'definition' || statement.node === 'TruncateStmt'))
       refuseHidden(await session.services.catalog.hidingPermanent(session));
@@ -111,8 +112,14 @@ const OF_FUNCTIONS = "SELECT statement FROM pg_catalog.pg_cursors WHERE statemen
 
 /** A function may have opened a cursor over what writes: it would do so on the lead alone. Throws PproxError. */
 async function lookBehindCursors(session: SessionState): Promise<void> {
-  const { block, pins } = session;
-  if (block.kind !== 'writers' || block.status !== TransactionStatus.InBlock || !pins.has('volatile function')) return;
+  const { block, pins, cluster } = session;
+  if (
+    cluster.followers.length === 0 ||
+    block.kind !== 'writers' ||
+    block.status !== TransactionStatus.InBlock ||
+    !pins.has('volatile function')
+  )
+    return;
   for (const [text] of await session.askLead(OF_FUNCTIONS)) {
     const analysis = await readText(session, Buffer.from(text ?? ''));
     if (analysis.kind !== 'statements') throw volatileCursor();

@@ -40,6 +40,7 @@ export async function learnSettings(session: SessionState, statement: Statement,
 
 /** These of the user's own have had a value in the block, and exist from then on. */
 export function nameLocally({ settings }: SessionState, legs: Legs, names: readonly string[]): void {
+  if (names.length === 0) return;
   settings.name(names.map((one) => ({ name: one, scope: 'local', how: 'set' })));
   name(legs, settings.kept.custom);
 }

@@ -41,7 +41,7 @@ import { PlannedBy } from './planned-by.ts';
 import { doubtAlone, doubting } from './doubts.ts';
 import { notePins } from './pins.ts';
 import type { SessionState, WritersBlock } from './state.ts';
-import { learnSettings } from './setting-transfer.ts';
+import { learnSettings, nameLocally, settleCustom } from './setting-transfer.ts';
 import { lockTables, readsOlder } from './table-locks.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
 import { place, touch, touchUnseen, untouched } from './touched.ts';
@@ -366,6 +366,11 @@ export async function keep(
   const { command } = statement;
   block.plannedBy.ran = performance.now();
   notePins(session, statement, seen);
+  if (session.cluster.followers.length === 0) {
+    const { draws, settings } = await session.services.planner.leavings(session, statement);
+    if (draws === 'something') session.pins.add('sequence value');
+    nameLocally(session, block.legs, settings);
+  }
   if (seen === 'not looked at' && isQuery(statement)) session.view = 'perhaps its own';
   await learnSettings(session, statement, block.legs.lead.lease.backend);
   const made = seen === 'looked at' ? block.touched.made : 'not seen';
@@ -407,17 +412,18 @@ function changesCatalog({ command, pins, node }: Statement, made: 'nothing' | 'o
 /** With one writer there is nobody to agree with. */
 async function writeAlone(session: SessionState, statement: Statement, request: Request): Promise<StatementEnd> {
   // Asked while no connection is held: there may be this one alone.
-  const { planner } = session.services;
-  const [leaves, draws] = [await planner.leaves(session, statement), await planner.draws(session, statement)];
+  const { binds, draws, settings } = await session.services.planner.leavings(session, statement);
   const legs = await session.leaseLead();
   const { backend } = legs.lead.lease;
+  // Whatever becomes of it.
+  nameLocally(session, legs, settings);
   let answered: 'no' | 'yes' = 'no';
   try {
     await request.prepare(backend);
     const { message, replies } = request.encode(backend);
     const relay = new Relay(session.link, backend, { completion: 'forward', replies });
     backend.send(message, relay);
-    if (leaves === 'something') backend.prepared.doubtOwn();
+    if (binds === 'something') backend.prepared.doubtOwn();
     const result = await session.cancellable(backend, relay.result).catch(async (error: unknown) => {
       if (!(error instanceof BackendLostError)) throw error;
       await loseBlock(session, error);
@@ -426,15 +432,16 @@ async function writeAlone(session: SessionState, statement: Statement, request: 
     session.told.note(backend);
     if (result.error !== undefined) {
       // A block or procedure may have committed what it has set, made and listens to.
-      if (leaves === 'something') session.pins.add('volatile function');
+      if (binds === 'something') session.pins.add('volatile function');
       await doubtAlone(session, statement, backend);
       return FAILED;
     }
-    if (leaves === 'something') session.pins.add('volatile function');
+    if (binds === 'something') session.pins.add('volatile function');
     if (draws === 'something') session.pins.add('sequence value');
     notePins(session, statement, 'not looked at');
     if (isQuery(statement)) session.view = 'perhaps its own';
     await learnSettings(session, statement, backend);
+    await settleCustom(session, backend);
     if (changesCatalog(statement, 'not seen')) session.services.catalog.forget();
     answered = 'yes';
     return { kind: 'done', held: undefined };
