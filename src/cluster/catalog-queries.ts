@@ -393,18 +393,7 @@ export const TABLE = `SELECT c.relkind, c.relpersistence,
         WHERE f.oid = CASE WHEN ty.typinput = 'pg_catalog.array_in'::regproc THEN el.typinput::oid ELSE ty.typinput::oid END
           AND f.prolang = (SELECT oid FROM pg_catalog.pg_language WHERE lanname = 'internal')
           AND f.prosrc IN ('textin', 'varcharin', 'bpcharin', 'namein', 'charin', 'enum_in', 'json_in', 'jsonb_in')),
-      'sequence', CASE WHEN a.attidentity <> '' OR v.draws = 'its value' THEN (
-        SELECT quote_ident(n.nspname) || '.' || quote_ident(s.relname)
-        FROM pg_catalog.pg_depend p JOIN pg_catalog.pg_class s ON s.relkind = 'S'
-          AND s.oid = CASE WHEN a.attidentity <> '' THEN p.objid ELSE p.refobjid END
-        JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
-        WHERE CASE WHEN a.attidentity <> ''
-          -- A partition draws from the sequence of the table that it is one of.
-          THEN p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass AND p.deptype = 'i'
-            AND (p.refobjid, p.refobjsubid) IN (SELECT o.attrelid, o.attnum FROM pg_catalog.pg_attribute o WHERE o.attname = a.attname
-              AND (o.attrelid = c.oid OR o.attrelid IN (SELECT pg_catalog.pg_partition_ancestors(c.oid))))
-          ELSE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass END
-        LIMIT 1) END,
+      'sequence', q.sequence, 'unseen', q.unseen IS TRUE,
       'draws', CASE v.draws WHEN 'within' THEN (
         SELECT coalesce(json_agg(DISTINCT quote_ident(n.nspname) || '.' || quote_ident(s.relname)), '[]')
         FROM pg_catalog.pg_depend p JOIN pg_catalog.pg_class s ON s.relkind = 'S' AND s.oid = p.refobjid
@@ -418,6 +407,19 @@ export const TABLE = `SELECT c.relkind, c.relpersistence,
     CROSS JOIN LATERAL (${BASE_OF_DOMAIN}) b
     CROSS JOIN LATERAL (${PLACE_OF_XML}) x
     CROSS JOIN LATERAL (${HOW_IT_DRAWS}) v
+    LEFT JOIN LATERAL (
+        SELECT quote_ident(n.nspname) || '.' || quote_ident(s.relname) AS sequence,
+          NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_sequence_privilege(s.oid, 'USAGE, SELECT')) AS unseen
+        FROM pg_catalog.pg_depend p JOIN pg_catalog.pg_class s ON s.relkind = 'S'
+          AND s.oid = CASE WHEN a.attidentity <> '' THEN p.objid ELSE p.refobjid END
+        JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
+        WHERE CASE WHEN a.attidentity <> ''
+          -- A partition draws from the sequence of the table that it is one of.
+          THEN p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass AND p.deptype = 'i'
+            AND (p.refobjid, p.refobjsubid) IN (SELECT o.attrelid, o.attnum FROM pg_catalog.pg_attribute o WHERE o.attname = a.attname
+              AND (o.attrelid = c.oid OR o.attrelid IN (SELECT pg_catalog.pg_partition_ancestors(c.oid))))
+          ELSE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass END
+        LIMIT 1) q ON a.attidentity <> '' OR v.draws = 'its value'
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'),
   coalesce((SELECT json_agg(k.names ORDER BY i.indisprimary DESC, i.indexrelid)
     FROM pg_catalog.pg_index i, LATERAL (SELECT json_agg(a.attname ORDER BY u.place) AS names,

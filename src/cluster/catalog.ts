@@ -106,6 +106,8 @@ export interface Column {
   readonly generated: '' | 's' | 'v';
   /** Quoted, schema-qualified name of the sequence whose next value its default is. */
   readonly sequence: string | null;
+  /** Whether the session is not shown where that stands: an identity draws from it for a role that has no right to it. */
+  readonly unseen: boolean;
   /** Of sequences that its default draws from so that its value does not tell what was drawn; empty: not known which; null: from none. */
   readonly draws: readonly string[] | null;
   readonly selectable: boolean;

@@ -18,18 +18,19 @@ const SMALL_BYTES = 1024 * 1024;
 export interface Access {
   /** Quoted, qualified. */
   readonly table: string;
-  readonly read: 'allowed' | 'not allowed';
-  readonly write: 'allowed' | 'not allowed';
+  /** `in part`: policies may hide rows from it. */
+  readonly read: 'allowed' | 'in part' | 'not allowed';
+  readonly write: 'allowed' | 'new rows' | 'not allowed';
   /** `small`: read whole; `medium`: if need be; `large`: never. */
   readonly size: 'small' | 'medium' | 'large';
 }
 
 /** For tables by their quoted, qualified names. */
 export function accessText(tables: readonly string[]): string {
-  return `SELECT name, CASE WHEN pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
-      AND NOT pg_catalog.row_security_active(c.oid) THEN 'allowed' ELSE 'not allowed' END,
-    CASE WHEN pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')
-      AND pg_catalog.has_table_privilege(c.oid, 'DELETE') THEN 'allowed' ELSE 'not allowed' END,
+  return `SELECT name, CASE WHEN NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')) THEN 'not allowed'
+      WHEN pg_catalog.row_security_active(c.oid) THEN 'in part' ELSE 'allowed' END,
+    CASE WHEN NOT pg_catalog.has_table_privilege(c.oid, 'INSERT') THEN 'not allowed'
+      WHEN pg_catalog.has_table_privilege(c.oid, 'UPDATE') AND pg_catalog.has_table_privilege(c.oid, 'DELETE') THEN 'allowed' ELSE 'new rows' END,
     CASE WHEN bytes <= ${SMALL_BYTES} THEN 'small' WHEN bytes <= ${LARGEST_BYTES} THEN 'medium' ELSE 'large' END
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace,
     LATERAL (SELECT pg_catalog.pg_relation_size(c.oid) AS bytes, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name) q
@@ -39,8 +40,8 @@ export function accessText(tables: readonly string[]): string {
 export function accessOf(rows: readonly (readonly (string | null)[])[]): readonly Access[] {
   return rows.map(([table, read, write, size]) => ({
     table: table ?? '',
-    read: read === 'allowed' ? 'allowed' : 'not allowed',
-    write: write === 'allowed' ? 'allowed' : 'not allowed',
+    read: read === 'allowed' || read === 'in part' ? read : 'not allowed',
+    write: write === 'allowed' || write === 'new rows' ? write : 'not allowed',
     size: size === 'small' || size === 'medium' ? size : 'large',
   }));
 }

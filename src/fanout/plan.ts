@@ -49,8 +49,11 @@ export interface SameTextPlan extends SameText {
   readonly remade: Remade | undefined;
 }
 
-/** For the lead alone. */
-export type LeadAlonePlan = SameTextPlan & { readonly inPlace: 'rows alone' | 'rows beside temporary objects' };
+/** For the lead alone. `runs`: whether functions or triggers may have changed more there than its text says. */
+export type LeadAlonePlan = SameTextPlan & {
+  readonly inPlace: 'rows alone' | 'rows beside temporary objects';
+  readonly runs: 'functions' | 'nothing';
+};
 
 export function isLeadAlone(plan: ReplayPlan): plan is LeadAlonePlan {
   return (

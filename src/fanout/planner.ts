@@ -125,23 +125,31 @@ export class Planner {
   }
 
   /**
-   * For a change of rows that nothing makes the same on followers: the lead alone runs it. Undefined where they could not be told what it has
-   * done: where functions and triggers may have done more than it, or rows cannot be told by a key.
+   * For what nothing makes the same on followers: the lead alone runs it, and they are told the rows that it, its triggers and functions have changed.
+   * Undefined where these could not be told: where rows have no key, are shown in part, or more than rows may have been changed.
    */
   async alone(asker: CatalogAsker, statement: Statement, { what }: NotReplayable): Promise<SameTextPlan | undefined> {
-    const { command, nested, explains, durable } = statement;
-    if ((command.kind !== 'insert' && command.kind !== 'modify') || explains || durable.length > 0) return undefined;
-    if ((await this.#reasons.effectiveCall(asker, statement)) !== undefined) return undefined;
-    const main = command.target === undefined ? [] : [{ target: command.target, stores: onlyStores(command) }];
+    const { command, nested, explains, durable, node } = statement;
+    if (explains || durable.length > 0) return undefined;
+    const calls = await this.#reasons.effectiveCall(asker, statement);
+    if (command.kind === 'read' || node === 'CallStmt')
+      return calls === undefined && node !== 'CallStmt' ? undefined : readBack(what, statement, [], 'functions');
+    if (command.kind !== 'insert' && command.kind !== 'modify' && command.kind !== 'copy out') return undefined;
+    const main =
+      command.kind === 'copy out' || command.target === undefined
+        ? []
+        : [{ target: command.target, stores: onlyStores(command) }];
     const below = nested.map((one) => ({ target: one.target, stores: one.what === 'rows' }));
     const stored: string[] = [];
+    let runs: 'functions' | 'nothing' = calls === undefined ? 'nothing' : 'functions';
     for (const { target, stores } of [...main, ...below]) {
       const table = await this.#catalog.table(asker, target);
-      if (table === undefined || !isTellable(table) || (!stores && table.keys.length === 0)) return undefined;
-      if ((await this.#reasons.callOfDefaults(asker, table)) !== undefined) return undefined;
+      if (table === undefined || !isTellable(table, stores) || (!stores && table.keys.length === 0)) return undefined;
+      const acts = table.triggers === 'some' || table.cascades === 'some';
+      if (acts || (await this.#reasons.callOfDefaults(asker, table)) !== undefined) runs = 'functions';
       stored.push(...table.stored);
     }
-    return stored.length === 0 ? undefined : readBack(what, statement, stored);
+    return stored.length === 0 ? undefined : readBack(what, statement, stored, runs);
   }
 
   /** Equal for plans of one shape that were chosen once. */
@@ -302,7 +310,7 @@ export class Planner {
     const drawn = await this.#reasons.varyingColumn(asker, command.target);
     if (drawn !== undefined || calls !== 'none') {
       if (table.kind !== 'v' || calls !== 'none' || statement.explains || command.hasWritingWith) throw plan;
-      return readBack(reason, statement, await this.#behind(asker, table));
+      return readBack(reason, statement, await this.#behind(asker, table), 'nothing');
     }
     return this.#locked(asker, statement, { varying, why: reason, compared: { command, table }, refusal: plan });
   }
@@ -571,12 +579,11 @@ function onlyStores(command: InsertCommand | ModifyCommand): boolean {
   return command.merged?.assigned.length === 0 && command.merged.deletes === 'none';
 }
 
-/** Whether what a statement has done to it is seen in its rows, which this session is shown whole. */
-function isTellable(table: Table): boolean {
-  const { kind, persistence, rules, policies, triggers } = table;
-  const plain =
-    (kind === 'r' || kind === 'p') && persistence === 'permanent' && rules === 'none' && policies === 'none';
-  return plain && triggers === 'none' && storedColumns(table).every((one) => one.exact && one.selectable);
+/** Whether what a statement has done to it is seen in its rows. Of those that it only `stores` it is known how many policies must show. */
+function isTellable(table: Table, stores: boolean): boolean {
+  const { kind, persistence, rules, policies } = table;
+  const plain = (kind === 'r' || kind === 'p') && persistence === 'permanent' && rules === 'none';
+  return plain && (stores || policies === 'none') && storedColumns(table).every((one) => one.exact && one.selectable);
 }
 
 /** All of it but where it stands in the text: what may be a parameter's value varies or does not, each time. */

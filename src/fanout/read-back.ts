@@ -9,9 +9,10 @@ export function readBack(
   reason: string,
   statement: Statement,
   stored: readonly string[],
+  runs: LeadAlonePlan['runs'],
   inPlace: LeadAlonePlan['inPlace'] = 'rows alone',
 ): LeadAlonePlan {
-  return { ...sameText([], statement, 'not compared', reason), effects: 'hidden', stored, inPlace };
+  return { ...sameText([], statement, 'not compared', reason), effects: 'hidden', stored, runs, inPlace };
 }
 
 /** What rows do not bring along, and would be done on the lead alone. */

@@ -16,8 +16,8 @@ export interface SequenceScope {
   drew(sequences: Iterable<string>): void;
   /** What is known of followers holds at the moment that it answers, or has been forgotten by then; within a transaction that is found out at its end. */
   askDrawn(text: string): Promise<readonly (readonly (string | null)[])[]>;
-  /** Runs on every follower; answers with the rows of each. */
-  askFollowers(text: string): Promise<readonly (readonly (readonly (string | null)[])[])[]>;
+  /** Runs on every follower, as the session's role or its login's; answers with the rows of each. */
+  askFollowers(text: string, as: 'session' | 'login'): Promise<readonly (readonly (readonly (string | null)[])[])[]>;
 }
 
 interface Bound {
@@ -118,16 +118,25 @@ export class SequenceKeeper {
   /** `which`: all that are not ahead by a block, or those alone that have not got to the lead's last value. */
   async #advance(scope: SequenceScope, given: readonly Given[], which: 'behind' | 'not ahead'): Promise<void> {
     const generation = this.#generation;
-    const answers = await scope.askFollowers(given.map((one) => this.#advanceText(one, which)).join('\nUNION ALL '));
-    const since = performance.now();
-    for (const { sequence, value } of given) {
-      const states = answers.map((told) => stateIn(told, sequence));
-      const [first] = states;
-      if (first === undefined || states.some((state) => state === undefined || !isPast(state, value))) {
-        throw new PproxError('follower_failed', {
-          message: `sequence ${sequence} could not be advanced on the followers`,
-        });
+    const left = new Map(given.map((one) => [one.sequence, one]));
+    const reached = new Map<string, Reached>();
+    let since = performance.now();
+    // An identity draws for a role that has no right to its sequence: the role that has logged in may have one.
+    for (const as of ['session', 'login'] as const) {
+      if (left.size === 0) break;
+      const texts = [...left.values()].map((one) => this.#advanceText(one, which));
+      const answers = await scope.askFollowers(texts.join('\nUNION ALL '), as);
+      since = performance.now();
+      for (const { sequence, value } of left.values()) {
+        const states = answers.map((told) => stateIn(told, sequence));
+        const [first] = states;
+        if (first === undefined || states.some((state) => state === undefined || !isPast(state, value))) continue;
+        left.delete(sequence);
+        reached.set(sequence, first);
       }
+    }
+    for (const sequence of left.keys()) throw notAdvanced(sequence);
+    for (const [sequence, first] of reached) {
       if (which === 'behind' || generation !== this.#generation) continue;
       this.#bounds.set(keyOf(scope, sequence), { value: first.target, direction: first.direction, since });
     }
@@ -138,8 +147,9 @@ export class SequenceKeeper {
     const least = which === 'behind' ? `${value}::numeric` : 't.target';
     // A role that may use a sequence need not be one that may set it.
     return `SELECT ${name}, CASE
+        WHEN NOT has_sequence_privilege(q.seqrelid, 'USAGE, UPDATE') THEN NULL
         WHEN CASE WHEN q.seqincrement > 0 THEN l.value < ${least} ELSE l.value > ${least} END IS FALSE THEN l.value
-        WHEN has_sequence_privilege(q.seqrelid, 'UPDATE') THEN setval(q.seqrelid::regclass, t.target)
+        WHEN has_sequence_privilege(q.seqrelid, 'UPDATE') AND has_sequence_privilege(q.seqrelid, 'USAGE, SELECT') THEN setval(q.seqrelid::regclass, t.target)
         ELSE (SELECT CASE WHEN q.seqincrement > 0 THEN max(v) ELSE min(v) END FROM (
           SELECT nextval(q.seqrelid::regclass) AS v
           FROM generate_series(1, (t.target::numeric - coalesce(l.value, q.seqstart - q.seqincrement)) / q.seqincrement)) drawn) END,
@@ -149,9 +159,18 @@ export class SequenceKeeper {
         ELSE greatest(q.seqmin::numeric, ${value}::numeric + q.seqincrement::numeric * ${this.#block}) END::bigint AS target) t,
         -- Not by a scan, which keeps the sequence's page pinned while setval() waits for its lock, and whoever has that lock may have to wait for
         -- the page, without an end that either would see (COMMIT PREPARED of ALTER SEQUENCE … RESTART). NULL where it was never drawn from.
-        LATERAL (SELECT pg_catalog.pg_sequence_last_value(q.seqrelid) AS value) l
+        LATERAL (SELECT CASE WHEN has_sequence_privilege(q.seqrelid, 'USAGE, SELECT') THEN pg_catalog.pg_sequence_last_value(q.seqrelid) END AS value) l
       WHERE q.seqrelid = ${name}::regclass`;
   }
+}
+
+function notAdvanced(sequence: string): PproxError {
+  return new PproxError('follower_failed', {
+    sqlstate: '42501',
+    message: `permission denied for sequence ${sequence}`,
+    detail: 'What the lead has drawn from it, followers must not give out again: their sequences are advanced.',
+    hint: `GRANT USAGE ON SEQUENCE ${sequence} TO the role, on every writer.`,
+  });
 }
 
 /** What the lead has given out of a sequence (quoted, qualified). */

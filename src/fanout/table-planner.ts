@@ -155,7 +155,7 @@ export class TablePlanner {
       const source = chosen === undefined ? 'COPY of what the host of the lead has' : `COPY of rows by ${chosen}`;
       const rule = left === undefined ? source : `COPY that leaves column ${left} to its default`;
       refuseBlind(table, rule);
-      return readBack(rule, statement, table.stored);
+      return readBack(rule, statement, table.stored, 'nothing');
     }
     const words = table.columns.some((column) => readsWords(column) && listed?.includes(column.name) !== false);
     return {

@@ -73,5 +73,5 @@ export async function planOnTemporary(
   }
   const reason = 'a temporary object, which the lead alone has';
   refuseDurable(statement, reason);
-  return readBack(reason, statement, [], 'rows beside temporary objects');
+  return readBack(reason, statement, [], 'functions', 'rows beside temporary objects');
 }

@@ -56,6 +56,7 @@ export async function compareHidden(
   const compared = new Set<string>();
   const whole: Written[] = [];
   for (const one of written) {
+    if (one.access.read !== 'allowed') continue;
     const atEnd = one.reading === 'whole' ? 'not known' : await compareEnds(session, block, one, lead.after);
     if (atEnd !== 'not known' && atEnd.length > 0) return atEnd;
     if (atEnd === 'not known' && one.reading !== 'its end') whole.push(one);

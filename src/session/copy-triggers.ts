@@ -53,7 +53,7 @@ export async function replayTriggers(
   if (fired.marked === 'no' || differing.some(({ kind }) => kind === 'lost')) throwFailures(block, differing);
   for (const leg of followers) tell(leg, `ROLLBACK TO SAVEPOINT ${MARK}`, `RELEASE SAVEPOINT ${MARK}`);
   try {
-    await replayAlone(session, block, { ...plan, inPlace: 'rows alone' }, looked, started);
+    await replayAlone(session, block, { ...plan, runs: 'nothing', inPlace: 'rows alone' }, looked, started);
   } catch (error) {
     // What was wrong at first says more than that it cannot be mended.
     if (error instanceof PproxError && error.condition === 'not_replayed') throwFailures(block, differing);

@@ -32,7 +32,7 @@ import { answerOf, within } from './own-questions.ts';
 import { nameLocally } from './setting-transfer.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { endQuiet, quieten, sendTold } from './told-rows.ts';
-import { storedAtEnd } from './table-ends.ts';
+import { storedAtEnd, storedByLatest } from './table-ends.ts';
 import { mayWait, place, storedInAll, touch, touchSeen } from './touched.ts';
 
 /**
@@ -136,8 +136,9 @@ export async function seeEffects(
   for (const name of others) {
     const found = known.find((one) => one.name === name);
     const [inserted = 0, updated, deleted] = changed.get(name) ?? [];
-    if (found?.access.write !== 'allowed' || deleted !== 0 || found.table.deferred === 'some') told.push(undefined);
+    if (found === undefined || deleted !== 0 || found.table.deferred === 'some') told.push(undefined);
     else if (updated === 0) told.push(await newRows(session, block, found, lead.after, inserted));
+    else if (!isWhole(found)) told.push(undefined);
     else {
       // That no key has changed is seen by the table not growing: by how much it should, a subtransaction of a function would hide.
       const exact = inserted === 0 || (counted.includes(name) && found.table.triggers === 'none');
@@ -166,18 +167,34 @@ async function pinWhereBound(session: SessionState, { legs }: WritersBlock, tabl
   }
 }
 
+/** Whether the session is shown all of its rows, and may do to it whatever there is to do. */
+function isWhole({ access }: Written): boolean {
+  return access.read === 'allowed' && access.write === 'allowed';
+}
+
 /** `inserted`: how many the statement at hand has stored there. */
 async function newRows(
   session: SessionState,
   { legs: { lead }, touched }: WritersBlock,
-  { name, table, reading }: Written,
+  written: Written,
   after: Look,
   inserted: number,
 ): Promise<Told | undefined> {
+  const { name, table, reading, access } = written;
   const told = tellRows(name, table, 'rows are new');
-  if (told === undefined || reading === 'whole') return told;
+  const whole = isWhole(written);
+  if (told === undefined || access.write === 'not allowed') return undefined;
+  if (whole && reading === 'whole') return told;
   const inAll = storedInAll(touched, after, name);
   const { backend } = lead.lease;
+  // Counted, and nothing but new to followers.
+  if (!whole) {
+    const found =
+      inAll === undefined
+        ? storedByLatest(backend, told, table, inserted)
+        : storedAtEnd(backend, told, table, inserted, inAll);
+    return session.cancellable(backend, found);
+  }
   const end =
     inAll === undefined
       ? undefined

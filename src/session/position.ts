@@ -17,7 +17,7 @@ export async function rememberPosition(session: SessionState): Promise<void> {
   const rows =
     positionSource.kind === 'lead'
       ? await session.askLead(text)
-      : (await session.askFollowers(text))[positionSource.follower];
+      : (await session.askFollowers(text, 'session'))[positionSource.follower];
   const lsn = rows?.[0]?.[0];
   if (lsn !== null && lsn !== undefined) session.position = cluster.reachable(parseLsn(lsn));
 }

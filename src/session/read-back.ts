@@ -15,14 +15,14 @@ import { storedByLatest } from './table-ends.ts';
 export async function replayAlone(
   session: SessionState,
   block: WritersBlock,
-  { rule, stored, inPlace }: LeadAlonePlan,
+  { rule, stored, inPlace, runs }: LeadAlonePlan,
   looked: Looks,
   started: number,
 ): Promise<void> {
   // Of a temporary object: triggers and functions alone have changed any other.
   const temporary = inPlace === 'rows beside temporary objects';
   const looks = temporary ? besideTemporary(looked) : looked;
-  const by = temporary ? 'any function' : 'its own text';
+  const by = runs === 'functions' ? 'any function' : 'its own text';
   const seen = await narrowed(
     session,
     block,
@@ -40,7 +40,7 @@ function untold(rule: string): PproxError {
   return new PproxError('not_replayed', {
     message: `what the statement has stored cannot be told to the followers: ${rule}`,
     detail:
-      'It has triggers, or has changed rows of tables with triggers, which the session may not turn off on a follower, or which it may not read or write; or has made or changed more than rows.',
+      'It has triggers, or has changed rows of tables with triggers, which the session may not turn off on a follower, or which it may not read or write, or not see by their policies; or has made or changed more than rows.',
     hint: 'Give each column its value, or GRANT SET ON PARAMETER session_replication_role to the role (PostgreSQL 15 and later).',
   });
 }

@@ -95,6 +95,7 @@ async function toldTables({ lead, written, tellable }: HiddenEffects): Promise<r
     if (
       found === undefined ||
       found.reading === 'its end' ||
+      found.access.read !== 'allowed' ||
       found.access.write !== 'allowed' ||
       found.table.deferred === 'some'
     )

@@ -15,7 +15,7 @@ import type { Notifications } from '../cluster/notifications.ts';
 import { LOOKING_ON, type Onlookers } from '../cluster/onlookers.ts';
 import type { ProcessIds } from '../cluster/process-ids.ts';
 import type { Coordinator } from '../commit/coordinator.ts';
-import { asLoginRole } from '../commit/decisions.ts';
+import { asLoginRole, asLoginRoleWithin } from '../commit/decisions.ts';
 import { askerKey } from '../commit/definitions.ts';
 import type { Settings } from '../config/config.ts';
 import type { Planner } from '../fanout/planner.ts';
@@ -515,18 +515,20 @@ export class SessionState implements CatalogAsker, SequenceScope {
     return this.cluster.followers.length === 0 ? 'none' : 'some';
   }
 
-  async askFollowers(text: string): Promise<readonly Answer['rows'][]> {
+  async askFollowers(text: string, as: 'session' | 'login'): Promise<readonly Answer['rows'][]> {
     if (this.block.kind === 'writers') await this.block.trail.caughtUp();
     await this.services.coordinator.visibleEverywhere();
     const open = this.block.kind === 'writers' && this.block.legs.followers.length > 0 ? this.block.legs : undefined;
     const legs = open ?? (await this.leaseWriters());
+    const asked = ({ block }: FollowerLeg): string =>
+      as === 'session' ? text : block === 'leased' ? asLoginRole(text) : asLoginRoleWithin(text);
     try {
       const watchdog = guard(
         legs.followers.map(({ lease }) => lease.backend),
         this.services.settings.followerTimeoutMs,
       );
-      const asked = Promise.all(legs.followers.map(({ lease }) => lease.backend.ask(text)));
-      const answers = await asked.finally(() => watchdog.clear());
+      const answering = Promise.all(legs.followers.map((leg) => leg.lease.backend.ask(asked(leg))));
+      const answers = await answering.finally(() => watchdog.clear());
       return answers.map((answer) => rowsOf(answer));
     } finally {
       if (open === undefined) await this.giveBack(legs, 'a read');

@@ -76,6 +76,16 @@ function uncached({ scope, own, settingsOfFunctions, snapshot, temporaries }: Ca
   return { scope, own, settingsOfFunctions, snapshot, temporaries, caching: 'forbidden' };
 }
 
+/** A role that draws by an identity alone is shown its values, and not where the sequence stands. */
+async function reserveUnseen(session: SessionState, { plan }: Told, { drawn }: RowReplay): Promise<void> {
+  for (const { sequence, unseen } of plan.columns) {
+    const values = sequence === null || !unseen ? undefined : drawn.get(sequence);
+    if (sequence === null || values === undefined) continue;
+    for (const value of new Set([values.greatest, values.least]))
+      await session.sequences.reserve(session, sequence, value);
+  }
+}
+
 /**
  * Table by table, as the lead reads them out, up to the first that a follower does not take. Throws PproxError where the lead cannot read
  * one. `started`: by performance.now().
@@ -107,6 +117,7 @@ export async function sendTold(
     if (error !== undefined) throw new PproxError('not_replayed', { sqlstate: error.code, message: error.message });
     const failures = await rows.finish();
     if (failures.length > 0) return failures;
+    await reserveUnseen(session, one, rows);
   }
   return [];
 }

@@ -253,6 +253,7 @@ const COLUMNS: readonly Column[] = ['a', 'b', 'c', 'd'].map((name) => ({
   identity: '',
   generated: '',
   sequence: null,
+  unseen: false,
   selectable: true,
   insertable: true,
   updatable: true,

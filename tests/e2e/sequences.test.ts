@@ -1,6 +1,6 @@
 /** Values that a server draws by itself: the writers have the same ones, and followers never give one out twice. */
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import type pg from 'pg';
 import { sql } from '../support/cluster.ts';
 import { copyIn } from '../support/copy-in.ts';
@@ -133,6 +133,54 @@ test("setval to what rows say that others add to meanwhile is the lead's, and fo
   assert.equal((await refusal(client.query("SELECT setval('grown_id_seq', id) FROM grown"))).code, '40002');
   await sql(w2, 'DELETE FROM grown WHERE id = 54');
   await assertWritersEqual(cluster);
+});
+
+describe('a role without a right to the sequence of an identity', () => {
+  const ways: Readonly<Record<string, (client: pg.Client, table: string) => Promise<unknown>>> = {
+    inserted: (client, table) => client.query(`INSERT INTO ${table} (v) VALUES ('a') RETURNING id`),
+    in_a_block: (client, table) => client.query(`BEGIN; INSERT INTO ${table} (v) VALUES ('a'); COMMIT`),
+    below_with: (client, table) =>
+      client.query(`WITH x AS (INSERT INTO ${table} (v) VALUES ('b') RETURNING id) SELECT * FROM x`),
+    copied: (client, table) => copyIn(client, `COPY ${table} (v) FROM STDIN`, 'c\nd\n'),
+  };
+
+  before(async () => {
+    const client = await proxy.connect();
+    await client.query('CREATE ROLE draws LOGIN');
+    for (const way of Object.keys(ways))
+      await client.query(`CREATE TABLE ${way} (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text);
+        GRANT SELECT, INSERT ON ${way} TO draws`);
+    await client.end();
+  });
+
+  test('that was set: its login role keeps followers ahead', async () => {
+    const client = await proxy.connect();
+    await client.query('SET ROLE draws');
+    for (const [table, run] of Object.entries(ways)) {
+      await run(client, table);
+      const [found] = await sql(w2, `SELECT max(id) < (SELECT last_value FROM ${table}_id_seq) AS ahead FROM ${table}`);
+      assert.deepEqual(found, { ahead: true }, table);
+    }
+  });
+
+  test('that has logged in: it is told, and nothing is done', async () => {
+    const own = await startTestProxy({ writers: [w1, w2].map((one) => clusterDsn(one).replace('postgres@', '')) });
+    for (const [table, run] of Object.entries(ways)) {
+      const before = await sql(w1, `SELECT count(*)::int AS n FROM ${table}`);
+      const client = await own.connect({ user: 'draws' });
+      const error = await refusal(run(client, table));
+      assert.equal(error.code, '42501');
+      assert.equal(error.hint, `GRANT USAGE ON SEQUENCE public.${table}_id_seq TO the role, on every writer.`);
+      await client.end();
+      assert.deepEqual(await sql(w2, `SELECT count(*)::int AS n FROM ${table}`), before);
+      for (const writer of [w1, w2]) await sql(writer, `GRANT USAGE ON SEQUENCE ${table}_id_seq TO draws`);
+      const granted = await own.connect({ user: 'draws' });
+      await run(granted, table);
+      await granted.end();
+    }
+    await own.stop();
+    await assertWritersEqual(cluster);
+  });
 });
 
 test('TRUNCATE … RESTART IDENTITY restarts every writer', async () => {

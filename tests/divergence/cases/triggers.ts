@@ -173,6 +173,52 @@ export const triggerCases: readonly Case[] = [
     bites: true,
   },
   {
+    name: 'serials and times under policies',
+    schema: `CREATE TABLE t (id bigserial PRIMARY KEY, tenant int, n int, made timestamptz DEFAULT clock_timestamp()); ALTER TABLE t ENABLE ROW LEVEL SECURITY;
+      CREATE POLICY own ON t USING (tenant = current_setting('app.grp')::int); GRANT ALL ON t, t_id_seq TO ${ROLE}`,
+    session: (client) => [`SET app.grp = '${client % 3}'`, `SET ROLE ${ROLE}`],
+    step: (random, client) =>
+      random.chance(0.3)
+        ? [`UPDATE t SET n = n + 1 WHERE n = ${random.below(5)}`]
+        : random.chance(0.5)
+          ? [`INSERT INTO t (tenant, n) VALUES (${client % 3}, ${random.below(5)}), (${client % 3}, 9)`]
+          : [`WITH s AS (INSERT INTO t (tenant, n) VALUES (${client % 3}, 1) RETURNING *) SELECT count(*) FROM s`],
+    bites: true,
+  },
+  {
+    name: 'an identity whose sequence the role may not use',
+    schema: `CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, who int); GRANT ALL ON t TO ${ROLE}`,
+    session: () => [`SET ROLE ${ROLE}`],
+    step: (random, client) =>
+      random.chance(0.4)
+        ? [`INSERT INTO t (who) VALUES (${client}), (${client})`]
+        : random.chance(0.5)
+          ? [{ copy: 'COPY t (who) FROM STDIN', data: `${client}\n${client}\n` }]
+          : [`WITH s AS (INSERT INTO t (who) VALUES (${client}) RETURNING id) SELECT max(id) FROM s`],
+    bites: true,
+  },
+  {
+    name: 'a WITH that inserts where triggers fire',
+    schema: `CREATE TABLE t (id serial PRIMARY KEY, n int, up timestamptz); CREATE TABLE seen (nr serial PRIMARY KEY, id int, at timestamptz);
+      CREATE FUNCTION up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.up := clock_timestamp(); INSERT INTO seen (id, at) VALUES (NEW.id, NEW.up); RETURN NEW; END $$;
+      CREATE TRIGGER up BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION up()`,
+    step: (random) =>
+      random.chance(0.3)
+        ? [`UPDATE t SET n = n + 1 WHERE n = ${random.below(4)}`]
+        : [
+            `WITH s AS (INSERT INTO t (n) SELECT ${random.below(4)} FROM generate_series(1, ${random.whole(1, 3)}) RETURNING *) SELECT sum(n) FROM s`,
+          ],
+    bites: true,
+  },
+  {
+    name: 'functions and procedures that are given what varies',
+    schema: `CREATE TABLE t (id serial PRIMARY KEY, u uuid, at timestamptz); CREATE FUNCTION add(v timestamptz) RETURNS int LANGUAGE sql AS 'INSERT INTO t (at) VALUES (v) RETURNING id';
+      CREATE PROCEDURE put(v uuid, w timestamptz) LANGUAGE plpgsql AS $$ BEGIN INSERT INTO t (u, at) VALUES (v, w); UPDATE t SET at = w WHERE id = (SELECT min(id) FROM t); END $$`,
+    step: (random) =>
+      random.chance(0.5) ? ['SELECT add(clock_timestamp())'] : ['CALL put(gen_random_uuid(), clock_timestamp())'],
+    bites: true,
+  },
+  {
     name: 'a role that may insert and not select',
     schema: `CREATE TABLE log (id serial, who int, at timestamptz DEFAULT now()); GRANT INSERT ON log TO ${ROLE}; GRANT USAGE ON SEQUENCE log_id_seq TO ${ROLE};
       CREATE TABLE plain (who int, n int); GRANT INSERT ON plain TO ${ROLE}`,

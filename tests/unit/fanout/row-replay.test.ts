@@ -18,6 +18,7 @@ function column(name: string, sequence: string | null = null): Column {
     identity: '',
     generated: '',
     sequence,
+    unseen: false,
     selectable: true,
     insertable: true,
     updatable: true,
