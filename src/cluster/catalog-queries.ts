@@ -5,6 +5,7 @@ import { quoteLiteral } from '../sql/quote.ts';
 const BINDING = [
   'set_config',
   'setseed',
+  'set_limit',
   'dblink_connect',
   'pg_settings',
   'pg_(try_)?advisory_lock',
@@ -71,6 +72,12 @@ const CALLING_VIEWS =
 /** In a function's source: what changes more than its own variables, or may. */
 const WRITING = `\\y((insert|merge)\\s+into|update\\s+(only\\s+)?[\\w".]+(\\s+(as\\s+)?\\w+)?\\s+set|delete\\s+from|truncate\\s+[\\w"]|copy\\s+[\\w".]+\\s+from|execute\\s|call\\s+[\\w".]+\\s*\\(|(create|alter|drop|refresh|grant|revoke)\\s+\\w|comment\\s+on\\s|notify\\s)|${EFFECTIVE}`;
 
+/** In lower case: a name that is called, or in quotes; letters of any language are what is none of ASCII's other characters. */
+const CALLED = `([^][:space:][()"'',;.:+*/<>=~!@#%^&|?-]+)\\s*\\(|"([^"]+)"\\s*\\(`;
+
+/** Whether a function's source (s) has a relation's name (c). */
+const MENTIONS = `CASE WHEN c.relname ~ '^[a-z_][a-z0-9_]*$' THEN s.source ~* ('\\m' || c.relname || '\\M') ELSE position(c.relname IN s.source) > 0 END`;
+
 /** Characters of functions' sources that are looked through for names, those first that are not volatile: some tenths of a second. */
 const WORDS = 256 * 1024;
 
@@ -84,8 +91,8 @@ export const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal') AND n.nspname <> 'pprox'
 ), words AS MATERIALIZED (
-  SELECT DISTINCT s.oid, m.found[1] AS word
-  FROM (SELECT *, sum(length(source)) OVER (ORDER BY provolatile = 'v', oid) AS upto FROM sources) s, LATERAL pg_catalog.regexp_matches(lower(s.source), '([a-z_][a-z0-9_$]*)"?\\s*\\(', 'g') m (found)
+  SELECT DISTINCT s.oid, coalesce(m.found[1], m.found[2]) AS word
+  FROM (SELECT *, sum(length(source)) OVER (ORDER BY provolatile = 'v', oid) AS upto FROM sources) s, LATERAL pg_catalog.regexp_matches(lower(s.source), '${CALLED}', 'g') m (found)
   WHERE s.upto <= ${WORDS}
 ), writing (oid, proname) AS (
   SELECT oid, proname FROM sources WHERE provolatile = 'v'
@@ -96,6 +103,11 @@ export const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
     SELECT oid, proname, pg_catalog.regexp_replace(source, '${LOCAL}', '', 'gi') AS source, pg_catalog.regexp_replace(stripped, '${LOCAL}', '', 'gi') AS stripped
     FROM sources) s
   WHERE source ~* '${BINDING}' OR stripped <> '' AND stripped ~* '${BINDING}'
+  -- Of extensions: pg_trgm, dblink.
+  UNION SELECT oid, proname FROM pg_catalog.pg_proc WHERE oid >= 16384 AND proname IN ('set_limit', 'dblink_connect', 'dblink_connect_u')
+  -- They look at a view that does it.
+  UNION SELECT s.oid, s.proname FROM pg_catalog.pg_class c, sources s WHERE c.oid >= 16384 AND c.relkind IN ('v', 'm')
+    AND pg_catalog.pg_get_viewdef(c.oid) ~* 'set_config|setseed|set_limit|pg_(try_)?advisory_lock' AND ${MENTIONS}
 ), named AS MATERIALIZED (
   SELECT '\\m(' || string_agg(DISTINCT proname, '|') FILTER (WHERE proname ~ '^[a-z_][a-z0-9_]*$') || ')\\M' AS pattern,
     coalesce(array_agg(DISTINCT proname) FILTER (WHERE proname !~ '^[a-z_][a-z0-9_]*$'), '{}') AS others FROM binding
@@ -108,6 +120,12 @@ export const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
   UNION SELECT n.oid, n.proname FROM bound b CROSS JOIN LATERAL (
     SELECT s.oid, s.proname FROM words o JOIN sources s ON s.oid = o.oid WHERE o.word = lower(b.proname)
     UNION ALL SELECT p.oid, p.proname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+      WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = b.oid
+    -- They change a table whose trigger it is, or look at a view that calls it.
+    UNION ALL SELECT s.oid, s.proname FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN sources s ON ${MENTIONS}
+      WHERE t.tgfoid = b.oid AND NOT t.tgisinternal
+    UNION ALL SELECT s.oid, s.proname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+      JOIN pg_catalog.pg_class c ON c.oid = r.ev_class JOIN sources s ON ${MENTIONS}
       WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = b.oid) n
 ), setting (oid, proname, name) AS (
   SELECT s.oid, s.proname, lower(m.found[1]) FROM sources s, LATERAL pg_catalog.regexp_matches(s.source, '${OWN_SETTING}', 'gi') m (found)
@@ -309,23 +327,28 @@ const EXPRESSIONS = `SELECT adrelid AS relid, adbin::text AS expression FROM pg_
     UNION ALL SELECT polrelid, pg_catalog.concat(polqual::text, ' ', polwithcheck::text) FROM pg_catalog.pg_policy
     UNION ALL SELECT ev_class, pg_catalog.concat(ev_qual::text, ' ', ev_action::text) FROM pg_catalog.pg_rewrite WHERE ev_type <> '1' AND oid >= 16384`;
 
-/** Where triggers may fire for a row of a table: itself and its partitions; by foreign keys, what refers to these. */
+/**
+ * Where triggers may fire for a row of a table: itself and its partitions; by foreign keys, what refers to these. What its rules are about, or what a
+ * view shows, counts for what may be left with the session.
+ */
 const REACHED = `WITH RECURSIVE steps (parent, child, by) AS (
     SELECT inhparent, inhrelid, 'p' FROM pg_catalog.pg_inherits
     UNION ALL SELECT confrelid, conrelid, CASE WHEN 'd' IN (confdeltype, confupdtype) THEN 'd' ELSE 'f' END
       FROM pg_catalog.pg_constraint WHERE contype = 'f' AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))
+    UNION ALL SELECT w.ev_class, p.refobjid, 'v' FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_depend p ON p.classid = 'pg_rewrite'::regclass AND p.objid = w.oid
+      AND p.refclassid = 'pg_class'::regclass AND p.refobjid <> w.ev_class WHERE w.oid >= 16384
   ), reached (oid, by) AS (
     SELECT c.oid, 'p'
-    UNION SELECT s.child, CASE WHEN 'd' IN (s.by, r.by) THEN 'd' WHEN 'f' IN (s.by, r.by) THEN 'f' ELSE 'p' END
+    UNION SELECT s.child, CASE WHEN 'v' IN (s.by, r.by) THEN 'v' WHEN 'd' IN (s.by, r.by) THEN 'd' WHEN 'f' IN (s.by, r.by) THEN 'f' ELSE 'p' END
       FROM reached r JOIN steps s ON s.parent = r.oid
   ), fired (by, late, binds, proc) AS (
-    SELECT r.by, t.tgdeferrable, false, t.tgfoid
+    SELECT r.by, t.tgdeferrable AND r.by <> 'v', false, t.tgfoid
       FROM reached r JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
     UNION ALL SELECT 'd', false, false, NULL FROM reached WHERE by = 'd'
     -- Like a trigger.
     UNION ALL SELECT r.by, false, false, NULL FROM reached r JOIN (${UNNAMED_CODE}) o ON o.relid = r.oid
     UNION ALL SELECT r.by, false, false, NULL FROM reached r JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid AND w.ev_type <> '1'
-      WHERE r.by <> 'p'
+      WHERE r.by NOT IN ('p', 'v')
     UNION ALL SELECT 'x', false, false, o.proc FROM reached r JOIN (${RUN}) o ON o.relid = r.oid
     UNION ALL SELECT 'x', false, true, NULL FROM reached r JOIN (${EXPRESSIONS}) e ON e.relid = r.oid AND ${callsBinding('e.expression')}
   ) SELECT json_build_array(coalesce(bool_or(by = 'p'), false), coalesce(bool_or(by IN ('d', 'f')), false),

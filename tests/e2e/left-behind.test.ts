@@ -87,6 +87,48 @@ const cases: Readonly<Record<string, readonly [made: string, run: string]>> = {
      CREATE OR REPLACE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN PERFORM st(); RETURN NEW; END $f$; COMMIT`,
     'INSERT INTO t VALUES (1)',
   ],
+  'a trigger on statements behind a view, which changes no row': [
+    `CREATE TABLE t (v int); CREATE VIEW vw AS SELECT * FROM t; CREATE TRIGGER f BEFORE UPDATE ON t FOR EACH STATEMENT EXECUTE FUNCTION deeper()`,
+    'UPDATE vw SET v = 9 WHERE v = 77',
+  ],
+  'a trigger behind a view that lets no row through': [
+    `${TRIGGER('BEGIN PERFORM deep(); RETURN NULL; END')}; CREATE VIEW vw AS SELECT * FROM t`,
+    'INSERT INTO vw VALUES (1)',
+  ],
+  'an INSTEAD OF trigger of a view below a view': [
+    `CREATE TABLE t (v int); CREATE VIEW vw AS SELECT * FROM t; CREATE VIEW v2 AS SELECT * FROM vw;
+     CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO t VALUES (NEW.v); PERFORM deep(); RETURN NEW; END $f$;
+     CREATE TRIGGER f INSTEAD OF INSERT ON vw FOR EACH ROW EXECUTE FUNCTION f()`,
+    'INSERT INTO v2 VALUES (1)',
+  ],
+  'a trigger of a table that a rule stores into': [
+    `CREATE TABLE t (v int); CREATE TABLE u (v int); CREATE RULE r AS ON INSERT TO t DO ALSO INSERT INTO u VALUES (NEW.v);
+     CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN PERFORM deep(); RETURN NULL; END $f$;
+     CREATE TRIGGER f BEFORE INSERT ON u FOR EACH ROW EXECUTE FUNCTION f()`,
+    'INSERT INTO t VALUES (1)',
+  ],
+  'a trigger of a table that a trigger stores into': [
+    `CREATE TABLE t (v int); CREATE TABLE u (v int);
+     CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN PERFORM deep(); RETURN NULL; END $f$;
+     CREATE TRIGGER f BEFORE INSERT ON u FOR EACH ROW EXECUTE FUNCTION f();
+     CREATE FUNCTION e() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO u VALUES (NEW.v); RETURN NEW; END $f$;
+     CREATE TRIGGER e BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION e()`,
+    'INSERT INTO t VALUES (1)',
+  ],
+  'a trigger that reads a view which does it': [
+    `CREATE VIEW vw AS SELECT set_config('app.tenant', 'leaked', false) AS x; ${TRIGGER('BEGIN PERFORM x FROM vw; RETURN NEW; END')}`,
+    'INSERT INTO t VALUES (1)',
+  ],
+  'a trigger by a function whose name is no English word': [
+    `CREATE FUNCTION "größe"() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RETURN deep(); END $$;
+     ${TRIGGER('BEGIN PERFORM "größe"(); RETURN NEW; END')}`,
+    'INSERT INTO t VALUES (1)',
+  ],
+  'a trigger by a function with a blank in its name': [
+    `CREATE FUNCTION "of t"() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RETURN deep(); END $$;
+     ${TRIGGER('BEGIN PERFORM "of t"(); RETURN NEW; END')}`,
+    'INSERT INTO t VALUES (1)',
+  ],
   'a trigger that changes pg_settings': [
     TRIGGER(
       "BEGIN UPDATE pg_settings SET setting = 'leaked' WHERE name = 'application_name'; PERFORM set_config('app.tenant', 'leaked', false); RETURN NEW; END",
@@ -170,7 +212,7 @@ describe('the next client finds nothing that is left by', () => {
       } finally {
         const last = await proxy.connect();
         await last.query(
-          'DROP EVENT TRIGGER IF EXISTS e; DROP TABLE IF EXISTS t; DROP FUNCTION IF EXISTS f, e, ix CASCADE; DROP OPERATOR IF EXISTS @@@ (int, int); DROP DOMAIN IF EXISTS d; DROP ROLE IF EXISTS reads',
+          'DROP EVENT TRIGGER IF EXISTS e; DROP VIEW IF EXISTS vw CASCADE; DROP TABLE IF EXISTS t, u; DROP FUNCTION IF EXISTS f, e, ix, "größe", "of t" CASCADE; DROP OPERATOR IF EXISTS @@@ (int, int); DROP DOMAIN IF EXISTS d; DROP ROLE IF EXISTS reads',
         );
         await last.end();
       }
@@ -234,4 +276,17 @@ describe('a setting of one’s own, set for a transaction alone, does not exist 
         await maker.end();
       }
     });
+});
+
+test('a limit of pg_trgm that a default has set is not there for the next client', HANGS, async () => {
+  const maker = await proxy.connect();
+  await maker.query('CREATE EXTENSION pg_trgm; CREATE TABLE alike (v int, w real DEFAULT set_limit(0.9))');
+  await maker.end();
+  const first = await proxy.connect();
+  await first.query('INSERT INTO alike (v) VALUES (1)');
+  await first.end();
+  const stranger = await proxy.connect();
+  const { rows } = await stranger.query('SELECT show_limit() AS value FROM shown LIMIT 1 FOR UPDATE');
+  assert.deepEqual(rows, [{ value: 0.3 }]);
+  await stranger.end();
 });
