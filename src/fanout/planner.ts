@@ -31,7 +31,7 @@ import {
   type SameTextPlan,
   type VerifiedPlan,
 } from './plan.ts';
-import { readBack, refuseDurable } from './read-back.ts';
+import { isForbidden, readBack, refusedByLead, refuseDurable } from './read-back.ts';
 import { defaulted, Reasons } from './reasons.ts';
 import { cascades, insertPlan, mergePlan, modifyPlan, type Why } from './row-plan.ts';
 import { type Comparison, comparingRows, sameText, unsafePart } from './same-text.ts';
@@ -278,6 +278,7 @@ export class Planner {
     // A name that means nothing is the lead's to refuse.
     if (table === undefined)
       return sameText(this.#reasons.varying(statement), statement, 'not compared', 'an unknown target');
+    if (isForbidden(table, 'insert')) return refusedByLead(statement, table);
     const varying = await this.#reasons.varyingIn(asker, statement, table);
     const reason =
       (await this.#reasons.ofInsert(asker, statement, command, table, varying)) ??
@@ -322,6 +323,7 @@ export class Planner {
     const table = await this.#catalog.table(asker, target);
     const varying = await this.#reasons.varyingIn(asker, statement, table);
     if (table === undefined) return sameText(varying, statement, rows, 'an unknown target');
+    if (isForbidden(table, 'change')) return refusedByLead(statement, table);
     const calls = await this.#calls(asker, statement, await this.#reasons.givenCall(asker, modification, table));
     const effects: Effects = calls !== 'none' || cascades(modification, table) ? 'hidden' : 'in the text';
     const view = await this.#reasons.rule(asker, statement);
@@ -394,6 +396,8 @@ export class Planner {
       await this.#checkNested(asker, statement);
       return this.#several(asker, statement, command.hasReturning ? 'compared' : 'not compared');
     };
+    if (table !== undefined && isForbidden(table, 'change') && isForbidden(table, 'insert'))
+      return refusedByLead(statement, table);
     if (target === undefined || table === undefined || statement.explains || table.triggers === 'some') return locked();
     const { major } = await this.#catalog.facts(asker);
     const calls = await this.#calls(asker, statement, await this.#reasons.callOfDefaults(asker, table));

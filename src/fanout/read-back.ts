@@ -15,6 +15,19 @@ export function readBack(
   return { ...sameText([], statement, 'not compared', reason), effects: 'hidden', stored, runs, inPlace };
 }
 
+/** The lead refuses it; and should the role have got the right meanwhile, what it has done is told. */
+export function refusedByLead(statement: Statement, { stored }: Table): LeadAlonePlan {
+  return readBack('a target that its role may not change', statement, stored, 'functions');
+}
+
+/** Whether the session's role may not store rows, or neither UPDATE nor DELETE. */
+export function isForbidden({ columns, lockable }: Table, what: 'insert' | 'change'): boolean {
+  if (columns.length === 0) return false;
+  return what === 'insert'
+    ? !columns.some(({ insertable }) => insertable)
+    : !lockable && !columns.some(({ updatable }) => updatable);
+}
+
 /** What rows do not bring along, and would be done on the lead alone. */
 export function refuseDurable({ durable: [name] }: Statement, reason: string): void {
   if (name !== undefined) throw notReplayable(`${name} beside ${reason}`, 'Use a statement of its own for the call.');

@@ -5,7 +5,7 @@ import type { Nondeterminism, QualifiedName, Statement } from '../sql/statement.
 import { digestText, storedColumns } from './captured-rows.ts';
 import { locksFor } from './locks.ts';
 import { notReplayable, type ReplayPlan } from './plan.ts';
-import { isSeen, readBack, refuseBlind, refuseDurable } from './read-back.ts';
+import { isForbidden, isSeen, readBack, refuseBlind, refusedByLead, refuseDurable } from './read-back.ts';
 import { type Reasons, unportableIn } from './reasons.ts';
 import { sameText } from './same-text.ts';
 
@@ -146,6 +146,7 @@ export class TablePlanner {
     const known = new Set(table?.columns.filter(({ generated }) => generated === '').map(({ name }) => name));
     const plan = sameText(this.#reasons.varying(statement), statement, 'not compared', 'rows that the client sends');
     if (table === undefined || listed?.some((name) => !known.has(name)) === true) return plan;
+    if (isForbidden(table, 'insert')) return refusedByLead(statement, table);
     const left = await this.#leftToVary(asker, command, table);
     const [operator] = isSeen(table) ? unportableIn(statement, table) : [];
     const numbered = this.#reasons.numbered(table, listed);

@@ -32,6 +32,27 @@ describe('what would not be the same everywhere is refused before it is run', ()
     }
   });
 
+  test('but for what the role may not do: that is the lead’s to refuse', async () => {
+    const client = await proxy.connect();
+    await client.query(`CREATE ROLE nobody; CREATE TABLE closed (id serial PRIMARY KEY, v text); CREATE TABLE closed_heap (v text);
+      CREATE VIEW closed_view AS SELECT * FROM closed; CREATE TABLE shown (id int PRIMARY KEY, v text); GRANT SELECT ON shown TO nobody; SET ROLE nobody`);
+    for (const text of [
+      'INSERT INTO closed (v) VALUES (now()::text)',
+      'INSERT INTO closed SELECT * FROM shown',
+      "UPDATE closed SET v = random()::text WHERE v = 'a'",
+      'UPDATE shown SET v = random()::text',
+      'DELETE FROM shown WHERE v > id::text',
+      'UPDATE closed_heap SET v = random()::text',
+      'DELETE FROM closed_heap',
+      "UPDATE closed_view SET v = 'q'",
+      'MERGE INTO closed USING shown ON closed.id = shown.id WHEN MATCHED THEN UPDATE SET v = shown.v',
+      'COPY closed (v) FROM STDIN',
+    ]) {
+      const error = await refusal(client.query(text));
+      assert.match(`${error.code} ${error.message}`, /^42501 permission denied for (table|view) (closed|shown)/, text);
+    }
+  });
+
   test('and fails the transaction that it stands in', async () => {
     const client = await proxy.connect();
     await client.query('CREATE TABLE inside (x float8); BEGIN; INSERT INTO inside VALUES (1)');
