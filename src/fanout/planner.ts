@@ -129,9 +129,10 @@ export class Planner {
    * Undefined where these could not be told: where rows have no key, are shown in part, or more than rows may have been changed.
    */
   async alone(asker: CatalogAsker, statement: Statement, { what }: NotReplayable): Promise<SameTextPlan | undefined> {
-    const { command, nested, explains, durable, node } = statement;
+    const { command, nested, explains, node } = statement;
+    const durable = statement.durable.filter((call) => !RUNS_TEXT.has(call));
     if (explains || durable.length > 0) return undefined;
-    const calls = await this.#reasons.effectiveCall(asker, statement);
+    const calls = (await this.#reasons.effectiveCall(asker, statement)) ?? statement.durable[0];
     if (command.kind === 'read' || node === 'CallStmt')
       return calls === undefined && node !== 'CallStmt' ? undefined : readBack(what, statement, [], 'functions');
     if (command.kind !== 'insert' && command.kind !== 'modify' && command.kind !== 'copy out') return undefined;
@@ -549,7 +550,16 @@ export class Planner {
     const called = await this.#reasons.volatileCall(asker, statement);
     const placesAlone = called === undefined && durable.length > 0 && durable.every((call) => call === 'setval()');
     const rows = placesAlone ? 'not compared' : 'compared';
-    const plan = sameText(this.#reasons.varying(statement), statement, rows, 'what it calls');
+    const varying = this.#reasons.varying(statement);
+    const plan = sameText(varying, statement, rows, 'what it calls');
+    const large = statement.relations.length > 0 && durable.some((call) => call.startsWith('lo_'));
+    if (large && called === undefined) {
+      const why = 'large objects that rows of tables say';
+      const refusal = notReplayable(why, 'Read the rows first, and give their values in the statement.');
+      // What several rows store in one, their order says.
+      if (durable.some((call) => FILLS_LARGE_OBJECTS.has(call))) throw refusal;
+      return this.#locked(asker, statement, { varying, why, compared: undefined, refusal });
+    }
     return called === undefined
       ? plan
       : { ...plan, effects: 'hidden', inPlace: 'rows', rule: `${called}(), which is volatile` };
@@ -574,6 +584,23 @@ function targetsOf({ command, nested, inserts, relations, node }: Statement): re
   const emptied = node === 'TruncateStmt' || node === 'AlterTableStmt' ? relations : [];
   return [...main, ...emptied, ...inserts, ...nested.map(({ target }) => target)];
 }
+
+const FILLS_LARGE_OBJECTS: ReadonlySet<string> = new Set([
+  'lo_put()',
+  'lowrite()',
+  'lo_from_bytea()',
+  'lo_truncate()',
+  'lo_truncate64()',
+]);
+
+/** Whatever the text does that they are given, which is a read mostly. */
+const RUNS_TEXT: ReadonlySet<string> = new Set([
+  'query_to_xml()',
+  'query_to_xml_and_xmlschema()',
+  'query_to_xmlschema()',
+  'ts_rewrite()',
+  'ts_stat()',
+]);
 
 const OF_SERVERS: ReadonlySet<string> = new Set(['information_schema', 'pg_catalog']);
 

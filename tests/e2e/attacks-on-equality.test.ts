@@ -70,7 +70,8 @@ describe('refused', () => {
     'ALTER TABLE note ADD COLUMN seen timestamptz DEFAULT moment()',
     'PREPARE b(float8) AS UPDATE note SET n = $1; EXPLAIN ANALYZE EXECUTE b (random())',
     "UPDATE kept SET word = 'x'",
-    'COPY (UPDATE note SET at = moment() RETURNING id) TO STDOUT',
+    'SELECT lo_create(4711); SELECT lo_put(4711, 0, word::bytea) FROM note',
+    'SELECT lo_from_bytea(4712, word::bytea) FROM note LIMIT 1',
   ]);
 });
 
@@ -78,6 +79,9 @@ describe('the same on every writer', () => {
   attacks('same on every writer', [
     'CREATE TABLE thrown AS SELECT * FROM more_dice',
     'CREATE TABLE timed AS SELECT moment() AS at',
+    'COPY (UPDATE note SET at = moment() RETURNING id) TO STDOUT',
+    "SELECT query_to_xml('SELECT count(*) FROM note', false, true, '')",
+    "SELECT word FROM ts_stat('SELECT to_tsvector(''simple'', word) FROM note')",
     'MERGE INTO note USING dice ON id = 1 WHEN MATCHED THEN UPDATE SET n = dice.n',
     'PREPARE c AS SELECT random() AS n; CREATE TABLE made AS EXECUTE c',
     'PREPARE d AS SELECT moment() AS n; CREATE TABLE made2 AS EXECUTE d',

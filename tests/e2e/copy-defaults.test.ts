@@ -144,13 +144,10 @@ test('rows that are frozen as they come are told like others', HANGS, async () =
   assert.equal(await value(client, 'SELECT count(*)::int FROM item'), 200);
 });
 
-test('what a COPY inserts and shows may not take a default that varies', HANGS, async () => {
-  const refused = await refusal(client.query("COPY (INSERT INTO item (x) VALUES ('a') RETURNING id) TO STDOUT"));
-  assert.equal(refused.code, '0A000');
-  assert.match(
-    refused.message,
-    /an INSERT inside another statement into item, whose column id has a default that varies/,
-  );
+test('what a COPY inserts and shows may take a default that varies', HANGS, async () => {
+  const before = await sql(cluster.w2, 'SELECT count(*)::int AS n FROM item');
+  await client.query("COPY (INSERT INTO item (x) VALUES ('a') RETURNING id) TO STDOUT");
+  assert.deepEqual(await sql(cluster.w2, 'SELECT count(*)::int - 1 AS n FROM item'), before);
   await assertWritersEqual(cluster);
 });
 
