@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import { Catalog } from './cluster/catalog.ts';
 import { Cluster } from './cluster/cluster.ts';
+import type { Node } from './cluster/node.ts';
 import { Notifications } from './cluster/notifications.ts';
 import { Onlookers } from './cluster/onlookers.ts';
 import { ProcessIds } from './cluster/process-ids.ts';
@@ -81,7 +82,12 @@ export async function startProxy(config: Config, log: Log, plans: PlanChoice = '
       log,
     }),
     onlookers: new Onlookers({ timeoutMs: config.settings.followerTimeoutMs, idleMs: config.settings.poolIdleMs }),
-    planner: new Planner(catalog, analyser, roles, cluster.followers.length === 0 ? 'nobody follows' : plans),
+    planner: new Planner(
+      catalog,
+      analyser,
+      { roles, numbers: () => numbersOf(cluster.writers) },
+      cluster.followers.length === 0 ? 'nobody follows' : plans,
+    ),
     unproven: new Unproven(config.settings.unproven),
     sequences,
     coordinator: commit.coordinator,
@@ -308,4 +314,10 @@ function withClient(log: Log, client: number): Log {
     warn: (event, fields) => log.warn(event, { client, ...fields }),
     error: (event, fields) => log.error(event, { client, ...fields }),
   };
+}
+
+/** 0x1F and 1_000 are numbers from PostgreSQL 16 on; before, 0 and 1 with another name behind them. */
+function numbersOf(writers: readonly Node[]): 'all read them alike' | 'some read others' {
+  const known = new Set(writers.flatMap(({ identity }) => (identity === undefined ? [] : identity.version >= 160_000)));
+  return known.size > 1 ? 'some read others' : 'all read them alike';
 }

@@ -32,7 +32,7 @@ import {
   type VerifiedPlan,
 } from './plan.ts';
 import { isForbidden, readBack, refusedByLead, refuseDurable } from './read-back.ts';
-import { defaulted, Reasons } from './reasons.ts';
+import { defaulted, Reasons, type Servers } from './reasons.ts';
 import { cascades, insertPlan, mergePlan, modifyPlan, type Why } from './row-plan.ts';
 import { type Comparison, comparingRows, sameText, unsafePart } from './same-text.ts';
 import { REFRESHES, TablePlanner } from './table-planner.ts';
@@ -93,11 +93,10 @@ export class Planner {
   /** Of those whose times stand where they do in one text. */
   readonly #origins = new WeakMap<ReplayPlan, ReplayPlan>();
 
-  /** `roles`: whether a session has the same login role on every writer. */
-  constructor(catalog: Catalog, analyser: Analyser, roles: 'same' | 'different', choice: PlanChoice) {
+  constructor(catalog: Catalog, analyser: Analyser, servers: Servers, choice: PlanChoice) {
     this.#choice = choice;
     this.#catalog = catalog;
-    this.#reasons = new Reasons(catalog, analyser, roles);
+    this.#reasons = new Reasons(catalog, analyser, servers);
     this.#tables = new TablePlanner(catalog, this.#reasons);
   }
 

@@ -1,6 +1,7 @@
 /** Why the same text need not have the same effect on another server, by name; undefined where it must. */
 import type { Catalog, CatalogAsker, Column, Table } from '../cluster/catalog.ts';
 import type { Analyser } from '../sql/analyse.ts';
+import { NEW_NUMBER } from '../sql/literals.ts';
 import { qualified } from '../sql/quote.ts';
 import type { InsertCommand, Lexis, Modification, Nondeterminism, QualifiedName, Statement } from '../sql/statement.ts';
 import { lookedAt, type Part, readOrChangedBy, Rules } from './rules.ts';
@@ -12,24 +13,36 @@ const LEXIS: Lexis = { encoding: 'UTF8', standardStrings: 'on' };
 /** The session's own role: sessions log in alike on every server, or it is told otherwise. */
 const OWN_ROLE: ReadonlySet<string> = new Set(['CURRENT_USER', 'SESSION_USER', 'USER', 'CURRENT_ROLE']);
 
+/** In what writers are alike. */
+export interface Servers {
+  /** Whether a session has the same login role on every writer. */
+  readonly roles: 'same' | 'different';
+  /** Numbers as PostgreSQL reads them from 16 on. As far as their versions are known. */
+  numbers(): 'all read them alike' | 'some read others';
+}
+
 export class Reasons {
   readonly #catalog: Catalog;
   readonly #analyser: Analyser;
   readonly #variance: Variance;
   readonly #rules: Rules;
-  readonly #roles: 'same' | 'different';
+  readonly #servers: Servers;
 
-  constructor(catalog: Catalog, analyser: Analyser, roles: 'same' | 'different') {
+  constructor(catalog: Catalog, analyser: Analyser, servers: Servers) {
     this.#catalog = catalog;
     this.#analyser = analyser;
     this.#variance = new Variance(catalog);
     this.#rules = new Rules(catalog, analyser);
-    this.#roles = roles;
+    this.#servers = servers;
   }
 
   /** What varies in the text. */
   varying(statement: Statement): readonly Nondeterminism[] {
-    return statement.nondeterminism.filter(({ name }) => this.#roles === 'different' || !OWN_ROLE.has(name));
+    const { roles, numbers } = this.#servers;
+    return statement.nondeterminism.filter(({ name }) => {
+      if (name === NEW_NUMBER) return numbers() === 'some read others';
+      return roles === 'different' || !OWN_ROLE.has(name);
+    });
   }
 
   /** As `varying`, where the target's columns are known: what is a text there is no moment. */

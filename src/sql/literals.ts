@@ -192,14 +192,21 @@ export interface NumberToken {
   readonly end: number;
   /** `small`: fits int4, what the grammar calls ICONST; `other`: FCONST; `junk`: PostgreSQL refuses it. */
   readonly kind: 'small' | 'other' | 'junk';
+  /** `new`: other digits than decimal ones, or underscores between them, which PostgreSQL reads from 16 on. */
+  readonly spelling: 'old' | 'new';
 }
+
+/** One of another spelling, among what may differ between servers. */
+export const NEW_NUMBER = 'a number as PostgreSQL reads it from 16 on';
 
 /** A numeric constant at `start`, which is a digit, or a dot before one. */
 export function readNumber(text: Buffer, start: number): NumberToken {
   let at = start;
+  let spelling: NumberToken['spelling'] = 'old';
   let kind: NumberToken['kind'] = 'small';
   const second = (text[start + 1] ?? 0) | 0x20;
   if (text[start] === byteOf.zero && (second === 0x78 || second === 0x6f || second === 0x62)) {
+    spelling = 'new';
     at = digits(text, start + 2, second === 0x78 ? 16 : second === 0x6f ? 8 : 2, 'may begin with _');
     kind = at === start + 2 ? 'junk' : fitsInt4(text, start, at) ? 'small' : 'other';
   } else {
@@ -220,7 +227,8 @@ export function readNumber(text: Buffer, start: number): NumberToken {
     kind = 'junk';
     while (continuesWord[text[at] ?? 0] === 1) at++;
   }
-  return { end: at, kind };
+  for (let place = start; place < at; place++) if (text[place] === byteOf.underscore) spelling = 'new';
+  return { end: at, kind, spelling };
 }
 
 /** Digits of `base` with single underscores between them. */

@@ -322,8 +322,9 @@ export class Normaliser {
   }
 
   #number(start: number): number {
-    const { end, kind } = readNumber(this.#text, start);
-    return this.#constant(start, end, kind === 'junk' ? undefined : kind === 'small' ? anyInteger : anyDecimal);
+    const { end, kind, spelling } = readNumber(this.#text, start);
+    const kept = kind === 'junk' || spelling === 'new';
+    return this.#constant(start, end, kept ? undefined : kind === 'small' ? anyInteger : anyDecimal);
   }
 
   /** A constant in `start..end`: as it is where `placeholder` is undefined or constants are kept here. */

@@ -27,6 +27,7 @@ import {
 } from './keyword-nodes.ts';
 import { nestedWrite } from './modification.ts';
 import { isServerView, OWN_SCHEMA } from './function-effects.ts';
+import { NEW_NUMBER, readNumber } from './literals.ts';
 import { orderedBy } from './order.ts';
 import { currentName, isCustom } from './setting-names.ts';
 import { timeWordIn } from './time-word.ts';
@@ -312,6 +313,10 @@ export class Walker {
   }
 
   #constant(fields: Fields): void {
+    const { location } = fields;
+    const number = fields['ival'] ?? fields['fval'];
+    if (number !== undefined && typeof location === 'number' && readNumber(this.#text, location).spelling === 'new')
+      this.facts.differs('server', NEW_NUMBER);
     const text = fields['sval'];
     if (!isFields(text) || typeof text['sval'] !== 'string') return;
     const bytes = Buffer.from(text['sval']);

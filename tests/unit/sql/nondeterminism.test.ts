@@ -185,6 +185,8 @@ suite('other parts are named once', () => {
     ],
     ["UPDATE t SET a = current_setting('b')", ['server current_setting()']],
     ["UPDATE t SET a = current_setting('app.user')", []],
+    ['UPDATE t SET a = 0x1F, b = 1_0.5', ['server a number as PostgreSQL reads it from 16 on']],
+    ['UPDATE t SET a_1 = 1e3, b = x_1 + 15', []],
     ['SELECT lo_create(0)', ['volatile lo_create()']],
     ['SELECT lo_create(5), lo_from_bytea(6, $1)', []],
     ['SELECT U&"lo_create"(0)', ['volatile lo_create()']],
