@@ -1,4 +1,4 @@
-/** A server's reply to COMMIT, with what stands in front of it, and the log position asked for behind it. */
+/** A server's reply to COMMIT, or to a check before it, with what stands in front of it, and the log position asked for behind it. */
 import { KeptReply } from '../backend/receiver.ts';
 import { type Lsn, parseLsn } from '../cluster/lsn.ts';
 import { decodeCommandTag, decodeDataRow } from '../wire/backend.ts';

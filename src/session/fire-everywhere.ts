@@ -1,5 +1,5 @@
 /** A statement of ours that fires what has waited for the transaction's end, on every writer. */
-import { Collector } from '../backend/receiver.ts';
+import { CommitReceiver } from '../commit/commit-receiver.ts';
 import { changes } from '../fanout/hidden-effects.ts';
 import { compareHidden, NO_ROWS } from './compare-hidden.ts';
 import { alignFollowers, look, reserveDrawn, seeEffects } from './hidden-effects.ts';
@@ -12,11 +12,12 @@ export async function fireEverywhere(session: SessionState, block: WritersBlock,
   const { lead, followers } = block.legs;
   const { backend } = lead.lease;
   const before = await look(backend, 'settings of values');
-  const collector = new Collector();
-  backend.query(text, collector);
-  const { status } = await session.cancellable(backend, collector.reply);
-  block.status = status;
-  if (collector.errorFrame !== undefined) throw new ServerError(collector.errorFrame);
+  const receiver = new CommitReceiver();
+  backend.query(text, receiver);
+  const { error, frames } = await session.cancellable(backend, receiver.reply);
+  block.status = backend.status;
+  for (const frame of frames) session.link.send(frame);
+  if (error !== undefined) throw new ServerError(error);
   const seen = await seeEffects(
     session,
     block,
