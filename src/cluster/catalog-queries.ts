@@ -382,7 +382,8 @@ const HOW_IT_DRAWS = `SELECT CASE WHEN t.text NOT LIKE '%nextval(%' THEN 'not at
 /** Lists are in an order of their own, so that two plans by the same definitions are equal. */
 export const TABLE = `SELECT c.relkind, c.relpersistence,
   (${REACHED}),
-  EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'),
+  (SELECT CASE WHEN count(*) = 0 THEN 'none' WHEN bool_or(r.ev_type = '3') THEN 'some' ELSE 'on changes' END
+    FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'),
   c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhparent = c.oid),
   CASE WHEN NOT pg_catalog.row_security_active(c.oid) THEN 'none' WHEN EXISTS (
       SELECT FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_depend d ON d.classid = 'pg_policy'::regclass AND d.objid = p.oid

@@ -146,7 +146,8 @@ export interface Table {
   readonly binds: 'nothing' | 'something';
   /** Settings of the user's own (`a.b`) that any of these may give a value for the transaction: they exist in the server session from then on. */
   readonly settings: readonly string[];
-  readonly rules: 'none' | 'some';
+  /** `on changes`: of UPDATE and DELETE, and not of INSERT. */
+  readonly rules: 'none' | 'on changes' | 'some';
   /** Tables that inherit from it: what is unique in each of them is not in all. Partitions are none. */
   readonly children: 'none' | 'some';
   /** Policies of row-level security that apply to this session, and whether they look at more than the row. */
@@ -362,7 +363,7 @@ export class Catalog {
         deferred: deferred === true ? 'some' : 'none',
         binds: binds ? 'something' : 'nothing',
         settings: [...new Set(run.flatMap((oid) => settingsOf.get(oid) ?? []))].sort(),
-        rules: rules === 't' ? 'some' : 'none',
+        rules: rules === 'none' || rules === 'on changes' ? rules : 'some',
         children: children === 't' ? 'some' : 'none',
         policies: policies === 'none' || policies === 'of the row' ? policies : 'of other rows',
         lockable: lockable === 't',

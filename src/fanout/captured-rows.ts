@@ -151,7 +151,7 @@ export function tell(name: string, table: Table, changed: Told['changed']): Told
   const columns = storedColumns(table);
   if (columns.some(({ exact, selectable }) => !exact || !selectable)) return undefined;
   // They may fire on a follower whatever is turned off, and take no ON CONFLICT.
-  if (table.rules === 'some') return undefined;
+  if (table.rules !== 'none') return undefined;
   if (changed === 'rows were changed' && (key === undefined || keepsOwn(table))) return undefined;
   const names = columns.map((column) => quoteIdentifier(column.name));
   const plan: RowPlan = {

@@ -217,7 +217,8 @@ export class Planner {
     for (const name of [...main, ...inserts, ...nested.map(({ target }) => target)]) {
       const table = await this.#catalog.table(asker, name);
       if (table === undefined) continue;
-      const acts = table.kind === 'v' || [table.triggers, table.rules, table.cascades].includes('some');
+      const acts =
+        table.kind === 'v' || table.rules !== 'none' || table.triggers === 'some' || table.cascades === 'some';
       const drawing = table.columns.filter(({ sequence, draws }) => sequence !== null || draws !== null);
       if (acts || drawing.some((column) => assigned?.includes(column.name) ?? true)) return 'something';
     }
@@ -516,7 +517,7 @@ export class Planner {
     const { command, table } = compared;
     // A rule may have no RETURNING, a view has no columns of its own, and what is returned has to pass the policies for SELECT.
     const guarded = table.policies !== 'none' && !command.hasReturning;
-    const blind = guarded || table.kind === 'v' || table.rules === 'some' || statement.explains;
+    const blind = guarded || table.kind === 'v' || table.rules !== 'none' || statement.explains;
     if (blind) return told;
     const effects: Effects = table.cascades === 'some' ? 'hidden' : plan.effects;
     return this.#nestedToo(asker, statement, comparingRows(plan, statement, command, table, { why, effects }));

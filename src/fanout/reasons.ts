@@ -314,7 +314,7 @@ export class Reasons {
   ): Promise<string | undefined> {
     if (reads === 'other rows') return 'other rows that it reads';
     if (table.kind !== 'r' && table.kind !== 'p') return 'a target that is not a table';
-    if (table.rules === 'some') return 'rules of its target';
+    if (table.rules !== 'none') return 'rules of its target';
     if (table.children === 'some' && !only) return 'tables that inherit from its target';
     const { mixedOperators } = await this.#catalog.facts(asker);
     const told = !mixedOperators.has('=') && table.keys.some((key) => key.every((name) => equated.includes(name)));

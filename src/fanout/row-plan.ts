@@ -220,7 +220,7 @@ export function mergePlan(
   const columns = table.columns.filter(({ generated }) => generated === '');
   if (merged === undefined || merged.deletes === 'some' || major < MERGE_RETURNS) return undefined;
   if (table.kind !== 'r' && table.kind !== 'p') return undefined;
-  const guarded = table.rules === 'some' || table.policies !== 'none' || table.children === 'some';
+  const guarded = table.rules !== 'none' || table.policies !== 'none' || table.children === 'some';
   const fires = table.triggers === 'some' || (merged.assigned.length > 0 && cascades(merged, table));
   if (guarded || command.hasWritingWith || fires) return undefined;
   const usable = ({ exact, selectable, insertable, updatable }: Column): boolean =>
@@ -310,7 +310,7 @@ function whole(table: Table, key: readonly Column[]): boolean {
 function findObstacle(command: ModifyCommand, { only, selects }: Modification, table: Table): string | undefined {
   if (command.hasWritingWith) return 'its WITH writes as well';
   if (table.kind !== 'r' && table.kind !== 'p') return 'its target is not a table';
-  if (table.rules === 'some') return 'its target has rules';
+  if (table.rules !== 'none') return 'its target has rules';
   if (table.children === 'some' && !only) return 'others inherit from its target';
   // What RETURNING shows has to pass the policies for SELECT as well.
   if (table.policies !== 'none' && !selects) return 'row-level security guards what it would return';

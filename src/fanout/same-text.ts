@@ -64,7 +64,7 @@ export function comparingRows(
   const { target } = command;
   const columns = table.columns.filter(({ selectable }) => selectable);
   // A rule without a RETURNING of its own would be in its way, and a view has no columns of its own.
-  const unreturnable = table.kind === 'v' || table.rules === 'some' || statement.explains;
+  const unreturnable = table.kind === 'v' || table.rules !== 'none' || statement.explains;
   if (unreturnable || target === undefined || columns.length === 0) {
     if (why !== undefined) throw notReplayable(`${why}, where the rows cannot be compared`);
     return { ...plan, effects: 'hidden' };

@@ -228,7 +228,7 @@ async function storedBy(
   const { target } = command;
   if (target === undefined || nested.length > 0 || session.caching !== 'allowed') return undefined;
   const table = await session.services.catalog.table(session, target);
-  if ((table?.kind !== 'r' && table?.kind !== 'p') || table.rules === 'some') return undefined;
+  if ((table?.kind !== 'r' && table?.kind !== 'p') || table.rules !== 'none') return undefined;
   // Foreign keys change the rows that refer to these, and nothing says so.
   const assigned = command.kind === 'insert' ? command.conflictColumns : (command.modification?.assigned ?? []);
   const changes = command.kind === 'insert' ? assigned.length > 0 : true;

@@ -8,6 +8,16 @@ const LUCKY = `CREATE FUNCTION lucky() RETURNS trigger LANGUAGE plpgsql AS $$ BE
 
 export const ruleCases: readonly Case[] = [
   {
+    name: 'serials of a table whose rules keep what is deleted',
+    schema: `CREATE TABLE t (id serial PRIMARY KEY, n int, at timestamptz DEFAULT clock_timestamp(), gone boolean DEFAULT false);
+      CREATE RULE kept AS ON DELETE TO t DO INSTEAD UPDATE t SET gone = true WHERE id = old.id AND NOT t.gone`,
+    step: (random) =>
+      random.chance(0.4)
+        ? [`DELETE FROM t WHERE n = ${random.below(6)}`]
+        : [`INSERT INTO t (n) VALUES (${random.below(6)}), (${random.below(6)})`],
+    bites: true,
+  },
+  {
     name: 'a rule with a condition that varies',
     schema: `${ROWS}; CREATE RULE noted AS ON UPDATE TO t WHERE random() < 0.5 DO ALSO INSERT INTO log VALUES (new.id, new.n)`,
     step: (random, client, round) =>
