@@ -144,7 +144,11 @@ export class Planner {
     let runs: 'functions' | 'nothing' = calls === undefined ? 'nothing' : 'functions';
     for (const { target, stores } of [...main, ...below]) {
       const table = await this.#catalog.table(asker, target);
-      if (table === undefined || !isTellable(table, stores) || (!stores && table.keys.length === 0)) return undefined;
+      const temporary = table?.persistence === 'temporary';
+      if (table === undefined || (!temporary && (!isTellable(table, stores) || (!stores && table.keys.length === 0))))
+        return undefined;
+      if (temporary) runs = 'functions';
+      if (temporary) continue;
       const acts = table.triggers === 'some' || table.cascades === 'some';
       if (acts || (await this.#reasons.callOfDefaults(asker, table)) !== undefined) runs = 'functions';
       stored.push(...table.stored);

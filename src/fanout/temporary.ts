@@ -4,11 +4,10 @@
  */
 import type { Catalog, CatalogAsker } from '../cluster/catalog.ts';
 import type { Statement } from '../sql/statement.ts';
-import { PproxError } from '../lib/errors.ts';
 import type { SameTextPlan } from './plan.ts';
 import { readBack, refuseDurable } from './read-back.ts';
 
-/** Whether the lead alone can run it. Rejects with PproxError where neither it nor all writers can. */
+/** Whether the lead alone can run it. Rejects with PproxError where the catalog cannot be asked. */
 export async function isOnTemporary(catalog: Catalog, asker: CatalogAsker, statement: Statement): Promise<boolean> {
   if (statement.relations.length === 0) return false;
   const found = await catalog.persistence(asker, statement.relations);
@@ -22,19 +21,9 @@ export async function isOnTemporary(catalog: Catalog, asker: CatalogAsker, state
   if (makes && found.includes('missing')) return false;
   const target = 'target' in statement.command ? statement.command.target : undefined;
   if (!found.includes('permanent')) return true;
-  // Rows of a permanent table that come from a temporary one exist on the lead alone; an INSERT can hand them on.
-  if (statement.command.kind === 'insert' || target === undefined) {
-    const [kind] = target === undefined ? [] : await catalog.persistence(asker, [target]);
-    return kind === 'temporary';
-  }
-  const [kind] = await catalog.persistence(asker, [target]);
-  if (kind === 'temporary') return true;
-  // Nor does an UPDATE or DELETE alone have to: what it has done is told row by row.
-  if (statement.command.kind === 'modify' && statement.command.modification !== undefined) return false;
-  throw new PproxError('not_replayable', {
-    message: 'a permanent table cannot be changed from a temporary one: the other writers do not have it',
-    hint: 'Use INSERT … SELECT into a permanent table first.',
-  });
+  // Rows of a permanent table that come from a temporary one exist on the lead alone: followers are told them.
+  const [kind] = target === undefined ? [] : await catalog.persistence(asker, [target]);
+  return kind === 'temporary';
 }
 
 /** Whether its text says that it makes or changes temporary objects alone. */

@@ -42,9 +42,19 @@ const STATEMENTS: readonly string[] = [
   'DELETE FROM word USING bill WHERE bill.n = word.n AND random() < 0.2',
 ];
 
+/** `staged` is a temporary table of the session's. */
+const OF_TEMPORARY: readonly string[] = [
+  "MERGE INTO bill USING staged s ON bill.id = s.id WHEN MATCHED THEN UPDATE SET n = s.n WHEN NOT MATCHED THEN INSERT (who, n) VALUES ('merged', s.n)",
+  'MERGE INTO word USING staged s ON word.n = s.n AND s.id < 4 WHEN MATCHED THEN DELETE',
+  "WITH d AS (DELETE FROM staged WHERE id > 20 RETURNING *) INSERT INTO bill (who, n) SELECT 'd', n FROM d",
+  'WITH u AS (UPDATE word SET n = n + 1 WHERE n > 9 RETURNING n) INSERT INTO staged SELECT n, n FROM u',
+];
+
 describe('what neither keys nor locks make the same', () => {
-  for (const text of STATEMENTS) {
+  for (const text of [...STATEMENTS, ...OF_TEMPORARY]) {
     test(text, HANGS, async () => {
+      if (text === OF_TEMPORARY[0])
+        await client.query('CREATE TEMP TABLE staged AS SELECT g AS id, g AS n FROM generate_series(1, 40) g');
       for (const begin of [
         'BEGIN',
         'BEGIN ISOLATION LEVEL REPEATABLE READ',
