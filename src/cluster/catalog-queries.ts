@@ -405,8 +405,10 @@ export const TABLE = `SELECT c.relkind, c.relpersistence,
       'selectable', has_column_privilege(c.oid, a.attnum, 'SELECT'),
       'insertable', has_column_privilege(c.oid, a.attnum, 'INSERT'),
       'updatable', has_column_privilege(c.oid, a.attnum, 'UPDATE'),
-      'shownAs', CASE x.place WHEN 'itself' THEN '::pg_catalog.text' WHEN 'elements' THEN '::pg_catalog.text[]' ELSE '' END,
-      'exact', x.place <> 'inside' AND (e.nulls OR ty.typtype IN ('b', 'e') AND ty.typcategory <> 'A') AND (ty.typtype = 'e' OR coalesce(nullif(ty.typelem, 0), ty.oid) = ANY (
+      'shownAs', CASE WHEN NOT e.dates AND ty.oid IN ('date'::regtype, 'timestamp'::regtype) OR NOT e.zones AND ty.oid = 'timestamptz'::regtype THEN 'JSON'
+        WHEN x.place = 'itself' THEN '::pg_catalog.text' WHEN x.place = 'elements' THEN '::pg_catalog.text[]' ELSE '' END,
+      'exact', x.place <> 'inside' AND (e.nulls OR ty.typtype IN ('b', 'e') AND ty.typcategory <> 'A') AND (ty.typtype = 'e' OR ty.oid IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
+        OR coalesce(nullif(ty.typelem, 0), ty.oid) = ANY (
         '{bool,bytea,"char",name,int8,int2,int4,text,oid,json,jsonb,cidr,inet,bpchar,varchar,time,interval,timetz,bit,varbit,numeric,uuid}'::regtype[]
         || CASE WHEN e.dates THEN '{date,timestamp}'::regtype[] ELSE '{}' END
         || CASE WHEN e.digits THEN '{float4,float8}'::regtype[] ELSE '{}' END

@@ -113,8 +113,11 @@ export interface Column {
   readonly selectable: boolean;
   readonly insertable: boolean;
   readonly updatable: boolean;
-  /** A cast behind it by which the text is the whole value: what is shown of XML lacks its declaration. Empty for all else. */
-  readonly shownAs: '' | '::pg_catalog.text' | '::pg_catalog.text[]';
+  /**
+   * By which the text is the whole value: a cast behind it, where what is shown of XML lacks its declaration; `JSON`, whose dates are ISO's, where DateStyle
+   * is another. Empty for all else.
+   */
+  readonly shownAs: '' | '::pg_catalog.text' | '::pg_catalog.text[]' | 'JSON';
   /** Whether the text that this session is shown of a value, and reads, is the whole value: with few digits of a float it is not. */
   readonly exact: boolean;
   /** Whether its type takes words as they are, whatever they mean: text and its like, enums, JSON, and arrays of them. */

@@ -4,6 +4,6 @@ import { quoteIdentifier } from '../sql/quote.ts';
 
 /** `row`: the quoted name of its table's row; undefined where the column's own name is enough. */
 export function shown({ name, shownAs }: Column, row?: string): string {
-  const column = quoteIdentifier(name);
-  return `${row === undefined ? column : `${row}.${column}`}${shownAs}`;
+  const column = row === undefined ? quoteIdentifier(name) : `${row}.${quoteIdentifier(name)}`;
+  return shownAs === 'JSON' ? `(pg_catalog.to_json(${column}) OPERATOR(pg_catalog.#>>) '{}')` : `${column}${shownAs}`;
 }

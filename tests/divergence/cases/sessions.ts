@@ -44,6 +44,25 @@ export const sessionCases: readonly Case[] = [
     ],
   },
   {
+    name: 'moments that vary under the date style of each session',
+    schema: `CREATE TABLE t (id serial PRIMARY KEY, day date, at timestamp DEFAULT clock_timestamp(), made timestamptz DEFAULT clock_timestamp(), n int DEFAULT 0);
+      CREATE TABLE held (made timestamptz PRIMARY KEY, n int)`,
+    session: (client) => [
+      `SET DateStyle = '${['SQL, DMY', 'Postgres, MDY', 'German, DMY', 'ISO, YMD', 'SQL, YMD'][client % 5] ?? ''}'`,
+      `SET TimeZone = '${['UTC', 'Europe/Berlin', 'America/St_Johns'][client % 3] ?? ''}'`,
+    ],
+    step: (random) => {
+      const kind = random.below(4);
+      if (kind === 0) return ["INSERT INTO t (day) SELECT '-infinity'::date UNION ALL SELECT make_date(-44, 3, 5)"];
+      if (kind === 1)
+        return [`UPDATE t SET n = n + 1, at = clock_timestamp(), day = make_date(12026, 2, 3) WHERE n < 3`];
+      if (kind === 2) return ['INSERT INTO held SELECT clock_timestamp(), 1'];
+      return [`DELETE FROM held WHERE n = ${random.whole(1, 2)}`];
+    },
+    expects: ['23505'],
+    bites: true,
+  },
+  {
     name: 'date style and rows of a query',
     schema: `CREATE TABLE log (id serial, who int, day date, x text, i interval);
       CREATE TABLE source (day date, i interval); INSERT INTO source VALUES ('2026-02-03', '1 day 2:03:04'), ('2026-04-05', '-1 mon')`,
