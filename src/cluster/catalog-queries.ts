@@ -472,7 +472,7 @@ export const TABLE = `SELECT c.relkind, c.relpersistence,
         AND p.refclassid = 'pg_class'::regclass AND p.refobjid = c.oid AND p.refobjsubid = a.attnum))), '[]'),
   (WITH RECURSIVE below (oid) AS (
       SELECT c.oid UNION SELECT i.inhrelid FROM below b JOIN pg_catalog.pg_inherits i ON i.inhparent = b.oid
-    ) SELECT json_agg(quote_ident(n.nspname) || '.' || quote_ident(o.relname) ORDER BY o.oid) FROM below b
+    ) SELECT json_agg(quote_ident(n.nspname) || '.' || quote_ident(o.relname) ORDER BY o.oid <> c.oid, o.oid) FROM below b
       JOIN pg_catalog.pg_class o ON o.oid = b.oid JOIN pg_catalog.pg_namespace n ON n.oid = o.relnamespace),
   coalesce((SELECT json_agg(DISTINCT jsonb_build_object('schema', n.nspname, 'name', b.relname))
     FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend p ON p.classid = 'pg_rewrite'::regclass AND p.objid = r.oid

@@ -162,7 +162,7 @@ export interface Table {
   readonly columns: readonly Column[];
   /** Each of them names one row at any moment: unique, never NULL, checked at once. The primary key comes first. */
   readonly keys: readonly (readonly string[])[];
-  /** Quoted, qualified names of the tables that its rows stand in: its own, its partitions', its children's. */
+  /** Quoted, qualified names of the tables that its rows stand in: its own, which is the first, its partitions', its children's. */
   readonly stored: readonly string[];
   /** Columns that unique and exclusion constraints look at. */
   readonly constrained: readonly string[];

@@ -33,7 +33,7 @@ import {
 } from './plan.ts';
 import { isForbidden, readBack, refusedByLead, refuseDurable } from './read-back.ts';
 import { defaulted, Reasons, type Servers } from './reasons.ts';
-import { cascades, insertPlan, mergePlan, modifyPlan, type Why } from './row-plan.ts';
+import { cascades, insertPlan, mergePlan, modifyPlan, storedByInsert, type Why } from './row-plan.ts';
 import { type Comparison, comparingRows, sameText, unsafePart } from './same-text.ts';
 import { REFRESHES, TablePlanner } from './table-planner.ts';
 import { planOnTemporary } from './temporary.ts';
@@ -151,7 +151,7 @@ export class Planner {
       if (temporary) continue;
       const acts = table.triggers === 'some' || table.cascades === 'some';
       if (acts || (await this.#reasons.callOfDefaults(asker, table)) !== undefined) runs = 'functions';
-      stored.push(...table.stored);
+      stored.push(...(stores ? storedByInsert(table) : table.stored));
     }
     return stored.length === 0 ? undefined : readBack(what, statement, stored, runs);
   }

@@ -90,10 +90,15 @@ export function insertPlan(command: InsertCommand, table: Table, why: Why): RowP
     rows: table.triggers === 'some' ? 'compared' : 'not compared',
     client: command.hasReturning ? 'rows' : 'no rows',
     effects: table.triggers === 'some' ? 'hidden' : effects,
-    stored: table.stored,
+    stored: storedByInsert(table),
     otherwise: otherwise(why),
     times,
   };
+}
+
+/** Where an INSERT itself stores rows: a trigger alone puts them in tables that inherit. */
+export function storedByInsert({ kind, stored }: Table): readonly string[] {
+  return kind === 'r' ? stored.slice(0, 1) : stored;
 }
 
 /** ON CONFLICT calls the row that was to be inserted `excluded`. */

@@ -198,6 +198,18 @@ export const triggerCases: readonly Case[] = [
     bites: true,
   },
   {
+    name: 'a trigger that puts rows into a table that inherits',
+    schema: `CREATE TABLE t (id serial, n int, at timestamptz DEFAULT clock_timestamp()); CREATE TABLE t_even (PRIMARY KEY (id), CHECK (n % 2 = 0)) INHERITS (t);
+      CREATE TABLE t_odd (PRIMARY KEY (id)) INHERITS (t);
+      CREATE FUNCTION part() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.n % 2 = 0 THEN INSERT INTO t_even VALUES (NEW.*); ELSE INSERT INTO t_odd VALUES (NEW.*); END IF; RETURN NULL; END $$;
+      CREATE TRIGGER part BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION part()`,
+    step: (random) =>
+      random.chance(0.3)
+        ? [`DELETE FROM t_odd WHERE n = ${random.below(9)}`]
+        : [`INSERT INTO t (n) VALUES (${random.below(9)}), (${random.below(9)})`],
+    bites: true,
+  },
+  {
     name: 'a WITH that inserts where triggers fire',
     schema: `CREATE TABLE t (id serial PRIMARY KEY, n int, up timestamptz); CREATE TABLE seen (nr serial PRIMARY KEY, id int, at timestamptz);
       CREATE FUNCTION up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.up := clock_timestamp(); INSERT INTO seen (id, at) VALUES (NEW.id, NEW.up); RETURN NEW; END $$;
