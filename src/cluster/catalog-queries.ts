@@ -439,13 +439,13 @@ export const TABLE = `SELECT c.relkind, c.relpersistence,
         FROM pg_catalog.pg_depend p JOIN pg_catalog.pg_class s ON s.relkind = 'S'
           AND s.oid = CASE WHEN a.attidentity <> '' THEN p.objid ELSE p.refobjid END
         JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
-        WHERE CASE WHEN a.attidentity <> ''
+        WHERE (a.attidentity <> '' OR v.draws = 'its value') AND CASE WHEN a.attidentity <> ''
           -- A partition draws from the sequence of the table that it is one of.
           THEN p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass AND p.deptype = 'i'
             AND (p.refobjid, p.refobjsubid) IN (SELECT o.attrelid, o.attnum FROM pg_catalog.pg_attribute o WHERE o.attname = a.attname
               AND (o.attrelid = c.oid OR o.attrelid IN (SELECT pg_catalog.pg_partition_ancestors(c.oid))))
           ELSE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass END
-        LIMIT 1) q ON a.attidentity <> '' OR v.draws = 'its value'
+        LIMIT 1) q ON true
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'),
   coalesce((SELECT json_agg(k.names ORDER BY i.indisprimary DESC, i.indexrelid)
     FROM pg_catalog.pg_index i, LATERAL (SELECT json_agg(a.attname ORDER BY u.place) AS names,
