@@ -22,7 +22,7 @@ const LOCAL = 'set_config[[:space:]]*[(][^;()]*,[[:space:]]*true[[:space:]]*[)]'
 
 /** In a function's source: a setting of the user's own (`a.b`) that it gives a value for the transaction. Its name is what is found. */
 const OWN_SETTING =
-  "(?:set_config[[:space:]]*[(][[:space:]]*['']|set[[:space:]]+local[[:space:]]+)([a-z_][a-z0-9_$]*(?:[.][a-z_][a-z0-9_$]*)+)";
+  "(?:set_config[[:space:]]*[(][[:space:]]*e?['']|set[[:space:]]+local[[:space:]]+[\"]?)([a-z_][a-z0-9_$]*(?:[.][a-z_][a-z0-9_$]*)+)";
 
 /** A function's source without its comments; empty where it has none. */
 const STRIPPED = `CASE WHEN p.prosrc ~ '--|/[*]'

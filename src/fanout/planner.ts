@@ -204,11 +204,16 @@ export class Planner {
 
   /** All of it, where nobody looks at what it has done. */
   async leavings(asker: CatalogAsker, statement: Statement): Promise<Leavings> {
+    const [binds, draws] = [await this.leaves(asker, statement), await this.#draws(asker, statement)];
+    return { binds, draws, settings: await this.settings(asker, statement) };
+  }
+
+  /** Settings of the user's own that what it sets off may give a value for the transaction. */
+  async settings(asker: CatalogAsker, statement: Statement): Promise<readonly string[]> {
     const settings = new Set<string>();
     for (const name of targetsOf(statement))
       for (const one of (await this.#catalog.table(asker, name))?.settings ?? []) settings.add(one);
-    const [binds, draws] = [await this.leaves(asker, statement), await this.#draws(asker, statement)];
-    return { binds, draws, settings: [...settings] };
+    return [...settings];
   }
 
   async #draws(asker: CatalogAsker, statement: Statement): Promise<'nothing' | 'something'> {

@@ -87,6 +87,8 @@ export interface HiddenEffects {
   /** Rows elsewhere than in the plan's own tables, each of which can be told; undefined where some cannot. */
   readonly told: readonly Told[] | undefined;
   readonly elsewhere: 'nothing' | 'something';
+  /** Whether tables of `told` are shown to the session in part, or it may not do to them all that there is: followers may refuse their rows. */
+  readonly partly: 'none' | 'some';
 }
 
 /**
@@ -130,14 +132,17 @@ export async function seeEffects(
   let asked: Promise<readonly Written[]> | undefined;
   const written = (): Promise<readonly Written[]> => (asked ??= readWritten(session, block, [...changed.keys()], size));
   const accounted = plan === undefined || accountsFor(plan, total, changed);
-  if (!accounted || tellable === 'no') return { lead, written, tellable, told: undefined, elsewhere };
+  if (!accounted || tellable === 'no') return { lead, written, tellable, told: undefined, elsewhere, partly: 'none' };
   const known = others.length === 0 ? [] : await written();
   const told: (Told | undefined)[] = [];
   for (const name of others) {
     const found = known.find((one) => one.name === name);
     const [inserted = 0, updated, deleted] = changed.get(name) ?? [];
     if (found === undefined || deleted !== 0 || found.table.deferred === 'some') told.push(undefined);
-    else if (updated === 0) told.push(await newRows(session, block, found, lead.after, inserted));
+    else if (updated === 0)
+      told.push(
+        await newRows(session, block, found, lead.after, inserted, counted.includes(name) ? 'text' : 'function'),
+      );
     else if (!isWhole(found)) told.push(undefined);
     else {
       // That no key has changed is seen by the table not growing: by how much it should, a subtransaction of a function would hide.
@@ -151,6 +156,7 @@ export async function seeEffects(
     tellable,
     elsewhere,
     told: told.includes(undefined) ? undefined : told.flatMap((one) => one ?? []),
+    partly: known.every((one) => isWhole(one) || !others.includes(one.name)) ? 'none' : 'some',
   };
 }
 
@@ -172,24 +178,27 @@ function isWhole({ access }: Written): boolean {
   return access.read === 'allowed' && access.write === 'allowed';
 }
 
-/** `inserted`: how many the statement at hand has stored there. */
+/** `inserted`: how many the statement at hand has stored there, those that a function of it has taken back by itself among them. */
 async function newRows(
   session: SessionState,
   { legs: { lead }, touched }: WritersBlock,
   written: Written,
   after: Look,
   inserted: number,
+  by: 'text' | 'function',
 ): Promise<Told | undefined> {
   const { name, table, reading, access } = written;
   const told = tellRows(name, table, 'rows are new');
   const whole = isWhole(written);
   if (told === undefined || access.write === 'not allowed') return undefined;
   if (whole && reading === 'whole') return told;
+  // Others run it too, and draw as the lead does.
+  if (!whole && by === 'function' && table.columns.some(({ unseen }) => unseen)) return undefined;
   const inAll = storedInAll(touched, after, name);
   const { backend } = lead.lease;
   const search = async (): Promise<Told | undefined> => {
     const end = inAll === undefined ? undefined : await storedAtEnd(backend, told, table, inserted, inAll);
-    if (end !== undefined || whole) return end;
+    if (end !== undefined || whole || by === 'function') return end;
     // Where policies hide all of the latest, those of an earlier command might be as many: followers have these, and their key says so.
     const certain = access.read === 'allowed' || table.keys.length > 0;
     return certain ? storedByLatest(backend, told, table, inserted) : undefined;
@@ -282,7 +291,7 @@ export async function replayDirectly(
   },
 ): Promise<'done' | 'not possible'> {
   const { followers } = block.legs;
-  if (effects.told === undefined) return 'not possible';
+  if (effects.told === undefined || (effects.partly === 'some' && otherwise === 'nothing')) return 'not possible';
   beginFollowers(session, block);
   const { told } = effects;
   await othersVisible(session, followers);
@@ -291,7 +300,8 @@ export async function replayDirectly(
   if (quiet === undefined) return 'not possible';
   const counted = told.filter(({ name, changed }) => changed === 'rows were changed' || stored.includes(name));
   const before = counted.length > 0 ? await looks(session, followers) : undefined;
-  const marked = counted.length > 0 && otherwise === 'something else' ? 'yes' : 'no';
+  const refusable = counted.length > 0 || effects.partly === 'some';
+  const marked = refusable && otherwise === 'something else' ? 'yes' : 'no';
   const begin = [marked === 'yes' ? `SAVEPOINT ${TOLD}` : [], quiet.begin === '' ? [] : quiet.begin].flat();
   if (begin.length > 0) for (const leg of followers) tell(leg, ...begin);
   replay?.release('direct');
@@ -314,8 +324,9 @@ export async function replayDirectly(
     else if (grown.length > 0) {
       takeBack(block);
       return 'not possible';
-    } else for (const leg of followers) tell(leg, `RELEASE SAVEPOINT ${TOLD}`);
+    }
   }
+  if (marked === 'yes') for (const leg of followers) tell(leg, `RELEASE SAVEPOINT ${TOLD}`);
   await reserveMoved(session, effects);
   return 'done';
 }

@@ -23,12 +23,9 @@ export async function replayAlone(
   const temporary = inPlace === 'rows beside temporary objects';
   const looks = temporary ? besideTemporary(looked) : looked;
   const by = runs === 'functions' ? 'any function' : 'its own text';
-  const seen = await narrowed(
-    session,
-    block,
-    await seeEffects(session, block, looks, undefined, 0, 'all tables', stored, by),
-    stored,
-  );
+  const counted = by === 'its own text' ? stored : [];
+  const effects = await seeEffects(session, block, looks, undefined, 0, 'all tables', counted, by);
+  const seen = await narrowed(session, block, effects, counted);
   const direct = { replay: undefined, stored, fires: 'nothing', started, otherwise: 'something else' } as const;
   if (seen.told?.length === 0) return reserveMoved(session, seen);
   if ((await replayDirectly(session, block, seen, direct)) === 'done') return;
@@ -45,7 +42,10 @@ function untold(rule: string): PproxError {
   });
 }
 
-/** The rows of these tables that the statement itself has stored, where they can be told from the transaction's others. */
+/**
+ * The rows of these tables that the statement itself has stored, where they can be told from the transaction's others: by their number, which is not
+ * known of what a function has stored and taken back.
+ */
 async function narrowed(
   session: SessionState,
   block: WritersBlock,

@@ -151,6 +151,8 @@ async function onWriters(
   leaveDatabase(session, statement);
   const mayDefine = session.pins.has('temporary object') && plan.effects === 'hidden';
   const hiding = mayDefine ? await catalog.hidingPermanent(session) : [];
+  // Whatever becomes of it.
+  if (plan.effects === 'hidden') nameLocally(session, block.legs, await planner.settings(session, statement));
   const started = performance.now();
   const done = await onLead(session, block, plan, request);
   const { result, effect, replay, time } = done;

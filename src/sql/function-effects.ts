@@ -67,6 +67,7 @@ const groups: readonly Group[] = [
     // The text may call anything.
     route: 'writers',
     because: 'runs SQL text',
+    pin: 'volatile function',
     result: 'volatile',
     names: 'query_to_xml query_to_xml_and_xmlschema query_to_xmlschema ts_rewrite ts_stat',
   },

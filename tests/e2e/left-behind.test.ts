@@ -87,6 +87,14 @@ const cases: Readonly<Record<string, readonly [made: string, run: string]>> = {
      CREATE OR REPLACE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN PERFORM st(); RETURN NEW; END $f$; COMMIT`,
     'INSERT INTO t VALUES (1)',
   ],
+  'a text that query_to_xml() runs': [
+    'CREATE TABLE t (v int)',
+    `SELECT query_to_xml('SELECT set_config(''app.tenant'', ''leaked'', false), pg_advisory_lock(7)', true, true, '')`,
+  ],
+  'a text that ts_stat() runs': [
+    "CREATE TABLE t (v tsvector); INSERT INTO t VALUES ('a')",
+    "SELECT * FROM ts_stat('SELECT v FROM t WHERE set_config(''app.tenant'', ''leaked'', false) IS NOT NULL')",
+  ],
   'a trigger on statements behind a view, which changes no row': [
     `CREATE TABLE t (v int); CREATE VIEW vw AS SELECT * FROM t; CREATE TRIGGER f BEFORE UPDATE ON t FOR EACH STATEMENT EXECUTE FUNCTION deeper()`,
     'UPDATE vw SET v = 9 WHERE v = 77',
@@ -236,6 +244,14 @@ const MARKED: Readonly<Record<string, readonly [made: string, run: string]>> = {
     TRIGGER("BEGIN PERFORM set_config('once.by_trigger', '1', true); RETURN NEW; END"),
     'INSERT INTO t VALUES (1)',
   ],
+  'a trigger whose row is refused': [
+    `${TRIGGER("BEGIN SET LOCAL once.refused = '1'; RETURN NEW; END")}; ALTER TABLE t ADD CHECK (v < 9)`,
+    'INSERT INTO t VALUES (9)',
+  ],
+  'a trigger that writes its name in quotes': [
+    TRIGGER(`BEGIN SET LOCAL "once.quoted" = '1'; RETURN NEW; END`),
+    'INSERT INTO t VALUES (1)',
+  ],
   'a trigger that is rolled back': [
     TRIGGER("BEGIN PERFORM set_config('once.rolled_back', '1', true); RETURN NEW; END"),
     'BEGIN; INSERT INTO t VALUES (1); ROLLBACK',
@@ -265,7 +281,7 @@ describe('a setting of one’s own, set for a transaction alone, does not exist 
       try {
         await maker.query(made);
         const first = await proxy.connect();
-        await first.query(run);
+        await first.query(run).catch(() => undefined);
         assert.deepEqual((await first.query(asked)).rows, [{ value: '' }], 'as on one server');
         await first.end();
         const stranger = await proxy.connect();

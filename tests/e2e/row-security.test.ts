@@ -1,0 +1,89 @@
+/** Tables that the session's role is shown in part, or may only add to: what it stores there with values that vary is the lead's, or it is refused. */
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import type pg from 'pg';
+import { assertWritersEqual, refusal, startScene } from './scene.ts';
+
+const { cluster, proxy } = await startScene({}, { reader: false });
+const HANGS = { timeout: 60_000 };
+let client: pg.Client;
+
+before(async () => {
+  client = await proxy.connect();
+  await client.query(`
+    CREATE TABLE todo (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), owner text, v text, at timestamptz DEFAULT clock_timestamp());
+    CREATE TABLE heap (nr serial, owner text, at timestamptz DEFAULT clock_timestamp());
+    CREATE TABLE log (nr serial, v text, at timestamptz DEFAULT clock_timestamp());
+    ALTER TABLE todo ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON todo USING (owner = current_setting('app.who', true));
+    ALTER TABLE heap ENABLE ROW LEVEL SECURITY; CREATE POLICY put ON heap FOR INSERT WITH CHECK (true);
+    CREATE POLICY see ON heap FOR SELECT USING (owner = 'me');
+    CREATE FUNCTION add(text) RETURNS uuid LANGUAGE sql AS 'INSERT INTO todo (owner, v) VALUES (current_setting(''app.who''), $1) RETURNING id';
+    CREATE FUNCTION add_for(who text) RETURNS text LANGUAGE plpgsql AS $$
+      BEGIN PERFORM set_config('app.who', who, true); INSERT INTO todo (id, owner, at) VALUES (md5(who)::uuid, who, '2026-01-01'); RETURN who; END $$;
+    CREATE FUNCTION tried(text) RETURNS int LANGUAGE plpgsql AS $$
+      BEGIN BEGIN INSERT INTO log (v) VALUES ($1); RAISE 'failed'; EXCEPTION WHEN raise_exception THEN NULL; END; RETURN 1; END $$;
+    CREATE TABLE once (nr serial, v text);
+    CREATE FUNCTION inner_once() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN IF pg_trigger_depth() > 1 OR NEW.v <> 'twice' THEN RETURN NEW; END IF;
+        BEGIN INSERT INTO once (v) VALUES ('inner'); RAISE 'failed'; EXCEPTION WHEN raise_exception THEN NULL; END; RETURN NULL; END $$;
+    CREATE TRIGGER inner_once BEFORE INSERT ON once FOR EACH ROW EXECUTE FUNCTION inner_once();
+    CREATE ROLE member; GRANT ALL ON todo, heap TO member; GRANT SELECT, INSERT ON log TO member; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO member;
+    CREATE ROLE quiet IN ROLE member; GRANT SET ON PARAMETER session_replication_role TO quiet`);
+});
+
+for (const role of ['member', 'quiet'])
+  describe(`as role ${role}`, () => {
+    before(async () => {
+      await client.query(`SET ROLE ${role}; SET app.who = 'me'`);
+    });
+
+    const told: readonly string[] = [
+      "INSERT INTO todo (owner) VALUES ('me')",
+      "INSERT INTO todo (owner) VALUES ('me'), ('me')",
+      "WITH s AS (INSERT INTO todo (owner) VALUES ('me') RETURNING *) SELECT * FROM s",
+      "INSERT INTO heap (owner) SELECT 'me' FROM generate_series(1, 3)",
+      "INSERT INTO log (v) VALUES ('first')",
+      "WITH s AS (INSERT INTO log (v) VALUES ('second') RETURNING nr) SELECT nr FROM s",
+      "SELECT add('by a function')",
+    ];
+    for (const text of told)
+      test(text, HANGS, async () => {
+        await client.query(text);
+        await client.query(`BEGIN; ${text}; SAVEPOINT s; ${text}; COMMIT`);
+        await assertWritersEqual(cluster);
+      });
+
+    test('what a function has stored and taken back is nobody’s', HANGS, async () => {
+      await client.query("BEGIN; INSERT INTO log (v) VALUES ('kept'); SELECT tried('not kept'); COMMIT");
+      await assertWritersEqual(cluster);
+    });
+
+    test('a function that sets what policies look at', HANGS, async () => {
+      await client.query(`SELECT add_for('${role}')`);
+      await client.query("SET app.who = 'me'");
+      await assertWritersEqual(cluster);
+    });
+
+    test(
+      'a row that policies hide from who has stored it is refused, and so is one that they do not let in',
+      HANGS,
+      async () => {
+        const hidden = await refusal(client.query("INSERT INTO heap (owner) VALUES ('you')"));
+        assert.equal(hidden.code, '0A000');
+        await client.query("BEGIN; INSERT INTO heap (owner) VALUES ('me')");
+        assert.equal((await refusal(client.query("INSERT INTO heap (owner) VALUES ('you')"))).code, '0A000');
+        await client.query('ROLLBACK');
+        const kept = await refusal(client.query("INSERT INTO todo (owner) VALUES ('you')"));
+        assert.equal(kept.code, '42501');
+        await assertWritersEqual(cluster);
+      },
+    );
+  });
+
+test('what a trigger has stored in its own table and taken back is nobody’s', HANGS, async () => {
+  await client.query("RESET ROLE; BEGIN; INSERT INTO once (v) VALUES ('first')");
+  await client
+    .query("WITH s AS (INSERT INTO once (v) VALUES ('twice') RETURNING *) SELECT count(*) FROM s; COMMIT")
+    .catch(() => client.query('ROLLBACK'));
+  await assertWritersEqual(cluster);
+});
