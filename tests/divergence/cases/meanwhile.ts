@@ -101,7 +101,6 @@ export const meanwhileCases: readonly Case[] = [
         () => insert(client, round),
       ),
     ],
-    bites: true,
   },
   {
     name: 'a function is replaced under serializable',
