@@ -75,8 +75,12 @@ const WRITING = `\\y((insert|merge)\\s+into|update\\s+(only\\s+)?[\\w".]+(\\s+(a
 /** In lower case: a name that is called, or in quotes; letters of any language are what is none of ASCII's other characters. */
 const CALLED = `([^][:space:][()"'',;.:+*/<>=~!@#%^&|?-]+)\\s*\\(|"([^"]+)"\\s*\\(`;
 
-/** Whether a function's source (s) has a relation's name (c). */
-const MENTIONS = `CASE WHEN c.relname ~ '^[a-z_][a-z0-9_]*$' THEN s.source ~* ('\\m' || c.relname || '\\M') ELSE position(c.relname IN s.source) > 0 END`;
+/** Functions (s) whose source has the name of one of these relations (c), all of them looked for at once. `relations`: FROM and WHERE. */
+const mentioning = (relations: string): string => `SELECT s.oid, s.proname FROM sources s, (
+      SELECT '\\m(' || string_agg(DISTINCT c.relname, '|') FILTER (WHERE c.relname ~ '^[a-z_][a-z0-9_]*$') || ')\\M' AS pattern,
+        coalesce(array_agg(DISTINCT c.relname) FILTER (WHERE c.relname !~ '^[a-z_][a-z0-9_]*$'), '{}') AS others ${relations}
+      HAVING count(*) > 0) m
+    WHERE s.source ~* m.pattern OR EXISTS (SELECT FROM unnest(m.others) o (name) WHERE position(o.name IN s.source) > 0)`;
 
 /** Characters of functions' sources that are looked through for names, those first that are not volatile: some tenths of a second. */
 const WORDS = 256 * 1024;
@@ -106,8 +110,8 @@ export const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
   -- Of extensions: pg_trgm, dblink.
   UNION SELECT oid, proname FROM pg_catalog.pg_proc WHERE oid >= 16384 AND proname IN ('set_limit', 'dblink_connect', 'dblink_connect_u')
   -- They look at a view that does it.
-  UNION SELECT s.oid, s.proname FROM pg_catalog.pg_class c, sources s WHERE c.oid >= 16384 AND c.relkind IN ('v', 'm')
-    AND pg_catalog.pg_get_viewdef(c.oid) ~* 'set_config|setseed|set_limit|pg_(try_)?advisory_lock' AND ${MENTIONS}
+  UNION ${mentioning(`FROM pg_catalog.pg_class c WHERE c.oid >= 16384 AND c.relkind IN ('v', 'm')
+        AND pg_catalog.pg_get_viewdef(c.oid) ~* 'set_config|setseed|set_limit|pg_(try_)?advisory_lock'`)}
 ), named AS MATERIALIZED (
   SELECT '\\m(' || string_agg(DISTINCT proname, '|') FILTER (WHERE proname ~ '^[a-z_][a-z0-9_]*$') || ')\\M' AS pattern,
     coalesce(array_agg(DISTINCT proname) FILTER (WHERE proname !~ '^[a-z_][a-z0-9_]*$'), '{}') AS others FROM binding
@@ -122,11 +126,10 @@ export const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
     UNION ALL SELECT p.oid, p.proname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
       WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = b.oid
     -- They change a table whose trigger it is, or look at a view that calls it.
-    UNION ALL SELECT s.oid, s.proname FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN sources s ON ${MENTIONS}
-      WHERE t.tgfoid = b.oid AND NOT t.tgisinternal
-    UNION ALL SELECT s.oid, s.proname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
-      JOIN pg_catalog.pg_class c ON c.oid = r.ev_class JOIN sources s ON ${MENTIONS}
-      WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = b.oid) n
+    UNION ALL (${mentioning(`FROM (
+        SELECT t.tgrelid AS oid FROM pg_catalog.pg_trigger t WHERE t.tgfoid = b.oid AND NOT t.tgisinternal
+        UNION ALL SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+          WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = b.oid) f JOIN pg_catalog.pg_class c ON c.oid = f.oid`)})) n
 ), setting (oid, proname, name) AS (
   SELECT s.oid, s.proname, lower(m.found[1]) FROM sources s, LATERAL pg_catalog.regexp_matches(s.source, '${OWN_SETTING}', 'gi') m (found)
   -- Its own, while it runs.
