@@ -63,7 +63,7 @@ export function insertPlan(command: InsertCommand, table: Table, why: Why): RowP
   if (inexact !== undefined) {
     return notReplayable(
       `INSERT with ${reason}, column ${inexact.name} being read back with loss`,
-      'Set extra_float_digits to 1 or more, array_nulls to on, and for arrays of dates DateStyle to ISO; or give the value in the statement.',
+      'Set extra_float_digits to 1 or more, array_nulls to on, and for arrays and domains of dates DateStyle to ISO; or give the value in the statement.',
     );
   }
   const names = columns.map(({ name }) => quoteIdentifier(name));
