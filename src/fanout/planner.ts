@@ -8,22 +8,17 @@
  * Where pprox cannot make that sure the statement is refused before any server has seen it.
  */
 import type { Answer } from '../backend/receiver.ts';
-import {
-  type Catalog,
-  type CatalogAsker,
-  type Column,
-  type DatabaseFacts,
-  type Table,
-  TTL_MS,
-} from '../cluster/catalog.ts';
+import { type Catalog, type CatalogAsker, type Column, type Table, TTL_MS } from '../cluster/catalog.ts';
 import { assert } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Analyser } from '../sql/analyse.ts';
 import type { InsertCommand, ModifyCommand, Nondeterminism, QualifiedName, Statement } from '../sql/statement.ts';
-import { storedColumns } from './captured-rows.ts';
+import { planAlone } from './lead-alone.ts';
+import { leaves, leavings, type Leavings, settingsOf } from './leavings.ts';
 import { locksFor, SPLIT } from './locks.ts';
 import {
   type Effects,
+  type LeadAlonePlan,
   NotReplayable,
   notReplayable,
   type ReplayPlan,
@@ -33,7 +28,7 @@ import {
 } from './plan.ts';
 import { isForbidden, readBack, refusedByLead, refuseDurable } from './read-back.ts';
 import { defaulted, Reasons, type Servers } from './reasons.ts';
-import { cascades, insertPlan, mergePlan, modifyPlan, storedByInsert, type Why } from './row-plan.ts';
+import { cascades, insertPlan, mergePlan, modifyPlan, type Why } from './row-plan.ts';
 import { type Comparison, comparingRows, sameText, unsafePart } from './same-text.ts';
 import { REFRESHES, TablePlanner } from './table-planner.ts';
 import { planOnTemporary } from './temporary.ts';
@@ -43,16 +38,6 @@ import { planOnTemporary } from './temporary.ts';
  * tests, which show what would differ.
  */
 export type PlanChoice = 'proven' | 'nobody follows' | 'same text';
-
-/** What a statement may leave with its server session, by what it calls or sets off. */
-export interface Leavings {
-  /** Settings, locks and the like. */
-  readonly binds: 'nothing' | 'something';
-  /** Places of sequences: currval() and lastval(). */
-  readonly draws: 'nothing' | 'something';
-  /** Settings of the user's own (`a.b`) that exist from then on. */
-  readonly settings: readonly string[];
-}
 
 /** As old as what was asked for it first. Its times stand where they stood in the text that it was made for. */
 interface KnownPlan {
@@ -123,37 +108,9 @@ export class Planner {
     return plan;
   }
 
-  /**
-   * For what nothing makes the same on followers: the lead alone runs it, and they are told the rows that it, its triggers and functions have changed.
-   * Undefined where these could not be told: where rows have no key, are shown in part, or more than rows may have been changed.
-   */
-  async alone(asker: CatalogAsker, statement: Statement, { what }: NotReplayable): Promise<SameTextPlan | undefined> {
-    const { command, nested, explains, node } = statement;
-    const durable = statement.durable.filter((call) => !RUNS_TEXT.has(call));
-    if (explains || durable.length > 0) return undefined;
-    const calls = (await this.#reasons.effectiveCall(asker, statement)) ?? statement.durable[0];
-    if (command.kind === 'read' || node === 'CallStmt')
-      return calls === undefined && node !== 'CallStmt' ? undefined : readBack(what, statement, [], 'functions');
-    if (command.kind !== 'insert' && command.kind !== 'modify' && command.kind !== 'copy out') return undefined;
-    const main =
-      command.kind === 'copy out' || command.target === undefined
-        ? []
-        : [{ target: command.target, stores: onlyStores(command) }];
-    const below = nested.map((one) => ({ target: one.target, stores: one.what === 'rows' }));
-    const stored: string[] = [];
-    let runs: 'functions' | 'nothing' = calls === undefined ? 'nothing' : 'functions';
-    for (const { target, stores } of [...main, ...below]) {
-      const table = await this.#catalog.table(asker, target);
-      const temporary = table?.persistence === 'temporary';
-      if (table === undefined || (!temporary && (!isTellable(table, stores) || (!stores && table.keys.length === 0))))
-        return undefined;
-      if (temporary) runs = 'functions';
-      if (temporary) continue;
-      const acts = table.triggers === 'some' || table.cascades === 'some';
-      if (acts || (await this.#reasons.callOfDefaults(asker, table)) !== undefined) runs = 'functions';
-      stored.push(...(stores ? storedByInsert(table) : table.stored));
-    }
-    return stored.length === 0 ? undefined : readBack(what, statement, stored, runs);
+  /** For what nothing makes the same on followers; undefined where they could not be told what the lead has done. */
+  alone(asker: CatalogAsker, statement: Statement, { what }: NotReplayable): Promise<LeadAlonePlan | undefined> {
+    return planAlone(this.#catalog, this.#reasons, asker, statement, what);
   }
 
   /** Equal for plans of one shape that were chosen once. */
@@ -188,50 +145,18 @@ export class Planner {
   }
 
   /** Whether what the statement calls or sets off may leave something with its server session. */
-  async leaves(asker: CatalogAsker, statement: Statement): Promise<'nothing' | 'something'> {
-    const { command, node, stored } = statement;
-    if (RUNS_ANYTHING.has(node) || callsBinding(await this.#catalog.facts(asker), statement)) return 'something';
-    if (command.kind === 'definition') {
-      const { bindingEvents, bindingNames } = await this.#catalog.facts(asker);
-      if (bindingEvents === 'some' || stored.some((name) => bindingNames.has(name))) return 'something';
-      // What is there may be computed anew.
-      if (node !== 'AlterTableStmt') return 'nothing';
-    }
-    for (const name of targetsOf(statement))
-      if ((await this.#catalog.table(asker, name))?.binds === 'something') return 'something';
-    return 'nothing';
+  leaves(asker: CatalogAsker, statement: Statement): Promise<'nothing' | 'something'> {
+    return leaves(this.#catalog, asker, statement);
   }
 
-  /** All of it, where nobody looks at what it has done. */
-  async leavings(asker: CatalogAsker, statement: Statement): Promise<Leavings> {
-    const [binds, draws] = [await this.leaves(asker, statement), await this.#draws(asker, statement)];
-    return { binds, draws, settings: await this.settings(asker, statement) };
+  /** All that it may leave, where nobody looks at what it has done. */
+  leavings(asker: CatalogAsker, statement: Statement): Promise<Leavings> {
+    return leavings(this.#catalog, asker, statement);
   }
 
   /** Settings of the user's own that what it sets off may give a value for the transaction. */
-  async settings(asker: CatalogAsker, statement: Statement): Promise<readonly string[]> {
-    const settings = new Set<string>();
-    for (const name of targetsOf(statement))
-      for (const one of (await this.#catalog.table(asker, name))?.settings ?? []) settings.add(one);
-    return [...settings];
-  }
-
-  async #draws(asker: CatalogAsker, statement: Statement): Promise<'nothing' | 'something'> {
-    const { command, nested, inserts, sequences, functions, pins, added, fills } = statement;
-    if (sequences.calls !== 'none' || functions.length > 0 || pins.includes('volatile function')) return 'something';
-    if (command.kind === 'definition') return added.length > 0 || fills !== 'nothing' ? 'something' : 'nothing';
-    const main = 'target' in command && command.target !== undefined ? [command.target] : [];
-    // An UPDATE draws for the columns that it sets to their defaults.
-    const assigned = command.kind === 'modify' && nested.length === 0 ? command.modification?.assigned : undefined;
-    for (const name of [...main, ...inserts, ...nested.map(({ target }) => target)]) {
-      const table = await this.#catalog.table(asker, name);
-      if (table === undefined) continue;
-      const acts =
-        table.kind === 'v' || table.rules !== 'none' || table.triggers === 'some' || table.cascades === 'some';
-      const drawing = table.columns.filter(({ sequence, draws }) => sequence !== null || draws !== null);
-      if (acts || drawing.some((column) => assigned?.includes(column.name) ?? true)) return 'something';
-    }
-    return 'nothing';
+  settings(asker: CatalogAsker, statement: Statement): Promise<readonly string[]> {
+    return settingsOf(this.#catalog, asker, statement);
   }
 
   /** Of what every writer can do. */
@@ -587,13 +512,6 @@ export class Planner {
   }
 }
 
-/** Tables whose triggers, constraints and defaults it may set off. */
-function targetsOf({ command, nested, inserts, relations, node }: Statement): readonly QualifiedName[] {
-  const main = 'target' in command && command.target !== undefined ? [command.target] : [];
-  const emptied = node === 'TruncateStmt' || node === 'AlterTableStmt' ? relations : [];
-  return [...main, ...emptied, ...inserts, ...nested.map(({ target }) => target)];
-}
-
 const FILLS_LARGE_OBJECTS: ReadonlySet<string> = new Set([
   'lo_put()',
   'lowrite()',
@@ -602,29 +520,7 @@ const FILLS_LARGE_OBJECTS: ReadonlySet<string> = new Set([
   'lo_truncate64()',
 ]);
 
-/** Whatever the text does that they are given, which is a read mostly. */
-const RUNS_TEXT: ReadonlySet<string> = new Set([
-  'query_to_xml()',
-  'query_to_xml_and_xmlschema()',
-  'query_to_xmlschema()',
-  'ts_rewrite()',
-  'ts_stat()',
-]);
-
 const OF_SERVERS: ReadonlySet<string> = new Set(['information_schema', 'pg_catalog']);
-
-/** Whether it gives no row that is there another value, and removes none. */
-function onlyStores(command: InsertCommand | ModifyCommand): boolean {
-  if (command.kind === 'insert') return command.onConflict !== 'update';
-  return command.merged?.assigned.length === 0 && command.merged.deletes === 'none';
-}
-
-/** Whether what a statement has done to it is seen in its rows. Of those that it only `stores` it is known how many policies must show. */
-function isTellable(table: Table, stores: boolean): boolean {
-  const { kind, persistence, rules, policies } = table;
-  const plain = (kind === 'r' || kind === 'p') && persistence === 'permanent' && rules === 'none';
-  return plain && (stores || policies === 'none') && storedColumns(table).every((one) => one.exact && one.selectable);
-}
 
 /** All of it but where it stands in the text: what may be a parameter's value varies or does not, each time. */
 function whatVaries(nondeterminism: readonly Nondeterminism[]): string {
@@ -654,22 +550,6 @@ function remembering(asker: CatalogAsker): CatalogAsker {
       return known;
     },
   };
-}
-
-/** Any text there is. */
-const RUNS_ANYTHING: ReadonlySet<string> = new Set(['DoStmt', 'CallStmt']);
-
-/** Whether it calls a function that may leave something with its session; by an operator or a view, any that is volatile. */
-function callsBinding(
-  { bindingNames, volatileOperators, volatileViews }: DatabaseFacts,
-  { functions, shadowable, attributes, casts, operators, relations }: Statement,
-): boolean {
-  return (
-    functions.some(({ name }) => bindingNames.has(name)) ||
-    [...shadowable, ...attributes, ...casts].some((name) => bindingNames.has(name)) ||
-    operators.some(({ name }) => volatileOperators.has(name)) ||
-    relations.some(({ name }) => volatileViews.has(name))
-  );
 }
 
 /** What the lead's time can stand in for. */
