@@ -497,6 +497,11 @@ export class Backend {
         break;
       case BackendTag.ErrorResponse:
         if (!this.#noteFatal(chunk, start, end)) this.#violation('an error with no query in hand');
+        else {
+          // Its last word: whoever asked it now would be told of a loss that was known.
+          this.#ended('server disconnected', undefined);
+          this.#channel.destroy();
+        }
         return;
       case BackendTag.NoticeResponse:
       case BackendTag.NotificationResponse:
