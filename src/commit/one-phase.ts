@@ -99,7 +99,7 @@ export class OnePhase implements Coordinator {
         request.lead,
         request.chain ? 'COMMIT AND CHAIN' : this.#text(request, request.lead),
       );
-      return this.#settled(request, lead, followers, lead.reply?.position ?? position);
+      return this.#settled(lead, followers, lead.reply?.position ?? position);
     }
     await rollback([request.lead], this.#timeoutMs);
     if (followers.every(({ fate }) => fate === 'rolled back')) {
@@ -122,19 +122,14 @@ export class OnePhase implements Coordinator {
       const followers = request.followers.map(
         (leg): LegResult => ({ leg, fate: 'rolled back', reply: undefined, failure: undefined }),
       );
-      return this.#settled(request, lead, followers, undefined);
+      return this.#settled(lead, followers, undefined);
     }
     const followers = await this.#commitFollowers(request);
     const position = followers.find(({ leg }) => leg.backend === request.position)?.reply?.position;
-    return this.#settled(request, lead, followers, lead.reply?.position ?? position);
+    return this.#settled(lead, followers, lead.reply?.position ?? position);
   }
 
-  #settled(
-    request: CommitRequest,
-    lead: LegResult,
-    followers: readonly LegResult[],
-    position: Lsn | undefined,
-  ): CommitOutcome {
+  #settled(lead: LegResult, followers: readonly LegResult[], position: Lsn | undefined): CommitOutcome {
     const all = [lead, ...followers];
     const completion = lead.reply?.completion;
     if (all.every(({ fate }) => fate === 'committed') && completion !== undefined) {
@@ -144,7 +139,6 @@ export class OnePhase implements Coordinator {
       const last = lead.reply.error ?? completion;
       return { kind: 'refused by lead', frames: [...lead.reply.frames, ...(last === undefined ? [] : [last])] };
     }
-    if (request.followers.length === 0 && lead.fate === 'unknown') return this.#unknown(all);
     return this.#unknown(all);
   }
 

@@ -1,20 +1,12 @@
 /** The plan of what nothing makes the same on followers: the lead alone runs it. */
 import type { Catalog, CatalogAsker, Table } from '../cluster/catalog.ts';
+import { durableEffect, RUNS_TEXT } from '../sql/function-effects.ts';
 import type { InsertCommand, ModifyCommand, Statement } from '../sql/statement.ts';
 import { storedColumns } from './captured-rows.ts';
 import type { LeadAlonePlan } from './plan.ts';
 import { readBack } from './read-back.ts';
 import type { Reasons } from './reasons.ts';
 import { storedByInsert } from './row-plan.ts';
-
-/** Whatever the text does that they are given, which is a read mostly. */
-const RUNS_TEXT: ReadonlySet<string> = new Set([
-  'query_to_xml()',
-  'query_to_xml_and_xmlschema()',
-  'query_to_xmlschema()',
-  'ts_rewrite()',
-  'ts_stat()',
-]);
 
 /**
  * Followers are told the rows that it, its triggers and functions have changed. Undefined where these could not be told: where rows have no key, are
@@ -28,8 +20,9 @@ export async function planAlone(
   what: string,
 ): Promise<LeadAlonePlan | undefined> {
   const { command, nested, explains, node } = statement;
-  const durable = statement.durable.filter((call) => !RUNS_TEXT.has(call));
-  if (explains || durable.length > 0) return undefined;
+  // The text that these run is mostly a read, and seen whatever it does.
+  const kept = statement.durable.some((name) => durableEffect(name) !== RUNS_TEXT);
+  if (explains || kept) return undefined;
   const calls = (await reasons.effectiveCall(asker, statement)) ?? statement.durable[0];
   if (command.kind === 'read' || node === 'CallStmt')
     return calls === undefined && node !== 'CallStmt' ? undefined : readBack(what, statement, [], 'functions');

@@ -12,6 +12,7 @@ import { type Catalog, type CatalogAsker, type Column, type Table, TTL_MS } from
 import { assert } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Analyser } from '../sql/analyse.ts';
+import { durableEffect, FILLS_LARGE_OBJECT, usesLargeObjects } from '../sql/function-effects.ts';
 import type { InsertCommand, ModifyCommand, Nondeterminism, QualifiedName, Statement } from '../sql/statement.ts';
 import { planAlone } from './lead-alone.ts';
 import { leaves, leavings, type Leavings, settingsOf } from './leavings.ts';
@@ -482,16 +483,16 @@ export class Planner {
   async #query(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
     const { durable } = statement;
     const called = await this.#reasons.volatileCall(asker, statement);
-    const placesAlone = called === undefined && durable.length > 0 && durable.every((call) => call === 'setval()');
+    const placesAlone = called === undefined && durable.length > 0 && durable.every((name) => name === 'setval');
     const rows = placesAlone ? 'not compared' : 'compared';
     const varying = this.#reasons.varying(statement);
     const plan = sameText(varying, statement, rows, 'what it calls');
-    const large = statement.relations.length > 0 && durable.some((call) => call.startsWith('lo_'));
+    const large = statement.relations.length > 0 && durable.some(usesLargeObjects);
     if (large && called === undefined) {
       const why = 'large objects that rows of tables say';
       const refusal = notReplayable(why, 'Read the rows first, and give their values in the statement.');
       // What several rows store in one, their order says.
-      if (durable.some((call) => FILLS_LARGE_OBJECTS.has(call))) throw refusal;
+      if (durable.some((name) => durableEffect(name) === FILLS_LARGE_OBJECT)) throw refusal;
       return this.#locked(asker, statement, { varying, why, compared: undefined, refusal });
     }
     return called === undefined
@@ -511,14 +512,6 @@ export class Planner {
     return deferredTriggers === 'none' ? plan : { ...plan, effects: 'hidden' };
   }
 }
-
-const FILLS_LARGE_OBJECTS: ReadonlySet<string> = new Set([
-  'lo_put()',
-  'lowrite()',
-  'lo_from_bytea()',
-  'lo_truncate()',
-  'lo_truncate64()',
-]);
 
 const OF_SERVERS: ReadonlySet<string> = new Set(['information_schema', 'pg_catalog']);
 

@@ -30,7 +30,7 @@ export function isForbidden({ columns, lockable }: Table, what: 'insert' | 'chan
 
 /** What rows do not bring along, and would be done on the lead alone. */
 export function refuseDurable({ durable: [name] }: Statement, reason: string): void {
-  if (name !== undefined) throw notReplayable(`${name} beside ${reason}`, 'Use a statement of its own for the call.');
+  if (name !== undefined) throw notReplayable(`${name}() beside ${reason}`, 'Use a statement of its own for the call.');
 }
 
 /** Whether the session is shown the whole of its rows. */

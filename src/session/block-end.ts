@@ -64,7 +64,7 @@ async function mendSequences(session: SessionState, { touched, catalog }: Writer
 
 /** For other processes, which may take their followers to be ahead of what was set. */
 async function recordSet(session: SessionState, ask: DefinitionAsker['ask']): Promise<void> {
-  if (session.cluster.followers.length === 0) return;
+  if (session.followers === 'none') return;
   const { definitions } = session.services.coordinator;
   await withoutError(session, 'those that were set', definitions.recordSet(ask));
 }

@@ -39,7 +39,7 @@ async function areElsewhere(session: SessionState, names: readonly string[]): Pr
 export function currentEdition(session: SessionState, statement: Statement): Edition | undefined | Promise<Edition> {
   const { block } = session;
   const { command, node } = statement;
-  if (session.cluster.followers.length === 0 || OF_THE_SESSION.has(command.kind)) return undefined;
+  if (session.followers === 'none' || OF_THE_SESSION.has(command.kind)) return undefined;
   if (saysWhoMay(statement)) return undefined;
   // Nothing has waited for it; and the question would be the first query of a transaction that may be told its isolation level.
   const written = block.kind === 'writers' && block.writes === 'possible';

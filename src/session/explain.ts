@@ -18,7 +18,7 @@ export async function planLines(session: SessionState, planned: Statement, text:
     const lines = [`Route: ${route}`, `  Reason: ${statement.reason}`];
     if (route !== 'writers') return lines;
     const plan = await session.services.planner.plan(session, statement);
-    if (session.cluster.followers.length === 0)
+    if (session.followers === 'none')
       return [...lines, 'Plan: statement', `  Reason: ${plan.rule}`, `  Lead: ${shown}`];
     return [...lines, ...describePlan(plan, shown)];
   } catch (error) {
@@ -35,7 +35,7 @@ export async function planLines(session: SessionState, planned: Statement, text:
 async function routeOf(session: SessionState, statement: Statement): Promise<Route> {
   const raised = statement.route === 'writers' ? 'writers' : await raisedByCatalog(session, statement);
   const route = raised === 'reader' ? statement.route : raised;
-  const place = session.cluster.followers.length > 0 && route === 'writers';
+  const place = session.followers === 'some' && route === 'writers';
   if (place) return (await placeOfTemporary(session, statement)) ?? route;
   return route === 'reader' && statement.needsSequenceState ? 'lead' : route;
 }

@@ -10,11 +10,11 @@ import type { SessionState } from './state.ts';
  * PproxError.
  */
 export async function refuseReadOnly(
-  { block, cluster, services }: SessionState,
+  { block, followers, services }: SessionState,
   modes: TransactionModes,
 ): Promise<void> {
   if (modes.access !== 'read only' || block.kind !== 'writers' || block.writes === 'none') return;
-  if (services.coordinator.decision === 'none' || cluster.followers.length === 0) return;
+  if (services.coordinator.decision === 'none' || followers === 'none') return;
   if (block.status !== TransactionStatus.InBlock) return;
   const { rows } = await block.legs.lead.lease.backend.ask(WRITTEN_ANYTHING);
   if (rows[0]?.[0] === null) return;

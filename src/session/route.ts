@@ -25,13 +25,13 @@ export async function resolveRoute(
   if (command.kind === 'set' || command.kind === 'set transaction') return setting(session, statement);
   if (command.kind === 'utility' && command.name === 'SET CONSTRAINTS' && session.block.kind === 'none') return 'lead';
   if (statement.node === 'FetchStmt') await lookBehindCursors(session);
-  if (statement.node === 'DeclareCursorStmt' && statement.durable.length > 0 && session.cluster.followers.length > 0)
+  if (statement.node === 'DeclareCursorStmt' && statement.durable.length > 0 && session.followers === 'some')
     throw volatileCursor();
   let route = statement.route;
   if (route !== 'writers') {
     const raised = await raisedByCatalog(session, statement);
     if (raised === 'writers') {
-      if (command.kind === 'utility' && session.cluster.followers.length > 0) throw volatileCursor();
+      if (command.kind === 'utility' && session.followers === 'some') throw volatileCursor();
       session.pins.add('volatile function');
       session.own.begin('any');
     }
@@ -40,7 +40,7 @@ export async function resolveRoute(
   if (isOfTemporary(statement) && (await reachesPermanent(session.services.catalog, session, statement)))
     return 'writers';
   const named = route === 'lead' && statement.reason === TEMPORARY && command.kind !== 'definition';
-  if ((route === 'writers' || named) && session.temporaries !== 'none' && session.cluster.followers.length > 0) {
+  if ((route === 'writers' || named) && session.temporaries !== 'none' && session.followers === 'some') {
     const place = await placeOfTemporary(session, statement);
     if (place === undefined && (command.kind === 'definition' || statement.node === 'TruncateStmt'))
       refuseHidden(await session.services.catalog.hidingPermanent(session));
@@ -112,9 +112,9 @@ const OF_FUNCTIONS = "SELECT statement FROM pg_catalog.pg_cursors WHERE statemen
 
 /** A function may have opened a cursor over what writes: it would do so on the lead alone. Throws PproxError. */
 async function lookBehindCursors(session: SessionState): Promise<void> {
-  const { block, pins, cluster } = session;
+  const { block, followers, pins } = session;
   if (
-    cluster.followers.length === 0 ||
+    followers === 'none' ||
     block.kind !== 'writers' ||
     block.status !== TransactionStatus.InBlock ||
     !pins.has('volatile function')

@@ -106,8 +106,7 @@ export async function writeStatement(
   company: 'one' | 'many',
 ): Promise<StatementEnd> {
   const statement = request.executed(asked);
-  if (session.cluster.followers.length === 0 && session.block.kind === 'none')
-    return writeAlone(session, statement, request);
+  if (session.followers === 'none' && session.block.kind === 'none') return writeAlone(session, statement, request);
   const { catalog, planner } = session.services;
   const edition = await currentEdition(session, statement);
   const planned = catalog.edition;
@@ -368,7 +367,7 @@ export async function keep(
   const { command } = statement;
   block.plannedBy.ran = performance.now();
   notePins(session, statement, seen);
-  if (session.cluster.followers.length === 0) {
+  if (session.followers === 'none') {
     const { draws, settings } = await session.services.planner.leavings(session, statement);
     if (draws === 'something') session.pins.add('sequence value');
     nameLocally(session, block.legs, settings);

@@ -7,7 +7,7 @@ import type { CallPlaces } from './call-places.ts';
 import { emptyCallSpan } from './call-span.ts';
 import { isIdentifier, isNumber, specialCalls } from './expressions.ts';
 import type { Facts } from './facts.ts';
-import { functionEffect, OWN_SCHEMA, returnsSet } from './function-effects.ts';
+import { durableEffect, functionEffect, OWN_SCHEMA, returnsSet } from './function-effects.ts';
 import { NAMED } from './listening-channels.ts';
 import { configChange } from './setting-names.ts';
 import type { QualifiedName } from './statement.ts';
@@ -42,7 +42,7 @@ export function noteCall(
     return;
   }
   if (name.schema === undefined) facts.shadowable.add(name.name);
-  if (functionEffect(name.name)?.route === 'writers' || name.name === 'setval') facts.durable.add(`${name.name}()`);
+  if (durableEffect(name.name) !== undefined || name.name === 'setval') facts.durable.add(name.name);
   if (!isPortable(name.name)) facts.unportable.add(name.name);
   if (fields['over'] !== undefined || takesRowsAsTheyCome(name.name)) facts.order.add(`${name.name}()`);
   if (returnsSet(name.name)) facts.mayReturnSet = true;
@@ -102,7 +102,7 @@ export function noteCall(
       break;
     case 'lo_create':
     case 'lo_from_bytea':
-      if (isIdentifier(args[0])) return facts.raise('writers', `calls ${name.name}(): large object`);
+      if (isIdentifier(args[0])) return facts.raise('writers', `calls ${name.name}(): ${durableEffect(name.name)}`);
   }
   const effect = functionEffect(name.name);
   if (effect === undefined) return;

@@ -34,21 +34,31 @@ interface Group {
 /** Of functions that read relations, or cursors, which a text of theirs names: a view among them may call anything. */
 export const READS_NAMED = 'reads what its text names';
 
+/** Of functions that are given the text of a query, which may call anything. */
+export const RUNS_TEXT = 'runs SQL text';
+
+const LARGE_OBJECT = 'large object';
+
+/** What several of them leave in one depends on which comes last. */
+export const FILLS_LARGE_OBJECT = 'fills a large object';
+
 const groups: readonly Group[] = [
   // ---- Durable effects: on every writer -------------------------------------------------------------------------
   {
     // The identifier is the server's choice unless it is given.
     route: 'writers',
-    because: 'large object',
+    because: LARGE_OBJECT,
     result: 'volatile',
-    names: 'lo_creat lo_create lo_from_bytea lo_import',
+    names: 'lo_creat lo_create lo_import',
   },
+  { route: 'writers', because: FILLS_LARGE_OBJECT, result: 'volatile', names: 'lo_from_bytea' },
   {
     // Descriptors and positions too: a later lowrite needs them where it runs.
     route: 'writers',
-    because: 'large object',
-    names: `lo_open lo_close lo_lseek lo_lseek64 loread lowrite lo_put lo_truncate lo_truncate64 lo_unlink`,
+    because: LARGE_OBJECT,
+    names: 'lo_open lo_close lo_lseek lo_lseek64 loread lo_unlink',
   },
+  { route: 'writers', because: FILLS_LARGE_OBJECT, names: 'lowrite lo_put lo_truncate lo_truncate64' },
   { route: 'writers', because: 'message in the WAL', result: 'server', names: 'pg_logical_emit_message' },
   {
     route: 'writers',
@@ -64,9 +74,8 @@ const groups: readonly Group[] = [
     names: 'brin_desummarize_range brin_summarize_new_values brin_summarize_range gin_clean_pending_list',
   },
   {
-    // The text may call anything.
     route: 'writers',
-    because: 'runs SQL text',
+    because: RUNS_TEXT,
     pin: 'volatile function',
     result: 'volatile',
     names: 'query_to_xml query_to_xml_and_xmlschema query_to_xmlschema ts_rewrite ts_stat',
@@ -117,12 +126,12 @@ const groups: readonly Group[] = [
   {
     // Its descriptors exist there; large objects are not replicated by subscriptions.
     route: 'lead',
-    because: 'large object',
+    because: LARGE_OBJECT,
     names: 'lo_get lo_tell lo_tell64',
   },
   {
     route: 'lead',
-    because: 'large object',
+    because: LARGE_OBJECT,
     result: 'server',
     names: 'lo_export',
   },
@@ -211,6 +220,18 @@ const statistics: FunctionEffect = {
 /** What calling the built-in function of this name does; undefined for most. */
 export function functionEffect(name: string): FunctionEffect | undefined {
   return effects.get(name) ?? (name.startsWith('pg_stat_') ? statistics : undefined);
+}
+
+/** What the call does, where that is kept on the server. */
+export function durableEffect(name: string): string | undefined {
+  const effect = functionEffect(name);
+  return effect?.route === 'writers' ? effect.because : undefined;
+}
+
+/** Whether it makes, changes or removes large objects, or moves within one. */
+export function usesLargeObjects(name: string): boolean {
+  const does = durableEffect(name);
+  return does === LARGE_OBJECT || does === FILLS_LARGE_OBJECT;
 }
 
 /** Functions whose result is the client's in another way: a number of ours, sequences that are followed, channels. */

@@ -277,7 +277,7 @@ export interface Statement {
   readonly unportable: readonly string[];
   /** Built-in operators of which the same may be true: no operand is a constant that tells that they are about numbers. */
   readonly unportableOperators: readonly UnportableOperator[];
-  /** Built-in functions that change something beside rows of tables: large objects, where a sequence stands. */
+  /** Names of built-in functions that change something beside rows of tables: large objects, where a sequence stands. */
   readonly durable: readonly string[];
   /** ALTER TABLE: whether it gives the rows there are values that depend on their order, or reads them as another type. */
   readonly rewrites: 'nothing' | 'rows';
