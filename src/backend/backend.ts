@@ -14,14 +14,15 @@ import { type Address, describeSocketError, type Encryption, type Link } from '.
 import { decodeParameterStatus, decodeReadyForQuery } from '../wire/backend.ts';
 import { decodeErrorFields, type ErrorFields, QUERY_CANCELED } from '../wire/error-fields.ts';
 import { FrameError, FrameScanner, type FrameSink, Watch, type WatchTable } from '../wire/frame-scan.ts';
-import { encodeQuery, encodeStartup, ProtocolVersion, SYNC, TERMINATE } from '../wire/frontend.ts';
+import { encodeQuery, encodeStartup, ProtocolVersion, TERMINATE } from '../wire/frontend.ts';
 import { ShortMessage } from '../wire/reader.ts';
 import { BackendTag, FrontendTag, TransactionStatus } from '../wire/tags.ts';
 import { OwnMessage, type OwnStatement } from './own-message.ts';
 import { PreparedNames } from './prepared.ts';
 import { Handshake, type HandshakeFailure, type HandshakeResult } from './handshake.ts';
 import { NOTHING_SET, type SettingSet } from './setting-set.ts';
-import { endingInReady, type Owed, owedAhead, owedFor, Refused, UNHEARD } from './owed.ts';
+import { AHEAD_MS, Ledger } from './ledger.ts';
+import { endingInReady, type Owed, owedAhead, owedFor } from './owed.ts';
 import { type Answer, Collector, type Lost, type Receiver } from './receiver.ts';
 
 export interface BackendOptions {
@@ -59,12 +60,6 @@ export interface AsyncListener {
   asyncMessage(tag: number, frame: Buffer): void;
 }
 
-/** Replies owed at most: a fan-out pipelines a handful of queries, row replay half of these; more is a bug. */
-export const LEDGER_LIMIT = 128;
-
-/** Fails whatever the transaction has done: any error does, and one of syntax is cheap and leaves no portal behind. */
-export const POISON = 'ABORTED BY pprox';
-
 export class Backend {
   readonly address: Address;
   /** Undefined: plain. */
@@ -84,8 +79,6 @@ export class Backend {
   cancelRequests: 'known' | 'perhaps under way' = 'known';
   /** What its holder's statements may have left in its server session: nobody else gets it then. */
   remains: 'nothing' | 'perhaps something' = 'nothing';
-  /** Of what was ahead of others in this transaction: there need not have been anybody to hear it. */
-  #refusal: ErrorFields | undefined;
   /** ReadyForQuery's, of the last completed reply. */
   status: number = TransactionStatus.Idle;
   readonly createdAt = Date.now();
@@ -105,23 +98,14 @@ export class Backend {
   #state: State = 'connected';
   readonly #channel: Channel;
   readonly #scanner = new FrameScanner();
-  readonly #ledger: Owed[] = [];
+  readonly #ledger: Ledger;
   readonly #idle: FrameSink;
   #asides = 0;
   #explanation: Explanation | undefined;
-  /** Ahead of what comes next; in the ledger, and not sent yet. */
-  #held: Buffer | undefined;
-  #heldTimer: NodeJS.Timeout | undefined;
-  /** Of a transaction that we begin. Behind a Sync the server would do what comes next without it. */
-  #beginning: 'answered' | 'not answered' | 'not answered, with a Sync behind it' = 'answered';
-  /** Until it is answered; neither sent nor in the ledger. */
-  readonly #waiting: { readonly message: Buffer; readonly owed: Owed }[] = [];
   #fatal: ErrorFields | undefined;
   #fatalFrame: Buffer | undefined;
   #lost: Lost | undefined;
   #drainWaiters: (() => void)[] = [];
-  /** When the last bytes came, or the oldest owed reply was asked for. */
-  #heardAt = Date.now();
 
   /** Takes the link over. */
   constructor(link: Link, address: Address, tls: Tls | undefined) {
@@ -137,6 +121,10 @@ export class Backend {
       },
       closed: (error) => this.#ended(error === undefined ? 'server disconnected' : 'server socket error', error),
     });
+    this.#ledger = new Ledger({
+      send: (bytes) => this.#channel.send(bytes),
+      violated: () => this.close('server protocol violation'),
+    });
     this.#idle = {
       watch: ASYNC,
       run: () => undefined,
@@ -151,12 +139,12 @@ export class Backend {
 
   /** Nothing is under way for its holder. */
   get idle(): boolean {
-    return this.#state === 'open' && this.#ledger.length <= this.#asides;
+    return this.#state === 'open' && this.#ledger.size <= this.#asides;
   }
 
   /** How long a reply has been owed without a byte of it, in ms; 0 where none is owed, or we are the ones who do not read. */
   silentMs(now: number): number {
-    return this.#ledger.length === 0 || this.#channel.braked ? 0 : now - this.#heardAt;
+    return this.#channel.braked ? 0 : this.#ledger.silentMs(now);
   }
 
   /** Bytes forwarded so far end inside a frame: nothing can be put behind them. */
@@ -179,11 +167,8 @@ export class Backend {
       receiver.lost(this.#lost ?? unsaid(this.address));
       return;
     }
-    // "The next simple Query message also destroys the unnamed statement" (manual, "Message Flow", "Extended Query").
-    if (message[0] === FrontendTag.Query) this.prepared.unnamed = undefined;
-    const owed = owedFor(message, receiver);
-    if (this.#beginning === 'not answered, with a Sync behind it') this.#wait(message, owed);
-    else this.#put(message, owed);
+    this.#noteQuery(message);
+    this.#ledger.send(message, owedFor(message, receiver));
   }
 
   /**
@@ -191,8 +176,17 @@ export class Backend {
    * wait for the answer to that. What it stands behind is then told the refusal, and a failed transaction has begun behind it.
    */
   sendAtOnce(message: Buffer, receiver: Receiver): void {
-    if (this.#state === 'closed' || this.#waiting.length > 0) this.send(message, receiver);
-    else this.#put(message, owedFor(message, receiver));
+    if (this.#state === 'closed') {
+      receiver.lost(this.#lost ?? unsaid(this.address));
+      return;
+    }
+    this.#noteQuery(message);
+    this.#ledger.sendAtOnce(message, owedFor(message, receiver));
+  }
+
+  /** "The next simple Query message also destroys the unnamed statement" (manual, "Message Flow", "Extended Query"). */
+  #noteQuery(message: Buffer): void {
+    if (message[0] === FrontendTag.Query) this.prepared.unnamed = undefined;
   }
 
   /**
@@ -224,50 +218,12 @@ export class Backend {
       owed.receiver.lost(this.#lost ?? unsaid(this.address));
       return;
     }
-    if (this.#beginning === 'not answered, with a Sync behind it') {
-      this.#wait(message, owed);
-      return;
-    }
-    this.#owe(owed);
-    if (owed.kind === 'beginning') this.#beginning = 'not answered';
-    this.#held = this.#held === undefined ? message : Buffer.concat([this.#held, message]);
-    clearTimeout(this.#heldTimer);
-    this.#heldTimer = setTimeout(() => this.send(SYNC, UNHEARD), patienceMs);
+    this.#ledger.ahead(message, owed, patienceMs);
   }
 
-  #wait(message: Buffer, owed: Owed): void {
-    assert(this.#ledger.length + this.#waiting.length < LEDGER_LIMIT, 'a backend owes too many replies');
-    this.#waiting.push({ message, owed });
-  }
-
-  /** Behind what is held, in one write. */
-  #put(message: Buffer, owed: Owed): void {
-    this.#owe(owed);
-    if (this.#held !== undefined) {
-      clearTimeout(this.#heldTimer);
-      this.#channel.send(this.#held);
-      this.#held = undefined;
-    }
-    this.#channel.send(message);
-    if (this.#beginning === 'not answered' && owed.end === 'Sync')
-      this.#beginning = 'not answered, with a Sync behind it';
-  }
-
-  #owe(owed: Owed): void {
-    assert(this.#ledger.length < LEDGER_LIMIT, 'a backend owes too many replies');
-    if (this.#ledger.length === 0) this.#heardAt = Date.now();
-    this.#ledger.push(owed);
-  }
-
-  /** What has waited for the beginning of its transaction goes out. */
-  #begun(): void {
-    this.#beginning = 'answered';
-    for (const { message, owed } of this.#waiting.splice(0)) this.#put(message, owed);
-  }
-
-  /** What is behind an error: one that says no more than that its transaction has failed, or a savepoint could not be made, has a cause. */
+  /** As `Ledger.causeOf`. */
   causeOf(fields: ErrorFields): ErrorFields {
-    return FOLLOWING.has(fields.code) ? (this.#refusal ?? fields) : fields;
+    return this.#ledger.causeOf(fields);
   }
 
   /** A query of our own with a small answer. `at once`: as `sendAtOnce`. Rejects with BackendLostError. */
@@ -299,7 +255,7 @@ export class Backend {
     return {
       delivered: () => {
         explanation.request = 'delivered';
-        if (this.#ledger.length === 0 && this.#explanation === explanation) this.#explanation = undefined;
+        if (this.#ledger.size === 0 && this.#explanation === explanation) this.#explanation = undefined;
       },
     };
   }
@@ -357,8 +313,7 @@ export class Backend {
       },
       failed,
     });
-    this.#ledger.push(endingInReady(handshake, 'Sync'));
-    this.#channel.send(encodeStartup(ProtocolVersion.v30, options.parameters));
+    this.#ledger.send(encodeStartup(ProtocolVersion.v30, options.parameters), endingInReady(handshake, 'Sync'));
   }
 
   #move(to: State): void {
@@ -368,7 +323,7 @@ export class Backend {
 
   #data(chunk: Buffer): void {
     if (this.#state === 'closed') return;
-    this.#heardAt = Date.now();
+    this.#ledger.heard();
     try {
       this.#scanner.scan(chunk, this.#sinkOf);
     } catch (error) {
@@ -377,28 +332,27 @@ export class Backend {
       return;
     }
     // A last word is followed by the loss of the reply: what has come of it may not have to be passed on.
-    if (this.#fatal === undefined) this.#ledger[0]?.receiver.flush();
+    if (this.#fatal === undefined) this.#ledger.first?.receiver.flush();
   }
 
   /** The reply's receiver, behind a step that keeps what belongs to the connection itself. */
   readonly #sinkOf = (): FrameSink => {
-    return this.#ledger.length === 0 ? this.#idle : this.#routed;
+    return this.#ledger.size === 0 ? this.#idle : this.#routed;
   };
 
   readonly #routed: FrameSink = routedSink(
-    () => this.#ledger[0],
+    () => this.#ledger.first,
     (tag, chunk, start, end) => this.#frame(tag, chunk, start, end),
   );
 
   #frame(tag: number, chunk: Buffer, start: number, end: number): void {
-    const [owed] = this.#ledger;
+    const owed = this.#ledger.first;
     assert(owed !== undefined, 'a reply has a receiver');
     const { receiver } = owed;
     switch (tag) {
       case BackendTag.ReadyForQuery:
         this.status = decodeReadyForQuery(chunk, start, end);
-        if (this.status === TransactionStatus.Idle) this.#refusal = undefined;
-        this.#ledger.shift();
+        this.#ledger.ready(this.status);
         if (this.#explanation?.request === 'delivered') this.#explanation = undefined;
         receiver.ready(this.status);
         return;
@@ -412,82 +366,20 @@ export class Backend {
         return;
       case BackendTag.CloseComplete:
         if (owed.kind === 'message') receiver.take(tag, chunk, start, end);
-        else this.#closedAhead(owed);
+        else this.#ledger.closedAhead(owed);
         return;
       default:
         receiver.take(tag, chunk, start, end);
     }
   }
 
-  #closedAhead(owed: Owed): void {
-    owed.closings--;
-    if (owed.closings > 0) return;
-    this.#ledger.shift();
-    if (owed.kind === 'beginning') this.#begun();
-    owed.receiver.ready(TransactionStatus.InBlock);
-  }
-
   #refuse(owed: Owed, chunk: Buffer, start: number, end: number): void {
     const explained =
       decodeErrorFields(chunk, start, end).code === QUERY_CANCELED ? this.#explanation?.frame : undefined;
     if (explained !== undefined) this.#explanation = undefined;
-    if (owed.kind !== 'message') this.#refuseAhead(explained ?? Buffer.from(chunk.subarray(start, end)));
+    if (owed.kind !== 'message') this.#ledger.refusedAhead(explained ?? Buffer.from(chunk.subarray(start, end)));
     else if (explained === undefined) owed.receiver.take(BackendTag.ErrorResponse, chunk, start, end);
     else owed.receiver.take(BackendTag.ErrorResponse, explained, 0, explained.length);
-  }
-
-  /** Nothing of what was sent behind it has been done, up to a Sync. */
-  #refuseAhead(frame: Buffer): void {
-    const at = this.#ledger.findIndex(({ end }) => end === 'Sync');
-    const refused = this.#ledger.splice(0, at === -1 ? this.#ledger.length : at + 1);
-    const receivers = refused.map(({ receiver }) => receiver);
-    if (at === -1) {
-      clearTimeout(this.#heldTimer);
-      this.#held = undefined;
-      this.#channel.send(SYNC);
-    }
-    const begins = refused.some(({ kind }) => kind === 'beginning');
-    if (begins) this.#beginning = 'not answered, with a Sync behind it';
-    if (!begins) this.#refusal ??= decodeErrorFields(frame, 0, frame.length);
-    for (const receiver of receivers) receiver.take(BackendTag.ErrorResponse, frame, 0, frame.length);
-    const ended = (status: number): void => {
-      if (!begins || status !== TransactionStatus.Idle) this.#tellRefused(receivers, status);
-      else if (receivers.some((receiver) => receiver !== UNHEARD)) this.#failTransaction(receivers);
-      else this.#beginAgain(refused);
-    };
-    this.#ledger.unshift(endingInReady(new Refused(receivers, ended), 'Sync'));
-  }
-
-  /** Nothing stood behind it. */
-  #beginAgain(refused: readonly Owed[]): void {
-    for (const { kind, again } of refused) {
-      if (kind === 'message') continue;
-      if (again === undefined) {
-        this.close('server protocol violation');
-        return;
-      }
-      this.#put(again.message, { ...owedAhead(kind, again), again: undefined });
-    }
-    this.#put(SYNC, endingInReady(UNHEARD, 'Sync'));
-  }
-
-  /** As if it had been begun, and have failed by what was sent behind it. */
-  #failTransaction(receivers: readonly Receiver[]): void {
-    const ended = (status: number): void => {
-      if (status !== TransactionStatus.Idle) {
-        this.#tellRefused(receivers, status);
-        return;
-      }
-      this.close('server protocol violation');
-      for (const receiver of receivers) receiver.lost(this.#lost ?? unsaid(this.address));
-    };
-    this.#put(encodeQuery('BEGIN'), endingInReady(UNHEARD, 'no Sync'));
-    this.#put(encodeQuery(POISON), endingInReady(new Refused(receivers, ended), 'no Sync'));
-  }
-
-  #tellRefused(receivers: readonly Receiver[], status: number): void {
-    if (this.#beginning !== 'answered') this.#begun();
-    for (const receiver of receivers) receiver.ready(status);
   }
 
   #asyncFrame(tag: number, chunk: Buffer, start: number, end: number): void {
@@ -537,7 +429,6 @@ export class Backend {
   #ended(reason: CloseReason, error: Error | undefined): void {
     if (this.#state === 'closed') return;
     this.#move('closed');
-    clearTimeout(this.#heldTimer);
     const lost: Lost = {
       server: label(this.address),
       reason,
@@ -546,18 +437,12 @@ export class Backend {
       message: this.#fatal?.message ?? (error === undefined ? reason : describeSocketError(error)),
     };
     this.#lost = lost;
-    const owed = this.#ledger.splice(0);
+    const unanswered = this.#ledger.end();
     for (const wake of this.#drainWaiters.splice(0)) wake();
-    for (const { receiver } of [...owed, ...this.#waiting.splice(0).map((one) => one.owed)]) receiver.lost(lost);
+    for (const receiver of unanswered) receiver.lost(lost);
     this.onClosed?.(lost);
   }
 }
-
-/** in_failed_sql_transaction; a savepoint that does not exist. */
-const FOLLOWING: ReadonlySet<string> = new Set(['25P02', '3B001']);
-
-/** What is ahead of nothing goes out by itself after this many ms. */
-const AHEAD_MS = 2;
 
 /** A closing backend has this long to take our Terminate. */
 const CLOSE_LINGER_MS = 1000;

@@ -5,7 +5,8 @@
  * that the lead is not read.
  */
 import { guard } from '../backend/guard.ts';
-import { type Backend, LEDGER_LIMIT } from '../backend/backend.ts';
+import type { Backend } from '../backend/backend.ts';
+import { LEDGER_LIMIT } from '../backend/ledger.ts';
 import { assert } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Channel } from '../net/channel.ts';

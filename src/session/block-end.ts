@@ -1,5 +1,5 @@
 /** How a transaction block ends: committed, rolled back, failed by pprox, or lost with its servers. */
-import { POISON } from '../backend/backend.ts';
+import { POISON } from '../backend/ledger.ts';
 import { BackendLostError, type Lost } from '../backend/receiver.ts';
 import { rollback } from '../commit/one-phase.ts';
 import type { CommitLeg, SequencesUsed } from '../commit/coordinator.ts';

@@ -1,5 +1,5 @@
 /** Which statements followers may be behind by, and where a session waits for them or calls off what is under way. */
-import { POISON } from '../backend/backend.ts';
+import { POISON } from '../backend/ledger.ts';
 import type { Behind } from '../commit/coordinator.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
 import { locksOf, type ReplayPlan } from '../fanout/plan.ts';

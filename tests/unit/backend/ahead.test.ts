@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { Backend, POISON } from '../../../src/backend/backend.ts';
+import { Backend } from '../../../src/backend/backend.ts';
+import { POISON } from '../../../src/backend/ledger.ts';
 import { BackendLostError, Collector } from '../../../src/backend/receiver.ts';
 import { encodeQuery } from '../../../src/wire/frontend.ts';
 import { until } from '../../e2e/scene.ts';

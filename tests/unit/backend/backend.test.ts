@@ -95,6 +95,23 @@ describe('a server connection', () => {
     assert.equal(closed[0]?.fatal?.message, 'bye');
   });
 
+  test('is closed by the server’s last word between queries, before its socket ends', async () => {
+    const { backend, session } = await connected();
+    session.send(reply.error('57P01', 'bye', 'FATAL'));
+    await until('the word is heard', () => !backend.open);
+    assert.equal((await lostBy(backend.ask('SELECT 1'))).fatal?.message, 'bye');
+    assert.deepEqual(session.queries, []);
+  });
+
+  test('has no unnamed statement any more behind a Query, in turn or at once', async () => {
+    const { backend } = await connected();
+    for (const when of ['in turn', 'at once'] as const) {
+      backend.prepared.unnamed = {};
+      await backend.ask('SELECT 1', when);
+      assert.equal(backend.prepared.unnamed, undefined, when);
+    }
+  });
+
   test('hands what arrives between queries to its listener alone', async () => {
     const { backend, session } = await connected();
     const heard: string[] = [];
