@@ -189,7 +189,8 @@ async function copyTo(
     } else {
       const looked = { before, after: await look(lead, at) };
       if (isLeadAlone(plan)) await replayAlone(session, block, plan, looked, started);
-      else await replayTriggers(session, block, plan, looked, fired, failures, started);
+      else
+        await replayTriggers(session, block, plan, looked, fired, Number(tag.slice('COPY '.length)), failures, started);
     }
     await keep(session, block, statement, undefined, 'not looked at');
   }

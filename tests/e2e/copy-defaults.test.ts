@@ -4,7 +4,7 @@ import { before, beforeEach, test } from 'node:test';
 import type pg from 'pg';
 import { sql } from '../support/cluster.ts';
 import { copyIn } from '../support/copy-in.ts';
-import { assertWritersEqual, becomePlain, refusal, startScene, value } from './scene.ts';
+import { assertWritersEqual, becomePlain, outcome, refusal, startScene, value } from './scene.ts';
 
 const { cluster, proxy } = await startScene({}, { reader: false });
 const { w1, w2 } = cluster;
@@ -98,6 +98,34 @@ for (const [what, body] of [
       [w1, w2].map(async (writer) => (await sql(writer, 'SELECT last_value::int AS n FROM trace_id_seq'))[0]?.['n']),
     );
     assert.ok(Number(follower) >= Number(lead), `${String(follower)} on the follower, ${String(lead)} on the lead`);
+  });
+
+for (const [what, when, body, found] of [
+  [
+    'takes back what it has stored, and the row',
+    'BEFORE',
+    `BEGIN INSERT INTO plain (n, x, r) VALUES (0, $$taken back$$, 0); RAISE division_by_zero; EXCEPTION WHEN division_by_zero THEN NULL; END;
+      INSERT INTO trace (item) VALUES (1); RETURN NULL`,
+    '40002',
+  ],
+  [
+    'stores another row beside it',
+    'AFTER',
+    'INSERT INTO plain (n, x) VALUES (NEW.n + 1000, $$beside$$)',
+    'first, a, beside',
+  ],
+] as const)
+  test(`a trigger that ${what}, behind another row of the transaction`, HANGS, async () => {
+    await client.query(`CREATE OR REPLACE FUNCTION told() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN IF pg_trigger_depth() > 1 OR NEW.n < 0 THEN RETURN NEW; END IF; ${body}; RETURN NEW; END';
+      CREATE TRIGGER told ${when} INSERT ON plain FOR EACH ROW EXECUTE FUNCTION told()`);
+    await client.query("BEGIN; INSERT INTO plain VALUES (-1, 'first', 0)");
+    // How many rows were stored does not say which.
+    const copied = await outcome(copyIn(client, 'COPY plain (n, x, r) FROM STDIN', '1\ta\t0\n'));
+    await client.query('COMMIT');
+    await assertWritersEqual(cluster);
+    const rows = "SELECT string_agg(x, ', ' ORDER BY n) FROM plain";
+    assert.equal(copied === 'ok' ? await value(client, rows) : copied, found);
   });
 
 test('COPY FREEZE into a table with a trigger that is made in its transaction', HANGS, async () => {
