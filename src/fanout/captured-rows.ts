@@ -103,11 +103,12 @@ export interface OfCommands {
   readonly fromBlock: number;
 }
 
-/** Those alone: all that the latest commands have stored, which followers have none of. */
-export function ofCommands(told: Told, table: Table, { from, fromBlock }: OfCommands): Told {
+/** Those alone: all that the latest commands have stored, `count` of them, which followers have none of. */
+export function ofCommands(told: Told, table: Table, { from, fromBlock }: OfCommands, count: number): Told {
   return {
     ...told,
     among: ` AND t.cmin::text::bigint >= ${from} AND ${standsBehind(fromBlock)}`,
+    count,
     first: undefined,
     fires: table.triggers === 'none' && table.rules === 'none' ? 'nothing' : 'perhaps something',
     plan: { ...told.plan, suffix: '' },
@@ -137,6 +138,8 @@ export interface Told {
   readonly first: string | undefined;
   /** A condition by which fewer than all of the transaction's own rows are meant; empty where all are. */
   readonly among: string;
+  /** How many there have to be, where that is known: what policies show may be another thing by the time they are read. */
+  readonly count: number | undefined;
   readonly plan: RowPlan;
   /** What taking these rows sets off on a follower, triggers not being turned off there. */
   readonly fires: 'nothing' | 'perhaps something';
@@ -178,6 +181,7 @@ export function tell(name: string, table: Table, changed: Told['changed']): Told
     name,
     changed,
     among: '',
+    count: undefined,
     plan,
     fires:
       table.triggers === 'none' && table.rules === 'none' && (key !== undefined || table.referenced === 'no')

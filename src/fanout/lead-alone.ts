@@ -1,7 +1,7 @@
 /** The plan of what nothing makes the same on followers: the lead alone runs it. */
 import type { Catalog, CatalogAsker, Table } from '../cluster/catalog.ts';
 import { durableEffect, RUNS_TEXT } from '../sql/function-effects.ts';
-import type { InsertCommand, ModifyCommand, Statement } from '../sql/statement.ts';
+import type { InsertCommand, ModifyCommand, NestedWrite, Statement } from '../sql/statement.ts';
 import { storedColumns } from './captured-rows.ts';
 import type { LeadAlonePlan } from './plan.ts';
 import { readBack } from './read-back.ts';
@@ -30,33 +30,39 @@ export async function planAlone(
   const main =
     command.kind === 'copy out' || command.target === undefined
       ? []
-      : [{ target: command.target, stores: onlyStores(command) }];
-  const below = nested.map((one) => ({ target: one.target, stores: one.what === 'rows' }));
+      : [{ target: command.target, stores: stores(command) }];
+  const below = nested.map(({ target, stores }) => ({ target, stores }));
   const stored: string[] = [];
   let runs: 'functions' | 'nothing' = calls === undefined ? 'nothing' : 'functions';
   for (const { target, stores } of [...main, ...below]) {
     const table = await catalog.table(asker, target);
     const temporary = table?.persistence === 'temporary';
-    if (table === undefined || (!temporary && (!isTellable(table, stores) || (!stores && table.keys.length === 0))))
-      return undefined;
+    if (table === undefined || (!temporary && !isTellable(table, stores))) return undefined;
     if (temporary) runs = 'functions';
     if (temporary) continue;
     const acts = table.triggers === 'some' || table.cascades === 'some';
     if (acts || (await reasons.callOfDefaults(asker, table)) !== undefined) runs = 'functions';
-    stored.push(...(stores ? storedByInsert(table) : table.stored));
+    stored.push(...(stores === 'new rows' ? storedByInsert(table) : table.stored));
   }
   return stored.length === 0 ? undefined : readBack(what, statement, stored, runs);
 }
 
-/** Whether it gives no row that is there another value, and removes none. */
-function onlyStores(command: InsertCommand | ModifyCommand): boolean {
-  if (command.kind === 'insert') return command.onConflict !== 'update';
-  return command.merged?.assigned.length === 0 && command.merged.deletes === 'none';
+/** A MERGE may do any of it. */
+function stores(command: InsertCommand | ModifyCommand): NestedWrite['stores'] {
+  if (command.kind === 'insert') return command.onConflict === 'update' ? 'other versions' : 'new rows';
+  const { merged, statement } = command;
+  if (merged === undefined) return statement === 'delete' ? 'nothing' : 'other versions';
+  if (merged.deletes === 'some') return 'nothing';
+  return merged.assigned.length === 0 ? 'new rows' : 'other versions';
 }
 
-/** Whether what a statement has done to it is seen in its rows. Of those that it only `stores` it is known how many policies must show. */
-function isTellable(table: Table, stores: boolean): boolean {
-  const { kind, persistence, rules, policies } = table;
+/**
+ * Whether what a statement has done to it is seen in its rows. Of those that it stores it is known how many policies must show; not so of those
+ * that it removes.
+ */
+function isTellable(table: Table, stored: NestedWrite['stores']): boolean {
+  const { kind, persistence, rules, policies, keys } = table;
   const plain = (kind === 'r' || kind === 'p') && persistence === 'permanent' && rules === 'none';
-  return plain && (stores || policies === 'none') && storedColumns(table).every((one) => one.exact && one.selectable);
+  const seen = stored === 'new rows' || (keys.length > 0 && (stored === 'other versions' || policies === 'none'));
+  return plain && seen && storedColumns(table).every((one) => one.exact && one.selectable);
 }

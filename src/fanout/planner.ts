@@ -363,13 +363,14 @@ export class Planner {
     const why = (await this.#unprovenNested(asker, statement)) ?? (await this.#reasons.hidden(asker, statement));
     const proven = statement.nested.length > 0 && statement.reads.length === 0 && why === undefined;
     const called = await this.#reasons.volatileCall(asker, statement);
-    if (proven && called === undefined && statement.command.kind === 'modify')
-      return this.#firedElsewhere(
-        asker,
-        statement,
-        sameText(varying, statement, rows, 'rows that are told by their keys'),
-      );
-    const [order] = statement.order;
+    const shown = statement.orderShown.length === 0 ? rows : 'not compared';
+    if (proven && called === undefined && statement.command.kind === 'modify') {
+      const plan = sameText(varying, statement, shown, 'rows that are told by their keys');
+      // Its result need not say how many rows it has changed; and which ones it may, policies that read others may decide.
+      const counted = shown !== rows || (await this.#guarded(asker, statement));
+      return counted ? { ...plan, effects: 'hidden', inPlace: 'rows' } : this.#firedElsewhere(asker, statement, plan);
+    }
+    const [order] = called === undefined ? statement.order : [...statement.order, ...statement.orderShown];
     if (order !== undefined)
       throw notReplayable(`several changes at once, and ${order}, whose rows may be others`, SPLIT);
     return this.#locked(asker, statement, {
@@ -378,6 +379,14 @@ export class Planner {
       compared: undefined,
       refusal: notReplayable('several changes at once', SPLIT),
     });
+  }
+
+  /** Whether policies of a target may read other rows than the one at hand. */
+  async #guarded(asker: CatalogAsker, { command, nested }: Statement): Promise<boolean> {
+    const main = 'target' in command && command.target !== undefined ? [command.target] : [];
+    for (const name of [...main, ...nested.map(({ target }) => target)])
+      if ((await this.#catalog.table(asker, name))?.policies === 'of other rows') return true;
+    return false;
   }
 
   /** Changes below WITH: all of them go by keys, or hold their rows. */
@@ -445,7 +454,8 @@ export class Planner {
     const locks = await locksFor(this.#catalog, asker, [...statement.relations, ...looked]);
     const returned = statement.command.kind === 'modify' || statement.command.kind === 'insert';
     const rows = returned && 'hasReturning' in statement.command && statement.command.hasReturning;
-    const plan = { ...sameText(varying, statement, rows ? 'compared' : 'not compared', why), locks };
+    const comparable = rows && statement.orderShown.length === 0;
+    const plan = { ...sameText(varying, statement, comparable ? 'compared' : 'not compared', why), locks };
     // In another order of rows the text may find, or compute, something else, and nothing that it returns may show it.
     const told = { ...plan, effects: 'hidden', inPlace: 'rows' } as const;
     if (compared === undefined) return told;

@@ -36,7 +36,8 @@ export function insertPlan(command: InsertCommand, table: Table, why: Why): RowP
   if (table.kind !== 'r' && table.kind !== 'p')
     return notReplayable(`INSERT with ${reason} into something that is not a table`);
   if (table.rules === 'some') return notReplayable(`INSERT with ${reason} into a table with rules`);
-  if (table.policies !== 'none' && !command.hasReturning) {
+  // DO UPDATE needs the right to SELECT for the columns of its conflict: policies for that are passed, or it fails, with RETURNING and without.
+  if (table.policies !== 'none' && !command.hasReturning && command.onConflict !== 'update') {
     return notReplayable(
       `INSERT with ${reason} under row-level security`,
       'Add RETURNING to the statement: what it stores has to be read back, which policies may not allow.',

@@ -1,4 +1,5 @@
 /** What a statement has done out of sight on the lead, and followers by themselves: whether it is the same, as far as that can be seen. */
+import type { Column } from '../cluster/catalog.ts';
 import { digestText, storedColumns } from '../fanout/captured-rows.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
 import { changes, compareChanges, compareDraws, isOfObjects, type Look, NOTHING } from '../fanout/hidden-effects.ts';
@@ -6,11 +7,11 @@ import { unprovenEffects } from '../fanout/unproven.ts';
 import { compareDefined } from './compare-defined.ts';
 import { type Aligned, type HiddenEffects, look, type Written } from './hidden-effects.ts';
 import { compareOutgoing } from './outgoing-rows.ts';
-import { compareEach } from './own-questions.ts';
+import { answerOf, compareEach } from './own-questions.ts';
 import { compareAnswers } from './replay.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { digestAtEnd } from './table-ends.ts';
-import { storedInAll } from './touched.ts';
+import { storedByFirst, storedInAll } from './touched.ts';
 
 /** What the statement's own text is about: the rest was done by functions and triggers. */
 export interface OwnRows {
@@ -56,11 +57,10 @@ export async function compareHidden(
   const compared = new Set<string>();
   const whole: Written[] = [];
   for (const one of written) {
-    if (one.access.read !== 'allowed') continue;
     const atEnd = one.reading === 'whole' ? 'not known' : await compareEnds(session, block, one, lead.after);
     if (atEnd !== 'not known' && atEnd.length > 0) return atEnd;
     if (atEnd === 'not known' && one.reading !== 'its end') whole.push(one);
-    if (atEnd !== 'not known' || one.reading !== 'its end') compared.add(one.name);
+    if (atEnd !== 'not known') compared.add(one.name);
   }
   for (const { name, table } of whole) {
     if (removed.has(name) || deletedIn(changed, [name]) === 0) continue;
@@ -73,10 +73,36 @@ export async function compareHidden(
     const differing = await compareDefined(session, block);
     if (differing.length > 0) return differing;
   }
+  const inPart = whole.filter(({ access }) => access.read !== 'allowed');
+  for (const { name, table } of inPart) {
+    const { failures, rows } = await compareShown(session, block, name, storedColumns(table));
+    if (failures.length > 0) return failures;
+    if (rows === storedByFirst(block.touched, lead, name)) compared.add(name);
+  }
+  const plain = whole.filter(({ access }) => access.read === 'allowed');
+  for (const { name } of plain) compared.add(name);
   session.services.unproven.note(unprovenEffects(lead, compared, removed, own.tables), session.log);
-  if (whole.length === 0) return [];
-  const text = whole.map(({ name, table }) => `(${digestText(name, storedColumns(table))})`).join(' UNION ALL ');
+  if (plain.length === 0) return [];
+  const text = plain.map(({ name, table }) => `(${digestText(name, storedColumns(table))})`).join(' UNION ALL ');
   return compareAnswers(session, block, text);
+}
+
+/** The transaction's rows of a table, as far as policies show them; `rows`: how many that are on the lead. */
+async function compareShown(
+  session: SessionState,
+  { legs: { lead, followers } }: WritersBlock,
+  name: string,
+  columns: readonly Column[],
+): Promise<{ readonly failures: readonly FollowerFailure[]; readonly rows: number }> {
+  const text = digestText(name, columns);
+  const { backend } = lead.lease;
+  const [shown = []] = (await session.cancellable(backend, answerOf(backend, text))).rows;
+  const expected = shown.join(' of hash ');
+  const failures = await compareEach(session, followers, async (leg) => {
+    const found = (await answerOf(leg.lease.backend, text)).rows[0]?.join(' of hash ') ?? '';
+    return found === expected ? 'same' : { kind: 'elsewhere', label: leg.node.label, table: name, expected, found };
+  });
+  return { failures: failures === 'not known' ? [] : failures, rows: Number(shown[0]) };
 }
 
 /** The transaction's rows of a table that it has stored some in, and done nothing else to. `after`: at the lead. */

@@ -33,7 +33,7 @@ import { nameLocally } from './setting-transfer.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { endQuiet, quieten, sendTold } from './told-rows.ts';
 import { storedAtEnd, storedByLatest } from './table-ends.ts';
-import { mayWait, place, storedInAll, touch, touchSeen } from './touched.ts';
+import { mayWait, place, storedByFirst, storedInAll, touch, touchSeen } from './touched.ts';
 
 /**
  * On one connection. `at`: more for statements that a follower may not have to run at all, or not with its triggers. `when`: `at once` behind a
@@ -143,7 +143,7 @@ export async function seeEffects(
       told.push(
         await newRows(session, block, found, lead.after, inserted, counted.includes(name) ? 'text' : 'function'),
       );
-    else if (!isWhole(found)) told.push(undefined);
+    else if (!isWhole(found)) told.push(newVersions(block, found, lead));
     else {
       // That no key has changed is seen by the table not growing: by how much it should, a subtransaction of a function would hide.
       const exact = inserted === 0 || (counted.includes(name) && found.table.triggers === 'none');
@@ -176,6 +176,13 @@ async function pinWhereBound(session: SessionState, { legs }: WritersBlock, tabl
 /** Whether the session is shown all of its rows, and may do to it whatever there is to do. */
 function isWhole({ access }: Written): boolean {
   return access.read === 'allowed' && access.write === 'allowed';
+}
+
+/** Of a table that may be shown in part. */
+function newVersions({ touched }: WritersBlock, { name, table, access }: Written, lead: Looks): Told | undefined {
+  const told = tellRows(name, table, 'rows were changed');
+  const count = storedByFirst(touched, lead, name);
+  return told === undefined || access.write !== 'allowed' || count === undefined ? undefined : { ...told, count };
 }
 
 /** `inserted`: how many the statement at hand has stored there, those that a function of it has taken back by itself among them. */

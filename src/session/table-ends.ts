@@ -52,7 +52,7 @@ async function search<T>(
 export function storedByLatest(backend: Backend, told: Told, table: Table, count: number): Promise<Told | undefined> {
   return search(backend, told.name, 'whole table', ({ stored: [latest], touched }, fromBlock) => {
     if (latest?.rows !== count || touched === 'some') return undefined;
-    return ofCommands(told, table, { from: latest.command, fromBlock });
+    return ofCommands(told, table, { from: latest.command, fromBlock }, count);
   });
 }
 
@@ -72,7 +72,7 @@ export function storedAtEnd(
     let rows = 0;
     for (const one of commands.stored) {
       rows += one.rows;
-      if (rows === count) return ofCommands(told, table, { from: one.command, fromBlock });
+      if (rows === count) return ofCommands(told, table, { from: one.command, fromBlock }, count);
     }
     return undefined;
   });

@@ -76,6 +76,10 @@ function uncached({ scope, own, settingsOfFunctions, snapshot, temporaries }: Ca
   return { scope, own, settingsOfFunctions, snapshot, temporaries, caching: 'forbidden' };
 }
 
+function miscounted(label: string, { name, count }: Told, found: number): FollowerFailure {
+  return { kind: 'elsewhere', label, table: name, expected: `${count} stored`, found: `${found} shown` };
+}
+
 /** A role that draws by an identity alone is shown its values, and not where the sequence stands. */
 async function reserveUnseen(session: SessionState, { plan }: Told, { drawn }: RowReplay): Promise<void> {
   for (const { sequence, unseen } of plan.columns) {
@@ -117,6 +121,8 @@ export async function sendTold(
     if (error !== undefined) throw new PproxError('not_replayed', { sqlstate: error.code, message: error.message });
     const failures = await rows.finish();
     if (failures.length > 0) return failures;
+    if (one.count !== undefined && rows.total !== one.count)
+      return followers.map(({ node: { label } }) => miscounted(label, one, rows.total));
     await reserveUnseen(session, one, rows);
   }
   return [];

@@ -81,6 +81,16 @@ export function storedInAll({ first }: Touched, after: Look, name: string): numb
   return to[1] === from[1] && to[2] === from[2] ? to[0] - from[0] : undefined;
 }
 
+/**
+ * How many rows, and versions of rows, the statement between the looks has stored in a table, which the transaction has not changed before it.
+ * Where as many rows are there, each is the last version. Undefined where that is not so, or not known.
+ */
+export function storedByFirst({ first }: Touched, looked: Looks, name: string): number | undefined {
+  if (first.get(name) !== looked.before) return undefined;
+  const [from, to] = [countsOf(looked.before, name), countsOf(looked.after, name)];
+  return to[0] - from[0] + to[1] - from[1];
+}
+
 export function touch(touched: Touched, tables: Iterable<string>): void {
   if (touched.tables === 'many') return;
   for (const name of tables) touched.tables.add(name);

@@ -1,7 +1,6 @@
 /** What the call of a function, by its name, its arguments and its place, tells about the statement that it stands in. */
 
 import { builtinVolatility } from './builtin-functions.ts';
-import { takesRowsAsTheyCome } from './order.ts';
 import { isPortable } from './portable-functions.ts';
 import type { CallPlaces } from './call-places.ts';
 import { emptyCallSpan } from './call-span.ts';
@@ -44,7 +43,6 @@ export function noteCall(
   if (name.schema === undefined) facts.shadowable.add(name.name);
   if (durableEffect(name.name) !== undefined || name.name === 'setval') facts.durable.add(name.name);
   if (!isPortable(name.name)) facts.unportable.add(name.name);
-  if (fields['over'] !== undefined || takesRowsAsTheyCome(name.name)) facts.order.add(`${name.name}()`);
   if (returnsSet(name.name)) facts.mayReturnSet = true;
   switch (name.name) {
     case 'nextval':

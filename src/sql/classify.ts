@@ -149,7 +149,7 @@ class Classification {
       });
     }
     const facts = new Facts('reader', this.#fields['valuesLists'] === undefined ? 'SELECT' : 'VALUES');
-    this.#walker(facts).query({ SelectStmt: this.#fields });
+    this.#walker(facts).shown(this.#fields);
     const command: Command = facts.writesInWith
       ? {
           kind: 'modify',
@@ -405,6 +405,7 @@ class Classification {
       unportable: [...facts.unportable],
       unportableOperators: facts.unportableOperators,
       order: [...facts.order],
+      orderShown: [...facts.orderShown],
       durable: [...facts.durable],
       rewrites: facts.rewrites,
       partitions: facts.partitions,

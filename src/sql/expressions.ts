@@ -52,6 +52,11 @@ export function isPlainType(type: unknown): boolean {
   return (schema === undefined || schema === 'pg_catalog') && PLAIN_TYPES.has(name);
 }
 
+/** Of a list of column definitions: `json_to_record(…) AS x (a text)`. */
+export function isPlainColumn(definition: unknown): boolean {
+  return isPlainType(nodeOf(definition, 'ColumnDef')?.['typeName']);
+}
+
 const MOMENT_TYPES = /^(date|time|timetz|timestamp|timestamptz|(date|ts|tstz)(multi)?range)$/;
 
 export function isBuiltInType(type: Fields): boolean {

@@ -57,6 +57,7 @@ export class Facts {
   readonly unportable = new Set<string>();
   readonly unportableOperators: UnportableOperator[] = [];
   readonly order = new Set<string>();
+  readonly orderShown = new Set<string>();
   readonly durable = new Set<string>();
   rewrites: 'nothing' | 'rows' = 'nothing';
   partitions: Statement['partitions'] = 'none';

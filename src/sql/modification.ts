@@ -22,7 +22,7 @@ export function modificationOf(fields: Fields): Modification {
     only: target['inh'] !== true,
     defaulted: listOf(targetList).flatMap((item) => (givesDefault(item) ? (assignedColumn(item) ?? []) : [])),
     assigned: [...new Set(listOf(targetList).flatMap((item) => assignedColumn(item) ?? []))],
-    equated: equatedColumns(whereClause, nameInStatement(target)),
+    equated: equatedColumns(whereClause, namesInStatement(target)),
     reads: more || readsRelation(own) ? 'other rows' : 'own row',
     selects: namesColumn(own),
   };
@@ -49,7 +49,14 @@ function namesColumn(value: unknown): boolean {
 }
 
 /** What one that stands below WITH does. */
-export function nestedWrite(tag: string, fields: Fields): NestedWrite['what'] {
+export function nestedWrite(tag: string, fields: Fields): Omit<NestedWrite, 'target'> {
+  const conflict = fields['onConflictClause'];
+  const updates = isFields(conflict) && conflict['action'] === 'ONCONFLICT_UPDATE';
+  const stores = tag === 'DeleteStmt' ? 'nothing' : tag === 'InsertStmt' && !updates ? 'new rows' : 'other versions';
+  return { what: nestedEffect(tag, fields), stores };
+}
+
+function nestedEffect(tag: string, fields: Fields): NestedWrite['what'] {
   if (tag === 'UpdateStmt' || tag === 'DeleteStmt') return modificationOf(fields);
   const select = nodeOf(fields['selectStmt'], 'SelectStmt');
   const rows = select === undefined || select['valuesLists'] !== undefined;
@@ -63,12 +70,14 @@ function assignedColumn(item: unknown): string | undefined {
   return typeof name === 'string' ? name : undefined;
 }
 
-function nameInStatement({ alias, relname }: Fields): unknown {
-  return isFields(alias) ? alias['aliasname'] : relname;
+/** What may stand in front of its columns; where it has an alias, that alone. */
+function namesInStatement({ alias, schemaname, relname }: Fields): readonly (readonly unknown[])[] {
+  if (isFields(alias)) return [[], [alias['aliasname']]];
+  return schemaname === undefined ? [[], [relname]] : [[], [relname], [schemaname, relname]];
 }
 
 /** Columns that a condition under AND has equal to a value that the statement brings along: `id = 5 AND …`. */
-function equatedColumns(condition: unknown, table: unknown): readonly string[] {
+function equatedColumns(condition: unknown, table: ReturnType<typeof namesInStatement>): readonly string[] {
   const found = new Set<string>();
   const waiting = [condition];
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
@@ -84,10 +93,11 @@ function equatedColumns(condition: unknown, table: unknown): readonly string[] {
   return [...found];
 }
 
-function columnOf(value: unknown, table: unknown): string | undefined {
+function columnOf(value: unknown, table: ReturnType<typeof namesInStatement>): string | undefined {
   const parts = listOf(nodeOf(value, 'ColumnRef')?.['fields']).map((part) => stringOf(part));
-  if (parts.length === 1) return parts[0];
-  return parts.length === 2 && parts[0] === table ? parts[1] : undefined;
+  const before = parts.slice(0, -1);
+  const named = table.some((names) => names.length === before.length && names.every((name, at) => name === before[at]));
+  return named ? parts.at(-1) : undefined;
 }
 
 /** A constant or parameter, whatever it is cast to. */

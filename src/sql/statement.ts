@@ -165,6 +165,8 @@ export interface NestedWrite {
   readonly target: QualifiedName;
   /** Of an UPDATE or DELETE. `rows`: an INSERT of rows that the text holds, none of which may meet another. */
   readonly what: Modification | 'rows' | 'other';
+  /** `new rows`: it gives no row that is there another value, and removes none. */
+  readonly stores: 'new rows' | 'other versions' | 'nothing';
 }
 
 export interface AddedColumn {
@@ -289,6 +291,8 @@ export interface Statement {
   readonly added: readonly AddedColumn[];
   /** By name, what makes the result depend on the order in which a server finds rows: LIMIT, a window, an aggregate of a list. */
   readonly order: readonly string[];
+  /** The same of a query whose WITH writes, where it does no more than show what that returns; what its functions do aside. */
+  readonly orderShown: readonly string[];
   /** Parameters all of whose places are columns', by their numbers. */
   readonly columnParameters: ReadonlyMap<number, readonly ColumnPlace[]>;
   /** currval() or lastval(): only the server session that called nextval() can answer. */

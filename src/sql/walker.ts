@@ -12,7 +12,17 @@ import { CallPlaces } from './call-places.ts';
 import { noteCall } from './calls.ts';
 import { keywordSpan } from './call-span.ts';
 import { columnPlaces } from './column-places.ts';
-import { SEEN, CLOCKS, isPlainType, isReading, isNamed, isOfNumbers, asText, nameOfRelation } from './expressions.ts';
+import {
+  SEEN,
+  CLOCKS,
+  isPlainColumn,
+  isPlainType,
+  isReading,
+  isNamed,
+  isOfNumbers,
+  asText,
+  nameOfRelation,
+} from './expressions.ts';
 import type { Facts } from './facts.ts';
 import {
   clockKeywords,
@@ -28,7 +38,7 @@ import {
 import { nestedWrite } from './modification.ts';
 import { isServerView, OWN_SCHEMA } from './function-effects.ts';
 import { NEW_NUMBER, readNumber } from './literals.ts';
-import { orderedBy } from './order.ts';
+import { orderedBy, takesRowsAsTheyCome } from './order.ts';
 import { currentName, isCustom } from './setting-names.ts';
 import { timeWordIn } from './time-word.ts';
 import {
@@ -61,6 +71,8 @@ export class Walker {
   readonly #callPlaces = new CallPlaces();
   /** Constants and parameters of a column's type. */
   #places: ReadonlyMap<unknown, ColumnPlace> = new Map();
+  /** Where what depends on the order of rows is told. */
+  #order: Set<string>;
   /** What is still to be visited, the next one last. */
   readonly #waiting: { readonly value: object; readonly field: string }[] = [];
 
@@ -68,6 +80,7 @@ export class Walker {
   constructor(facts: Facts, text: Buffer) {
     this.facts = facts;
     this.#text = text;
+    this.#order = facts.order;
   }
 
   /** Anything that the statement evaluates. */
@@ -89,6 +102,14 @@ export class Walker {
     else this.#select(select, 'result');
   }
 
+  /** A query that is the statement itself. */
+  shown(select: Fields): void {
+    this.#within(select['withClause'], () => {
+      if (this.facts.writesInWith) this.#order = this.facts.orderShown;
+      this.#selectParts(select, 'result');
+    });
+  }
+
   /** An INSERT, UPDATE, DELETE or MERGE that is the statement itself. */
   writing(tag: string, fields: Fields): void {
     this.#places = columnPlaces(tag, fields);
@@ -100,7 +121,7 @@ export class Walker {
     const target = fields['relation'];
     if (isFields(target)) {
       const name = nameOfRelation(target);
-      this.facts.nested.push({ target: name, what: nestedWrite(tag, fields) });
+      this.facts.nested.push({ target: name, ...nestedWrite(tag, fields) });
       if (tag === 'InsertStmt') this.facts.inserts.add(name);
     }
     this.writing(tag, fields);
@@ -200,7 +221,7 @@ export class Walker {
         this.#conversion({ [tag]: fields });
         return this.#children(fields);
       case 'RangeFunction':
-        if (fields['coldeflist'] !== undefined) this.#conversion({ [tag]: fields });
+        if (!listOf(fields['coldeflist']).every(isPlainColumn)) this.#conversion({ [tag]: fields });
         this.#callPlaces.inFrom(fields);
         return this.#children(fields);
       case 'RangeTableSample':
@@ -217,14 +238,17 @@ export class Walker {
   // ---- Queries ----------------------------------------------------------------------------------------------------
 
   #select(fields: Fields, names: 'result' | 'columns'): void {
-    this.#within(fields['withClause'], () => {
-      // UNION leans to the left, as often as it is written.
-      const spine = [fields];
-      for (let left = fields['larg']; isFields(left) && left['withClause'] === undefined; left = left['larg']) {
-        spine.push(left);
-      }
-      for (const part of spine.toReversed()) this.#selectPart(part, names, part === spine.at(-1) ? 'walk' : 'walked');
-    });
+    this.#within(fields['withClause'], () => this.#selectParts(fields, names));
+  }
+
+  /** One query, behind its WITH. */
+  #selectParts(fields: Fields, names: 'result' | 'columns'): void {
+    // UNION leans to the left, as often as it is written.
+    const spine = [fields];
+    for (let left = fields['larg']; isFields(left) && left['withClause'] === undefined; left = left['larg']) {
+      spine.push(left);
+    }
+    for (const part of spine.toReversed()) this.#selectPart(part, names, part === spine.at(-1) ? 'walk' : 'walked');
   }
 
   /** One SELECT but for its WITH; `left`: whether its left side was walked before. */
@@ -234,7 +258,7 @@ export class Walker {
       // The relations it names are aliases of this query.
       if (this.#evaluation !== 'stored') this.facts.raise('lead', lockStrength[strength] ?? 'row locks');
     }
-    for (const name of orderedBy(fields)) if (this.#evaluation !== 'stored') this.facts.order.add(name);
+    for (const name of orderedBy(fields)) if (this.#evaluation !== 'stored') this.#order.add(name);
     if (names === 'columns') this.#callPlaces.namesReferredTo(fields['targetList']);
     this.#callPlaces.namesOfColumns(fields['targetList']);
     for (const key in fields) {
@@ -267,7 +291,7 @@ export class Walker {
       const temporary = isFields(target) && isTemporarySchema(asText(target['schemaname']));
       this.facts.raise(temporary ? 'lead' : 'writers', `${writingStatements[tag] ?? tag} in WITH`);
       this.facts.writesInWith = true;
-      if (isFields(target)) this.facts.nested.push({ target: nameOfRelation(target), what: nestedWrite(tag, fields) });
+      if (isFields(target)) this.facts.nested.push({ target: nameOfRelation(target), ...nestedWrite(tag, fields) });
     }
     this.#writing(tag, fields, 'columns');
   }
@@ -439,6 +463,7 @@ export class Walker {
       if (/^jsonb?_populate_record/.test(name.name)) this.facts.conversions.add(undefined);
       else if (isReading(name.name, args)) this.#conversion(args[0]);
       const evaluation = this.#evaluation;
+      if (fields['over'] !== undefined || takesRowsAsTheyCome(name.name)) this.#order.add(`${name.name}()`);
       noteCall(this.facts, { name, args, fields, evaluation }, this.#text, this.#callPlaces);
     }
     const sequence = (name.name === 'nextval' || name.name === 'setval') && isNamed(args[0]);

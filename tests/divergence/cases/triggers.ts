@@ -186,6 +186,46 @@ export const triggerCases: readonly Case[] = [
     bites: true,
   },
   {
+    name: 'changes below WITH under policies that look at another table',
+    schema: `${ROWS}; CREATE TABLE allowed (grp int PRIMARY KEY, yes boolean); INSERT INTO allowed SELECT g, true FROM generate_series(0, 2) g;
+      ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON t USING (grp IN (SELECT grp FROM allowed WHERE yes)); GRANT ALL ON t, allowed TO ${ROLE}`,
+    session: () => [`SET ROLE ${ROLE}`],
+    step: (random) => {
+      const change = `UPDATE t SET n = n + 1 WHERE id = ${random.whole(1, 6)}`;
+      if (random.chance(0.5)) return [`UPDATE allowed SET yes = NOT yes WHERE grp = ${random.below(3)}`];
+      return random.chance(0.5)
+        ? [`WITH u AS (${change}) SELECT 1`]
+        : [`WITH u AS (${change} RETURNING *) SELECT json_agg(u) FROM u`];
+    },
+    bites: true,
+  },
+  {
+    name: 'upserts under policies',
+    schema: `CREATE TABLE t (id bigserial PRIMARY KEY, tenant int, code int UNIQUE, n int DEFAULT 0, made timestamptz DEFAULT clock_timestamp());
+      ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON t USING (tenant = current_setting('app.grp')::int); GRANT ALL ON t, t_id_seq TO ${ROLE}`,
+    session: (client) => [`SET app.grp = '${client % 3}'`, `SET ROLE ${ROLE}`],
+    step: (random, client) => {
+      const tenant = client % 3;
+      const code = (): number => tenant + 3 * random.below(6);
+      const luck = random.next();
+      if (luck < 0.3)
+        return [
+          `INSERT INTO t (tenant, code) VALUES (${tenant}, ${code()}) ON CONFLICT (code) DO UPDATE SET n = t.n + 1, made = clock_timestamp()`,
+        ];
+      if (luck < 0.6)
+        return [
+          `WITH s AS (INSERT INTO t (tenant, code) SELECT ${tenant}, ${tenant} + 3 * g FROM generate_series(${random.below(3)}, ${random.whole(3, 6)}) g
+             ON CONFLICT (code) DO UPDATE SET n = t.n + 1 RETURNING t.*) SELECT json_agg(s) FROM s`,
+        ];
+      if (luck < 0.8)
+        return [
+          `WITH u AS (UPDATE t SET n = n + 1 WHERE code < ${random.below(18)} RETURNING t.*) SELECT json_agg(u) FROM u`,
+        ];
+      return [`WITH d AS (DELETE FROM t WHERE code = ${code()} RETURNING 1) SELECT count(*) FROM d`];
+    },
+    bites: true,
+  },
+  {
     name: 'an identity whose sequence the role may not use',
     schema: `CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, who int); GRANT ALL ON t TO ${ROLE}`,
     session: () => [`SET ROLE ${ROLE}`],
