@@ -147,7 +147,8 @@ SELECT coalesce((SELECT json_agg(DISTINCT oid) FROM (
   coalesce((SELECT json_agg(oid) FROM pg_catalog.pg_class
     WHERE oid >= 16384 AND relkind IN ('v', 'm') AND pg_catalog.pg_get_viewdef(oid) ~* '${EFFECTIVE}'), '[]'),
   coalesce((SELECT json_agg(DISTINCT oid) FROM bound), '[]'), coalesce((SELECT json_agg(DISTINCT proname) FROM bound), '[]'),
-  coalesce((SELECT json_agg(json_build_array(oid, name)) FROM (SELECT DISTINCT oid, name FROM setting) n), '[]')`;
+  coalesce((SELECT json_agg(json_build_array(oid, name)) FROM (SELECT DISTINCT oid, name FROM setting) n), '[]'),
+  EXISTS (SELECT FROM sources WHERE source ~* '\\ytruncate\\y'), EXISTS (SELECT FROM sources WHERE source ~* '\\yconstraints\\y')`;
 
 /** What BINDING_FUNCTIONS has found: numbers of functions, and of views. */
 export interface Bound {
@@ -483,7 +484,10 @@ export const TABLE = `SELECT c.relkind, c.relpersistence,
     JOIN pg_catalog.pg_class b ON b.oid = p.refobjid JOIN pg_catalog.pg_namespace n ON n.oid = b.relnamespace
     WHERE r.ev_class = c.oid AND c.relkind IN ('v', 'm')), '[]'),
   coalesce((SELECT json_agg(pg_catalog.pg_get_ruledef(r.oid) ORDER BY r.oid) FROM pg_catalog.pg_rewrite r
-    WHERE r.ev_class = c.oid AND c.oid >= 16384), '[]')
+    WHERE r.ev_class = c.oid AND c.oid >= 16384), '[]'),
+  coalesce((SELECT json_agg(DISTINCT quote_ident(n.nspname) || '.' || quote_ident(o.relname)) FROM pg_catalog.pg_constraint k
+    JOIN pg_catalog.pg_class o ON o.oid = k.confrelid JOIN pg_catalog.pg_namespace n ON n.oid = o.relnamespace
+    WHERE k.contype = 'f' AND k.conrelid = c.oid AND k.confrelid <> c.oid), '[]')
 FROM pg_catalog.pg_class c,
   -- Abbreviations of zones, which the other styles of DateStyle write, mean different zones to different servers.
   (SELECT current_setting('extra_float_digits')::int > 0 AS digits, current_setting('DateStyle') LIKE 'ISO%' AS zones,

@@ -88,6 +88,10 @@ export interface DatabaseFacts {
   readonly settingsOf: ReadonlyMap<number, readonly string[]>;
   /** Whether an event trigger is one. */
   readonly bindingEvents: 'none' | 'some';
+  /** Whether any function of the user's has TRUNCATE in its source. */
+  readonly truncating: 'none' | 'some';
+  /** The same of SET CONSTRAINTS, by which triggers fire that have waited. */
+  readonly settingConstraints: 'none' | 'some';
   /** Of the lead. */
   readonly major: number;
 }
@@ -138,6 +142,8 @@ export interface Table {
   readonly cascades: 'none' | 'some';
   /** Whether foreign keys refer to it. */
   readonly referenced: 'no' | 'yes';
+  /** Quoted, qualified names of other tables that its foreign keys refer to, partitions among them. */
+  readonly references: readonly string[];
   /**
    * Columns that constraints look at when a statement has done all its rows: foreign keys to the table itself, unique constraints that are
    * deferrable. `referring`: those that hold such a foreign key.
@@ -242,6 +248,8 @@ interface Binding extends Bound {
   readonly names: ReadonlySet<string>;
   /** See DatabaseFacts.settingsOf. */
   readonly settings: ReadonlyMap<number, readonly string[]>;
+  readonly truncating: DatabaseFacts['truncating'];
+  readonly settingConstraints: DatabaseFacts['settingConstraints'];
 }
 
 const NOTHING_BOUND: Binding = {
@@ -251,6 +259,8 @@ const NOTHING_BOUND: Binding = {
   all: new Set(),
   names: new Set(),
   settings: new Map(),
+  truncating: 'none',
+  settingConstraints: 'none',
 };
 
 /** Of a table where nothing of the user's runs. */
@@ -330,7 +340,16 @@ export class Catalog {
     const settings = new Map<number, string[]>();
     for (const [oid, name] of JSON.parse(lists[4] ?? '[]') as [string | number, string][])
       settings.set(Number(oid), [...(settings.get(Number(oid)) ?? []), name]);
-    const found = { print, functions, views, all: new Set(all), names: new Set(names(lists[3])), settings };
+    const found: Binding = {
+      print,
+      functions,
+      views,
+      all: new Set(all),
+      names: new Set(names(lists[3])),
+      settings,
+      truncating: lists[5] === 't' ? 'some' : 'none',
+      settingConstraints: lists[6] === 't' ? 'some' : 'none',
+    };
     if (this.#bindings.size >= PRINTS) this.#bindings.clear();
     this.#bindings.set(print, found);
     return found;
@@ -351,7 +370,7 @@ export class Catalog {
       const [kind, persistence, reached, rules, children, policies, lockable, referenced, together, ...lists] =
         await row(asker, `${TABLE}to_regclass(${quoteLiteral(text)})`);
       if (kind === undefined || kind === null) return undefined;
-      const [columns, keys, constrained, stored, bases, actions] = lists.map((list): unknown =>
+      const [columns, keys, constrained, stored, bases, actions, references] = lists.map((list): unknown =>
         JSON.parse(list ?? '[]'),
       );
       const [triggers, cascades, deferred, calls, runs] = JSON.parse(reached ?? '[]') as ReachedRow;
@@ -379,6 +398,7 @@ export class Catalog {
         stored: stored as string[],
         bases: bases as QualifiedName[],
         actions: actions as string[],
+        references: references as string[],
       };
     });
   }
@@ -522,7 +542,8 @@ function believedOf(text: string | null | undefined): DatabaseFacts['unbelieved'
   return { names: new Set(lists.names), attributes: new Set(lists.attributes), casts: new Set(lists.casts) };
 }
 
-function factsOf(found: readonly (string | null)[], { all, names: bindingNames, settings }: Binding): DatabaseFacts {
+function factsOf(found: readonly (string | null)[], bound: Binding): DatabaseFacts {
+  const { all, names: bindingNames, settings, truncating, settingConstraints } = bound;
   const [
     functions,
     values,
@@ -568,6 +589,8 @@ function factsOf(found: readonly (string | null)[], { all, names: bindingNames, 
     bindingEvents: (JSON.parse(eventFunctions ?? '[]') as unknown[]).some((oid) => all.has(Number(oid)))
       ? 'some'
       : 'none',
+    truncating,
+    settingConstraints,
     major: Number(major),
   };
 }

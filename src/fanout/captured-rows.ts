@@ -115,6 +115,26 @@ export function ofCommands(told: Told, table: Table, { from, fromBlock }: OfComm
   };
 }
 
+/** Rows stand behind those that they refer to, as far as that is possible. */
+export function inOrder(told: readonly Told[]): readonly Told[] {
+  const ordered = new Set<Told>();
+  const visiting = new Set<Told>();
+  const visit = (one: Told): void => {
+    if (ordered.has(one) || visiting.has(one)) return;
+    visiting.add(one);
+    for (const other of told) if (one.references.includes(other.name)) visit(other);
+    ordered.add(one);
+  };
+  for (const one of told) visit(one);
+  return [...ordered];
+}
+
+/** A table whose rows are all one's own: what the follower has of it goes, and all of them come. */
+export function tellAnew(name: string, table: Table): Told | undefined {
+  const told = tell(name, table, 'rows are new');
+  return told && { ...told, first: removalOfOwnText(name) };
+}
+
 /** All of one's own rows go. */
 export function removalOfOwnText(name: string): string {
   return `DELETE FROM ONLY ${name} AS t USING (${MINE}) m ${IS_OWN}`;
@@ -141,6 +161,8 @@ export interface Told {
   /** How many there have to be, where that is known: what policies show may be another thing by the time they are read. */
   readonly count: number | undefined;
   readonly plan: RowPlan;
+  /** Tables that its rows refer to: theirs have to be there first. */
+  readonly references: readonly string[];
   /** What taking these rows sets off on a follower, triggers not being turned off there. */
   readonly fires: 'nothing' | 'perhaps something';
 }
@@ -182,6 +204,7 @@ export function tell(name: string, table: Table, changed: Told['changed']): Told
     changed,
     among: '',
     count: undefined,
+    references: table.references,
     plan,
     fires:
       table.triggers === 'none' && table.rules === 'none' && (key !== undefined || table.referenced === 'no')

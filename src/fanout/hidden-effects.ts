@@ -206,6 +206,15 @@ export function changes({ before, after }: Looks): ReadonlyMap<string, Counts> {
   return found;
 }
 
+/** How many rows, and versions of rows, were stored in these tables; those that were taken back again count. */
+export function storedIn(looks: Looks, tables: readonly string[]): number {
+  const changed = changes(looks);
+  return tables.reduce((sum, name) => {
+    const [inserted = 0, updated = 0] = changed.get(name) ?? [];
+    return sum + inserted + updated;
+  }, 0);
+}
+
 /** `but`: tables whose rows are compared in another way. */
 export function compareChanges(
   label: string,

@@ -247,7 +247,8 @@ export class Planner {
     const drawn = await this.#reasons.varyingColumn(asker, command.target);
     if (drawn !== undefined || calls !== 'none') {
       if (table.kind !== 'v' || calls !== 'none' || statement.explains || command.hasWritingWith) throw plan;
-      return readBack(reason, statement, await this.#behind(asker, table), 'nothing');
+      const fired = (await this.#reasons.fires(asker, statement)) === 'something';
+      return readBack(reason, statement, await this.#behind(asker, table), fired ? 'functions' : 'nothing');
     }
     return this.#locked(asker, statement, { varying, why: reason, compared: { command, table }, refusal: plan });
   }

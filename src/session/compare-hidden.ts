@@ -69,7 +69,8 @@ export async function compareHidden(
     if (differing.length > 0) return differing;
     removed.add(name);
   }
-  if ([...changed.keys()].some(isOfObjects)) {
+  // One that was made or emptied before may have been emptied again.
+  if ([...changed.keys()].some(isOfObjects) || block.touched.objects === 'some') {
     const differing = await compareDefined(session, block);
     if (differing.length > 0) return differing;
   }

@@ -179,6 +179,7 @@ async function copyTo(
   );
   patience.clear();
   if (block !== undefined) {
+    const copied = Number(tag.slice('COPY '.length));
     let failures: readonly FollowerFailure[] = found.flatMap((failure) => failure ?? []);
     // Each server has read such words by its own clock.
     if (failures.length === 0 && plan?.proof !== undefined && words?.found === 'a word')
@@ -188,9 +189,8 @@ async function copyTo(
       touchUnseen(block.touched, plan?.stored);
     } else {
       const looked = { before, after: await look(lead, at) };
-      if (isLeadAlone(plan)) await replayAlone(session, block, plan, looked, started);
-      else
-        await replayTriggers(session, block, plan, looked, fired, Number(tag.slice('COPY '.length)), failures, started);
+      if (isLeadAlone(plan)) await replayAlone(session, block, plan, looked, copied, started);
+      else await replayTriggers(session, block, plan, looked, fired, copied, failures, started);
     }
     await keep(session, block, statement, undefined, 'not looked at');
   }

@@ -3,7 +3,7 @@
  * it is not the same (a serial of a table that they fill, now()), followers take it back and are told the lead's rows.
  */
 import type { FollowerFailure } from '../fanout/follower.ts';
-import { changes, type Look, type Looks, movedSequences } from '../fanout/hidden-effects.ts';
+import { type Look, type Looks, movedSequences } from '../fanout/hidden-effects.ts';
 import type { SameTextPlan } from '../fanout/plan.ts';
 import { PproxError } from '../lib/errors.ts';
 import { compareHidden, NO_ROWS } from './compare-hidden.ts';
@@ -54,19 +54,13 @@ export async function replayTriggers(
   if (fired.marked === 'no' || differing.some(({ kind }) => kind === 'lost')) throwFailures(block, differing);
   for (const leg of followers) tell(leg, `ROLLBACK TO SAVEPOINT ${MARK}`, `RELEASE SAVEPOINT ${MARK}`);
   try {
-    const runs = storedIn(looked, plan.stored) === copied ? 'nothing' : 'functions';
-    await replayAlone(session, block, { ...plan, runs, inPlace: 'rows alone' }, looked, started);
+    const told = { ...plan, runs: 'nothing', inPlace: 'rows alone' } as const;
+    await replayAlone(session, block, told, looked, copied, started);
   } catch (error) {
     // What was wrong at first says more than that it cannot be mended.
     if (error instanceof PproxError && error.condition === 'not_replayed') throwFailures(block, differing);
     throw error;
   }
-}
-
-/** How many rows were stored in these tables, what a trigger has taken back among them. */
-function storedIn(looked: Looks, tables: readonly string[]): number {
-  const changed = changes(looked);
-  return tables.reduce((sum, name) => sum + (changed.get(name)?.[0] ?? 0), 0);
 }
 
 /** What they have changed must be the same. */

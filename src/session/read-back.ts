@@ -1,5 +1,5 @@
 /** Statements that the lead alone runs: what they have stored is read back there, and told to the followers. */
-import { besideTemporary, changes, type Looks } from '../fanout/hidden-effects.ts';
+import { besideTemporary, changes, type Looks, storedIn } from '../fanout/hidden-effects.ts';
 import type { LeadAlonePlan } from '../fanout/plan.ts';
 import type { Told } from '../fanout/captured-rows.ts';
 import { PproxError } from '../lib/errors.ts';
@@ -9,20 +9,23 @@ import type { SessionState, WritersBlock } from './state.ts';
 import { storedByLatest } from './table-ends.ts';
 
 /**
- * What the lead has done, told to followers that do not run it themselves. Throws PproxError where that is not possible; the transaction is
- * rolled back then.
+ * What the lead has done, told to followers that do not run it themselves. `rows`: how many it has stored by its own word; undefined where it says
+ * nothing of them. Throws PproxError where that is not possible; the transaction is rolled back then.
  */
 export async function replayAlone(
   session: SessionState,
   block: WritersBlock,
   { rule, stored, inPlace, runs }: LeadAlonePlan,
   looked: Looks,
+  rows: number | undefined,
   started: number,
 ): Promise<void> {
   // Of a temporary object: triggers and functions alone have changed any other.
   const temporary = inPlace === 'rows beside temporary objects';
   const looks = temporary ? besideTemporary(looked) : looked;
-  const by = runs === 'functions' ? 'any function' : 'its own text';
+  // Where others are counted, a trigger has stored some, or taken some back.
+  const alone = rows === undefined || rows === storedIn(looks, stored);
+  const by = runs === 'functions' || !alone ? 'any function' : 'its own text';
   const counted = by === 'its own text' ? stored : [];
   const effects = await seeEffects(session, block, looks, undefined, 0, 'all tables', counted, by);
   const seen = await narrowed(session, block, effects, counted);

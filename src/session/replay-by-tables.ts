@@ -84,10 +84,20 @@ function takeBack(session: SessionState, { legs }: WritersBlock, why: readonly F
 }
 
 /** Undefined where one of the changed tables cannot be told, or where rows are new and nothing else: they are told without this. */
-async function toldTables({ lead, written, tellable }: HiddenEffects): Promise<readonly ToldTable[] | undefined> {
+async function toldTables({
+  lead,
+  written,
+  emptied,
+  tellable,
+}: HiddenEffects): Promise<readonly ToldTable[] | undefined> {
   if (tellable === 'no') return undefined;
-  const changed = [...changes(lead)];
-  if (changed.every(([, [, updated, deleted]]) => updated === 0 && deleted === 0)) return undefined;
+  const counted = changes(lead);
+  const old = [...counted.values()].some(([, updated, deleted]) => updated !== 0 || deleted !== 0);
+  if (!old && emptied.size === 0) return undefined;
+  const changed = [
+    ...counted,
+    ...[...emptied].flatMap((name) => (counted.has(name) ? [] : [[name, [0, 0, 0]] as const])),
+  ];
   const known = await written();
   const tables: ToldTable[] = [];
   for (const [name, [, updated, deleted]] of changed) {
@@ -100,10 +110,10 @@ async function toldTables({ lead, written, tellable }: HiddenEffects): Promise<r
       found.table.deferred === 'some'
     )
       return undefined;
-    const rows = updated === 0 && deleted === 0 ? 'new' : 'new or taken';
+    const rows = emptied.has(name) || (updated === 0 && deleted === 0) ? 'new' : 'new or taken';
     const told = tellRows(name, found.table, 'rows are new');
     if (told === undefined || (rows === 'new or taken' && keyOf(found.table).length === 0)) return undefined;
-    const before = lead.before.tables.has(name) ? 'some' : 'none';
+    const before = emptied.has(name) || lead.before.tables.has(name) ? 'some' : 'none';
     // What it had written there may be gone by now, and nobody else has ever seen it.
     const first = told.first ?? (before === 'some' ? removalOfOwnText(name) : undefined);
     const fires = rows === 'new or taken' && found.table.referenced === 'yes' ? 'perhaps something' : told.fires;

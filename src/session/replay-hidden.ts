@@ -66,7 +66,7 @@ export async function replayHidden(
   const { statement, plan, request, started, looked, done } = asked;
   const { backend } = block.legs.lead.lease;
   if (isLeadAlone(plan)) {
-    await replayAlone(session, block, plan, looked, started);
+    await replayAlone(session, block, plan, looked, storedByText(statement, done.effect), started);
     return undefined;
   }
   const rows = plan.kind === 'rows' ? plan : undefined;
@@ -130,6 +130,12 @@ export async function replayHidden(
   throwFailures(block, await compareHidden(session, block, seen, aligned, own));
   await reserveDrawn(session, seen, aligned);
   return undefined;
+}
+
+/** How many rows an INSERT has stored: its tag says so, where nothing below WITH stores others. */
+function storedByText({ command, nested }: Statement, { tag }: Effect): number | undefined {
+  const rows = command.kind === 'insert' && nested.length === 0 ? /^INSERT 0 (\d+)$/.exec(tag ?? '')?.[1] : undefined;
+  return rows === undefined ? undefined : Number(rows);
 }
 
 /** Types whose values are shown in one way, whatever is set; encodings aside, which the lead tells the proxy of. */

@@ -2,7 +2,7 @@
 import type { Answer } from '../backend/receiver.ts';
 import type { CatalogAsker, TriggerMode } from '../cluster/catalog.ts';
 import { assert } from '../lib/assert.ts';
-import { rowsText, type Told } from '../fanout/captured-rows.ts';
+import { inOrder, rowsText, type Told } from '../fanout/captured-rows.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
 import { RowReplay } from '../fanout/row-replay.ts';
 import { PproxError } from '../lib/errors.ts';
@@ -102,7 +102,7 @@ export async function sendTold(
 ): Promise<readonly FollowerFailure[]> {
   const { followers, lead } = block.legs;
   const { backend } = lead.lease;
-  for (const one of told) {
+  for (const one of inOrder(told)) {
     const { plan, first } = one;
     if (first !== undefined) for (const leg of followers) tell(leg, first);
     const rows = new RowReplay(

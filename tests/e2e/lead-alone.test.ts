@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import pg from 'pg';
 import { sql } from '../support/cluster.ts';
-import { assertWritersEqual, becomePlain, refusal, startScene } from './scene.ts';
+import { assertWritersEqual, becomePlain, outcome, refusal, startScene } from './scene.ts';
 
 const { cluster, proxy } = await startScene({}, { reader: false });
 const HANGS = { timeout: 60_000 };
@@ -111,6 +111,48 @@ describe('what neither keys nor locks make the same', () => {
     await assertWritersEqual(cluster);
     await own.end();
   });
+});
+
+test('what a trigger behind a view has stored and taken back is nobody’s', HANGS, async () => {
+  await client.query(`CREATE TABLE shelf (n serial, v text); CREATE VIEW shelves AS SELECT * FROM shelf;
+    CREATE FUNCTION take_back() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      IF pg_trigger_depth() > 1 OR NEW.v = 'kept' THEN RETURN NEW; END IF;
+      BEGIN INSERT INTO shelf (v) VALUES ('inner'); RAISE 'taken back'; EXCEPTION WHEN raise_exception THEN NULL; END;
+      RETURN NULL; END $$;
+    CREATE TRIGGER take_back BEFORE INSERT ON shelf FOR EACH ROW EXECUTE FUNCTION take_back()`);
+  for (const kept of [1, 3]) {
+    await client.query(`BEGIN; INSERT INTO shelf (v) SELECT 'kept' FROM generate_series(1, ${kept})`);
+    await outcome(client.query("INSERT INTO shelves (v) SELECT 'not kept' FROM generate_series(1, 3)"));
+    await client.query('COMMIT');
+    await assertWritersEqual(cluster);
+  }
+  await client.query("INSERT INTO shelves (v) VALUES ('kept')");
+  await assertWritersEqual(cluster);
+});
+
+test('rows of a table that others refer to come first, whichever was altered last', HANGS, async () => {
+  const own = await proxy.connect();
+  await own.query(`CREATE ROLE seller; GRANT ALL ON SCHEMA public TO seller; SET ROLE seller;
+    CREATE TABLE offer (id serial PRIMARY KEY, customer int);
+    CREATE TABLE offered (id serial PRIMARY KEY, offer int NOT NULL REFERENCES offer, what text);
+    CREATE FUNCTION place(c int) RETURNS int LANGUAGE plpgsql AS $$ DECLARE n int; BEGIN
+      INSERT INTO offer (customer) VALUES (c) RETURNING id INTO n;
+      INSERT INTO offered (offer, what) VALUES (n, 'a'), (n, 'b'); RETURN n; END $$;
+    CREATE PROCEDURE placed(c uuid) LANGUAGE sql AS 'SELECT place(length(c::text))'`);
+  for (const alter of [
+    'SELECT 1',
+    'ALTER TABLE offer ADD COLUMN note text',
+    'ALTER TABLE offered ADD COLUMN note text',
+  ]) {
+    await own.query(alter);
+    await own.query('SELECT place(1)');
+    await own.query('CALL placed(gen_random_uuid())');
+    await own.query(
+      "WITH x AS (INSERT INTO offer (customer) VALUES (2) RETURNING id) INSERT INTO offered (offer, what) SELECT id, 'c' FROM x",
+    );
+    await assertWritersEqual(cluster);
+  }
+  await own.end();
 });
 
 test('an older state, and a table without a key: refused, and it is said why', HANGS, async () => {

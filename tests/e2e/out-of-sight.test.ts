@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { sql } from '../support/cluster.ts';
-import { assertWritersEqual, startScene } from './scene.ts';
+import { assertWritersEqual, outcome, startScene } from './scene.ts';
 
 const { cluster, proxy } = await startScene({}, { reader: false });
 const { w1, w2 } = cluster;
@@ -36,6 +36,58 @@ describe('TRUNCATE, which sets the counts of its transaction back', () => {
   ]) {
     test(text, HANGS, () => same(text, 'SELECT n, count(*) FROM t GROUP BY n'));
   }
+});
+
+describe('a cache that a trigger empties and fills, in a transaction that has emptied it before', () => {
+  const texts = [
+    'BEGIN; UPDATE cached SET n = 1 WHERE id = 1; UPDATE cached SET n = 2 WHERE id = 2; COMMIT',
+    'BEGIN; UPDATE cached SET n = n + 1 WHERE n < 9; INSERT INTO cached VALUES (7, 7); DELETE FROM cached WHERE id = 1; COMMIT',
+    'BEGIN; UPDATE cached SET n = 5 WHERE id = 2; INSERT INTO cache VALUES (99, 99); UPDATE cached SET n = 6 WHERE id = 2; COMMIT',
+    'BEGIN; TRUNCATE cache; INSERT INTO cache SELECT g FROM generate_series(1, 50) g; UPDATE cached SET n = 8 WHERE id = 3; COMMIT',
+    'BEGIN; SAVEPOINT s; SELECT refresh(); UPDATE cached SET n = 9 WHERE id = 2; RELEASE SAVEPOINT s; COMMIT',
+    'BEGIN; DROP TABLE cache; CREATE TABLE cache AS SELECT id, n FROM cached; UPDATE cached SET n = 10 WHERE id = 2; COMMIT',
+  ];
+  for (const role of ['a superuser', 'a role that may not turn triggers off'] as const)
+    test(`for ${role}`, HANGS, async () => {
+      await client.query(`DROP TABLE IF EXISTS cached, cache; CREATE TABLE cached (id int PRIMARY KEY, n int);
+        CREATE TABLE cache (id int, n int); INSERT INTO cached SELECT g, 0 FROM generate_series(1, 4) g;
+        CREATE OR REPLACE FUNCTION refresh() RETURNS void LANGUAGE sql AS 'TRUNCATE cache; INSERT INTO cache SELECT id, n FROM cached';
+        CREATE OR REPLACE FUNCTION refreshed() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM refresh(); RETURN NULL; END';
+        CREATE TRIGGER refreshed AFTER INSERT OR UPDATE OR DELETE ON cached FOR EACH STATEMENT EXECUTE FUNCTION refreshed()`);
+      if (role !== 'a superuser')
+        await client.query(`CREATE ROLE keeper; GRANT ALL ON SCHEMA public TO keeper; ALTER TABLE cached OWNER TO keeper;
+          ALTER TABLE cache OWNER TO keeper; SET ROLE keeper`);
+      for (const text of texts) {
+        await same(text, 'SELECT * FROM cache ORDER BY id');
+        await same('SELECT 1', 'SELECT * FROM cached ORDER BY id');
+      }
+      await client.query('RESET ROLE');
+    });
+
+  test('with values that vary it is the lead’s, or refused', HANGS, async () => {
+    await client.query('CREATE TABLE luck (v float8); INSERT INTO luck VALUES (0)');
+    for (const text of [
+      "BEGIN; TRUNCATE luck; INSERT INTO luck VALUES (1), (2); DO 'BEGIN TRUNCATE luck; INSERT INTO luck VALUES (random()), (random()); END'; COMMIT",
+      "BEGIN; CREATE TABLE made (v float8); INSERT INTO made VALUES (1); DO 'BEGIN TRUNCATE made; INSERT INTO made VALUES (random()); END'; COMMIT",
+    ]) {
+      assert.equal(await outcome(client.query(text)), '40002');
+      await client.query('ROLLBACK');
+      await assertWritersEqual(cluster);
+    }
+  });
+});
+
+test('deferred triggers that a trigger or a function among the values fires do so once', HANGS, async () => {
+  await client.query(`CREATE TABLE asked (id int); CREATE TABLE heard (id int); CREATE TABLE firing (id int PRIMARY KEY, n int); INSERT INTO firing VALUES (1, 0), (2, 0);
+    CREATE FUNCTION hear() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO heard VALUES (NEW.id); RETURN NULL; END';
+    CREATE CONSTRAINT TRIGGER hear AFTER INSERT ON asked DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hear();
+    CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN SET CONSTRAINTS ALL IMMEDIATE; RETURN NULL; END';
+    CREATE FUNCTION fired_by(n int) RETURNS int LANGUAGE plpgsql AS 'BEGIN SET CONSTRAINTS ALL IMMEDIATE; RETURN n; END'`);
+  const count = 'SELECT count(*) AS n FROM heard';
+  await same('BEGIN; INSERT INTO asked VALUES (1); UPDATE firing SET n = fired_by(3) WHERE id = 1; COMMIT', count);
+  await client.query('CREATE TRIGGER fire AFTER UPDATE ON firing FOR EACH ROW EXECUTE FUNCTION fire()');
+  await same('BEGIN; INSERT INTO asked VALUES (2); UPDATE firing SET n = 1 WHERE id = 1; COMMIT', count);
+  assert.deepEqual(await sql(w2, count), [{ n: '2' }]);
 });
 
 test('deferred triggers that are fired in the middle fire once', HANGS, async () => {
