@@ -136,6 +136,12 @@ export const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
   UNION SELECT s.oid, s.proname, lower(split_part(c.text, '=', 1))
     FROM sources s JOIN pg_catalog.pg_proc p ON p.oid = s.oid, LATERAL unnest(p.proconfig) c (text) WHERE split_part(c.text, '=', 1) LIKE '%.%'
   UNION SELECT s.oid, s.proname, t.name FROM setting t JOIN words o ON o.word = lower(t.proname) JOIN sources s ON s.oid = o.oid
+), truncating (oid, proname) AS (
+  SELECT oid, proname FROM sources WHERE coalesce(nullif(stripped, ''), source) ~* '\\ytruncate\\y'
+  UNION SELECT n.oid, n.proname FROM truncating t CROSS JOIN LATERAL (
+    SELECT s.oid, s.proname FROM words o JOIN sources s ON s.oid = o.oid WHERE o.word = lower(t.proname)
+    -- They change a table whose trigger it is.
+    UNION ALL (${mentioning(`FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid WHERE g.tgfoid = t.oid AND NOT g.tgisinternal`)})) n
 )
 SELECT coalesce((SELECT json_agg(DISTINCT oid) FROM (
     SELECT p.oid FROM bound b JOIN pg_catalog.pg_proc p ON p.oid = b.oid WHERE p.provolatile <> 'v'
@@ -148,7 +154,9 @@ SELECT coalesce((SELECT json_agg(DISTINCT oid) FROM (
     WHERE oid >= 16384 AND relkind IN ('v', 'm') AND pg_catalog.pg_get_viewdef(oid) ~* '${EFFECTIVE}'), '[]'),
   coalesce((SELECT json_agg(DISTINCT oid) FROM bound), '[]'), coalesce((SELECT json_agg(DISTINCT proname) FROM bound), '[]'),
   coalesce((SELECT json_agg(json_build_array(oid, name)) FROM (SELECT DISTINCT oid, name FROM setting) n), '[]'),
-  EXISTS (SELECT FROM sources WHERE source ~* '\\ytruncate\\y'), EXISTS (SELECT FROM sources WHERE source ~* '\\yconstraints\\y')`;
+  coalesce((SELECT json_agg(DISTINCT oid) FROM truncating), '[]'),
+  EXISTS (SELECT FROM sources WHERE coalesce(nullif(stripped, ''), source) ~* '\\yset\\s+constraints\\y'),
+  coalesce((SELECT json_agg(DISTINCT proname) FROM truncating), '[]')`;
 
 /** What BINDING_FUNCTIONS has found: numbers of functions, and of views. */
 export interface Bound {
@@ -270,17 +278,27 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM vol
     FROM (SELECT oid, xmin, ctid FROM pg_catalog.pg_proc UNION ALL SELECT oid, xmin, ctid FROM pg_catalog.pg_operator
       UNION ALL SELECT oid, xmin, ctid FROM pg_catalog.pg_rewrite) o WHERE oid >= 16384)`;
 
-/** Tables (relid) with a volatile function of the user's in a constraint, their own or that of a column's domain, or in a policy. */
-const UNNAMED_CODE = `SELECT o.relid FROM (
-    SELECT conrelid AS relid, 'pg_constraint'::regclass AS classid, oid FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid <> 0
+/** Functions of the user's that an object (o) depends on; looked for by its number. */
+const DEPENDED_ON = `SELECT p.refobjid FROM pg_catalog.pg_depend p
+    WHERE p.classid = o.classid AND p.objid = o.oid AND p.refclassid = 'pg_proc'::regclass AND p.refobjid >= 16384 OFFSET 0`;
+
+/**
+ * Tables (relid) with a volatile function of the user's in a constraint, their own or that of a column's domain, or in a policy. `of`: one of them alone,
+ * which is looked for by its number: where servers have no statistics of a new catalog, they would join all there is.
+ */
+const unnamedCode = (of?: string): string => {
+  const only = (column: string): string => (of === undefined ? '' : `AND ${column} = ${of}`);
+  return `SELECT o.relid FROM (
+    SELECT conrelid AS relid, 'pg_constraint'::regclass AS classid, oid FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid <> 0 ${only('conrelid')}
     UNION ALL SELECT a.attrelid, 'pg_constraint'::regclass, n.oid FROM pg_catalog.pg_constraint n
-      JOIN pg_catalog.pg_attribute a ON a.atttypid = n.contypid WHERE n.contypid <> 0
+      JOIN pg_catalog.pg_attribute a ON a.atttypid = n.contypid WHERE n.contypid <> 0 ${only('a.attrelid')}
     -- Values that are stored in a column are cast to its type.
     UNION ALL SELECT a.attrelid, 'pg_cast'::regclass, n.oid FROM pg_catalog.pg_cast n
-      JOIN pg_catalog.pg_attribute a ON a.atttypid = n.casttarget WHERE n.oid >= 16384 AND n.castcontext <> 'e'
-    UNION ALL SELECT polrelid, 'pg_policy'::regclass, oid FROM pg_catalog.pg_policy) o
-  JOIN pg_catalog.pg_depend p ON p.classid = o.classid AND p.objid = o.oid AND p.refclassid = 'pg_proc'::regclass
+      JOIN pg_catalog.pg_attribute a ON a.atttypid = n.casttarget WHERE n.oid >= 16384 AND n.castcontext <> 'e' ${only('a.attrelid')}
+    UNION ALL SELECT polrelid, 'pg_policy'::regclass, oid FROM pg_catalog.pg_policy WHERE true ${only('polrelid')} OFFSET 0) o
+  CROSS JOIN LATERAL (${DEPENDED_ON}) p
   JOIN pg_catalog.pg_proc f ON f.oid = p.refobjid AND f.provolatile = 'v' AND f.oid >= 16384`;
+};
 
 const ACTING_CODE = "f.oid >= 16384 AND f.provolatile = 'v'";
 
@@ -295,7 +313,7 @@ export function actingText(
     SELECT EXISTS (SELECT FROM c WHERE c.relpersistence = 't' AND (c.relkind IN ('v', 'p') OR c.relhassubclass
         OR EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D')
         OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid)
-        OR EXISTS (SELECT FROM (${UNNAMED_CODE}) o WHERE o.relid = c.oid)
+        OR EXISTS (${unnamedCode('c.oid')})
         OR EXISTS (SELECT FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
           JOIN pg_catalog.pg_depend p ON p.refclassid = 'pg_proc'::regclass AND (p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid
             OR p.classid = 'pg_type'::regclass AND p.objid = a.atttypid)
@@ -306,30 +324,33 @@ export function actingText(
       EXISTS (SELECT FROM c WHERE c.relkind = 'v')`;
 }
 
-/** Functions of the user's (proc) that may be run where rows of a table (relid) are stored, whatever they are declared as; triggers aside. */
-const RUN = `SELECT o.relid, p.refobjid AS proc FROM (
-    SELECT conrelid AS relid, 'pg_constraint'::regclass AS classid, oid FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid <> 0
-    UNION ALL SELECT a.attrelid, 'pg_constraint'::regclass, n.oid FROM pg_catalog.pg_constraint n
-      JOIN pg_catalog.pg_attribute a ON a.atttypid = n.contypid WHERE n.contypid <> 0
-    UNION ALL SELECT a.attrelid, 'pg_cast'::regclass, n.oid FROM pg_catalog.pg_cast n
-      JOIN pg_catalog.pg_attribute a ON a.atttypid = n.casttarget WHERE n.oid >= 16384 AND n.castcontext <> 'e'
-    UNION ALL SELECT attrelid, 'pg_type'::regclass, atttypid FROM pg_catalog.pg_attribute WHERE atttypid >= 16384
-    UNION ALL SELECT adrelid, 'pg_attrdef'::regclass, oid FROM pg_catalog.pg_attrdef
-    UNION ALL SELECT indrelid, 'pg_class'::regclass, indexrelid FROM pg_catalog.pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL
-    UNION ALL SELECT partrelid, 'pg_class'::regclass, partrelid FROM pg_catalog.pg_partitioned_table WHERE partexprs IS NOT NULL
-    UNION ALL SELECT polrelid, 'pg_policy'::regclass, oid FROM pg_catalog.pg_policy) o
-  JOIN pg_catalog.pg_depend p ON p.classid = o.classid AND p.objid = o.oid AND p.refclassid = 'pg_proc'::regclass AND p.refobjid >= 16384`;
+/** Functions of the user's (proc) that may be run where rows of this table are stored, whatever they are declared as; triggers aside. */
+const runBy = (of: string): string => `SELECT p.refobjid AS proc FROM (
+    SELECT 'pg_constraint'::regclass AS classid, oid FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid <> 0 AND conrelid = ${of}
+    UNION ALL SELECT 'pg_constraint'::regclass, n.oid FROM pg_catalog.pg_constraint n
+      JOIN pg_catalog.pg_attribute a ON a.atttypid = n.contypid WHERE n.contypid <> 0 AND a.attrelid = ${of}
+    UNION ALL SELECT 'pg_cast'::regclass, n.oid FROM pg_catalog.pg_cast n
+      JOIN pg_catalog.pg_attribute a ON a.atttypid = n.casttarget WHERE n.oid >= 16384 AND n.castcontext <> 'e' AND a.attrelid = ${of}
+    UNION ALL SELECT 'pg_type'::regclass, atttypid FROM pg_catalog.pg_attribute WHERE atttypid >= 16384 AND attrelid = ${of}
+    UNION ALL SELECT 'pg_attrdef'::regclass, oid FROM pg_catalog.pg_attrdef WHERE adrelid = ${of}
+    UNION ALL SELECT 'pg_class'::regclass, indexrelid FROM pg_catalog.pg_index WHERE (indexprs IS NOT NULL OR indpred IS NOT NULL) AND indrelid = ${of}
+    UNION ALL SELECT 'pg_class'::regclass, partrelid FROM pg_catalog.pg_partitioned_table WHERE partexprs IS NOT NULL AND partrelid = ${of}
+    UNION ALL SELECT 'pg_policy'::regclass, oid FROM pg_catalog.pg_policy WHERE polrelid = ${of} OFFSET 0) o
+  CROSS JOIN LATERAL (${DEPENDED_ON}) p`;
 
-/** What is computed where rows of a table (relid) are stored, changed or deleted. */
-const EXPRESSIONS = `SELECT adrelid AS relid, adbin::text AS expression FROM pg_catalog.pg_attrdef
-    UNION ALL SELECT conrelid, conbin::text FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid <> 0
-    UNION ALL SELECT a.attrelid, n.conbin::text FROM pg_catalog.pg_constraint n
-      JOIN pg_catalog.pg_attribute a ON a.atttypid = n.contypid WHERE n.contypid <> 0
-    UNION ALL SELECT a.attrelid, t.typdefaultbin::text FROM pg_catalog.pg_type t
-      JOIN pg_catalog.pg_attribute a ON a.atttypid = t.oid WHERE t.oid >= 16384 AND t.typdefaultbin IS NOT NULL
-    UNION ALL SELECT tgrelid, tgqual::text FROM pg_catalog.pg_trigger WHERE tgqual IS NOT NULL
-    UNION ALL SELECT polrelid, pg_catalog.concat(polqual::text, ' ', polwithcheck::text) FROM pg_catalog.pg_policy
-    UNION ALL SELECT ev_class, pg_catalog.concat(ev_qual::text, ' ', ev_action::text) FROM pg_catalog.pg_rewrite WHERE ev_type <> '1' AND oid >= 16384`;
+/** What is computed where rows of this table are stored, changed or deleted. */
+const expressionsOf = (
+  of: string,
+): string => `SELECT adbin::text AS expression FROM pg_catalog.pg_attrdef WHERE adrelid = ${of}
+    UNION ALL SELECT conbin::text FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid <> 0 AND conrelid = ${of}
+    UNION ALL SELECT n.conbin::text FROM pg_catalog.pg_constraint n
+      JOIN pg_catalog.pg_attribute a ON a.atttypid = n.contypid WHERE n.contypid <> 0 AND a.attrelid = ${of}
+    UNION ALL SELECT t.typdefaultbin::text FROM pg_catalog.pg_type t
+      JOIN pg_catalog.pg_attribute a ON a.atttypid = t.oid WHERE t.oid >= 16384 AND t.typdefaultbin IS NOT NULL AND a.attrelid = ${of}
+    UNION ALL SELECT tgqual::text FROM pg_catalog.pg_trigger WHERE tgqual IS NOT NULL AND tgrelid = ${of}
+    UNION ALL SELECT pg_catalog.concat(polqual::text, ' ', polwithcheck::text) FROM pg_catalog.pg_policy WHERE polrelid = ${of}
+    UNION ALL SELECT pg_catalog.concat(ev_qual::text, ' ', ev_action::text) FROM pg_catalog.pg_rewrite
+      WHERE ev_type <> '1' AND oid >= 16384 AND ev_class = ${of} OFFSET 0`;
 
 /**
  * Where triggers may fire for a row of a table: itself and its partitions; by foreign keys, what refers to these. What its rules are about, or what a
@@ -350,11 +371,11 @@ const REACHED = `WITH RECURSIVE steps (parent, child, by) AS (
       FROM reached r JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
     UNION ALL SELECT 'd', false, false, NULL FROM reached WHERE by = 'd'
     -- Like a trigger.
-    UNION ALL SELECT r.by, false, false, NULL FROM reached r JOIN (${UNNAMED_CODE}) o ON o.relid = r.oid
+    UNION ALL SELECT r.by, false, false, NULL FROM reached r CROSS JOIN LATERAL (${unnamedCode('r.oid')}) u
     UNION ALL SELECT r.by, false, false, NULL FROM reached r JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid AND w.ev_type <> '1'
       WHERE r.by NOT IN ('p', 'v')
-    UNION ALL SELECT 'x', false, false, o.proc FROM reached r JOIN (${RUN}) o ON o.relid = r.oid
-    UNION ALL SELECT 'x', false, true, NULL FROM reached r JOIN (${EXPRESSIONS}) e ON e.relid = r.oid AND ${callsBinding('e.expression')}
+    UNION ALL SELECT 'x', false, false, u.proc FROM reached r CROSS JOIN LATERAL (${runBy('r.oid')}) u
+    UNION ALL SELECT 'x', false, true, NULL FROM reached r CROSS JOIN LATERAL (${expressionsOf('r.oid')}) e WHERE ${callsBinding('e.expression')}
   ) SELECT json_build_array(coalesce(bool_or(by = 'p'), false), coalesce(bool_or(by IN ('d', 'f')), false),
     coalesce(bool_or(late), false), coalesce(bool_or(binds), false), coalesce(json_agg(DISTINCT proc) FILTER (WHERE proc IS NOT NULL), '[]')) FROM fired`;
 
@@ -440,15 +461,15 @@ export const TABLE = `SELECT c.relkind, c.relpersistence,
     LEFT JOIN LATERAL (
         SELECT quote_ident(n.nspname) || '.' || quote_ident(s.relname) AS sequence,
           NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_sequence_privilege(s.oid, 'USAGE, SELECT')) AS unseen
-        FROM pg_catalog.pg_depend p JOIN pg_catalog.pg_class s ON s.relkind = 'S'
-          AND s.oid = CASE WHEN a.attidentity <> '' THEN p.objid ELSE p.refobjid END
-        JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
-        WHERE (a.attidentity <> '' OR v.draws = 'its value') AND CASE WHEN a.attidentity <> ''
+        FROM (
           -- A partition draws from the sequence of the table that it is one of.
-          THEN p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass AND p.deptype = 'i'
-            AND (p.refobjid, p.refobjsubid) IN (SELECT o.attrelid, o.attnum FROM pg_catalog.pg_attribute o WHERE o.attname = a.attname
-              AND (o.attrelid = c.oid OR o.attrelid IN (SELECT pg_catalog.pg_partition_ancestors(c.oid))))
-          ELSE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass END
+          SELECT p.objid AS oid FROM pg_catalog.pg_attribute o JOIN pg_catalog.pg_depend p ON p.refclassid = 'pg_class'::regclass
+            AND p.refobjid = o.attrelid AND p.refobjsubid = o.attnum AND p.classid = 'pg_class'::regclass AND p.deptype = 'i'
+          WHERE a.attidentity <> '' AND o.attname = a.attname
+            AND o.attrelid = ANY (ARRAY(SELECT c.oid UNION SELECT pg_catalog.pg_partition_ancestors(c.oid)))
+          UNION ALL SELECT p.refobjid FROM pg_catalog.pg_depend p WHERE a.attidentity = '' AND v.draws = 'its value'
+            AND p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass OFFSET 0) p
+        JOIN pg_catalog.pg_class s ON s.relkind = 'S' AND s.oid = p.oid JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
         LIMIT 1) q ON true
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'),
   coalesce((SELECT json_agg(k.names ORDER BY i.indisprimary DESC, i.indexrelid)
@@ -502,6 +523,6 @@ export function triggerModeText(major: number): string {
       : `pg_catalog.current_setting('is_superuser') = 'on'`;
   return `SELECT pg_catalog.current_setting('session_replication_role'), ${settable},
     (SELECT pg_catalog.json_agg(DISTINCT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname))
-      FROM (SELECT tgrelid AS relid FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('R', 'A') UNION ALL ${UNNAMED_CODE}) t
+      FROM (SELECT tgrelid AS relid FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('R', 'A') UNION ALL ${unnamedCode()}) t
       JOIN pg_catalog.pg_class c ON c.oid = t.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace)`;
 }

@@ -88,9 +88,11 @@ export interface DatabaseFacts {
   readonly settingsOf: ReadonlyMap<number, readonly string[]>;
   /** Whether an event trigger is one. */
   readonly bindingEvents: 'none' | 'some';
-  /** Whether any function of the user's has TRUNCATE in its source. */
-  readonly truncating: 'none' | 'some';
-  /** The same of SET CONSTRAINTS, by which triggers fire that have waited. */
+  /** Functions, by their numbers on the lead, with TRUNCATE in their source, and what calls one. */
+  readonly truncating: ReadonlySet<number>;
+  /** The same by name. */
+  readonly truncatingNames: ReadonlySet<string>;
+  /** Whether any has SET CONSTRAINTS in its source, by which triggers fire that have waited. */
   readonly settingConstraints: 'none' | 'some';
   /** Of the lead. */
   readonly major: number;
@@ -153,6 +155,8 @@ export interface Table {
   readonly deferred: 'none' | 'some';
   /** Whether, by their source or that of what it names, any of these may leave something with the server session: settings, locks. */
   readonly binds: 'nothing' | 'something';
+  /** Whether any of these may TRUNCATE a table. */
+  readonly empties: 'nothing' | 'perhaps something';
   /** Settings of the user's own (`a.b`) that any of these may give a value for the transaction: they exist in the server session from then on. */
   readonly settings: readonly string[];
   /** `on changes`: of UPDATE and DELETE, and not of INSERT. */
@@ -249,6 +253,7 @@ interface Binding extends Bound {
   /** See DatabaseFacts.settingsOf. */
   readonly settings: ReadonlyMap<number, readonly string[]>;
   readonly truncating: DatabaseFacts['truncating'];
+  readonly truncatingNames: DatabaseFacts['truncatingNames'];
   readonly settingConstraints: DatabaseFacts['settingConstraints'];
 }
 
@@ -259,12 +264,17 @@ const NOTHING_BOUND: Binding = {
   all: new Set(),
   names: new Set(),
   settings: new Map(),
-  truncating: 'none',
+  truncating: new Set(),
+  truncatingNames: new Set(),
   settingConstraints: 'none',
 };
 
 /** Of a table where nothing of the user's runs. */
-const NOTHING_RUN: Pick<DatabaseFacts, 'binding' | 'settingsOf'> = { binding: new Set(), settingsOf: new Map() };
+const NOTHING_RUN: Pick<DatabaseFacts, 'binding' | 'settingsOf' | 'truncating'> = {
+  binding: new Set(),
+  settingsOf: new Map(),
+  truncating: new Set(),
+};
 
 /** Kept of them, by the prints of all functions: of databases, and of transactions that have made some. */
 const PRINTS = 100;
@@ -347,7 +357,8 @@ export class Catalog {
       all: new Set(all),
       names: new Set(names(lists[3])),
       settings,
-      truncating: lists[5] === 't' ? 'some' : 'none',
+      truncating: new Set((JSON.parse(lists[5] ?? '[]') as unknown[]).map(Number)),
+      truncatingNames: new Set(names(lists[7])),
       settingConstraints: lists[6] === 't' ? 'some' : 'none',
     };
     if (this.#bindings.size >= PRINTS) this.#bindings.clear();
@@ -375,7 +386,7 @@ export class Catalog {
       );
       const [triggers, cascades, deferred, calls, runs] = JSON.parse(reached ?? '[]') as ReachedRow;
       const run = (runs ?? []).map(Number);
-      const { binding, settingsOf } = run.length > 0 ? await this.facts(asker) : NOTHING_RUN;
+      const { binding, settingsOf, truncating } = run.length > 0 ? await this.facts(asker) : NOTHING_RUN;
       const binds = calls === true || run.some((oid) => binding.has(oid));
       return {
         kind,
@@ -384,6 +395,7 @@ export class Catalog {
         cascades: cascades === true ? 'some' : 'none',
         deferred: deferred === true ? 'some' : 'none',
         binds: binds ? 'something' : 'nothing',
+        empties: run.some((oid) => truncating.has(oid)) ? 'perhaps something' : 'nothing',
         settings: [...new Set(run.flatMap((oid) => settingsOf.get(oid) ?? []))].sort(),
         rules: rules === 'none' || rules === 'on changes' ? rules : 'some',
         children: children === 't' ? 'some' : 'none',
@@ -543,7 +555,7 @@ function believedOf(text: string | null | undefined): DatabaseFacts['unbelieved'
 }
 
 function factsOf(found: readonly (string | null)[], bound: Binding): DatabaseFacts {
-  const { all, names: bindingNames, settings, truncating, settingConstraints } = bound;
+  const { all, names: bindingNames, settings, truncating, truncatingNames, settingConstraints } = bound;
   const [
     functions,
     values,
@@ -590,6 +602,7 @@ function factsOf(found: readonly (string | null)[], bound: Binding): DatabaseFac
       ? 'some'
       : 'none',
     truncating,
+    truncatingNames,
     settingConstraints,
     major: Number(major),
   };

@@ -129,12 +129,6 @@ export function inOrder(told: readonly Told[]): readonly Told[] {
   return [...ordered];
 }
 
-/** A table whose rows are all one's own: what the follower has of it goes, and all of them come. */
-export function tellAnew(name: string, table: Table): Told | undefined {
-  const told = tell(name, table, 'rows are new');
-  return told && { ...told, first: removalOfOwnText(name) };
-}
-
 /** All of one's own rows go. */
 export function removalOfOwnText(name: string): string {
   return `DELETE FROM ONLY ${name} AS t USING (${MINE}) m ${IS_OWN}`;

@@ -29,15 +29,6 @@ export const CHANGED_RELATIONS = `SELECT ${NAME}, CASE WHEN c.relkind IN ('r', '
     UNION ALL SELECT t.objoid FROM (${MINE}) m, pg_catalog.pg_description t WHERE ${isOwn('t')}
       AND t.classoid = 'pg_catalog.pg_class'::regclass)`;
 
-/**
- * Quoted, qualified names of tables that the transaction has made or emptied, so that all of their rows are its own. TRUNCATE of one of them leaves no trace,
- * but in its rows ("safe to truncate in place": src/backend/commands/tablecmds.c), and what is counted of it begins anew.
- */
-export const EMPTIED = `SELECT ${NAME} FROM (${MINE}) m, pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\\_%' AND ${isOwn('c')}
-    AND EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.locktype = 'relation' AND l.relation = c.oid AND l.pid = pg_catalog.pg_backend_pid()
-      AND l.mode = 'AccessExclusiveLock')`;
-
 /** Of relations, in their order, a text that is equal where the relation is, as far as it is compared. */
 export function relationsText(relations: readonly ChangedRelation[]): string {
   return relations.map((one, place) => `SELECT ${place}, (${relationText(one)})`).join(' UNION ALL ') + ' ORDER BY 1';

@@ -239,10 +239,43 @@ export class Planner {
     }
     refuseDurable(statement, reason);
     const calls = await this.#calls(asker, statement, await this.#reasons.defaultCall(asker, command, table));
+    const why = { reason, calls, text: 'another effect', times } as const;
     const plan = statement.explains
       ? notReplayable(`EXPLAIN ANALYZE of an INSERT with ${reason}`)
-      : insertPlan(command, table, { reason, calls, text: 'another effect', times });
+      : insertPlan(command, table, why);
     if (!(plan instanceof PproxError)) return plan;
+    try {
+      return await this.#unlikeRows(asker, statement, command, { table, varying, calls, plan, reason });
+    } catch (error) {
+      // On followers what is stored has to pass the policies for what is inserted, too: where anything else would do, it is done.
+      const upsert =
+        statement.explains || !(error instanceof NotReplayable)
+          ? plan
+          : insertPlan(command, table, why, 'shown by its conflict');
+      if (upsert instanceof PproxError) throw error;
+      return upsert;
+    }
+  }
+
+  /** An INSERT whose rows RETURNING does not tell; `plan`: why not. */
+  async #unlikeRows(
+    asker: CatalogAsker,
+    statement: Statement,
+    command: InsertCommand,
+    {
+      table,
+      varying,
+      calls,
+      plan,
+      reason,
+    }: {
+      readonly table: Table;
+      readonly varying: readonly Nondeterminism[];
+      readonly calls: Why['calls'];
+      readonly plan: PproxError;
+      readonly reason: string;
+    },
+  ): Promise<ReplayPlan> {
     // Which rows take a default, and which do not, their order says: what varies cannot be made the same by locks.
     const drawn = await this.#reasons.varyingColumn(asker, command.target);
     if (drawn !== undefined || calls !== 'none') {
@@ -364,14 +397,15 @@ export class Planner {
     const why = (await this.#unprovenNested(asker, statement)) ?? (await this.#reasons.hidden(asker, statement));
     const proven = statement.nested.length > 0 && statement.reads.length === 0 && why === undefined;
     const called = await this.#reasons.volatileCall(asker, statement);
-    const shown = statement.orderShown.length === 0 ? rows : 'not compared';
     if (proven && called === undefined && statement.command.kind === 'modify') {
-      const plan = sameText(varying, statement, shown, 'rows that are told by their keys');
-      // Its result need not say how many rows it has changed; and which ones it may, policies that read others may decide.
-      const counted = shown !== rows || (await this.#guarded(asker, statement));
-      return counted ? { ...plan, effects: 'hidden', inPlace: 'rows' } : this.#firedElsewhere(asker, statement, plan);
+      const plan = sameText(varying, statement, rows, 'rows that are told by their keys');
+      // Which ones it may change, policies that read others decide; and its result need not say how many.
+      const guarded = await this.#guarded(asker, statement);
+      return guarded ? { ...plan, effects: 'hidden', inPlace: 'rows' } : this.#firedElsewhere(asker, statement, plan);
     }
-    const [order] = called === undefined ? statement.order : [...statement.order, ...statement.orderShown];
+    // What shows rows may do more with them.
+    const shows = called === undefined && statement.durable.length === 0;
+    const [order] = shows ? statement.order : [...statement.order, ...statement.orderShown];
     if (order !== undefined)
       throw notReplayable(`several changes at once, and ${order}, whose rows may be others`, SPLIT);
     return this.#locked(asker, statement, {

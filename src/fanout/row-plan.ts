@@ -29,7 +29,12 @@ function otherwise({ calls, text }: Why): RowPlan['otherwise'] {
 }
 
 /** Or the refusal (`not_replayable`) where there is none. */
-export function insertPlan(command: InsertCommand, table: Table, why: Why): RowPlan | PproxError {
+export function insertPlan(
+  command: InsertCommand,
+  table: Table,
+  why: Why,
+  guarded: 'hidden by policies' | 'shown by its conflict' = 'hidden by policies',
+): RowPlan | PproxError {
   const { reason, times } = why;
   const effects: Effects = why.calls === 'none' ? 'in the text' : 'hidden';
   if (command.hasWritingWith) return notReplayable(`INSERT with ${reason} and a WITH that writes`);
@@ -37,7 +42,8 @@ export function insertPlan(command: InsertCommand, table: Table, why: Why): RowP
     return notReplayable(`INSERT with ${reason} into something that is not a table`);
   if (table.rules === 'some') return notReplayable(`INSERT with ${reason} into a table with rules`);
   // DO UPDATE needs the right to SELECT for the columns of its conflict: policies for that are passed, or it fails, with RETURNING and without.
-  if (table.policies !== 'none' && !command.hasReturning && command.onConflict !== 'update') {
+  const shows = command.hasReturning || (guarded === 'shown by its conflict' && command.onConflict === 'update');
+  if (table.policies !== 'none' && !shows) {
     return notReplayable(
       `INSERT with ${reason} under row-level security`,
       'Add RETURNING to the statement: what it stores has to be read back, which policies may not allow.',

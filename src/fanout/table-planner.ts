@@ -3,7 +3,7 @@ import type { Catalog, CatalogAsker, Column, Table } from '../cluster/catalog.ts
 import { qualified, quoteLiteral } from '../sql/quote.ts';
 import type { Nondeterminism, QualifiedName, Statement } from '../sql/statement.ts';
 import { digestText, storedColumns } from './captured-rows.ts';
-import { locksFor } from './locks.ts';
+import { locksFor, SPLIT } from './locks.ts';
 import { notReplayable, type ReplayPlan } from './plan.ts';
 import { isForbidden, isSeen, readBack, refuseBlind, refusedByLead, refuseDurable } from './read-back.ts';
 import { type Reasons, unportableIn } from './reasons.ts';
@@ -80,6 +80,8 @@ export class TablePlanner {
     const proof = proofOf(target);
     if (reason === undefined) return { ...plan, locks: await locksFor(this.#catalog, asker, sources), proof };
     refuseDurable(statement, reason);
+    if (statement.nested.length > 0)
+      throw notReplayable(`a table made by ${reason} of what the statement changes`, SPLIT);
     const remade = { name: target, table: undefined, defaults: [], rows: 'told' } as const;
     return { ...plan, effects: 'in the text', proof, remade, inPlace: 'rows alone' };
   }
@@ -112,6 +114,11 @@ export class TablePlanner {
     const given = statement.added.filter((column) => column.default === 'given').map((column) => column.name);
     const defaults = same.length > 0 ? given : [];
     if (computed !== undefined) refuseBlind(table, `${computed}() in a definition`);
+    if (table.policies !== 'none' && (computed !== undefined || statement.rewrites !== 'nothing'))
+      throw notReplayable(
+        `${computed ?? 'a rewrite'} of rows that policies may hide`,
+        'ALTER TABLE … NO FORCE ROW LEVEL SECURITY before it.',
+      );
     if (computed === undefined && statement.rewrites === 'nothing') {
       // What a function is declared as is its owner's word.
       const proof = statement.functions.length > 0 ? proofOfDefaults(name, given) : undefined;

@@ -69,8 +69,9 @@ export async function compareHidden(
     if (differing.length > 0) return differing;
     removed.add(name);
   }
-  // One that was made or emptied before may have been emptied again.
-  if ([...changed.keys()].some(isOfObjects) || block.touched.objects === 'some') {
+  // One that was made or emptied before may have been emptied again, without a trace.
+  const again = block.touched.objects === 'some' && effects.empties === 'perhaps a table';
+  if ([...changed.keys()].some(isOfObjects) || again) {
     const differing = await compareDefined(session, block);
     if (differing.length > 0) return differing;
   }

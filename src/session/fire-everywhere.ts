@@ -30,6 +30,8 @@ export async function fireEverywhere(session: SessionState, block: WritersBlock,
   const aligned = await alignFollowers(session, block, seen, undefined, 'what the lead drew');
   const failures = await askLegs(followers, session.services.settings.followerTimeoutMs, () => text);
   throwFailures(block, failures);
-  throwFailures(block, await compareHidden(session, block, seen, aligned, NO_ROWS));
+  const { truncating } = await session.services.catalog.facts(session);
+  const empties = truncating.size > 0 ? 'perhaps a table' : 'no table';
+  throwFailures(block, await compareHidden(session, block, { ...seen, empties }, aligned, NO_ROWS));
   await reserveDrawn(session, seen, aligned);
 }

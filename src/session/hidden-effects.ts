@@ -10,8 +10,7 @@
 import type { Backend } from '../backend/backend.ts';
 import { rowsOf } from '../backend/receiver.ts';
 import type { Table } from '../cluster/catalog.ts';
-import { type Access, accessOf, accessText, tell as tellRows, tellAnew, type Told } from '../fanout/captured-rows.ts';
-import { EMPTIED } from '../fanout/changed-relations.ts';
+import { type Access, accessOf, accessText, tell as tellRows, type Told } from '../fanout/captured-rows.ts';
 import {
   alignText,
   changes,
@@ -83,8 +82,8 @@ export interface HiddenEffects {
   readonly lead: Looks;
   /** Changed tables that can be looked through; asked for once, when somebody needs them. Rejects with PproxError. */
   written(): Promise<readonly Written[]>;
-  /** Tables whose rows are all the transaction's own, and may be others than before, however many were counted. */
-  readonly emptied: ReadonlySet<string>;
+  /** Whether what was run may have emptied tables, those that the transaction had made or emptied before among them. */
+  readonly empties: 'no table' | 'perhaps a table';
   /** Whether followers may be told rows in place of what has changed them. */
   readonly tellable: 'yes' | 'no';
   /** Rows elsewhere than in the plan's own tables, each of which can be told; undefined where some cannot. */
@@ -110,10 +109,9 @@ export async function seeEffects(
 ): Promise<HiddenEffects> {
   const changed = changes(lead);
   const own = new Set(plan?.stored);
-  const emptied = by === 'its own text' ? await emptiedAgain(session, block) : new Set<string>();
-  const all = [...new Set([...changed.keys(), ...emptied])];
-  const others = all.filter((name) => !own.has(name));
-  const tellable = await isTellable(session, block, lead, by);
+  const others = [...changed.keys()].filter((name) => !own.has(name));
+  const empties = (await mayEmpty(session, [...own, ...changed.keys()])) ? 'perhaps a table' : 'no table';
+  const tellable = await isTellable(session, block, lead, by, empties);
   const elsewhere = others.length === 0 && tellable === 'yes' ? 'nothing' : 'something';
   if (others.some(isOfObjects)) {
     block.touched.objects = 'some';
@@ -135,18 +133,16 @@ export async function seeEffects(
   touch(block.touched, changed.keys());
   touchSeen(block.touched, lead, changed.keys());
   let asked: Promise<readonly Written[]> | undefined;
-  const written = (): Promise<readonly Written[]> => (asked ??= readWritten(session, block, all, size));
+  const written = (): Promise<readonly Written[]> => (asked ??= readWritten(session, block, [...changed.keys()], size));
   const accounted = plan === undefined || accountsFor(plan, total, changed);
   if (!accounted || tellable === 'no')
-    return { lead, written, emptied, tellable, told: undefined, elsewhere, partly: 'none' };
+    return { lead, written, empties, tellable, told: undefined, elsewhere, partly: 'none' };
   const known = others.length === 0 ? [] : await written();
   const told: (Told | undefined)[] = [];
   for (const name of others) {
     const found = known.find((one) => one.name === name);
     const [inserted = 0, updated, deleted] = changed.get(name) ?? [];
-    if (found === undefined || found.table.deferred === 'some') told.push(undefined);
-    else if (emptied.has(name)) told.push(isWhole(found) ? tellAnew(name, found.table) : undefined);
-    else if (deleted !== 0) told.push(undefined);
+    if (found === undefined || deleted !== 0 || found.table.deferred === 'some') told.push(undefined);
     else if (updated === 0)
       told.push(
         await newRows(session, block, found, lead.after, inserted, counted.includes(name) ? 'text' : 'function'),
@@ -161,7 +157,7 @@ export async function seeEffects(
   return {
     lead,
     written,
-    emptied,
+    empties,
     tellable,
     elsewhere,
     told: told.includes(undefined) ? undefined : told.flatMap((one) => one ?? []),
@@ -180,15 +176,6 @@ async function pinWhereBound(session: SessionState, { legs }: WritersBlock, tabl
     if (table?.binds === 'something') session.pins.add('volatile function');
     if (table !== undefined) nameLocally(session, legs, table.settings);
   }
-}
-
-/** A trigger or function may have done so, where it has made or emptied tables before. */
-async function emptiedAgain(session: SessionState, { legs, touched }: WritersBlock): Promise<ReadonlySet<string>> {
-  if (touched.objects === 'none') return new Set();
-  const { truncating } = await session.services.catalog.facts(session);
-  if (truncating === 'none') return new Set();
-  const { rows } = await answerOf(legs.lead.lease.backend, EMPTIED);
-  return new Set(rows.flatMap(([name]) => name ?? []));
 }
 
 /** Whether the session is shown all of its rows, and may do to it whatever there is to do. */
@@ -240,21 +227,32 @@ async function newRows(
  *     has changed objects before    TRUNCATE sets counts back, and changes no object where its table is of the same transaction
  *     has changed rows before       whose deferred triggers wait on followers, where a SET CONSTRAINTS in it has fired them on the lead
  *
- * Triggers of what its own text has changed may do the latter; and which tables they may have emptied is known.
+ * Triggers of what its own text has changed may do either, where the source of one says so.
  */
 async function isTellable(
   session: SessionState,
   { touched }: WritersBlock,
   { before, after }: Looks,
   by: 'any function' | 'its own text',
+  empties: HiddenEffects['empties'],
 ): Promise<'yes' | 'no'> {
   if (before.settings !== after.settings) return 'no';
   const { catalog } = session.services;
   if (by === 'its own text') {
+    if (touched.objects === 'some' && empties === 'perhaps a table') return 'no';
     const { settingConstraints } = await catalog.facts(session);
     return settingConstraints === 'some' && (await mayWait(catalog, session, touched)) ? 'no' : 'yes';
   }
   return touched.objects === 'some' || (await mayWait(catalog, session, touched)) ? 'no' : 'yes';
+}
+
+/** Whether triggers of these tables, or a function that they call, may TRUNCATE one. */
+async function mayEmpty(session: SessionState, tables: Iterable<string>): Promise<boolean> {
+  for (const name of tables) {
+    const table = isOfObjects(name) ? undefined : await session.services.catalog.tableOf(session, name);
+    if (table?.empties === 'perhaps something') return true;
+  }
+  return false;
 }
 
 /** Those of the changed tables that the session may read. `size`: of those which may be read whole. */

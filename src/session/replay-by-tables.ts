@@ -11,6 +11,7 @@ import { compareOutgoing, keyOf, type Outgoing, outgoingOnLead, sendRemovals } f
 import { beginFollowers, compareAnswers, othersVisible, tell, throwFailures } from './replay.ts';
 import type { SessionState, WritersBlock } from './state.ts';
 import { endQuiet, quieten, sendTold } from './told-rows.ts';
+import type { Touched } from './touched.ts';
 
 interface ToldTable {
   readonly written: Written;
@@ -35,7 +36,7 @@ export async function replayByTables(
   started: number,
 ): Promise<'done' | 'not possible'> {
   const { followers } = block.legs;
-  const tables = await toldTables(effects);
+  const tables = await toldTables(effects, block.touched);
   if (tables === undefined) return 'not possible';
   beginFollowers(session, block);
   const told = tables.map((one) => one.told);
@@ -84,20 +85,13 @@ function takeBack(session: SessionState, { legs }: WritersBlock, why: readonly F
 }
 
 /** Undefined where one of the changed tables cannot be told, or where rows are new and nothing else: they are told without this. */
-async function toldTables({
-  lead,
-  written,
-  emptied,
-  tellable,
-}: HiddenEffects): Promise<readonly ToldTable[] | undefined> {
+async function toldTables(
+  { lead, written, tellable }: HiddenEffects,
+  { first: seen }: Touched,
+): Promise<readonly ToldTable[] | undefined> {
   if (tellable === 'no') return undefined;
-  const counted = changes(lead);
-  const old = [...counted.values()].some(([, updated, deleted]) => updated !== 0 || deleted !== 0);
-  if (!old && emptied.size === 0) return undefined;
-  const changed = [
-    ...counted,
-    ...[...emptied].flatMap((name) => (counted.has(name) ? [] : [[name, [0, 0, 0]] as const])),
-  ];
+  const changed = [...changes(lead)];
+  if (changed.every(([, [, updated, deleted]]) => updated === 0 && deleted === 0)) return undefined;
   const known = await written();
   const tables: ToldTable[] = [];
   for (const [name, [, updated, deleted]] of changed) {
@@ -110,13 +104,15 @@ async function toldTables({
       found.table.deferred === 'some'
     )
       return undefined;
-    const rows = emptied.has(name) || (updated === 0 && deleted === 0) ? 'new' : 'new or taken';
+    const rows = updated === 0 && deleted === 0 ? 'new' : 'new or taken';
     const told = tellRows(name, found.table, 'rows are new');
     if (told === undefined || (rows === 'new or taken' && keyOf(found.table).length === 0)) return undefined;
-    const before = emptied.has(name) || lead.before.tables.has(name) ? 'some' : 'none';
+    const before = seen.get(name) === lead.before ? 'none' : 'some';
     // What it had written there may be gone by now, and nobody else has ever seen it.
     const first = told.first ?? (before === 'some' ? removalOfOwnText(name) : undefined);
-    const fires = rows === 'new or taken' && found.table.referenced === 'yes' ? 'perhaps something' : told.fires;
+    // What is removed may be referred to.
+    const removes = rows === 'new or taken' || first !== undefined;
+    const fires = removes && found.table.referenced === 'yes' ? 'perhaps something' : told.fires;
     tables.push({ written: found, told: { ...told, first, fires }, rows, before });
   }
   return tables;

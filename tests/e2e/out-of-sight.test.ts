@@ -77,6 +77,36 @@ describe('a cache that a trigger empties and fills, in a transaction that has em
   });
 });
 
+test('rows that triggers remove from a table which its transaction has altered', HANGS, async () => {
+  await client.query(`CREATE TABLE altered (id int PRIMARY KEY, n int); CREATE TABLE asks (id int PRIMARY KEY);
+    INSERT INTO altered SELECT g, g FROM generate_series(1, 9) g;
+    CREATE FUNCTION remove() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      DELETE FROM altered WHERE id = NEW.id; UPDATE altered SET id = id + 100 WHERE id = NEW.id + 1; RETURN NULL; END $$;
+    CREATE TRIGGER remove AFTER INSERT ON asks FOR EACH ROW EXECUTE FUNCTION remove()`);
+  for (const [alter, id] of [
+    ['ADD COLUMN z int', 2],
+    ['SET (fillfactor = 90)', 4],
+    ['ADD CHECK (n > 0)', 6],
+  ] as const)
+    await same(
+      `BEGIN; ALTER TABLE altered ${alter}; INSERT INTO asks VALUES (${id}); COMMIT`,
+      'SELECT * FROM altered ORDER BY id',
+    );
+});
+
+test('what refers to a table that is told, where the role may not turn triggers off', HANGS, async () => {
+  await client.query(`CREATE ROLE refers; GRANT ALL ON SCHEMA public TO refers; SET ROLE refers;
+    CREATE TABLE child (id int PRIMARY KEY, p int); INSERT INTO child SELECT g, NULL FROM generate_series(1, 5) g;
+    CREATE TABLE drawn (id serial PRIMARY KEY, v text)`);
+  await same(
+    `BEGIN; CREATE TABLE parent (id int PRIMARY KEY); INSERT INTO parent VALUES (1), (2);
+      ALTER TABLE child ADD FOREIGN KEY (p) REFERENCES parent ON DELETE CASCADE; UPDATE child SET p = 1 WHERE id < 3;
+      WITH s AS (INSERT INTO drawn (v) VALUES (1) RETURNING id) SELECT * FROM s; COMMIT`,
+    'SELECT * FROM child ORDER BY id',
+  );
+  await client.query('RESET ROLE');
+});
+
 test('deferred triggers that a trigger or a function among the values fires do so once', HANGS, async () => {
   await client.query(`CREATE TABLE asked (id int); CREATE TABLE heard (id int); CREATE TABLE firing (id int PRIMARY KEY, n int); INSERT INTO firing VALUES (1, 0), (2, 0);
     CREATE FUNCTION hear() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO heard VALUES (NEW.id); RETURN NULL; END';

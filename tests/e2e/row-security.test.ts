@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import type pg from 'pg';
-import { assertWritersEqual, refusal, startScene } from './scene.ts';
+import { assertWritersEqual, outcome, refusal, startScene } from './scene.ts';
 
 const { cluster, proxy } = await startScene({}, { reader: false });
 const HANGS = { timeout: 60_000 };
@@ -79,6 +79,53 @@ for (const role of ['member', 'quiet'])
       },
     );
   });
+
+test('an upsert whose changed rows could not have been inserted', HANGS, async () => {
+  await client.query(`RESET ROLE; CREATE TABLE draft (id int PRIMARY KEY, v text, at timestamptz); INSERT INTO draft VALUES (2, 'a'), (4, 'a');
+    ALTER TABLE draft ENABLE ROW LEVEL SECURITY; CREATE POLICY puts ON draft FOR INSERT WITH CHECK (v = 'draft');
+    CREATE POLICY sees ON draft FOR SELECT USING (true); CREATE POLICY sets ON draft FOR UPDATE USING (true);
+    GRANT ALL ON draft TO member; SET ROLE member`);
+  await client.query(
+    "INSERT INTO draft (id, v) VALUES (4, 'draft'), (5, 'draft') ON CONFLICT (id) DO UPDATE SET v = 'done', at = now()",
+  );
+  await client.query("INSERT INTO draft (id, v) SELECT 2, 'draft' ON CONFLICT (id) DO UPDATE SET v = 'done'");
+  await assertWritersEqual(cluster);
+  await client.query('RESET ROLE');
+});
+
+test('rows that policies hide from the owner cannot be given values that vary', HANGS, async () => {
+  await client.query(`CREATE ROLE owner_too; GRANT ALL ON SCHEMA public TO owner_too; CREATE TABLE owned (id int PRIMARY KEY, v text);
+    INSERT INTO owned SELECT g, 'v' FROM generate_series(1, 4) g; ALTER TABLE owned ENABLE ROW LEVEL SECURITY; ALTER TABLE owned FORCE ROW LEVEL SECURITY;
+    CREATE POLICY few ON owned USING (id < 3); ALTER TABLE owned OWNER TO owner_too; SET ROLE owner_too`);
+  const error = await refusal(client.query('ALTER TABLE owned ADD COLUMN luck float8 DEFAULT random()'));
+  assert.equal(error.code, '0A000');
+  assert.match(error.hint ?? '', /NO FORCE ROW LEVEL SECURITY/);
+  await client.query('ALTER TABLE owned ADD COLUMN sure int DEFAULT 5; RESET ROLE');
+  await assertWritersEqual(cluster);
+});
+
+test('what triggers make of rows that are shown in part is compared', HANGS, async () => {
+  await client.query(`CREATE TABLE dated (id int PRIMARY KEY, owner text, at timestamptz); INSERT INTO dated SELECT g, 'me', '2026-01-01' FROM generate_series(1, 5) g;
+    CREATE FUNCTION dates() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.at := clock_timestamp(); RETURN NEW; END';
+    CREATE TRIGGER dates BEFORE INSERT OR UPDATE ON dated FOR EACH ROW EXECUTE FUNCTION dates();
+    CREATE FUNCTION touch(int) RETURNS void LANGUAGE sql AS 'UPDATE dated SET owner = owner WHERE id = $1';
+    ALTER TABLE dated ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON dated USING (owner = 'me'); GRANT ALL ON dated TO member`);
+  const texts = [
+    'WITH u AS (UPDATE dated SET owner = owner WHERE id = 1 RETURNING 1) SELECT count(*) FROM u',
+    'SELECT touch(2)',
+    "WITH i AS (INSERT INTO dated VALUES (10, 'me') RETURNING 1) SELECT count(*) FROM i",
+    "UPDATE dated SET owner = 'me'",
+  ];
+  for (const role of ['member', 'quiet']) {
+    await client.query(`SET ROLE ${role}`);
+    for (const text of texts) {
+      const done = await outcome(client.query(text));
+      await assertWritersEqual(cluster);
+      assert.equal(done, role === 'quiet' ? 'ok' : '40002', text);
+    }
+    await client.query('RESET ROLE');
+  }
+});
 
 test('what a trigger has stored in its own table and taken back is nobody’s', HANGS, async () => {
   await client.query("RESET ROLE; BEGIN; INSERT INTO once (v) VALUES ('first')");

@@ -20,6 +20,10 @@ describe('what would not be the same everywhere is refused before it is run', ()
       "UPDATE dice SET at = 'now'": "'now'",
       'UPDATE dice SET x = inet_server_port()': 'inet_server_port()',
       'CREATE MATERIALIZED VIEW lots AS SELECT random() AS r': 'random()',
+      'WITH d AS (UPDATE dice SET x = 1 WHERE x = 0 RETURNING x) SELECT lo_put(4711, 0, x::text::bytea) FROM d LIMIT 1':
+        'LIMIT',
+      'CREATE TABLE made AS WITH d AS (UPDATE dice SET x = 1 WHERE x = 0 RETURNING x) SELECT x, now() FROM d': 'now()',
+      'WITH d AS (DELETE FROM dice RETURNING x) SELECT x INTO made FROM d LIMIT 1': 'LIMIT',
       'MERGE INTO heap USING dice ON false WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (x) VALUES (1)': 'id',
     };
     for (const [text, name] of Object.entries(refused)) {
