@@ -35,7 +35,15 @@ afterEach(async () => {
     thaw(server);
     if (server.pid === undefined) await server.start();
   }
-  await connected();
+  const client = await connected();
+  // A follower is asked for with the first write.
+  await until('writes work', () =>
+    client.query('BEGIN; INSERT INTO kept VALUES (0); ROLLBACK').then(
+      () => true,
+      () => client.query('ROLLBACK').then(() => false),
+    ),
+  );
+  await client.end();
 });
 
 /** For a moment after its start, a server may still be known for what it said while it was starting. */
