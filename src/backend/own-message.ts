@@ -45,8 +45,9 @@ export class OwnMessage {
     return this;
   }
 
+  /** A client that asks for the unnamed portal next is not to find ours. */
   sync(): Buffer {
-    return this.#writer.sync();
+    return this.#writer.close('portal', '').sync();
   }
 
   /**

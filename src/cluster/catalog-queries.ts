@@ -1,4 +1,5 @@
 /** What the catalog of a database is asked: the lead's, and of triggers a follower's (`catalog.ts`). */
+import type { OwnStatement } from '../backend/own-message.ts';
 import { quoteLiteral } from '../sql/quote.ts';
 
 /** In a function's source: what outlasts the transaction in its session. (Two phases refuse temporary objects and held cursors.) */
@@ -277,6 +278,9 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM vol
   (SELECT pg_catalog.md5(pg_catalog.concat_ws(',', bit_xor(pg_catalog.hashtextextended(pg_catalog.concat_ws(':', oid, xmin, ctid), 0)), pg_catalog.count(*)))
     FROM (SELECT oid, xmin, ctid FROM pg_catalog.pg_proc UNION ALL SELECT oid, xmin, ctid FROM pg_catalog.pg_operator
       UNION ALL SELECT oid, xmin, ctid FROM pg_catalog.pg_rewrite) o WHERE oid >= 16384)`;
+
+/** Where nothing is bound, as mostly. To plan it takes a server longer than to answer. */
+export const FACTS: OwnStatement = { name: 'pprox: facts', text: factsText({ functions: [], views: [] }) };
 
 /** Functions of the user's that an object (o) depends on; looked for by its number. */
 const DEPENDED_ON = `SELECT p.refobjid FROM pg_catalog.pg_depend p

@@ -2,14 +2,17 @@
  * What pprox knows of a database's catalog: read from the lead (and what servers may differ in from followers) through the connection of
  * the session that needs it, kept for a while, and dropped when DDL passes through. What is unknown is taken for the worst.
  */
+import type { OwnStatement } from '../backend/own-message.ts';
 import { type Answer, rowsOf } from '../backend/receiver.ts';
 import { qualified, quoteLiteral } from '../sql/quote.ts';
 import type { QualifiedName, Statement } from '../sql/statement.ts';
+import { CatalogKeepers } from './catalog-keepers.ts';
 import {
   actingText,
   BINDING_FUNCTIONS,
   type Bound,
   EVENT_TRIGGERS,
+  FACTS,
   factsText,
   placedByNumbersText,
   TABLE,
@@ -34,6 +37,8 @@ export interface CatalogAsker {
   readonly snapshot: CatalogMoment | undefined;
   /** Runs on the lead. */
   ask(text: string): Promise<Answer>;
+  /** The same of one that is asked again and again: it may be prepared there. */
+  askOften(question: OwnStatement): Promise<Answer>;
 }
 
 /** `since`: by Date.now(). */
@@ -283,6 +288,7 @@ const PRINTS = 100;
 const names = (list: string | null | undefined): string[] => JSON.parse(list ?? '[]') as string[];
 
 export class Catalog {
+  readonly keepers = new CatalogKeepers();
   readonly #entries = new Map<string, Entry>();
   readonly #bindings = new Map<string, Binding>();
   /** By the asker's scope. */
@@ -327,7 +333,8 @@ export class Catalog {
     return this.#cached(asker, 'facts', async () => {
       // Of what there was the last time: most often there is nothing else.
       const assumed = this.#latest.get(asker.scope) ?? NOTHING_BOUND;
-      const found = await row(asker, factsText(assumed));
+      const nothing = assumed.functions.length === 0 && assumed.views.length === 0;
+      const found = nothing ? await rowOften(asker, FACTS) : await row(asker, factsText(assumed));
       const print = found.at(-1) ?? '';
       if (print === assumed.print) return factsOf(found, assumed);
       const bound = await this.#bound(asker, print);
@@ -608,6 +615,12 @@ function factsOf(found: readonly (string | null)[], bound: Binding): DatabaseFac
   };
 }
 
+const UNREADABLE = { context: 'the catalog of the lead could not be read' };
+
+async function rowOften(asker: CatalogAsker, question: OwnStatement): Promise<readonly (string | null)[]> {
+  return rowsOf(await asker.askOften(question), UNREADABLE)[0] ?? [];
+}
+
 async function row(asker: CatalogAsker, text: string): Promise<readonly (string | null)[]> {
-  return rowsOf(await asker.ask(text), { context: 'the catalog of the lead could not be read' })[0] ?? [];
+  return rowsOf(await asker.ask(text), UNREADABLE)[0] ?? [];
 }

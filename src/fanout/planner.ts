@@ -575,6 +575,11 @@ function remembering(asker: CatalogAsker): CatalogAsker {
   if (asker.caching !== 'forbidden') return asker;
   const { scope, caching, own, settingsOfFunctions, snapshot, temporaries } = asker;
   const answers = new Map<string, Promise<Answer>>();
+  const once = (key: string, ask: () => Promise<Answer>): Promise<Answer> => {
+    const known = answers.get(key) ?? ask();
+    answers.set(key, known);
+    return known;
+  };
   return {
     scope,
     caching,
@@ -582,11 +587,8 @@ function remembering(asker: CatalogAsker): CatalogAsker {
     settingsOfFunctions,
     snapshot,
     temporaries,
-    ask: (text) => {
-      const known = answers.get(text) ?? asker.ask(text);
-      answers.set(text, known);
-      return known;
-    },
+    ask: (text) => once(text, () => asker.ask(text)),
+    askOften: (question) => once(question.name, () => asker.askOften(question)),
   };
 }
 

@@ -3,6 +3,7 @@
  * The functions of this folder work on it; none keeps state of its own.
  */
 import type { Backend } from '../backend/backend.ts';
+import type { OwnStatement } from '../backend/own-message.ts';
 import { guard } from '../backend/guard.ts';
 import type { Lease } from '../backend/pool.ts';
 import type { SettingSet } from '../backend/setting-set.ts';
@@ -464,16 +465,27 @@ export class SessionState implements CatalogAsker, SequenceScope {
   }
 
   /** On the lead, in the session's own transaction where there is one; a cancel request reaches it, but for a COMMIT that is under way. */
-  async ask(text: string): Promise<Answer> {
+  ask(text: string): Promise<Answer> {
+    return this.#onLead((backend) => backend.ask(text));
+  }
+
+  askOften(question: OwnStatement): Promise<Answer> {
+    const { keepers } = this.services.catalog;
+    return this.#onLead((backend) =>
+      keepers.mayKeep(backend) ? backend.askOwn(question) : backend.ask(question.text),
+    );
+  }
+
+  async #onLead(ask: (backend: Backend) => Promise<Answer>): Promise<Answer> {
     const { block } = this;
     if (block.kind === 'writers') {
       const { backend } = block.legs.lead.lease;
-      return block.stage === 'ending' ? backend.ask(text) : this.cancellable(backend, backend.ask(text));
+      return block.stage === 'ending' ? ask(backend) : this.cancellable(backend, ask(backend));
     }
     const legs = await this.leaseLead();
     try {
       const { backend } = legs.lead.lease;
-      return await this.cancellable(backend, backend.ask(text));
+      return await this.cancellable(backend, ask(backend));
     } finally {
       await this.giveBack(legs, 'a read');
     }

@@ -1,4 +1,5 @@
 /** Rows read back on the lead, on followers on which no trigger fires for them. */
+import type { OwnStatement } from '../backend/own-message.ts';
 import type { Answer } from '../backend/receiver.ts';
 import type { CatalogAsker, TriggerMode } from '../cluster/catalog.ts';
 import { assert } from '../lib/assert.ts';
@@ -68,11 +69,18 @@ async function triggerMode(
     assert(answer !== undefined, 'one is asked');
     return answer;
   };
-  const asker = knowledge === 'kept' ? session : { ...uncached(session), ask };
+  const askOften = (one: OwnStatement): Promise<Answer> => ask(one.text);
+  const asker = knowledge === 'kept' ? session : { ...uncached(session), ask, askOften };
   return session.services.catalog.triggerMode(asker, leg.node.label, major, ask);
 }
 
-function uncached({ scope, own, settingsOfFunctions, snapshot, temporaries }: CatalogAsker): Omit<CatalogAsker, 'ask'> {
+function uncached({
+  scope,
+  own,
+  settingsOfFunctions,
+  snapshot,
+  temporaries,
+}: CatalogAsker): Omit<CatalogAsker, 'ask' | 'askOften'> {
   return { scope, own, settingsOfFunctions, snapshot, temporaries, caching: 'forbidden' };
 }
 

@@ -193,6 +193,23 @@ test('a row limit shows the rows of a write bit by bit, and changes nothing of w
   assert.equal((await items()).length, 5);
 });
 
+test('the unnamed portal is the client’s, and none of pprox', async () => {
+  const client = await connectRaw(scene);
+  for (const begin of ['SELECT 1', 'BEGIN; SAVEPOINT s']) {
+    // What is known of the catalog is asked for in front of the group.
+    await setup.query(
+      'CREATE TABLE IF NOT EXISTS unasked (id serial, n int); ALTER TABLE unasked ALTER n SET DEFAULT 1',
+    );
+    await client.query(begin);
+    const from = client.messages.length;
+    const insert = [parse('', 'INSERT INTO unasked (n) VALUES (2) RETURNING id'), bind('', ''), execute('')];
+    client.send(describeMessage('P', ''), ...insert, sync());
+    await client.waitReady(client.readies + 1);
+    assert.equal(errorIn(client.messages.slice(from))['C'], '34000', begin);
+  }
+  client.destroy();
+});
+
 describe('a prepared statement', () => {
   const named = (name: string, text: string, ...values: unknown[]) => ({ name, text, values });
 

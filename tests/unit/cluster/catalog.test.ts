@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { OwnStatement } from '../../../src/backend/own-message.ts';
 import type { Answer } from '../../../src/backend/receiver.ts';
 import { BINDING_FUNCTIONS } from '../../../src/cluster/catalog-queries.ts';
 import { Catalog, type CatalogAsker, OwnKnowledge, TTL_MS } from '../../../src/cluster/catalog.ts';
@@ -20,6 +21,10 @@ class Lead implements CatalogAsker {
   functions = 'these';
   /** Called with each question, before it is answered. */
   meanwhile: () => void = () => undefined;
+
+  askOften({ text }: OwnStatement): Promise<Answer> {
+    return this.ask(text);
+  }
 
   ask(text: string): Promise<Answer> {
     this.asked++;
@@ -98,6 +103,13 @@ describe('what is known of a catalog', () => {
 
   test('is an error where it cannot be asked, and asked again next time', async () => {
     const [catalog, lead] = [new Catalog(), new Lead()];
+    const refused = (): Promise<Answer> =>
+      Promise.resolve({
+        rows: [],
+        tags: [],
+        error: { severity: 'ERROR', code: '42501', message: 'permission denied' },
+        status: READY,
+      });
     const failing: CatalogAsker = {
       scope: 'a',
       caching: 'allowed',
@@ -105,13 +117,8 @@ describe('what is known of a catalog', () => {
       temporaries: 'none',
       own: new OwnKnowledge(),
       snapshot: undefined,
-      ask: () =>
-        Promise.resolve({
-          rows: [],
-          tags: [],
-          error: { severity: 'ERROR', code: '42501', message: 'permission denied' },
-          status: READY,
-        }),
+      ask: refused,
+      askOften: refused,
     };
     await assert.rejects(catalog.facts(failing), (error) => {
       return error instanceof PproxError && error.sqlstate === '42501' && /permission denied/.test(error.message);
