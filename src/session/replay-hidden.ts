@@ -75,8 +75,8 @@ export async function replayHidden(
     rows?.columns.some(({ type }) => !SHOWN_ONE_WAY.test(type)) === true
   )
     throw shownOtherwise();
-  const empties = (await mayEmpty(session, statement, request)) ? 'perhaps a table' : 'no table';
-  const by = rows !== undefined && empties === 'no table' ? 'its own text' : 'any function';
+  const calls = await callsEmptying(session, statement, request);
+  const by = rows !== undefined && calls === 'nothing' ? 'its own text' : 'any function';
   const seen = await seeEffects(session, block, looked, rows, done.replay?.total ?? 0, 'small tables', [], by);
   const text = rows === undefined || (rows.otherwise === 'same text' && seen.elsewhere === 'something');
   const { replay } = done;
@@ -129,20 +129,27 @@ export async function replayHidden(
     throwFailures(block, contended(failures, aligned));
   }
   const own = await ownRows(session, asked, seen, byRows === undefined ? 'with them' : 'otherwise');
+  // Triggers may have done so as well.
+  const empties = calls === 'nothing' ? seen.empties : 'perhaps a table';
   throwFailures(block, await compareHidden(session, block, { ...seen, empties }, aligned, own));
   await reserveDrawn(session, seen, aligned);
   return undefined;
 }
 
-/** Whether a function in the statement may TRUNCATE a table: by its source, or that of a DO block. */
-async function mayEmpty(session: SessionState, statement: Statement, { text }: Request): Promise<boolean> {
-  const { node, command, functions, shadowable, operators } = statement;
-  if (node === 'DoStmt' && /truncate|execute/i.test(text.toString('latin1'))) return true;
+/** Whether it calls a function that may TRUNCATE a table: by its source, or that of a DO block. */
+async function callsEmptying(
+  session: SessionState,
+  { node, command, functions, shadowable, operators }: Statement,
+  { text }: Request,
+): Promise<'nothing' | 'perhaps one'> {
+  if (node === 'DoStmt' && /truncate|execute/i.test(text.toString('latin1'))) return 'perhaps one';
   const { truncatingNames, volatileOperators } = await session.services.catalog.facts(session);
-  if (truncatingNames.size === 0) return false;
-  if (command.kind !== 'insert' && command.kind !== 'modify') return true;
+  if (truncatingNames.size === 0) return 'nothing';
+  if (command.kind !== 'insert' && command.kind !== 'modify') return 'perhaps one';
   const called = [...functions.map(({ name }) => name), ...shadowable];
-  return called.some((name) => truncatingNames.has(name)) || operators.some(({ name }) => volatileOperators.has(name));
+  const found =
+    called.some((name) => truncatingNames.has(name)) || operators.some(({ name }) => volatileOperators.has(name));
+  return found ? 'perhaps one' : 'nothing';
 }
 
 /** How many rows an INSERT has stored: its tag says so, where nothing below WITH stores others. */

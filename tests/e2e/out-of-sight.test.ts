@@ -64,6 +64,24 @@ describe('a cache that a trigger empties and fills, in a transaction that has em
       await client.query('RESET ROLE');
     });
 
+  test('with values that vary, by a trigger', HANGS, async () => {
+    await client.query(`CREATE TABLE dealt (id int PRIMARY KEY, n int); CREATE TABLE cards (v float8); INSERT INTO dealt VALUES (1, 0), (2, 0);
+      CREATE FUNCTION deal() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN TRUNCATE cards; INSERT INTO cards SELECT random() FROM dealt; RETURN NULL; END';
+      CREATE TRIGGER deal AFTER UPDATE ON dealt FOR EACH STATEMENT EXECUTE FUNCTION deal()`);
+    for (const update of [
+      'UPDATE dealt SET n = 1 WHERE id = 1',
+      'WITH u AS (UPDATE dealt SET n = 1 WHERE id = 1 RETURNING 1) SELECT * FROM u',
+    ]) {
+      assert.equal(
+        await outcome(client.query(`BEGIN; TRUNCATE cards; INSERT INTO cards VALUES (1), (2); ${update}; COMMIT`)),
+        '40002',
+        update,
+      );
+      await client.query('ROLLBACK');
+      await assertWritersEqual(cluster);
+    }
+  });
+
   test('with values that vary it is the lead’s, or refused', HANGS, async () => {
     await client.query('CREATE TABLE luck (v float8); INSERT INTO luck VALUES (0)');
     for (const text of [
