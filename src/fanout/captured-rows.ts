@@ -2,7 +2,7 @@
  * Rows that the transaction at hand has written to a table, whoever has written them for it: found by their `xmin` (manual, "System
  * Columns"). A row that is visible and whose transaction is in progress is one's own, or one of one's subtransactions.
  */
-import type { Column, Table } from '../cluster/catalog.ts';
+import type { Column, Table } from '../cluster/table.ts';
 import { quoteIdentifier, quoteEscaped } from '../sql/quote.ts';
 import type { RowPlan } from './plan.ts';
 import { batchOf, takingPlaceOf } from './row-plan.ts';

@@ -1,5 +1,7 @@
 /** The plan of what nothing makes the same on followers: the lead alone runs it. */
-import type { Catalog, CatalogAsker, Table } from '../cluster/catalog.ts';
+import type { Catalog } from '../cluster/catalog.ts';
+import type { CatalogAsker } from '../cluster/catalog-asker.ts';
+import type { Table } from '../cluster/table.ts';
 import { durableEffect, RUNS_TEXT } from '../sql/function-effects.ts';
 import type { InsertCommand, ModifyCommand, NestedWrite, Statement } from '../sql/statement.ts';
 import { storedColumns } from './captured-rows.ts';

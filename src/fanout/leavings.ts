@@ -1,5 +1,7 @@
 /** What a statement may leave with its server session: the next client of the connection would find it. */
-import type { Catalog, CatalogAsker, DatabaseFacts } from '../cluster/catalog.ts';
+import type { Catalog } from '../cluster/catalog.ts';
+import type { CatalogAsker } from '../cluster/catalog-asker.ts';
+import type { DatabaseFacts } from '../cluster/database-facts.ts';
 import type { QualifiedName, Statement } from '../sql/statement.ts';
 
 /** By what the statement calls or sets off. */

@@ -1,5 +1,6 @@
 /** Which tables a statement keeps others from writing to, so that what it finds there is the same on every writer. */
-import type { Catalog, CatalogAsker } from '../cluster/catalog.ts';
+import type { Catalog } from '../cluster/catalog.ts';
+import type { CatalogAsker } from '../cluster/catalog-asker.ts';
 import { qualified } from '../sql/quote.ts';
 import type { QualifiedName } from '../sql/statement.ts';
 import { notReplayable } from './plan.ts';
@@ -18,7 +19,7 @@ export async function locksFor(
     if (table.policies === 'of other rows')
       throw notReplayable(
         `policies of ${qualified(name)}, which may read other tables`,
-        'Add RETURNING, or a condition on a column.',
+        'Run the change as a statement of its own, with RETURNING or a condition on a column, or name the rows by their key.',
       );
     if (table.persistence === 'temporary')
       throw notReplayable(`${qualified(name)}, a temporary table that the lead alone has`, SPLIT);

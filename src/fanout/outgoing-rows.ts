@@ -10,7 +10,7 @@
  * That holds where the transaction reads the newest state. Where it reads an older one, who looks on reads the same one; and behind a
  * savepoint, where that cannot be lent, rows that are newer than it are left out by their xmin.
  */
-import type { Column, Table } from '../cluster/catalog.ts';
+import type { Column, Table } from '../cluster/table.ts';
 import { quoteEscaped, quoteIdentifier, quoteLiteral } from '../sql/quote.ts';
 import type { RowPlan } from './plan.ts';
 import { storedColumns } from './captured-rows.ts';

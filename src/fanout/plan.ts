@@ -1,5 +1,5 @@
 /** What followers get for a statement of the lead's: its replay plan. `planner.ts` chooses it. */
-import type { Column, Table } from '../cluster/catalog.ts';
+import type { Column, Table } from '../cluster/table.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Nondeterminism, QualifiedName } from '../sql/statement.ts';
 

@@ -8,7 +8,9 @@
  * Where pprox cannot make that sure the statement is refused before any server has seen it.
  */
 import type { Answer } from '../backend/receiver.ts';
-import { type Catalog, type CatalogAsker, type Column, type Table, TTL_MS } from '../cluster/catalog.ts';
+import { type Catalog, TTL_MS } from '../cluster/catalog.ts';
+import type { CatalogAsker } from '../cluster/catalog-asker.ts';
+import type { Column, Table } from '../cluster/table.ts';
 import { assert } from '../lib/assert.ts';
 import { PproxError } from '../lib/errors.ts';
 import type { Analyser } from '../sql/analyse.ts';
@@ -416,11 +418,13 @@ export class Planner {
     });
   }
 
-  /** Whether policies of a target may read other rows than the one at hand. */
+  /** Whether policies of a target may look at more than the row at hand and settings. */
   async #guarded(asker: CatalogAsker, { command, nested }: Statement): Promise<boolean> {
     const main = 'target' in command && command.target !== undefined ? [command.target] : [];
-    for (const name of [...main, ...nested.map(({ target }) => target)])
-      if ((await this.#catalog.table(asker, name))?.policies === 'of other rows') return true;
+    for (const name of [...main, ...nested.map(({ target }) => target)]) {
+      const policies = (await this.#catalog.table(asker, name))?.policies;
+      if (policies === 'of the moment' || policies === 'of other rows') return true;
+    }
     return false;
   }
 

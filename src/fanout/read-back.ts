@@ -1,5 +1,5 @@
 /** The plan of statements that the lead alone runs: followers are told what it has made of these tables. */
-import type { Table } from '../cluster/catalog.ts';
+import type { Table } from '../cluster/table.ts';
 import type { Statement } from '../sql/statement.ts';
 import { storedColumns } from './captured-rows.ts';
 import { type LeadAlonePlan, notReplayable } from './plan.ts';

@@ -1,5 +1,7 @@
 /** Why the same text need not have the same effect on another server, by name; undefined where it must. */
-import type { Catalog, CatalogAsker, Column, Table } from '../cluster/catalog.ts';
+import type { Catalog } from '../cluster/catalog.ts';
+import type { CatalogAsker } from '../cluster/catalog-asker.ts';
+import type { Column, Table } from '../cluster/table.ts';
 import type { Analyser } from '../sql/analyse.ts';
 import { NEW_NUMBER } from '../sql/literals.ts';
 import { qualified } from '../sql/quote.ts';

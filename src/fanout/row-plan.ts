@@ -7,7 +7,7 @@
  *
  * Behind that come the other columns where triggers may have changed them: those are compared, not sent.
  */
-import type { Column, Table } from '../cluster/catalog.ts';
+import type { Column, Table } from '../cluster/table.ts';
 import type { PproxError } from '../lib/errors.ts';
 import { qualified, quoteIdentifier } from '../sql/quote.ts';
 import type { InsertCommand, ModifyCommand, Modification, QualifiedName } from '../sql/statement.ts';

@@ -2,7 +2,9 @@
  * What a statement does that its text does not show, by views and rules: the queries, conditions and actions behind the
  * relations that it names, and behind those, each taken apart like a statement of its own.
  */
-import type { Catalog, CatalogAsker, Table } from '../cluster/catalog.ts';
+import type { Catalog } from '../cluster/catalog.ts';
+import type { CatalogAsker } from '../cluster/catalog-asker.ts';
+import type { Table } from '../cluster/table.ts';
 import type { Analyser } from '../sql/analyse.ts';
 import { qualified } from '../sql/quote.ts';
 import type { Lexis, QualifiedName, Statement } from '../sql/statement.ts';

@@ -1,5 +1,5 @@
 /** Plans by which followers get the client's own text: as it is, or with the rows that it leaves behind compared. */
-import type { Table } from '../cluster/catalog.ts';
+import type { Table } from '../cluster/table.ts';
 import type { Nondeterminism, QualifiedName, Statement } from '../sql/statement.ts';
 import { type Effects, notReplayable, type SameTextPlan, type VerifiedPlan } from './plan.ts';
 import { returning } from './row-plan.ts';

@@ -1,5 +1,5 @@
 /** How the value of a column is asked for, so that the text that is shown of it is all of it. */
-import type { Column } from '../cluster/catalog.ts';
+import type { Column } from '../cluster/table.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
 
 /** `row`: the quoted name of its table's row; undefined where the column's own name is enough. */

@@ -1,5 +1,7 @@
 /** Plans of statements that make tables or fill them: definitions, COPY, REFRESH. */
-import type { Catalog, CatalogAsker, Column, Table } from '../cluster/catalog.ts';
+import type { Catalog } from '../cluster/catalog.ts';
+import type { CatalogAsker } from '../cluster/catalog-asker.ts';
+import type { Column, Table } from '../cluster/table.ts';
 import { qualified, quoteLiteral } from '../sql/quote.ts';
 import type { Nondeterminism, QualifiedName, Statement } from '../sql/statement.ts';
 import { digestText, storedColumns } from './captured-rows.ts';

@@ -2,7 +2,8 @@
  * Statements on temporary objects, which the lead alone has. What such a statement does there is its session's own affair; what it does to
  * permanent tables beside it (through a temporary view, by a trigger or function) followers are told.
  */
-import type { Catalog, CatalogAsker } from '../cluster/catalog.ts';
+import type { Catalog } from '../cluster/catalog.ts';
+import type { CatalogAsker } from '../cluster/catalog-asker.ts';
 import type { Statement } from '../sql/statement.ts';
 import type { SameTextPlan } from './plan.ts';
 import { readBack, refuseDurable } from './read-back.ts';

@@ -2,7 +2,9 @@
  * What a statement's text does not show and may be another thing on each server: what stable functions and casts of the
  * user's compute, texts that are read as moments. (What views and rules do: `rules.ts`.)
  */
-import type { Catalog, CatalogAsker, Table } from '../cluster/catalog.ts';
+import type { Catalog } from '../cluster/catalog.ts';
+import type { CatalogAsker } from '../cluster/catalog-asker.ts';
+import type { Table } from '../cluster/table.ts';
 import type { Statement } from '../sql/statement.ts';
 
 export class Variance {

@@ -1,5 +1,5 @@
 /** What a statement has done out of sight on the lead, and followers by themselves: whether it is the same, as far as that can be seen. */
-import type { Column } from '../cluster/catalog.ts';
+import type { Column } from '../cluster/table.ts';
 import { digestText, storedColumns } from '../fanout/captured-rows.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
 import { changes, compareChanges, compareDraws, isOfObjects, type Look, NOTHING } from '../fanout/hidden-effects.ts';

@@ -9,7 +9,7 @@
  */
 import type { Backend } from '../backend/backend.ts';
 import { rowsOf } from '../backend/receiver.ts';
-import type { Table } from '../cluster/catalog.ts';
+import type { Table } from '../cluster/table.ts';
 import { type Access, accessOf, accessText, tell as tellRows, type Told } from '../fanout/captured-rows.ts';
 import {
   alignText,

@@ -1,7 +1,7 @@
 /** Asks for the rows that a transaction has taken away (`fanout/outgoing-rows.ts`), on whichever server it runs. */
 import { type Answer, BackendLostError, KeptReply } from '../backend/receiver.ts';
 import type { Backend } from '../backend/backend.ts';
-import type { Column, Table } from '../cluster/catalog.ts';
+import type { Column, Table } from '../cluster/table.ts';
 import {
   borrowText,
   OUTGOING_LIMIT,

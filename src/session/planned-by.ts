@@ -1,5 +1,6 @@
 /** What the statements of a transaction were planned by (`commit/definitions.ts`), and what it changes of that itself. */
-import type { Catalog, CatalogMoment } from '../cluster/catalog.ts';
+import type { Catalog } from '../cluster/catalog.ts';
+import type { CatalogMoment } from '../cluster/catalog-asker.ts';
 import type { Coordinator } from '../commit/coordinator.ts';
 import type { Edition } from '../commit/definitions.ts';
 import type { ReplayPlan } from '../fanout/plan.ts';

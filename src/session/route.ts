@@ -1,5 +1,5 @@
 /** A statement's route, once the catalog and the session have had their say. They can only raise it. */
-import type { DatabaseFacts } from '../cluster/catalog.ts';
+import type { DatabaseFacts } from '../cluster/database-facts.ts';
 import { isOfTemporary, isOnTemporary, reachesPermanent } from '../fanout/temporary.ts';
 import { READS_NAMED } from '../sql/function-effects.ts';
 import { TEMPORARY } from '../sql/tree.ts';

@@ -3,7 +3,7 @@
  * for there, from further and further in front, until all of them are found: their number is known.
  */
 import type { Backend } from '../backend/backend.ts';
-import type { Column, Table } from '../cluster/catalog.ts';
+import type { Column, Table } from '../cluster/table.ts';
 import {
   blocksText,
   commandsText,

@@ -1,7 +1,8 @@
 /** Rows read back on the lead, on followers on which no trigger fires for them. */
 import type { OwnStatement } from '../backend/own-message.ts';
 import type { Answer } from '../backend/receiver.ts';
-import type { CatalogAsker, TriggerMode } from '../cluster/catalog.ts';
+import type { TriggerMode } from '../cluster/catalog.ts';
+import type { CatalogAsker } from '../cluster/catalog-asker.ts';
 import { assert } from '../lib/assert.ts';
 import { inOrder, rowsText, type Told } from '../fanout/captured-rows.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';

@@ -1,5 +1,6 @@
 /** What the statements of a block have changed so far: by it is judged what a later one may have done out of sight. */
-import type { Catalog, CatalogAsker } from '../cluster/catalog.ts';
+import type { Catalog } from '../cluster/catalog.ts';
+import type { CatalogAsker } from '../cluster/catalog-asker.ts';
 import { countsOf, type Look, type Looks } from '../fanout/hidden-effects.ts';
 import type { SequenceKeeper } from '../fanout/sequences.ts';
 

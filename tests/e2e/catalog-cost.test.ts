@@ -1,7 +1,7 @@
 /** What a server has to look at to tell of a table: no more where it has no statistics of a catalog yet. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { TABLE } from '../../src/cluster/catalog-queries.ts';
+import { TABLE } from '../../src/cluster/table-query.ts';
 import { sql, startTestCluster } from '../support/cluster.ts';
 
 const { w1 } = await startTestCluster({ writers: 1, reader: false });

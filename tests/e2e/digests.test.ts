@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import pg from 'pg';
-import type { Column } from '../../src/cluster/catalog.ts';
+import type { Column } from '../../src/cluster/table.ts';
 import type { Server } from '../../src/embedded/server.ts';
 import { digestText } from '../../src/fanout/captured-rows.ts';
 import { quoteEscaped } from '../../src/sql/quote.ts';

@@ -87,6 +87,13 @@ const REQUESTS: readonly (readonly [string, string, number])[] = [
     '9',
     0,
   ],
+  // By no key: who it is about is for the policy's function to say.
+  [request('DELETE FROM "public"."todo" WHERE "public"."todo"."v" = $1 RETURNING "public"."todo".*', 'rows'), 'y', 1],
+  [
+    request('DELETE FROM "public"."todo" WHERE "public"."todo"."code" = ANY (ARRAY[$1, $1]) RETURNING 1', 'nothing'),
+    'c',
+    1,
+  ],
 ];
 
 async function begin(role: string): Promise<void> {

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { OwnStatement } from '../../../src/backend/own-message.ts';
 import type { Answer } from '../../../src/backend/receiver.ts';
-import { BINDING_FUNCTIONS } from '../../../src/cluster/catalog-queries.ts';
-import { Catalog, type CatalogAsker, OwnKnowledge, TTL_MS } from '../../../src/cluster/catalog.ts';
+import { BINDING_FUNCTIONS } from '../../../src/cluster/facts-queries.ts';
+import { Catalog, TTL_MS } from '../../../src/cluster/catalog.ts';
+import type { CatalogAsker } from '../../../src/cluster/catalog-asker.ts';
+import { OwnKnowledge } from '../../../src/cluster/own-knowledge.ts';
 import { PproxError } from '../../../src/lib/errors.ts';
 
 const READY = 0x49;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { Backend } from '../../../src/backend/backend.ts';
-import type { Column } from '../../../src/cluster/catalog.ts';
+import type { Column } from '../../../src/cluster/table.ts';
 import type { RowPlan } from '../../../src/fanout/plan.ts';
 import { RowReplay, type Sending } from '../../../src/fanout/row-replay.ts';
 import { type Answer, type FakeSession, reply, startFakeServer } from '../backend/fake-server.ts';

@@ -1,0 +1,244 @@
+/** What the catalog is asked of a database as a whole (`database-facts.ts`). */
+import type { OwnStatement } from '../backend/own-message.ts';
+import {
+  callsBinding,
+  EVENT_TRIGGERS,
+  holdsNumbers,
+  IS_BINDING,
+  PLACED_BY_NUMBERS,
+  UNBELIEVED,
+} from './catalog-queries.ts';
+
+/** In a function's source: what outlasts the transaction in its session. (Two phases refuse temporary objects and held cursors.) */
+const BINDING = [
+  'set_config',
+  'setseed',
+  'set_limit',
+  'dblink_connect',
+  'pg_settings',
+  'pg_(try_)?advisory_lock',
+  'pg_replication_origin_session_setup|pg_backup_start|pg_start_backup',
+  '(create|into)[[:space:]]+((global|local)[[:space:]]+)?temp',
+  'with[[:space:]]+hold',
+  "(^|;|begin|then|else|loop|['']|[$][a-z0-9_]*[$])[[:space:]]*(set[[:space:]]+(?!local[[:space:]])|(reset|listen|load|prepare|deallocate|discard)[[:space:]])",
+  // Wherever it stands, where no column of an UPDATE is called so.
+  '\\yset[[:space:]]+(session[[:space:]]+)?([a-z_][a-z0-9_]*[.][a-z_][a-z0-9_.]*[[:space:]]*(=|to\\y)|(search_path|time[[:space:]]*zone|datestyle|intervalstyle|extra_float_digits|statement_timeout|lock_timeout|default_transaction_[a-z_]+|row_security|session_replication_role|work_mem|session[[:space:]]+(authorization|characteristics))\\y)',
+].join('|');
+
+/** Ends with the transaction. */
+const LOCAL = 'set_config[[:space:]]*[(][^;()]*,[[:space:]]*true[[:space:]]*[)]';
+
+/** In a function's source: a setting of the user's own (`a.b`) that it gives a value for the transaction. Its name is what is found. */
+const OWN_SETTING =
+  "(?:set_config[[:space:]]*[(][[:space:]]*e?['']|set[[:space:]]+local[[:space:]]+[\"]?)([a-z_][a-z0-9_$]*(?:[.][a-z_][a-z0-9_$]*)+)";
+
+/** A function's source without its comments; empty where it has none. */
+const STRIPPED = `CASE WHEN p.prosrc ~ '--|/[*]'
+    THEN pg_catalog.regexp_replace(p.prosrc, '--[^\\n]*|/[*]([^*]|[*]+[^*/])*[*]+/', ' ', 'g') ELSE '' END`;
+
+/** In a view's definition: PostgreSQL's own functions that change something, or run a text that may. */
+const EFFECTIVE =
+  'set_config|setseed|pg_(try_)?advisory_|pg_notify|\\ylo_|_to_xml|dblink|pg_(terminate|cancel)_backend|nextval|setval';
+
+/**
+ * `volatile` and `views` of a query: these functions (oid, proname) and what calls one of them, and views that do, directly or through others.
+ * `relations`: other views.
+ */
+const calling = (functions: string, relations: string): string => `declared AS (${functions}
+), volatile AS (
+  SELECT oid, proname FROM declared
+  -- Aggregates, defaults of arguments, bodies of standard SQL.
+  UNION SELECT p.oid, p.proname FROM volatile v JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_proc'::regclass AND d.refobjid = v.oid
+    JOIN pg_catalog.pg_proc p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+), views AS (
+  SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
+  WHERE d.classid = 'pg_rewrite'::regclass AND (d.refclassid = 'pg_proc'::regclass AND d.refobjid IN (SELECT oid FROM volatile)
+    OR d.refclassid = 'pg_operator'::regclass AND d.refobjid IN (
+      SELECT o.oid FROM pg_catalog.pg_operator o JOIN volatile v ON v.oid = o.oprcode))
+  -- Tables that are read by a policy.
+  UNION SELECT p.polrelid FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_depend d ON d.classid = 'pg_policy'::regclass AND d.objid = p.oid
+    AND d.refclassid = 'pg_proc'::regclass JOIN volatile v ON v.oid = d.refobjid
+  ${relations}
+  UNION
+  SELECT r.ev_class FROM views w JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = w.ev_class
+  JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid AND r.ev_class <> w.ev_class
+)`;
+
+const CALLING_OPERATORS = `coalesce((SELECT json_agg(DISTINCT oprname) FROM pg_catalog.pg_operator o WHERE o.oprcode IN (SELECT oid FROM volatile)
+    OR o.oid >= 16384 AND o.oprcode IN (SELECT f.oid FROM pg_catalog.pg_proc f WHERE ${IS_BINDING})), '[]')`;
+const CALLING_VIEWS =
+  "coalesce((SELECT json_agg(DISTINCT relname) FROM views JOIN pg_catalog.pg_class c ON c.oid = ev_class), '[]')";
+
+/** In a function's source: what changes more than its own variables, or may. */
+const WRITING = `\\y((insert|merge)\\s+into|update\\s+(only\\s+)?[\\w".]+(\\s+(as\\s+)?\\w+)?\\s+set|delete\\s+from|truncate\\s+[\\w"]|copy\\s+[\\w".]+\\s+from|execute\\s|call\\s+[\\w".]+\\s*\\(|(create|alter|drop|refresh|grant|revoke)\\s+\\w|comment\\s+on\\s|notify\\s)|${EFFECTIVE}`;
+
+/** In lower case: a name that is called, or in quotes; letters of any language are what is none of ASCII's other characters. */
+const CALLED = `([^][:space:][()"'',;.:+*/<>=~!@#%^&|?-]+)\\s*\\(|"([^"]+)"\\s*\\(`;
+
+/** Functions (s) whose source has the name of one of these relations (c), all of them looked for at once. `relations`: FROM and WHERE. */
+const mentioning = (relations: string): string => `SELECT s.oid, s.proname FROM sources s, (
+      SELECT '\\m(' || string_agg(DISTINCT c.relname, '|') FILTER (WHERE c.relname ~ '^[a-z_][a-z0-9_]*$') || ')\\M' AS pattern,
+        coalesce(array_agg(DISTINCT c.relname) FILTER (WHERE c.relname !~ '^[a-z_][a-z0-9_]*$'), '{}') AS others ${relations}
+      HAVING count(*) > 0) m
+    WHERE s.source ~* m.pattern OR EXISTS (SELECT FROM unnest(m.others) o (name) WHERE position(o.name IN s.source) > 0)`;
+
+/** Characters of functions' sources that are looked through for names, those first that are not volatile: some tenths of a second. */
+const WORDS = 256 * 1024;
+
+/**
+ * Functions that are declared to change nothing, and leave something with the session, or call what writes: by their source, or that of what it
+ * names. (A body of standard SQL has no source.)
+ */
+export const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
+  SELECT p.oid, p.proname, p.provolatile, p.prorettype, l.lanname, ${STRIPPED} AS stripped,
+    CASE WHEN p.prosqlbody IS NULL THEN p.prosrc ELSE pg_catalog.pg_get_function_sqlbody(p.oid) END AS source
+  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+  WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal') AND n.nspname <> 'pprox'
+), words AS MATERIALIZED (
+  SELECT DISTINCT s.oid, coalesce(m.found[1], m.found[2]) AS word
+  FROM (SELECT *, sum(length(source)) OVER (ORDER BY provolatile = 'v', oid) AS upto FROM sources) s, LATERAL pg_catalog.regexp_matches(lower(s.source), '${CALLED}', 'g') m (found)
+  WHERE s.upto <= ${WORDS}
+), writing (oid, proname) AS (
+  SELECT oid, proname FROM sources WHERE provolatile = 'v'
+    AND (lanname NOT IN ('sql', 'plpgsql') OR source ~* '${WRITING}' OR stripped <> '' AND stripped ~* '${WRITING}')
+  UNION SELECT s.oid, s.proname FROM writing w JOIN words o ON o.word = lower(w.proname) JOIN sources s ON s.oid = o.oid
+), binding AS MATERIALIZED (
+  SELECT oid, proname FROM (
+    SELECT oid, proname, pg_catalog.regexp_replace(source, '${LOCAL}', '', 'gi') AS source, pg_catalog.regexp_replace(stripped, '${LOCAL}', '', 'gi') AS stripped
+    FROM sources) s
+  WHERE source ~* '${BINDING}' OR stripped <> '' AND stripped ~* '${BINDING}'
+  -- Of extensions: pg_trgm, dblink.
+  UNION SELECT oid, proname FROM pg_catalog.pg_proc WHERE oid >= 16384 AND proname IN ('set_limit', 'dblink_connect', 'dblink_connect_u')
+  -- They look at a view that does it.
+  UNION ${mentioning(`FROM pg_catalog.pg_class c WHERE c.oid >= 16384 AND c.relkind IN ('v', 'm')
+        AND pg_catalog.pg_get_viewdef(c.oid) ~* 'set_config|setseed|set_limit|pg_(try_)?advisory_lock'`)}
+), named AS MATERIALIZED (
+  SELECT '\\m(' || string_agg(DISTINCT proname, '|') FILTER (WHERE proname ~ '^[a-z_][a-z0-9_]*$') || ')\\M' AS pattern,
+    coalesce(array_agg(DISTINCT proname) FILTER (WHERE proname !~ '^[a-z_][a-z0-9_]*$'), '{}') AS others FROM binding
+), bound (oid, proname) AS (
+  SELECT oid, proname FROM binding
+  -- What calls itself, or is a trigger's; of the others those whose names are looked through.
+  UNION SELECT s.oid, s.proname FROM sources s, named
+    WHERE (s.source ~* named.pattern OR EXISTS (SELECT FROM unnest(named.others) o (name) WHERE position(o.name IN s.source) > 0))
+      AND (s.provolatile <> 'v' OR s.prorettype IN ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype))
+  UNION SELECT n.oid, n.proname FROM bound b CROSS JOIN LATERAL (
+    SELECT s.oid, s.proname FROM words o JOIN sources s ON s.oid = o.oid WHERE o.word = lower(b.proname)
+    UNION ALL SELECT p.oid, p.proname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+      WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = b.oid
+    -- They change a table whose trigger it is, or look at a view that calls it.
+    UNION ALL (${mentioning(`FROM (
+        SELECT t.tgrelid AS oid FROM pg_catalog.pg_trigger t WHERE t.tgfoid = b.oid AND NOT t.tgisinternal
+        UNION ALL SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+          WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = b.oid) f JOIN pg_catalog.pg_class c ON c.oid = f.oid`)})) n
+), setting (oid, proname, name) AS (
+  SELECT s.oid, s.proname, lower(m.found[1]) FROM sources s, LATERAL pg_catalog.regexp_matches(s.source, '${OWN_SETTING}', 'gi') m (found)
+  -- Its own, while it runs.
+  UNION SELECT s.oid, s.proname, lower(split_part(c.text, '=', 1))
+    FROM sources s JOIN pg_catalog.pg_proc p ON p.oid = s.oid, LATERAL unnest(p.proconfig) c (text) WHERE split_part(c.text, '=', 1) LIKE '%.%'
+  UNION SELECT s.oid, s.proname, t.name FROM setting t JOIN words o ON o.word = lower(t.proname) JOIN sources s ON s.oid = o.oid
+), truncating (oid, proname) AS (
+  SELECT oid, proname FROM sources WHERE coalesce(nullif(stripped, ''), source) ~* '\\ytruncate\\y'
+  UNION SELECT n.oid, n.proname FROM truncating t CROSS JOIN LATERAL (
+    SELECT s.oid, s.proname FROM words o JOIN sources s ON s.oid = o.oid WHERE o.word = lower(t.proname)
+    -- They change a table whose trigger it is.
+    UNION ALL (${mentioning(`FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid WHERE g.tgfoid = t.oid AND NOT g.tgisinternal`)})) n
+)
+SELECT coalesce((SELECT json_agg(DISTINCT oid) FROM (
+    SELECT p.oid FROM bound b JOIN pg_catalog.pg_proc p ON p.oid = b.oid WHERE p.provolatile <> 'v'
+    UNION ALL SELECT oid FROM sources WHERE provolatile <> 'v' AND source ~* '${EFFECTIVE}'
+    UNION ALL SELECT s.oid FROM sources s JOIN writing w ON w.oid = s.oid WHERE s.provolatile <> 'v'
+    -- They run the text that they are given.
+    UNION ALL SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang AND l.lanname = 'c'
+      WHERE p.oid >= 16384 AND p.provolatile <> 'v' AND p.proname ~ '^(crosstab|connectby|xpath_table)') n), '[]'),
+  coalesce((SELECT json_agg(oid) FROM pg_catalog.pg_class
+    WHERE oid >= 16384 AND relkind IN ('v', 'm') AND pg_catalog.pg_get_viewdef(oid) ~* '${EFFECTIVE}'), '[]'),
+  coalesce((SELECT json_agg(DISTINCT oid) FROM bound), '[]'), coalesce((SELECT json_agg(DISTINCT proname) FROM bound), '[]'),
+  coalesce((SELECT json_agg(json_build_array(oid, name)) FROM (SELECT DISTINCT oid, name FROM setting) n), '[]'),
+  coalesce((SELECT json_agg(DISTINCT oid) FROM truncating), '[]'),
+  EXISTS (SELECT FROM sources WHERE coalesce(nullif(stripped, ''), source) ~* '\\yset\\s+constraints\\y'),
+  coalesce((SELECT json_agg(DISTINCT proname) FROM truncating), '[]')`;
+
+/** What BINDING_FUNCTIONS has found: numbers of functions, and of views. */
+export interface Bound {
+  readonly functions: readonly number[];
+  readonly views: readonly number[];
+}
+
+const oids = (numbers: readonly number[]): string => `ANY ('{${numbers.join(',')}}'::oid[])`;
+
+export const factsText = (bound: Bound): string => `WITH RECURSIVE ${calling(
+  `
+  SELECT p.oid, p.proname FROM pg_catalog.pg_proc p
+  WHERE p.provolatile = 'v' AND p.pronamespace NOT IN (
+    SELECT oid FROM pg_catalog.pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema', 'pprox'))
+  -- By its name alone, PostgreSQL's own one of the same arguments is called.
+  AND NOT (p.proname = 'gen_random_uuid' AND p.pronargs = 0 AND EXISTS (
+    SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'pgcrypto'
+    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_extension'::regclass))
+  UNION SELECT p.oid, p.proname FROM pg_catalog.pg_proc p WHERE p.oid = ${oids(bound.functions)}`,
+  `
+  UNION SELECT oid FROM pg_catalog.pg_class WHERE oid = ${oids(bound.views)}
+  UNION SELECT polrelid FROM pg_catalog.pg_policy WHERE ${callsBinding('polqual')}
+  -- They draw from it, or tell where it stands.
+  UNION SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
+    JOIN pg_catalog.pg_class s ON s.oid = d.refobjid AND s.relkind = 'S'
+    WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass`,
+)}
+SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM volatile
+      -- Types to which such a function casts, or whose values it looks at.
+      UNION SELECT t.typname FROM pg_catalog.pg_cast c JOIN volatile v ON v.oid = c.castfunc JOIN pg_catalog.pg_type t ON t.oid = c.casttarget
+      UNION SELECT t.typname FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_type t ON t.oid = c.contypid
+        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_proc'::regclass
+        JOIN volatile v ON v.oid = d.refobjid
+      UNION SELECT t.typname FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_type t ON t.oid = c.contypid WHERE ${callsBinding('c.conbin')}) n), '[]'),
+  coalesce((SELECT json_agg(proname) FROM (SELECT v.proname FROM volatile v LEFT JOIN pg_catalog.pg_depend d
+      ON d.classid = 'pg_proc'::regclass AND d.objid = v.oid AND d.deptype = 'e'
+    LEFT JOIN pg_catalog.pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+    GROUP BY v.proname HAVING bool_and(coalesce(e.extname IN ('uuid-ossp', 'pgcrypto'), false))) n), '[]'),
+  ${CALLING_OPERATORS},
+  ${CALLING_VIEWS},
+  EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE condeferrable)
+    OR EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgdeferrable),
+  EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgdeferrable AND NOT tgisinternal AND tgenabled <> 'D'),
+  coalesce((SELECT json_agg(DISTINCT relname) FROM pg_catalog.pg_class WHERE relkind = 'S'), '[]'),
+  coalesce((SELECT json_agg(DISTINCT oprname) FROM pg_catalog.pg_operator
+    WHERE oid >= 16384 AND oprleft <> 0 AND oprright <> 0 AND oprleft <> oprright), '[]'),
+  (SELECT coalesce(json_agg(DISTINCT name), '[]') FROM (
+    SELECT proname AS name FROM pg_catalog.pg_proc WHERE oid >= 16384 AND provolatile = 's'
+    UNION ALL SELECT typname FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_class c ON c.oid = typrelid
+    WHERE t.oid >= 16384 AND (typtype IN ('d', 'r', 'm') OR relkind = 'c')) n),
+  coalesce((SELECT json_agg(DISTINCT oprname) FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode
+    JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    -- What it is declared as is its owner's word, unless it is an extension's.
+    WHERE p.oid >= 16384 AND (provolatile = 's' OR provolatile = 'i' AND lanname NOT IN ('c', 'internal'))), '[]'),
+  EXISTS (SELECT FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_operator b ON b.oprname = '=' AND b.oid < 16384
+      AND b.oprleft = o.oprleft AND b.oprright = o.oprright WHERE o.oprname = '=' AND o.oid >= 16384),
+  EXISTS (SELECT FROM pg_catalog.pg_cast c LEFT JOIN pg_catalog.pg_proc p ON p.oid = castfunc
+    LEFT JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    JOIN pg_catalog.pg_type t ON t.oid = casttarget
+    -- Of an explicit one to a type of the user's the text tells.
+    WHERE c.oid >= 16384 AND (castcontext <> 'e' OR t.oid < 16384)
+      AND (castmethod = 'f' AND (p.provolatile <> 'i' OR ${UNBELIEVED})
+        OR castcontext <> 'e' AND castmethod = 'i' AND (t.typcategory IN ('A', 'D') OR t.typtype NOT IN ('b', 'e')))),
+  current_setting('server_version_num')::int / 10000,
+  EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 32 <> 0),
+  ${EVENT_TRIGGERS},
+  EXISTS (${PLACED_BY_NUMBERS}),
+  coalesce((SELECT json_agg(evtfoid) FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D'), '[]'),
+  coalesce((SELECT json_agg(DISTINCT t.typname) FROM pg_catalog.pg_type t WHERE t.oid >= 16384 AND CASE
+    WHEN t.typtype = 'd' OR t.typtype = 'c' AND EXISTS (SELECT FROM pg_catalog.pg_class r WHERE r.oid = t.typrelid AND r.relkind = 'c')
+    THEN ${holdsNumbers('t.oid')} END), '[]'),
+  (SELECT json_build_object(
+      'names', coalesce(json_agg(DISTINCT p.proname) FILTER (WHERE EXISTS (SELECT FROM pg_catalog.pg_proc b WHERE b.proname = p.proname AND b.oid < 16384)), '[]'),
+      'attributes', coalesce(json_agg(DISTINCT p.proname) FILTER (WHERE p.pronargs - p.pronargdefaults <= 1 AND EXISTS (
+        SELECT FROM pg_catalog.pg_type t WHERE t.oid = p.proargtypes[0] AND t.typtype IN ('c', 'p'))), '[]'),
+      'casts', coalesce(json_agg(DISTINCT c.typname) FILTER (WHERE c.typname IS NOT NULL), '[]'))
+    FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    LEFT JOIN (pg_catalog.pg_cast k JOIN pg_catalog.pg_type c ON c.oid = k.casttarget) ON k.castfunc = p.oid WHERE ${UNBELIEVED}),
+  -- Another one for other functions, and views and operators; replaced in the transaction that has made it, one stands in another place.
+  (SELECT pg_catalog.md5(pg_catalog.concat_ws(',', bit_xor(pg_catalog.hashtextextended(pg_catalog.concat_ws(':', oid, xmin, ctid), 0)), pg_catalog.count(*)))
+    FROM (SELECT oid, xmin, ctid FROM pg_catalog.pg_proc UNION ALL SELECT oid, xmin, ctid FROM pg_catalog.pg_operator
+      UNION ALL SELECT oid, xmin, ctid FROM pg_catalog.pg_rewrite) o WHERE oid >= 16384)`;
+
+/** Where nothing is bound, as mostly. To plan it takes a server longer than to answer. */
+export const FACTS: OwnStatement = { name: 'pprox: facts', text: factsText({ functions: [], views: [] }) };
