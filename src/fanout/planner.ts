@@ -19,6 +19,7 @@ import type { InsertCommand, ModifyCommand, Nondeterminism, QualifiedName, State
 import { planAlone } from './lead-alone.ts';
 import { leaves, leavings, type Leavings, settingsOf } from './leavings.ts';
 import { locksFor, SPLIT } from './locks.ts';
+import { NestedChanges } from './nested-changes.ts';
 import {
   type Effects,
   type LeadAlonePlan,
@@ -73,6 +74,7 @@ const ALONE: SameTextPlan = { ...UNPROVEN, rule: 'a single writer' };
 export class Planner {
   readonly #catalog: Catalog;
   readonly #reasons: Reasons;
+  readonly #below: NestedChanges;
   readonly #tables: TablePlanner;
   readonly #choice: PlanChoice;
   /** By the one list that all statements of a shape share (`sql/shape-cache.ts`), with which they go; then by the asker's scope and what varies. */
@@ -85,6 +87,7 @@ export class Planner {
     this.#choice = choice;
     this.#catalog = catalog;
     this.#reasons = new Reasons(catalog, analyser, servers);
+    this.#below = new NestedChanges(catalog, this.#reasons);
     this.#tables = new TablePlanner(catalog, this.#reasons);
   }
 
@@ -172,7 +175,7 @@ export class Planner {
     if (command.kind === 'modify' && command.merged !== undefined) return this.#merge(asker, statement, command);
     await this.#refuseCatalogs(asker, statement);
     await this.#tables.refuseByNumbers(asker, statement);
-    await this.#checkNested(asker, statement);
+    await this.#below.check(asker, statement);
     switch (command.kind) {
       case 'insert':
         return this.#insert(asker, statement, command);
@@ -220,7 +223,7 @@ export class Planner {
     const varying = await this.#reasons.varyingIn(asker, statement, table);
     const reason =
       (await this.#reasons.ofInsert(asker, statement, command, table, varying)) ??
-      (await this.#unprovenNested(asker, statement));
+      (await this.#below.unproven(asker, statement));
     const rows = command.hasReturning ? 'compared' : 'not compared';
     const times = replaceable(varying);
     if (reason === undefined) {
@@ -302,7 +305,7 @@ export class Planner {
     const reason =
       view ??
       (await this.#reasons.ofModification(asker, statement, modification, table, varying)) ??
-      (await this.#unprovenNested(asker, statement));
+      (await this.#below.unproven(asker, statement));
     if (reason !== undefined) refuseDurable(statement, reason);
     const why = {
       reason: reason ?? TRIGGERS,
@@ -365,7 +368,7 @@ export class Planner {
     const { target } = command;
     const table = target === undefined ? undefined : await this.#catalog.table(asker, target);
     const locked = async (): Promise<ReplayPlan> => {
-      await this.#checkNested(asker, statement);
+      await this.#below.check(asker, statement);
       return this.#several(asker, statement, command.hasReturning ? 'compared' : 'not compared');
     };
     if (table !== undefined && isForbidden(table, 'change') && isForbidden(table, 'insert'))
@@ -396,13 +399,13 @@ export class Planner {
   /** Several changes in one statement, a MERGE among them: what each of them does is not told. */
   async #several(asker: CatalogAsker, statement: Statement, rows: 'compared' | 'not compared'): Promise<ReplayPlan> {
     const varying = this.#reasons.varying(statement);
-    const why = (await this.#unprovenNested(asker, statement)) ?? (await this.#reasons.hidden(asker, statement));
+    const why = (await this.#below.unproven(asker, statement)) ?? (await this.#reasons.hidden(asker, statement));
     const proven = statement.nested.length > 0 && statement.reads.length === 0 && why === undefined;
     const called = await this.#reasons.volatileCall(asker, statement);
     if (proven && called === undefined && statement.command.kind === 'modify') {
       const plan = sameText(varying, statement, rows, 'rows that are told by their keys');
       // Which ones it may change, policies that read others decide; and its result need not say how many.
-      const guarded = await this.#guarded(asker, statement);
+      const guarded = await this.#below.guarded(asker, statement);
       return guarded ? { ...plan, effects: 'hidden', inPlace: 'rows' } : this.#firedElsewhere(asker, statement, plan);
     }
     // What shows rows may do more with them.
@@ -416,53 +419,6 @@ export class Planner {
       compared: undefined,
       refusal: notReplayable('several changes at once', SPLIT),
     });
-  }
-
-  /** Whether policies of a target may look at more than the row at hand and settings. */
-  async #guarded(asker: CatalogAsker, { command, nested }: Statement): Promise<boolean> {
-    const main = 'target' in command && command.target !== undefined ? [command.target] : [];
-    for (const name of [...main, ...nested.map(({ target }) => target)]) {
-      const policies = (await this.#catalog.table(asker, name))?.policies;
-      if (policies === 'of the moment' || policies === 'of other rows') return true;
-    }
-    return false;
-  }
-
-  /** Changes below WITH: all of them go by keys, or hold their rows. */
-  async #unprovenNested(asker: CatalogAsker, statement: Statement): Promise<string | undefined> {
-    const { nested, reads } = statement;
-    if (nested.length === 0) return undefined;
-    if (reads.length > 0) return 'several changes at once, and other rows that are read';
-    if ((await this.#reasons.lookedAt(asker, statement)).length > 0)
-      return 'several changes at once, and what rules look at';
-    for (const { target, what } of nested) {
-      if (what === 'rows') continue;
-      if (what === 'other') return 'several changes at once';
-      const table = await this.#catalog.table(asker, target);
-      const beyond = table && (await this.#reasons.beyondKey(asker, what, table));
-      if (beyond !== undefined) return `several changes at once, with ${beyond}`;
-    }
-    return undefined;
-  }
-
-  /** MERGE, and an INSERT below WITH: which of their columns take defaults is not looked at, so none may vary. */
-  async #checkNested(asker: CatalogAsker, statement: Statement): Promise<void> {
-    for (const target of statement.inserts) {
-      const varying = await this.#reasons.varyingColumn(asker, target);
-      if (varying === undefined) continue;
-      throw notReplayable(
-        `an INSERT inside another statement into ${target.name}, whose column ${varying} has a default that varies`,
-        'Use an INSERT of its own.',
-      );
-    }
-    for (const { target, what } of statement.nested) {
-      const table = typeof what === 'string' ? undefined : await this.#catalog.table(asker, target);
-      const drawn =
-        table === undefined || typeof what === 'string'
-          ? undefined
-          : await this.#reasons.varyingDefault(asker, what, table);
-      if (drawn !== undefined) throw notReplayable(`${drawn}, inside another statement`, SPLIT);
-    }
   }
 
   // ---- Locks ------------------------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 import { CHANGED_RELATIONS, type ChangedRelation, relationsText } from '../fanout/changed-relations.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
 import { answerOf, compareEach } from './own-questions.ts';
-import type { SessionState, WritersBlock } from './state.ts';
+import type { WritersBlock } from './block.ts';
+import type { SessionState } from './state.ts';
 
 /** Relations that one question is about. */
 const AT_ONCE = 50;

@@ -9,7 +9,8 @@ import { type Aligned, type HiddenEffects, look, type Written } from './hidden-e
 import { compareOutgoing } from './outgoing-rows.ts';
 import { answerOf, compareEach } from './own-questions.ts';
 import { compareAnswers } from './replay.ts';
-import type { SessionState, WritersBlock } from './state.ts';
+import type { WritersBlock } from './block.ts';
+import type { SessionState } from './state.ts';
 import { digestAtEnd } from './table-ends.ts';
 import { storedByFirst, storedInAll } from './touched.ts';
 

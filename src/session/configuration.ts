@@ -1,7 +1,8 @@
 /** Whether the lead still reads and shows values as the followers were told to when they were started. */
 import { beginningOf, hasReloaded } from '../cluster/beginnings.ts';
 import { PproxError } from '../lib/errors.ts';
-import type { SessionState, WritersBlock } from './state.ts';
+import type { WritersBlock } from './block.ts';
+import type { SessionState } from './state.ts';
 
 /**
  * At the end of a transaction, when its statements are over on the lead, and while the followers are at work. The lead has followed a reload of

@@ -11,7 +11,8 @@ import { type HiddenEffects, reserveDrawn, seeEffects } from './hidden-effects.t
 import type { FollowerLeg } from './legs.ts';
 import { replayAlone } from './read-back.ts';
 import { tell, throwFailures } from './replay.ts';
-import type { SessionState, WritersBlock } from './state.ts';
+import type { WritersBlock } from './block.ts';
+import type { SessionState } from './state.ts';
 
 /** Ours on followers, gone before the client can make another one. */
 const MARK = '"pprox: copy"';

@@ -6,7 +6,8 @@ import { type Condition, PproxError } from '../lib/errors.ts';
 import type { Statement } from '../sql/statement.ts';
 import { definitionAsker } from './definition-asker.ts';
 import type { PlannedBy } from './planned-by.ts';
-import { isolationCalled, type SessionState, type WritersBlock } from './state.ts';
+import { isolationCalled, type WritersBlock } from './block.ts';
+import type { SessionState } from './state.ts';
 
 /** What it changes of definitions for others: by its text, and out of sight as far as that has been seen. */
 export async function noteChanges(

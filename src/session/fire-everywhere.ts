@@ -5,7 +5,8 @@ import { compareHidden, NO_ROWS } from './compare-hidden.ts';
 import { alignFollowers, look, reserveDrawn, seeEffects } from './hidden-effects.ts';
 import { askLegs, throwFailures } from './replay.ts';
 import { ServerError } from './reply.ts';
-import type { SessionState, WritersBlock } from './state.ts';
+import type { WritersBlock } from './block.ts';
+import type { SessionState } from './state.ts';
 
 /** Throws ServerError where the lead refuses, PproxError where the followers do something else. */
 export async function fireEverywhere(session: SessionState, block: WritersBlock, text: string): Promise<void> {

@@ -23,7 +23,8 @@ import { BackendTag } from '../wire/tags.ts';
 import type { FollowerLeg, LeadLeg } from './legs.ts';
 import { answerOf, compareEach } from './own-questions.ts';
 import { followerDeadline } from './replay.ts';
-import type { SessionState, WritersBlock } from './state.ts';
+import type { WritersBlock } from './block.ts';
+import type { SessionState } from './state.ts';
 
 /** The columns of a row's key, as the server writes them. */
 type Key = readonly (Buffer | null)[];

@@ -5,7 +5,8 @@ import type { Told } from '../fanout/captured-rows.ts';
 import { PproxError } from '../lib/errors.ts';
 import { type HiddenEffects, replayDirectly, reserveMoved, seeEffects } from './hidden-effects.ts';
 import { replayByTables } from './replay-by-tables.ts';
-import type { SessionState, WritersBlock } from './state.ts';
+import type { WritersBlock } from './block.ts';
+import type { SessionState } from './state.ts';
 import { storedByLatest } from './table-ends.ts';
 
 /**

@@ -11,7 +11,8 @@ import { qualified, quoteLiteral } from '../sql/quote.ts';
 import type { QualifiedName } from '../sql/statement.ts';
 import { answerOf } from './own-questions.ts';
 import { askLegs, beginFollowers, othersVisible, prove, tell, throwFailures } from './replay.ts';
-import type { SessionState, WritersBlock } from './state.ts';
+import type { WritersBlock } from './block.ts';
+import type { SessionState } from './state.ts';
 import { endQuiet, quieten, sendTold } from './told-rows.ts';
 
 /** Throws PproxError where that is not possible; the transaction is rolled back then. `started`: by performance.now(). */

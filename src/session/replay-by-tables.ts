@@ -9,7 +9,8 @@ import { changes, isOfObjects } from '../fanout/hidden-effects.ts';
 import type { HiddenEffects, Written } from './hidden-effects.ts';
 import { compareOutgoing, keyOf, type Outgoing, outgoingOnLead, sendRemovals } from './outgoing-rows.ts';
 import { beginFollowers, compareAnswers, othersVisible, tell, throwFailures } from './replay.ts';
-import type { SessionState, WritersBlock } from './state.ts';
+import type { WritersBlock } from './block.ts';
+import type { SessionState } from './state.ts';
 import { endQuiet, quieten, sendTold } from './told-rows.ts';
 import type { Touched } from './touched.ts';
 

@@ -23,7 +23,8 @@ import { replayed, replayRows, replaySame, tell, transactionTime, throwFailures 
 import type { Request } from './request.ts';
 import { replayByTables } from './replay-by-tables.ts';
 import { replayAlone } from './read-back.ts';
-import type { SessionState, WritersBlock } from './state.ts';
+import type { WritersBlock } from './block.ts';
+import type { SessionState } from './state.ts';
 import { refuseHidden } from './route.ts';
 import { quieten } from './told-rows.ts';
 import { TRAIL_BYTES } from './trail.ts';

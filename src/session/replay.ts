@@ -28,7 +28,8 @@ import { encodeQuery } from '../wire/frontend.ts';
 import type { FollowerLeg } from './legs.ts';
 import { ServerError } from './reply.ts';
 import { type Addition, type Request, withAddition } from './request.ts';
-import type { SessionState, WritersBlock } from './state.ts';
+import type { WritersBlock } from './block.ts';
+import type { SessionState } from './state.ts';
 
 /**
  * Starts the followers' transactions, or ends the savepoint of ours, for what the log does not keep; the answers come in front

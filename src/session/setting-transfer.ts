@@ -8,7 +8,8 @@ import { quoteEscaped, quoteIdentifier } from '../sql/quote.ts';
 import { isCustom } from '../sql/setting-names.ts';
 import type { Statement } from '../sql/statement.ts';
 import type { Legs } from './legs.ts';
-import type { SessionState, WritersBlock } from './state.ts';
+import type { WritersBlock } from './block.ts';
+import type { SessionState } from './state.ts';
 
 /** After a statement has succeeded on `backend`, the lead's or a read-only block's reader's, and before that is given back. */
 export async function learnSettings(session: SessionState, statement: Statement, backend: Backend): Promise<void> {

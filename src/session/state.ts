@@ -31,6 +31,7 @@ import type { Analyser } from '../sql/analyse.ts';
 import type { LargeAnalyser } from '../sql/large-analyser.ts';
 import type { Lexis, PinReason } from '../sql/statement.ts';
 import { BackendTag, TransactionStatus } from '../wire/tags.ts';
+import { type Block, isolationCalled, type WritersBlock } from './block.ts';
 import { Cancels } from './cancels.ts';
 import type { ClientLink } from './client-link.ts';
 import type { ClientStatement, Portal } from './client-statement.ts';
@@ -38,10 +39,6 @@ import { type FollowerLeg, type LeadLeg, Legs } from './legs.ts';
 import { Listening } from './listening.ts';
 import { closeStatements } from '../backend/statement-closing.ts';
 import { bring, leaseWith } from './setting-lease.ts';
-import type { ReplayLog } from '../fanout/replay-log.ts';
-import type { PlannedBy } from './planned-by.ts';
-import type { Touched } from './touched.ts';
-import type { Trail } from './trail.ts';
 import { SessionSettings } from './settings.ts';
 import { type ClientIdentity, SessionLogins } from './logins.ts';
 import { ToldSettings } from './told-settings.ts';
@@ -63,49 +60,6 @@ export interface Services {
   readonly log: Log;
 }
 
-/** Of a transaction; `unknown`: its session may have another default than was seen. */
-export type Isolation = 'read committed' | 'repeatable read' | 'serializable' | 'unknown';
-
-/** A transaction on the writers. `implicit`: the client did not begin it; it ends with the query in hand. */
-export interface WritersBlock {
-  readonly kind: 'writers';
-  readonly legs: Legs;
-  readonly mode: 'explicit' | 'implicit';
-  /** The lead's ReadyForQuery status: in a block, or failed. */
-  status: number;
-  /** Open savepoints in order, quoted, for followers that begin late. */
-  savepoints: string[];
-  /** What followers are behind the lead by. */
-  readonly trail: Trail;
-  /** What they have done, for as long as they may have to do it once more. */
-  readonly log: ReplayLog;
-  isolation: Isolation;
-  access: 'read write' | 'read only or unknown';
-  /** `ending`: its COMMIT or ROLLBACK is under way, which no cancel request may hit. */
-  stage: 'open' | 'ending';
-  /** Whether something has gone to the followers that is known to write. */
-  writes: 'none' | 'possible';
-  /**
-   * `changed`: DDL has run in it; cached catalog knowledge is not to be used, and dropped at its end. `own view`: names
-   * may mean other things in it, or values look different (SET LOCAL search_path); cached knowledge is not to be used.
-   */
-  catalog: 'unchanged' | 'own view' | 'changed';
-  /** What its statements so far have changed, those that are taken back included. */
-  readonly touched: Touched;
-  /** And were planned by, and have changed of that. */
-  readonly plannedBy: PlannedBy;
-}
-
-export type Block =
-  | { readonly kind: 'none' }
-  /** BEGIN READ ONLY that no server has seen yet: its first statement decides where it goes. */
-  | { readonly kind: 'pending'; readonly begin: Buffer }
-  /** `after`: what becomes of its server session then. */
-  | { readonly kind: 'reader'; readonly lease: Lease; status: number; after: 'reuse' | 'session state not movable' }
-  | WritersBlock
-  /** Its servers are gone: nothing but its end is accepted, as in a failed block. */
-  | { readonly kind: 'lost' };
-
 /** Encodings of clients alone whose characters may have the byte of a backslash in second place (manual, "Supported Character Sets"). */
 const WITH_BACKSLASHES: ReadonlySet<string> = new Set([
   'BIG5',
@@ -122,13 +76,6 @@ const LEAD_ONLY_PINS: ReadonlySet<PinReason> = new Set<PinReason>(['sequence val
 const READ_NEUTRAL_PINS: ReadonlySet<PinReason> = new Set<PinReason>(['sequence value', 'advisory lock']);
 
 /** Sessions that may see names of their own, or mean other things by them. */
-
-/** As transaction_isolation and its default name it. */
-export function isolationCalled(name: string): Isolation {
-  if (name === 'read committed' || name === 'read uncommitted') return 'read committed';
-  return name === 'repeatable read' || name === 'serializable' ? name : 'unknown';
-}
-
 const OWN_CATALOG_PINS: readonly PinReason[] = ['setting', 'temporary object'];
 
 export class SessionState implements CatalogAsker, SequenceScope {

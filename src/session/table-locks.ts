@@ -4,7 +4,8 @@ import { type NotReplayable, notReplayable } from '../fanout/plan.ts';
 import { qualified } from '../sql/quote.ts';
 import type { QualifiedName } from '../sql/statement.ts';
 import { ServerError } from './reply.ts';
-import type { SessionState, WritersBlock } from './state.ts';
+import type { WritersBlock } from './block.ts';
+import type { SessionState } from './state.ts';
 
 /**
  * On the lead, which every write passes first: resolves when those that were under way have ended there. The client may cancel

@@ -13,7 +13,8 @@ import { CapturedRows } from './captured-rows.ts';
 import type { FollowerLeg } from './legs.ts';
 import { answerOf, within } from './own-questions.ts';
 import { followerDeadline, tell } from './replay.ts';
-import type { SessionState, WritersBlock } from './state.ts';
+import type { WritersBlock } from './block.ts';
+import type { SessionState } from './state.ts';
 import { followersCaughtUp } from './trailing.ts';
 
 const ROLE = 'session_replication_role';

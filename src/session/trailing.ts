@@ -9,7 +9,8 @@ import type { Statement } from '../sql/statement.ts';
 import { TransactionStatus } from '../wire/tags.ts';
 import type { Request } from './request.ts';
 import { askLegs, beginLog, followerDeadline, forFollower, openTexts, replaySame, throwFailures } from './replay.ts';
-import type { SessionState, WritersBlock } from './state.ts';
+import type { WritersBlock } from './block.ts';
+import type { SessionState } from './state.ts';
 import { TRAIL_BYTES, type TrailFollowers, type Trailing } from './trail.ts';
 
 /**
