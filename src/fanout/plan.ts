@@ -53,6 +53,8 @@ export interface SameTextPlan extends SameText {
 export type LeadAlonePlan = SameTextPlan & {
   readonly inPlace: 'rows alone' | 'rows beside temporary objects';
   readonly runs: 'functions' | 'nothing';
+  /** `locks`: by which it could have been replayed, had others not held them. */
+  readonly otherwise: 'nothing' | 'locks';
 };
 
 export function isLeadAlone(plan: ReplayPlan): plan is LeadAlonePlan {

@@ -12,7 +12,14 @@ export function readBack(
   runs: LeadAlonePlan['runs'],
   inPlace: LeadAlonePlan['inPlace'] = 'rows alone',
 ): LeadAlonePlan {
-  return { ...sameText([], statement, 'not compared', reason), effects: 'hidden', stored, runs, inPlace };
+  return {
+    ...sameText([], statement, 'not compared', reason),
+    effects: 'hidden',
+    stored,
+    runs,
+    inPlace,
+    otherwise: 'nothing',
+  };
 }
 
 /** The lead refuses it; and should the role have got the right meanwhile, what it has done is told. */

@@ -166,6 +166,11 @@ export const CONDITIONS = {
     outcome: 'rolled_back',
     when: 'a function or trigger has deleted rows in a transaction that reads an older state behind a savepoint, and others under way may have stored some of them',
   },
+  table_contended: {
+    sqlstate: '40001',
+    outcome: 'rolled_back',
+    when: 'others write to tables that a statement would have had locked, and what it has changed cannot be told to the followers',
+  },
   sequence_contended: {
     sqlstate: '40001',
     outcome: 'rolled_back',

@@ -55,7 +55,7 @@ export async function replayTriggers(
   if (fired.marked === 'no' || differing.some(({ kind }) => kind === 'lost')) throwFailures(block, differing);
   for (const leg of followers) tell(leg, `ROLLBACK TO SAVEPOINT ${MARK}`, `RELEASE SAVEPOINT ${MARK}`);
   try {
-    const told = { ...plan, runs: 'nothing', inPlace: 'rows alone' } as const;
+    const told = { ...plan, runs: 'nothing', inPlace: 'rows alone', otherwise: 'nothing' } as const;
     await replayAlone(session, block, told, looked, copied, started);
   } catch (error) {
     // What was wrong at first says more than that it cannot be mended.

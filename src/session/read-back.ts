@@ -16,7 +16,7 @@ import { storedByLatest } from './table-ends.ts';
 export async function replayAlone(
   session: SessionState,
   block: WritersBlock,
-  { rule, stored, inPlace, runs }: LeadAlonePlan,
+  { rule, stored, inPlace, runs, otherwise }: LeadAlonePlan,
   looked: Looks,
   rows: number | undefined,
   started: number,
@@ -34,7 +34,15 @@ export async function replayAlone(
   if (seen.told?.length === 0) return reserveMoved(session, seen);
   if ((await replayDirectly(session, block, seen, direct)) === 'done') return;
   if ((await replayByTables(session, block, seen, started)) === 'done') return reserveMoved(session, seen);
-  throw untold(rule);
+  throw otherwise === 'locks' ? contended() : untold(rule);
+}
+
+function contended(): PproxError {
+  return new PproxError('table_contended', {
+    message: 'could not serialize: others write to the tables of the statement',
+    detail: 'It was not locked against them, and what it has changed could not be told to the followers.',
+    hint: 'The transaction may be tried again.',
+  });
 }
 
 function untold(rule: string): PproxError {

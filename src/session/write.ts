@@ -43,7 +43,7 @@ import { notePins } from './pins.ts';
 import type { WritersBlock } from './block.ts';
 import type { SessionState } from './state.ts';
 import { learnSettings, nameLocally, settleCustom } from './setting-transfer.ts';
-import { lockTables, readsOlder } from './table-locks.ts';
+import { behindLocks } from './table-locks.ts';
 import { FAILED, type StatementEnd } from './statement-end.ts';
 import { place, touch, touchUnseen, untouched } from './touched.ts';
 import { Trail } from './trail.ts';
@@ -142,11 +142,7 @@ async function onWriters(
   await throwLost(session, block, allFollowers(block));
   const pace = paceOf(session, block, statement, chosen, request, company);
   if (pace === 'lockstep') await followersCaughtUp(session, block);
-  const older = locksOf(chosen).length > 0 ? await readsOlder(session, block) : undefined;
-  const plan = older === undefined ? chosen : await planner.alone(session, statement, older);
-  if (plan === undefined) throw older;
-  const locks = locksOf(plan);
-  if (locks.length > 0) await lockTables(session, block, locks);
+  const plan = await behindLocks(session, block, statement, chosen);
   if (leavesSomething(statement)) block.writes = 'possible';
   leaveDatabase(session, statement);
   const mayDefine = session.pins.has('temporary object') && plan.effects === 'hidden';
@@ -191,7 +187,7 @@ async function onWriters(
       for (const one of same) letTrail(session, block, { statement: one, moment }, pace);
       return { kind: 'done', held: request.completed(result.held) };
     }
-    if (locks.length > 0) await othersVisible(session, block.legs.followers);
+    if (locksOf(plan).length > 0) await othersVisible(session, block.legs.followers);
     if (same === undefined && replay !== undefined) throwFailures(block, await replayRows(session, block, replay));
     if (same !== undefined && same.length > 0)
       throwFailures(block, await replaySame(session, block, same, moment, { pace: 'lockstep', kept: 'in the log' }));
