@@ -6,6 +6,8 @@ import type { PreparedNames } from './prepared.ts';
 export interface OwnStatement {
   readonly name: `pprox: ${string}`;
   readonly text: string;
+  /** Of its parameters, in text; none where it has none. */
+  readonly values?: readonly Buffer[];
 }
 
 const NO_VALUES = { formats: [], values: [], resultFormats: [] };
@@ -21,7 +23,7 @@ export class OwnMessage {
     this.#prepared = prepared;
   }
 
-  run({ name, text }: OwnStatement, values: readonly Buffer[] = []): this {
+  run({ name, text, values: own = [] }: OwnStatement, values: readonly Buffer[] = own): this {
     // One that is there unknown to us would be in the way.
     if (this.#prepared.addOwn(name)) {
       this.#writer.close('statement', name).parse(name, Buffer.from(text), []);

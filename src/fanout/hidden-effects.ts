@@ -130,6 +130,18 @@ export const LOOKS: Readonly<Record<LookedAt, OwnStatement>> = {
   },
 };
 
+/** Of these tables alone, by their quoted, qualified names in ASCII: what they count, and nothing beside rows. */
+export function countsOfTables(names: readonly string[]): OwnStatement {
+  return {
+    name: 'pprox: count',
+    text: `SELECT 'table', n.name, pg_catalog.pg_stat_get_xact_tuples_inserted(n.name::pg_catalog.regclass) || ', '
+        || pg_catalog.pg_stat_get_xact_tuples_updated(n.name::pg_catalog.regclass) || ', '
+        || pg_catalog.pg_stat_get_xact_tuples_deleted(n.name::pg_catalog.regclass)
+      FROM pg_catalog.unnest($1::pg_catalog.text[]) n (name)`,
+    values: [Buffer.from(`{${names.map((name) => `"${name.replaceAll(/["\\]/g, '\\$&')}"`).join(',')}}`)],
+  };
+}
+
 export function lookOf({ rows }: Answer): Look {
   const sequences = new Map<string, string>();
   const tables = new Map<string, string>();
@@ -204,6 +216,16 @@ export function changes({ before, after }: Looks): ReadonlyMap<string, Counts> {
     if (counts.some((count) => count !== 0)) found.set(table, counts);
   }
   return found;
+}
+
+/** How many rows were updated and deleted in all tables. */
+export function changedIn(looks: Looks): { readonly updated: number; readonly deleted: number } {
+  let [updated, deleted] = [0, 0];
+  for (const counts of changes(looks).values()) {
+    updated += counts[1];
+    deleted += counts[2];
+  }
+  return { updated, deleted };
 }
 
 /** How many rows, and versions of rows, were stored in these tables; those that were taken back again count. */

@@ -3,8 +3,10 @@ import type { Catalog } from '../cluster/catalog.ts';
 import type { CatalogAsker } from '../cluster/catalog-asker.ts';
 import type { Statement } from '../sql/statement.ts';
 import { SPLIT } from './locks.ts';
-import { notReplayable } from './plan.ts';
+import { type Keyed, notReplayable, type SameTextPlan } from './plan.ts';
 import type { Reasons } from './reasons.ts';
+
+const ASCII = /^[ -~]+$/;
 
 export class NestedChanges {
   readonly #catalog: Catalog;
@@ -15,8 +17,40 @@ export class NestedChanges {
     this.#reasons = reasons;
   }
 
+  /**
+   * The plan of a statement whose changes go by keys: its result need not say which of them have found their row. On a follower another client's row may be
+   * there by then that the lead has not seen, so the numbers of rows are compared; and where not every change has found one, followers are told the rows.
+   */
+  async counted(asker: CatalogAsker, statement: Statement, plan: SameTextPlan): Promise<SameTextPlan> {
+    return { ...plan, effects: 'hidden', inPlace: 'rows', keyed: await this.#keyed(asker, statement) };
+  }
+
+  async #keyed(asker: CatalogAsker, statement: Statement): Promise<Keyed | undefined> {
+    const { command, nested } = statement;
+    if (await this.#guarded(asker, statement)) return undefined;
+    if ((await this.#reasons.fires(asker, statement)) === 'something') return undefined;
+    if (command.kind === 'insert' && command.onConflict !== 'error') return undefined;
+    if (nested.some(({ onConflict }) => onConflict !== 'error')) return undefined;
+    const own = command.kind === 'modify' && command.modification !== undefined ? [command.statement] : [];
+    const below = nested.flatMap(({ what, stores }) =>
+      typeof what === 'string' ? [] : stores === 'nothing' ? 'delete' : 'update',
+    );
+    const kinds = [...own, ...below];
+    const main = 'target' in command && command.target !== undefined ? [command.target] : [];
+    const names = [...main, ...nested.map(({ target }) => target)];
+    const tables = await Promise.all(names.map((name) => this.#catalog.table(asker, name)));
+    const stored = [...new Set(tables.flatMap((table) => table?.stored ?? []))];
+    // As a parameter they would be in the client's encoding.
+    if (!stored.every((name) => ASCII.test(name))) return undefined;
+    return {
+      updates: kinds.filter((kind) => kind === 'update').length,
+      deletes: kinds.filter((kind) => kind === 'delete').length,
+      tables: stored,
+    };
+  }
+
   /** Whether policies of a target, the statement's own one too, may look at more than the row at hand and settings. */
-  async guarded(asker: CatalogAsker, { command, nested }: Statement): Promise<boolean> {
+  async #guarded(asker: CatalogAsker, { command, nested }: Statement): Promise<boolean> {
     const main = 'target' in command && command.target !== undefined ? [command.target] : [];
     for (const name of [...main, ...nested.map(({ target }) => target)]) {
       const policies = (await this.#catalog.table(asker, name))?.policies;

@@ -17,7 +17,9 @@ export function describePlan(plan: ReplayPlan, text: string): readonly string[] 
       ? [`  Time of the lead in place of: ${plan.times.map(({ name }) => name).join(', ')}`]
       : []),
     `  Compared: ${comparedBy(plan)}`,
-    ...(plan.effects === 'hidden' ? ['  Beyond its text: functions, triggers or keys may do more'] : []),
+    ...(plan.effects === 'hidden' && !(plan.kind === 'statement' && plan.keyed !== undefined)
+      ? ['  Beyond its text: functions, triggers or keys may do more']
+      : []),
   ];
 }
 
@@ -25,6 +27,7 @@ function nameOf(plan: ReplayPlan): string {
   switch (plan.kind) {
     case 'statement':
       if (isLeadAlone(plan)) return 'rows, read back';
+      if (plan.keyed !== undefined) return 'statement';
       if (plan.effects === 'hidden' && plan.locks.length > 0) return 'rows';
       return plan.effects === 'hidden' ? 'opaque' : 'statement';
     case 'verified':
@@ -39,6 +42,8 @@ function nameOf(plan: ReplayPlan): string {
 function onFollowers(plan: ReplayPlan, text: string): string {
   if (plan.kind === 'statement') {
     if (isLeadAlone(plan)) return 'the rows that it has stored, read back on the lead';
+    if (plan.keyed !== undefined)
+      return 'the same, or the rows that it has changed where not every change has found its own';
     if (plan.inPlace === 'rows') return 'the rows that it has changed, or the same where these cannot be told';
     return plan.text ?? 'the same';
   }
@@ -56,7 +61,8 @@ function comparedBy(plan: ReplayPlan): string {
   const parts = ['the number of rows'];
   if (plan.kind === 'verified' || plan.rows === 'compared') parts.push('the rows that are returned');
   if (plan.kind === 'statement' && plan.proof !== undefined) parts.push('all rows of what it makes');
-  if (plan.effects === 'hidden' && !isLeadAlone(plan))
+  if (plan.kind === 'statement' && plan.keyed !== undefined) parts.push('changes of each table by their number');
+  else if (plan.effects === 'hidden' && !isLeadAlone(plan))
     parts.push('changes of other tables by their number', 'sequences');
   return parts.join('; ');
 }

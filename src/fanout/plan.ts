@@ -43,10 +43,19 @@ export interface SameTextPlan extends SameText {
    * else; `rows beside temporary objects`: the same, and what it has done to these is not theirs to know.
    */
   readonly inPlace: 'rows' | 'rows alone' | 'rows beside temporary objects' | 'nothing';
+  /** Where it has several parts, of which nothing but their numbers says which have found their row. */
+  readonly keyed: Keyed | undefined;
   /** What followers get in place of the text; undefined: the text. */
   readonly text: string | undefined;
   /** What has to be done behind it, so that a table holds on followers what it holds on the lead. */
   readonly remade: Remade | undefined;
+}
+
+/** How many UPDATEs and DELETEs it has, each of one row at most, told by a key, and where these stand: quoted, qualified names. */
+export interface Keyed {
+  readonly updates: number;
+  readonly deletes: number;
+  readonly tables: readonly string[];
 }
 
 /** For the lead alone. `runs`: whether functions or triggers may have changed more there than its text says. */

@@ -65,6 +65,7 @@ const UNPROVEN: SameTextPlan = {
   proof: undefined,
   stored: [],
   inPlace: 'nothing',
+  keyed: undefined,
   text: undefined,
   remade: undefined,
 };
@@ -236,6 +237,7 @@ export class Planner {
       const fired = { reason: TRIGGERS, calls: 'none', text: 'the same effect', times } as const;
       const byRows = table.triggers === 'none' || statement.explains ? undefined : insertPlan(command, table, fired);
       if (byRows !== undefined && !(byRows instanceof PproxError)) return byRows;
+      if (statement.nested.length > 0 || statement.explains) return this.#below.counted(asker, statement, plan);
       return this.#nestedToo(
         asker,
         statement,
@@ -323,6 +325,7 @@ export class Planner {
       if (told !== undefined) return told;
       if (byRows.kind === 'rows' && table.triggers === 'some') return byRows;
       const plan = sameText(varying, statement, rows, 'a row that is told by its key, and nothing else');
+      if (statement.nested.length > 0 || statement.explains) return this.#below.counted(asker, statement, plan);
       return this.#nestedToo(
         asker,
         statement,
@@ -404,9 +407,7 @@ export class Planner {
     const called = await this.#reasons.volatileCall(asker, statement);
     if (proven && called === undefined && statement.command.kind === 'modify') {
       const plan = sameText(varying, statement, rows, 'rows that are told by their keys');
-      // Which ones it may change, policies that read others decide; and its result need not say how many.
-      const guarded = await this.#below.guarded(asker, statement);
-      return guarded ? { ...plan, effects: 'hidden', inPlace: 'rows' } : this.#firedElsewhere(asker, statement, plan);
+      return this.#below.counted(asker, statement, plan);
     }
     // What shows rows may do more with them.
     const shows = called === undefined && statement.durable.length === 0;

@@ -33,6 +33,7 @@ export function sameText(
     proof: undefined,
     stored: [],
     inPlace: opaque ? 'rows' : 'nothing',
+    keyed: undefined,
     text: undefined,
     remade: undefined,
   };

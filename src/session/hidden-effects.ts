@@ -8,6 +8,7 @@
  *     else                                           ─► the lead's rows, what triggers do compared
  */
 import type { Backend } from '../backend/backend.ts';
+import type { OwnStatement } from '../backend/own-message.ts';
 import { rowsOf } from '../backend/receiver.ts';
 import type { Table } from '../cluster/table.ts';
 import { type Access, accessOf, accessText, tell as tellRows, type Told } from '../fanout/captured-rows.ts';
@@ -36,23 +37,26 @@ import { endQuiet, quieten, sendTold } from './told-rows.ts';
 import { storedAtEnd, storedByLatest } from './table-ends.ts';
 import { mayWait, place, storedByFirst, storedInAll, touch, touchSeen } from './touched.ts';
 
+/** What is asked: something that is looked at, or a question of its own. */
+type Question = LookedAt | OwnStatement;
+
 /**
  * On one connection. `at`: more for statements that a follower may not have to run at all, or not with its triggers. `when`: `at once` behind a
  * statement that may be what begins the transaction, and whose failure makes the answer one for nobody.
  */
 export async function look(
   backend: Backend,
-  at: LookedAt = 'nothing else',
+  at: Question = 'nothing else',
   how: 'prepared' | 'as text' = 'prepared',
   when: 'in turn' | 'at once' = 'in turn',
 ): Promise<Look> {
-  const asked = LOOKS[at];
+  const asked = questionOf(at);
   return lookOf(await answerOf(backend, how === 'prepared' ? asked : asked.text, when));
 }
 
 /** The same, in front of what is sent next there. */
-export async function lookAhead(backend: Backend, at: LookedAt): Promise<Look> {
-  const answer = await backend.askAhead(LOOKS[at]);
+export async function lookAhead(backend: Backend, at: Question): Promise<Look> {
+  const answer = await backend.askAhead(questionOf(at));
   rowsOf(answer);
   return lookOf(answer);
 }
@@ -61,10 +65,17 @@ export async function lookAhead(backend: Backend, at: LookedAt): Promise<Look> {
 export async function looks(
   session: SessionState,
   legs: readonly FollowerLeg[],
+  at: Question = 'nothing else',
 ): Promise<ReadonlyMap<FollowerLeg, Look>> {
-  return within(session, legs, async (leg): Promise<[FollowerLeg, Look]> => [leg, await look(leg.lease.backend)]).then(
-    (found) => new Map(found),
-  );
+  return within(
+    session,
+    legs,
+    async (leg): Promise<[FollowerLeg, Look]> => [leg, await look(leg.lease.backend, at)],
+  ).then((found) => new Map(found));
+}
+
+function questionOf(at: Question): OwnStatement {
+  return typeof at === 'string' ? LOOKS[at] : at;
 }
 
 /** A table that was changed out of sight, as far as the session may know it. */
@@ -170,7 +181,11 @@ export async function seeEffects(
  * Triggers of these tables may have left something with the server session: it is its client's own now, as where it calls a function. What they have
  * set for the transaction alone leaves the setting, without a value.
  */
-async function pinWhereBound(session: SessionState, { legs }: WritersBlock, tables: readonly string[]): Promise<void> {
+export async function pinWhereBound(
+  session: SessionState,
+  { legs }: WritersBlock,
+  tables: readonly string[],
+): Promise<void> {
   for (const name of tables) {
     if (session.pins.has('volatile function')) return;
     const table = isOfObjects(name) ? undefined : await session.services.catalog.tableOf(session, name);

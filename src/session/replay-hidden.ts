@@ -22,6 +22,7 @@ import { type RelayResult } from './relay.ts';
 import { replayed, replayRows, replaySame, tell, transactionTime, throwFailures } from './replay.ts';
 import type { Request } from './request.ts';
 import { replayByTables } from './replay-by-tables.ts';
+import { replayKeyed } from './replay-keyed.ts';
 import { replayAlone } from './read-back.ts';
 import type { WritersBlock } from './block.ts';
 import type { SessionState } from './state.ts';
@@ -70,6 +71,8 @@ export async function replayHidden(
     await replayAlone(session, block, plan, looked, storedByText(statement, done.effect), started);
     return undefined;
   }
+  const keyed = plan.kind === 'statement' ? plan.keyed : undefined;
+  if (keyed !== undefined && (await replayKeyed(session, block, asked, keyed)) === 'done') return undefined;
   const rows = plan.kind === 'rows' ? plan : undefined;
   if (
     looked.before.shown !== looked.after.shown &&

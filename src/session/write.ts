@@ -2,7 +2,8 @@
 import { BackendLostError } from '../backend/receiver.ts';
 import { type Effect } from '../fanout/follower.ts';
 import { definitionChanged } from '../commit/definitions.ts';
-import type { LookedAt } from '../fanout/hidden-effects.ts';
+import type { OwnStatement } from '../backend/own-message.ts';
+import { countsOfTables, type LookedAt } from '../fanout/hidden-effects.ts';
 import { isLeadAlone, locksOf, type ReplayPlan } from '../fanout/plan.ts';
 import { type ReplayedStatement, ReplayLog } from '../fanout/replay-log.ts';
 import { RowDigest } from '../fanout/row-digest.ts';
@@ -315,7 +316,7 @@ async function onLead(
   backend.send(message, relay);
   if (plan.leaves === 'something') backend.prepared.doubtOwn();
   // A text that a function puts together may have deallocated what was prepared: nobody has seen it.
-  const how = plan.kind === 'statement' ? 'as text' : 'prepared';
+  const how = plan.kind === 'statement' && plan.keyed === undefined ? 'as text' : 'prepared';
   const after = plan.effects === 'hidden' ? unheard(look(backend, at, how, 'at once')) : undefined;
   const result = await session.cancellable(backend, relay.result);
   limit?.check();
@@ -325,8 +326,9 @@ async function onLead(
   return { result, effect: { tag, rows: digest?.value }, replay, time, looks };
 }
 
-function lookedAt(plan: ReplayPlan): LookedAt {
+function lookedAt(plan: ReplayPlan): LookedAt | OwnStatement {
   if (plan.kind !== 'statement') return 'settings of values';
+  if (plan.keyed !== undefined) return countsOfTables(plan.keyed.tables);
   return plan.inPlace === 'rows beside temporary objects' ? 'all settings and permanent objects' : 'all settings';
 }
 

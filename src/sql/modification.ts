@@ -53,7 +53,7 @@ export function nestedWrite(tag: string, fields: Fields): Omit<NestedWrite, 'tar
   const conflict = fields['onConflictClause'];
   const updates = isFields(conflict) && conflict['action'] === 'ONCONFLICT_UPDATE';
   const stores = tag === 'DeleteStmt' ? 'nothing' : tag === 'InsertStmt' && !updates ? 'new rows' : 'other versions';
-  return { what: nestedEffect(tag, fields), stores };
+  return { what: nestedEffect(tag, fields), stores, onConflict: isFields(conflict) ? 'other' : 'error' };
 }
 
 function nestedEffect(tag: string, fields: Fields): NestedWrite['what'] {

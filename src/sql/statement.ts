@@ -167,6 +167,8 @@ export interface NestedWrite {
   readonly what: Modification | 'rows' | 'other';
   /** `new rows`: it gives no row that is there another value, and removes none. */
   readonly stores: 'new rows' | 'other versions' | 'nothing';
+  /** Of an INSERT: what becomes of a row that meets another one. */
+  readonly onConflict: 'error' | 'other';
 }
 
 export interface AddedColumn {
