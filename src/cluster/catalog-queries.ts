@@ -90,7 +90,7 @@ export function actingText(
       OR EXISTS (SELECT FROM pg_catalog.pg_proc f WHERE f.proname = ANY (${listOf(functions)}) AND ${ACTING_CODE})
       OR EXISTS (SELECT FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_proc f ON f.oid = o.oprcode AND ${ACTING_CODE}
         WHERE o.oprname = ANY (${listOf(operators)})),
-      EXISTS (SELECT FROM c WHERE c.relkind = 'v')`;
+      EXISTS (SELECT FROM c WHERE c.relkind = 'v' OR c.relrowsecurity)`;
 }
 
 export function triggerModeText(major: number): string {

@@ -176,7 +176,7 @@ export class Catalog {
 
   /**
    * Of a statement: whether temporary relations that it names, or functions and operators that it calls, may act on others; and whether any
-   * relation is a view, of which the text does not say what it calls.
+   * relation is a view, or has policies, of which the text does not say what they call.
    */
   async actsBeyond(
     asker: CatalogAsker,

@@ -3,6 +3,7 @@ import type { Catalog } from '../cluster/catalog.ts';
 import type { CatalogAsker } from '../cluster/catalog-asker.ts';
 import type { Column, Table } from '../cluster/table.ts';
 import type { Analyser } from '../sql/analyse.ts';
+import { functionEffect, READS_NAMED } from '../sql/function-effects.ts';
 import { NEW_NUMBER } from '../sql/literals.ts';
 import { qualified } from '../sql/quote.ts';
 import type { InsertCommand, Lexis, Modification, Nondeterminism, QualifiedName, Statement } from '../sql/statement.ts';
@@ -183,12 +184,22 @@ export class Reasons {
     return called.find((name) => volatileFunctions.has(name));
   }
 
-  /** A function of the user's that may change something: volatile, and not one of an extension that only makes values. */
+  /**
+   * For people, what may change something that the text does not tell of: a function of the user's that is volatile, and not one of an extension that only
+   * makes values; an operator, or what is read (a view, a table with policies), that calls one, or draws from a sequence.
+   */
   async effectiveCall(asker: CatalogAsker, statement: Statement): Promise<string | undefined> {
+    const { operators, relations, shadowable } = statement;
     const called = calledNames(statement);
-    if (called.length === 0) return undefined;
-    const { volatileFunctions, valueFunctions } = await this.#catalog.facts(asker);
-    return called.find((name) => volatileFunctions.has(name) && !valueFunctions.has(name));
+    if (called.length + operators.length + relations.length === 0) return undefined;
+    const { volatileFunctions, valueFunctions, volatileOperators, volatileViews } = await this.#catalog.facts(asker);
+    const name = called.find((one) => volatileFunctions.has(one) && !valueFunctions.has(one));
+    if (name !== undefined) return `${name}()`;
+    const operator = operators.find((one) => volatileOperators.has(one.name));
+    if (operator !== undefined) return `operator ${operator.name}`;
+    if (volatileViews.size === 0) return undefined;
+    const read = relations.find((one) => volatileViews.has(one.name));
+    return read === undefined ? shadowable.find(readsNamed) : `relation ${read.name}`;
   }
 
   /** Such a function that a default calls which the INSERT leaves to the server. */
@@ -388,6 +399,11 @@ export function unportableIn({ unportableOperators }: Statement, table: Table): 
 }
 
 /** Everything in the statement that may be a call of a user's function. */
+/** `table_to_xml()`: it may be a view. */
+function readsNamed(name: string): boolean {
+  return functionEffect(name)?.because === READS_NAMED;
+}
+
 function calledNames({ functions, shadowable, attributes, casts }: Statement): readonly string[] {
   return [...functions.map(({ name }) => name), ...shadowable, ...attributes, ...casts];
 }

@@ -44,11 +44,13 @@ export class TablePlanner {
   async #definition(asker: CatalogAsker, statement: Statement): Promise<ReplayPlan> {
     const { node, relations, fills } = statement;
     const makes = fills !== 'nothing' || node === 'AlterTableStmt' ? 'rows' : 'definitions';
-    const called =
-      makes === 'rows'
-        ? await this.#reasons.effectiveCall(asker, statement)
-        : await this.#reasons.volatileCall(asker, statement);
-    if (called !== undefined) throw notReplayable(`${called}(), which is volatile, in a definition`);
+    const name = makes === 'rows' ? undefined : await this.#reasons.volatileCall(asker, statement);
+    const called = makes === 'rows' ? await this.#reasons.effectiveCall(asker, statement) : name && `${name}()`;
+    if (called !== undefined)
+      throw notReplayable(
+        `${called}, which is volatile, in a definition`,
+        'Declare what changes nothing STABLE or IMMUTABLE, or create the table first and fill it by INSERT.',
+      );
     // Texts that they cast are taken at their word, but where it does no harm to doubt it.
     const asked = fills === 'table' ? statement : { ...statement, conversions: [], operators: [] };
     const found =

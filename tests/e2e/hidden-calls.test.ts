@@ -1,0 +1,83 @@
+/** Functions that write, and that no text names: behind a view, an operator, a policy of a table that is read. */
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import type pg from 'pg';
+import { sql } from '../support/cluster.ts';
+import { assertWritersEqual, outcome, startScene } from './scene.ts';
+
+const { cluster, proxy } = await startScene({}, { reader: false });
+const { w1, w2 } = cluster;
+const HANGS = { timeout: 60_000 };
+let client: pg.Client;
+
+before(async () => {
+  client = await proxy.connect();
+  await client.query(`
+    CREATE TABLE log (id serial PRIMARY KEY, x text); CREATE TABLE item (id int PRIMARY KEY, v text); CREATE TABLE key (a int PRIMARY KEY, b text);
+    CREATE FUNCTION writes(a int) RETURNS int LANGUAGE plpgsql AS $$
+      BEGIN INSERT INTO public.log (x) VALUES (clock_timestamp()::text || a); RETURN a; END $$;
+    CREATE FUNCTION compares(int, int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN PERFORM public.writes($1); RETURN true; END $$;
+    CREATE OPERATOR ## (LEFTARG = int, RIGHTARG = int, FUNCTION = compares);
+    CREATE VIEW seen AS SELECT writes(1) AS x; CREATE VIEW above AS SELECT x + 1 AS x FROM seen;
+    CREATE SEQUENCE counter; CREATE VIEW drawn AS SELECT nextval('counter')::int AS x;
+    CREATE TABLE guarded (a int PRIMARY KEY); INSERT INTO guarded VALUES (1), (2);
+    ALTER TABLE guarded ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON guarded USING (writes(a) > 0);
+    CREATE ROLE app; GRANT ALL ON ALL TABLES IN SCHEMA public TO app; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO app;
+    INSERT INTO item SELECT g, 'v' FROM generate_series(1, 9) g`);
+});
+
+/** Each has to be the same on every writer, or to be refused. */
+const STATEMENTS: Readonly<Record<string, readonly string[]>> = {
+  'a view': [
+    'INSERT INTO item SELECT 10 + x FROM seen',
+    'INSERT INTO item SELECT 20 + x FROM above',
+    'INSERT INTO item VALUES (31, (SELECT x FROM seen)::text)',
+    'UPDATE item SET v = seen.x FROM seen WHERE item.id = 1',
+    "UPDATE item SET v = 'u' WHERE id = 1 RETURNING (SELECT x FROM seen)",
+    "UPDATE item SET v = 'w' WHERE id = 2 AND EXISTS (SELECT FROM above)",
+    'DELETE FROM item USING above WHERE item.id = above.x',
+    "MERGE INTO item USING seen ON item.id = seen.x WHEN MATCHED THEN UPDATE SET v = 'm'",
+    'WITH s AS (SELECT x FROM seen) INSERT INTO item SELECT 40 + x FROM s',
+    'CREATE TABLE made AS SELECT * FROM seen',
+    'CREATE MATERIALIZED VIEW kept AS SELECT * FROM above',
+    "INSERT INTO key VALUES (1, table_to_xml('seen', true, false, '')::text)",
+    "UPDATE item SET v = table_to_xml('seen', true, false, '')::text WHERE id = 3",
+    'COPY (SELECT * FROM seen) TO STDOUT',
+    'INSERT INTO item SELECT 500 + x FROM drawn',
+    'UPDATE item SET v = (SELECT x FROM drawn) WHERE id = 4',
+  ],
+  'an operator': [
+    'INSERT INTO item SELECT 50 WHERE 1 ## 2',
+    'INSERT INTO item VALUES (51, (1 ## 2)::text)',
+    "UPDATE item SET v = 'z' WHERE id ## 2",
+    'UPDATE item SET v = (1 ## 2)::text WHERE id = 5',
+    "INSERT INTO item VALUES (5, 'c') ON CONFLICT (id) DO UPDATE SET v = (1 ## 2)::text",
+    'DELETE FROM item WHERE id = 6 AND id ## 2',
+    'CREATE TABLE made AS SELECT 1 AS a WHERE 1 ## 2',
+    'ALTER TABLE key ADD COLUMN c text DEFAULT (1 ## 2)::text',
+    'ALTER TABLE key ALTER a TYPE bigint USING (a + (1 ## 2)::int)',
+    'CREATE MATERIALIZED VIEW kept AS SELECT 1 AS a WHERE 1 OPERATOR(public.##) 2',
+    'ALTER TABLE key ALTER b SET DEFAULT (1 ## 2)::text',
+    'INSERT INTO key (a) VALUES (70)',
+  ],
+  'a policy': [
+    "INSERT INTO item SELECT a + 900, 'x' FROM guarded",
+    "UPDATE item SET v = 'p' WHERE id = 7 RETURNING (SELECT count(*) FROM guarded)",
+    'CREATE TEMP TABLE IF NOT EXISTS own (a int)',
+    'INSERT INTO own SELECT a FROM guarded',
+  ],
+};
+
+for (const [by, statements] of Object.entries(STATEMENTS))
+  describe(`by ${by}`, () => {
+    for (const text of statements)
+      test(text, HANGS, async () => {
+        await client.query(by === 'a policy' ? 'SET ROLE app' : 'RESET ROLE');
+        const found = await outcome(client.query(text));
+        assert.ok(['ok', '0A000', '40002'].includes(found), found);
+        await assertWritersEqual(cluster);
+        const next = "SELECT nextval('counter')::int AS n";
+        const [[lead], [follower]] = await Promise.all([sql(w1, next), sql(w2, next)]);
+        assert.ok(Number(follower?.['n']) >= Number(lead?.['n']), 'no value is given out twice');
+      });
+  });
