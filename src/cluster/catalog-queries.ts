@@ -49,7 +49,7 @@ export function placedByNumbersText(oids: readonly string[], which: 'tables' | '
 
 /** Functions of the user's that an object (o) depends on; looked for by its number. */
 export const DEPENDED_ON = `SELECT p.refobjid FROM pg_catalog.pg_depend p
-    WHERE p.classid = o.classid AND p.objid = o.oid AND p.refclassid = 'pg_proc'::regclass AND p.refobjid >= 16384 OFFSET 0`;
+    WHERE p.classid = o.classid AND p.objid = o.oid AND p.refclassid = 'pg_catalog.pg_proc'::regclass AND p.refobjid >= 16384 OFFSET 0`;
 
 /**
  * Tables (relid) with a volatile function of the user's in a constraint, their own or that of a column's domain, or in a policy. `of`: one of them alone,
@@ -58,13 +58,13 @@ export const DEPENDED_ON = `SELECT p.refobjid FROM pg_catalog.pg_depend p
 export const unnamedCode = (of?: string): string => {
   const only = (column: string): string => (of === undefined ? '' : `AND ${column} = ${of}`);
   return `SELECT o.relid FROM (
-    SELECT conrelid AS relid, 'pg_constraint'::regclass AS classid, oid FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid <> 0 ${only('conrelid')}
-    UNION ALL SELECT a.attrelid, 'pg_constraint'::regclass, n.oid FROM pg_catalog.pg_constraint n
+    SELECT conrelid AS relid, 'pg_catalog.pg_constraint'::regclass AS classid, oid FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid <> 0 ${only('conrelid')}
+    UNION ALL SELECT a.attrelid, 'pg_catalog.pg_constraint'::regclass, n.oid FROM pg_catalog.pg_constraint n
       JOIN pg_catalog.pg_attribute a ON a.atttypid = n.contypid WHERE n.contypid <> 0 ${only('a.attrelid')}
     -- Values that are stored in a column are cast to its type.
-    UNION ALL SELECT a.attrelid, 'pg_cast'::regclass, n.oid FROM pg_catalog.pg_cast n
+    UNION ALL SELECT a.attrelid, 'pg_catalog.pg_cast'::regclass, n.oid FROM pg_catalog.pg_cast n
       JOIN pg_catalog.pg_attribute a ON a.atttypid = n.casttarget WHERE n.oid >= 16384 AND n.castcontext <> 'e' ${only('a.attrelid')}
-    UNION ALL SELECT polrelid, 'pg_policy'::regclass, oid FROM pg_catalog.pg_policy WHERE true ${only('polrelid')} OFFSET 0) o
+    UNION ALL SELECT polrelid, 'pg_catalog.pg_policy'::regclass, oid FROM pg_catalog.pg_policy WHERE true ${only('polrelid')} OFFSET 0) o
   CROSS JOIN LATERAL (${DEPENDED_ON}) p
   JOIN pg_catalog.pg_proc f ON f.oid = p.refobjid AND f.provolatile = 'v' AND f.oid >= 16384`;
 };
@@ -84,8 +84,8 @@ export function actingText(
         OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid)
         OR EXISTS (${unnamedCode('c.oid')})
         OR EXISTS (SELECT FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-          JOIN pg_catalog.pg_depend p ON p.refclassid = 'pg_proc'::regclass AND (p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid
-            OR p.classid = 'pg_type'::regclass AND p.objid = a.atttypid)
+          JOIN pg_catalog.pg_depend p ON p.refclassid = 'pg_catalog.pg_proc'::regclass AND (p.classid = 'pg_catalog.pg_attrdef'::regclass AND p.objid = d.oid
+            OR p.classid = 'pg_catalog.pg_type'::regclass AND p.objid = a.atttypid)
           JOIN pg_catalog.pg_proc f ON f.oid = p.refobjid AND ${ACTING_CODE} WHERE a.attrelid = c.oid)))
       OR EXISTS (SELECT FROM pg_catalog.pg_proc f WHERE f.proname = ANY (${listOf(functions)}) AND ${ACTING_CODE})
       OR EXISTS (SELECT FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_proc f ON f.oid = o.oprcode AND ${ACTING_CODE}

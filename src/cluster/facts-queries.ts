@@ -48,20 +48,20 @@ const calling = (functions: string, relations: string): string => `declared AS (
 ), volatile AS (
   SELECT oid, proname FROM declared
   -- Aggregates, defaults of arguments, bodies of standard SQL.
-  UNION SELECT p.oid, p.proname FROM volatile v JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_proc'::regclass AND d.refobjid = v.oid
-    JOIN pg_catalog.pg_proc p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+  UNION SELECT p.oid, p.proname FROM volatile v JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_proc'::regclass AND d.refobjid = v.oid
+    JOIN pg_catalog.pg_proc p ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid
 ), views AS (
   SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
-  WHERE d.classid = 'pg_rewrite'::regclass AND (d.refclassid = 'pg_proc'::regclass AND d.refobjid IN (SELECT oid FROM volatile)
-    OR d.refclassid = 'pg_operator'::regclass AND d.refobjid IN (
+  WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND (d.refclassid = 'pg_catalog.pg_proc'::regclass AND d.refobjid IN (SELECT oid FROM volatile)
+    OR d.refclassid = 'pg_catalog.pg_operator'::regclass AND d.refobjid IN (
       SELECT o.oid FROM pg_catalog.pg_operator o JOIN volatile v ON v.oid = o.oprcode))
   -- Tables that are read by a policy.
-  UNION SELECT p.polrelid FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_depend d ON d.classid = 'pg_policy'::regclass AND d.objid = p.oid
-    AND d.refclassid = 'pg_proc'::regclass JOIN volatile v ON v.oid = d.refobjid
+  UNION SELECT p.polrelid FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_policy'::regclass AND d.objid = p.oid
+    AND d.refclassid = 'pg_catalog.pg_proc'::regclass JOIN volatile v ON v.oid = d.refobjid
   ${relations}
   UNION
-  SELECT r.ev_class FROM views w JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = w.ev_class
-  JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid AND r.ev_class <> w.ev_class
+  SELECT r.ev_class FROM views w JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = w.ev_class
+  JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND r.oid = d.objid AND r.ev_class <> w.ev_class
 )`;
 
 const CALLING_OPERATORS = `coalesce((SELECT json_agg(DISTINCT oprname) FROM pg_catalog.pg_operator o WHERE o.oprcode IN (SELECT oid FROM volatile)
@@ -123,13 +123,14 @@ export const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
       AND (s.provolatile <> 'v' OR s.prorettype IN ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype))
   UNION SELECT n.oid, n.proname FROM bound b CROSS JOIN LATERAL (
     SELECT s.oid, s.proname FROM words o JOIN sources s ON s.oid = o.oid WHERE o.word = lower(b.proname)
-    UNION ALL SELECT p.oid, p.proname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
-      WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = b.oid
+    UNION ALL SELECT p.oid, p.proname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid
+      WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass AND d.refobjid = b.oid
+    UNION ALL SELECT s.oid, s.proname FROM pg_catalog.pg_operator o JOIN sources s ON position(o.oprname IN s.source) > 0 WHERE o.oprcode = b.oid
     -- They change a table whose trigger it is, or look at a view that calls it.
     UNION ALL (${mentioning(`FROM (
         SELECT t.tgrelid AS oid FROM pg_catalog.pg_trigger t WHERE t.tgfoid = b.oid AND NOT t.tgisinternal
-        UNION ALL SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
-          WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = b.oid) f JOIN pg_catalog.pg_class c ON c.oid = f.oid`)})) n
+        UNION ALL SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
+          WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass AND d.refobjid = b.oid) f JOIN pg_catalog.pg_class c ON c.oid = f.oid`)})) n
 ), setting (oid, proname, name) AS (
   SELECT s.oid, s.proname, lower(m.found[1]) FROM sources s, LATERAL pg_catalog.regexp_matches(s.source, '${OWN_SETTING}', 'gi') m (found)
   -- Its own, while it runs.
@@ -137,7 +138,8 @@ export const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
     FROM sources s JOIN pg_catalog.pg_proc p ON p.oid = s.oid, LATERAL unnest(p.proconfig) c (text) WHERE split_part(c.text, '=', 1) LIKE '%.%'
   UNION SELECT s.oid, s.proname, t.name FROM setting t JOIN words o ON o.word = lower(t.proname) JOIN sources s ON s.oid = o.oid
 ), truncating (oid, proname) AS (
-  SELECT oid, proname FROM sources WHERE coalesce(nullif(stripped, ''), source) ~* '\\ytruncate\\y'
+  -- What looks like a comment may be a string's.
+  SELECT oid, proname FROM sources WHERE source ~* '\\ytruncate\\y'
   UNION SELECT n.oid, n.proname FROM truncating t CROSS JOIN LATERAL (
     SELECT s.oid, s.proname FROM words o JOIN sources s ON s.oid = o.oid WHERE o.word = lower(t.proname)
     -- They change a table whose trigger it is.
@@ -155,7 +157,7 @@ SELECT coalesce((SELECT json_agg(DISTINCT oid) FROM (
   coalesce((SELECT json_agg(DISTINCT oid) FROM bound), '[]'), coalesce((SELECT json_agg(DISTINCT proname) FROM bound), '[]'),
   coalesce((SELECT json_agg(json_build_array(oid, name)) FROM (SELECT DISTINCT oid, name FROM setting) n), '[]'),
   coalesce((SELECT json_agg(DISTINCT oid) FROM truncating), '[]'),
-  EXISTS (SELECT FROM sources WHERE coalesce(nullif(stripped, ''), source) ~* '\\yset\\s+constraints\\y'),
+  EXISTS (SELECT FROM sources WHERE source ~* '\\yset\\s+constraints\\y' OR stripped <> '' AND stripped ~* '\\yset\\s+constraints\\y'),
   coalesce((SELECT json_agg(DISTINCT proname) FROM truncating), '[]')`;
 
 /** What BINDING_FUNCTIONS has found: numbers of functions, and of views. */
@@ -174,7 +176,7 @@ export const factsText = (bound: Bound): string => `WITH RECURSIVE ${calling(
   -- By its name alone, PostgreSQL's own one of the same arguments is called.
   AND NOT (p.proname = 'gen_random_uuid' AND p.pronargs = 0 AND EXISTS (
     SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'pgcrypto'
-    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_extension'::regclass))
+    WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_catalog.pg_extension'::regclass))
   UNION SELECT p.oid, p.proname FROM pg_catalog.pg_proc p WHERE p.oid = ${oids(bound.functions)}`,
   `
   UNION SELECT oid FROM pg_catalog.pg_class WHERE oid = ${oids(bound.views)}
@@ -182,18 +184,18 @@ export const factsText = (bound: Bound): string => `WITH RECURSIVE ${calling(
   -- They draw from it, or tell where it stands.
   UNION SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
     JOIN pg_catalog.pg_class s ON s.oid = d.refobjid AND s.relkind = 'S'
-    WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass`,
+    WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass`,
 )}
 SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM volatile
       -- Types to which such a function casts, or whose values it looks at.
       UNION SELECT t.typname FROM pg_catalog.pg_cast c JOIN volatile v ON v.oid = c.castfunc JOIN pg_catalog.pg_type t ON t.oid = c.casttarget
       UNION SELECT t.typname FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_type t ON t.oid = c.contypid
-        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_proc'::regclass
+        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_constraint'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_catalog.pg_proc'::regclass
         JOIN volatile v ON v.oid = d.refobjid
       UNION SELECT t.typname FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_type t ON t.oid = c.contypid WHERE ${callsBinding('c.conbin')}) n), '[]'),
   coalesce((SELECT json_agg(proname) FROM (SELECT v.proname FROM volatile v LEFT JOIN pg_catalog.pg_depend d
-      ON d.classid = 'pg_proc'::regclass AND d.objid = v.oid AND d.deptype = 'e'
-    LEFT JOIN pg_catalog.pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+      ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = v.oid AND d.deptype = 'e'
+    LEFT JOIN pg_catalog.pg_extension e ON d.refclassid = 'pg_catalog.pg_extension'::regclass AND e.oid = d.refobjid
     GROUP BY v.proname HAVING bool_and(coalesce(e.extname IN ('uuid-ossp', 'pgcrypto'), false))) n), '[]'),
   ${CALLING_OPERATORS},
   ${CALLING_VIEWS},
@@ -235,10 +237,14 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM vol
       'casts', coalesce(json_agg(DISTINCT c.typname) FILTER (WHERE c.typname IS NOT NULL), '[]'))
     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
     LEFT JOIN (pg_catalog.pg_cast k JOIN pg_catalog.pg_type c ON c.oid = k.casttarget) ON k.castfunc = p.oid WHERE ${UNBELIEVED}),
-  -- Another one for other functions, and views and operators; replaced in the transaction that has made it, one stands in another place.
-  (SELECT pg_catalog.md5(pg_catalog.concat_ws(',', bit_xor(pg_catalog.hashtextextended(pg_catalog.concat_ws(':', oid, xmin, ctid), 0)), pg_catalog.count(*)))
-    FROM (SELECT oid, xmin, ctid FROM pg_catalog.pg_proc UNION ALL SELECT oid, xmin, ctid FROM pg_catalog.pg_operator
-      UNION ALL SELECT oid, xmin, ctid FROM pg_catalog.pg_rewrite) o WHERE oid >= 16384)`;
+  -- Another one for other functions, triggers, views and operators; replaced in the transaction that has made it, one stands in another place.
+  (SELECT pg_catalog.md5(pg_catalog.concat_ws(',', bit_xor(pg_catalog.hashtextextended(pg_catalog.concat_ws(':', oid, version), 0)), pg_catalog.count(*)))
+    FROM (SELECT oid, pg_catalog.concat(xmin, ctid) AS version FROM pg_catalog.pg_proc UNION ALL SELECT oid, pg_catalog.concat(xmin, ctid) FROM pg_catalog.pg_operator
+      UNION ALL SELECT oid, pg_catalog.concat(xmin, ctid) FROM pg_catalog.pg_rewrite
+      UNION ALL SELECT oid, pg_catalog.concat(xmin, ctid) FROM pg_catalog.pg_trigger WHERE NOT tgisinternal
+      -- Sources name them.
+      UNION ALL SELECT oid, relname FROM pg_catalog.pg_class
+        WHERE relkind IN ('v', 'm') OR oid IN (SELECT tgrelid FROM pg_catalog.pg_trigger WHERE NOT tgisinternal)) o WHERE oid >= 16384)`;
 
 /** Where nothing is bound, as mostly. To plan it takes a server longer than to answer. */
 export const FACTS: OwnStatement = { name: 'pprox: facts', text: factsText({ functions: [], views: [] }) };

@@ -1,18 +1,19 @@
 /** What the catalog is asked of a table (`table.ts`). */
 import { callsBinding, DEPENDED_ON, holdsNumbers, UNBELIEVED, unnamedCode } from './catalog-queries.ts';
 
-/** Functions of the user's (proc) that may be run where rows of this table are stored, whatever they are declared as; triggers aside. */
+/** Functions of the user's (proc) that may be run where rows of this table are stored, whatever they are declared as; those of conditions of triggers (WHEN) too. */
 const runBy = (of: string): string => `SELECT p.refobjid AS proc FROM (
-    SELECT 'pg_constraint'::regclass AS classid, oid FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid <> 0 AND conrelid = ${of}
-    UNION ALL SELECT 'pg_constraint'::regclass, n.oid FROM pg_catalog.pg_constraint n
+    SELECT 'pg_catalog.pg_constraint'::regclass AS classid, oid FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid <> 0 AND conrelid = ${of}
+    UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, n.oid FROM pg_catalog.pg_constraint n
       JOIN pg_catalog.pg_attribute a ON a.atttypid = n.contypid WHERE n.contypid <> 0 AND a.attrelid = ${of}
-    UNION ALL SELECT 'pg_cast'::regclass, n.oid FROM pg_catalog.pg_cast n
+    UNION ALL SELECT 'pg_catalog.pg_cast'::regclass, n.oid FROM pg_catalog.pg_cast n
       JOIN pg_catalog.pg_attribute a ON a.atttypid = n.casttarget WHERE n.oid >= 16384 AND n.castcontext <> 'e' AND a.attrelid = ${of}
-    UNION ALL SELECT 'pg_type'::regclass, atttypid FROM pg_catalog.pg_attribute WHERE atttypid >= 16384 AND attrelid = ${of}
-    UNION ALL SELECT 'pg_attrdef'::regclass, oid FROM pg_catalog.pg_attrdef WHERE adrelid = ${of}
-    UNION ALL SELECT 'pg_class'::regclass, indexrelid FROM pg_catalog.pg_index WHERE (indexprs IS NOT NULL OR indpred IS NOT NULL) AND indrelid = ${of}
-    UNION ALL SELECT 'pg_class'::regclass, partrelid FROM pg_catalog.pg_partitioned_table WHERE partexprs IS NOT NULL AND partrelid = ${of}
-    UNION ALL SELECT 'pg_policy'::regclass, oid FROM pg_catalog.pg_policy WHERE polrelid = ${of} OFFSET 0) o
+    UNION ALL SELECT 'pg_catalog.pg_type'::regclass, atttypid FROM pg_catalog.pg_attribute WHERE atttypid >= 16384 AND attrelid = ${of}
+    UNION ALL SELECT 'pg_catalog.pg_attrdef'::regclass, oid FROM pg_catalog.pg_attrdef WHERE adrelid = ${of}
+    UNION ALL SELECT 'pg_catalog.pg_class'::regclass, indexrelid FROM pg_catalog.pg_index WHERE (indexprs IS NOT NULL OR indpred IS NOT NULL) AND indrelid = ${of}
+    UNION ALL SELECT 'pg_catalog.pg_class'::regclass, partrelid FROM pg_catalog.pg_partitioned_table WHERE partexprs IS NOT NULL AND partrelid = ${of}
+    UNION ALL SELECT 'pg_catalog.pg_trigger'::regclass, oid FROM pg_catalog.pg_trigger WHERE tgqual IS NOT NULL AND tgrelid = ${of}
+    UNION ALL SELECT 'pg_catalog.pg_policy'::regclass, oid FROM pg_catalog.pg_policy WHERE polrelid = ${of} OFFSET 0) o
   CROSS JOIN LATERAL (${DEPENDED_ON}) p`;
 
 /** What is computed where rows of this table are stored, changed or deleted. */
@@ -37,8 +38,8 @@ const REACHED = `WITH RECURSIVE steps (parent, child, by) AS (
     SELECT inhparent, inhrelid, 'p' FROM pg_catalog.pg_inherits
     UNION ALL SELECT confrelid, conrelid, CASE WHEN 'd' IN (confdeltype, confupdtype) THEN 'd' ELSE 'f' END
       FROM pg_catalog.pg_constraint WHERE contype = 'f' AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))
-    UNION ALL SELECT w.ev_class, p.refobjid, 'v' FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_depend p ON p.classid = 'pg_rewrite'::regclass AND p.objid = w.oid
-      AND p.refclassid = 'pg_class'::regclass AND p.refobjid <> w.ev_class WHERE w.oid >= 16384
+    UNION ALL SELECT w.ev_class, p.refobjid, 'v' FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_depend p ON p.classid = 'pg_catalog.pg_rewrite'::regclass AND p.objid = w.oid
+      AND p.refclassid = 'pg_catalog.pg_class'::regclass AND p.refobjid <> w.ev_class WHERE w.oid >= 16384
   ), reached (oid, by) AS (
     SELECT c.oid, 'p'
     UNION SELECT s.child, CASE WHEN 'v' IN (s.by, r.by) THEN 'v' WHEN 'd' IN (s.by, r.by) THEN 'd' WHEN 'f' IN (s.by, r.by) THEN 'f' ELSE 'p' END
@@ -107,8 +108,8 @@ const ofSettings = (
           OR EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid >= 16384 AND t.typtype <> 'e' AND lower(t.typname) = w.name))
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid = ANY (f.proargtypes::oid[] || f.prorettype) AND t.typtype NOT IN ('b', 'e'))
       -- What a body of standard SQL, or a default of an argument, names.
-      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend k WHERE k.classid = 'pg_proc'::regclass AND k.objid = f.oid
-        AND k.refclassid IN ('pg_class'::regclass, 'pg_proc'::regclass, 'pg_operator'::regclass)) AND f.prosqlbody IS NULL)
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend k WHERE k.classid = 'pg_catalog.pg_proc'::regclass AND k.objid = f.oid
+        AND k.refclassid IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_operator'::regclass)) AND f.prosqlbody IS NULL)
     -- What it does not name.
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode JOIN pg_catalog.pg_language l ON l.oid = p.prolang
       WHERE ${UNBELIEVED})
@@ -116,9 +117,9 @@ const ofSettings = (
       WHERE ${UNBELIEVED})`;
 
 /** Whether what a policy (p) of a table (c) lets through may be for other rows to say. */
-const OF_OTHER_ROWS = `EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_policy'::regclass AND d.objid = p.oid
-      AND (d.refclassid = 'pg_class'::regclass AND d.refobjid <> c.oid OR d.refclassid = 'pg_proc'::regclass AND NOT (${ofSettings('d.refobjid')})
-        OR d.refclassid = 'pg_operator'::regclass AND EXISTS (SELECT FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode
+const OF_OTHER_ROWS = `EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_policy'::regclass AND d.objid = p.oid
+      AND (d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid <> c.oid OR d.refclassid = 'pg_catalog.pg_proc'::regclass AND NOT (${ofSettings('d.refobjid')})
+        OR d.refclassid = 'pg_catalog.pg_operator'::regclass AND EXISTS (SELECT FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode
           JOIN pg_catalog.pg_language l ON l.oid = p.prolang WHERE o.oid = d.refobjid AND ${UNBELIEVED})))
 `;
 
@@ -137,8 +138,8 @@ export const TABLE = `SELECT c.relkind, c.relpersistence,
   (SELECT json_build_object('referring', coalesce(json_agg(DISTINCT a.attname) FILTER (WHERE k.contype = 'f' AND a.attnum = ANY (k.conkey)), '[]'),
       'all', coalesce(json_agg(DISTINCT a.attname), '[]'))
     FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-      AND (a.attnum = ANY (k.conkey || k.confkey) OR EXISTS (SELECT FROM pg_catalog.pg_depend p WHERE k.contype = 'x' AND p.classid = 'pg_class'::regclass
-        AND p.objid = k.conindid AND p.refclassid = 'pg_class'::regclass AND p.refobjid = c.oid AND p.refobjsubid = a.attnum))
+      AND (a.attnum = ANY (k.conkey || k.confkey) OR EXISTS (SELECT FROM pg_catalog.pg_depend p WHERE k.contype = 'x' AND p.classid = 'pg_catalog.pg_class'::regclass
+        AND p.objid = k.conindid AND p.refclassid = 'pg_catalog.pg_class'::regclass AND p.refobjid = c.oid AND p.refobjsubid = a.attnum))
     WHERE k.conrelid = c.oid AND (k.contype = 'f' AND k.confrelid = c.oid OR k.contype IN ('p', 'u', 'x') AND k.condeferrable)),
   coalesce((SELECT json_agg(json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
       'numbered', CASE WHEN ty.oid < 16384 THEN ty.typname ~ '^_?reg' ELSE ${holdsNumbers('ty.oid')} END,
@@ -167,8 +168,8 @@ export const TABLE = `SELECT c.relkind, c.relpersistence,
         SELECT coalesce(json_agg(DISTINCT quote_ident(n.nspname) || '.' || quote_ident(s.relname)), '[]')
         FROM pg_catalog.pg_depend p JOIN pg_catalog.pg_class s ON s.relkind = 'S' AND s.oid = p.refobjid
         JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
-        WHERE p.refclassid = 'pg_class'::regclass AND (p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid
-          OR d.oid IS NULL AND p.classid = 'pg_type'::regclass AND p.objid = ty.oid))
+        WHERE p.refclassid = 'pg_catalog.pg_class'::regclass AND (p.classid = 'pg_catalog.pg_attrdef'::regclass AND p.objid = d.oid
+          OR d.oid IS NULL AND p.classid = 'pg_catalog.pg_type'::regclass AND p.objid = ty.oid))
         WHEN 'somewhere' THEN '[]' END) ORDER BY a.attnum)
     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid
     LEFT JOIN pg_catalog.pg_type el ON el.oid = ty.typelem
@@ -181,12 +182,12 @@ export const TABLE = `SELECT c.relkind, c.relpersistence,
           NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_sequence_privilege(s.oid, 'USAGE, SELECT')) AS unseen
         FROM (
           -- A partition draws from the sequence of the table that it is one of.
-          SELECT p.objid AS oid FROM pg_catalog.pg_attribute o JOIN pg_catalog.pg_depend p ON p.refclassid = 'pg_class'::regclass
-            AND p.refobjid = o.attrelid AND p.refobjsubid = o.attnum AND p.classid = 'pg_class'::regclass AND p.deptype = 'i'
+          SELECT p.objid AS oid FROM pg_catalog.pg_attribute o JOIN pg_catalog.pg_depend p ON p.refclassid = 'pg_catalog.pg_class'::regclass
+            AND p.refobjid = o.attrelid AND p.refobjsubid = o.attnum AND p.classid = 'pg_catalog.pg_class'::regclass AND p.deptype = 'i'
           WHERE a.attidentity <> '' AND o.attname = a.attname
             AND o.attrelid = ANY (ARRAY(SELECT c.oid UNION SELECT pg_catalog.pg_partition_ancestors(c.oid)))
           UNION ALL SELECT p.refobjid FROM pg_catalog.pg_depend p WHERE a.attidentity = '' AND v.draws = 'its value'
-            AND p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass OFFSET 0) p
+            AND p.classid = 'pg_catalog.pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_catalog.pg_class'::regclass OFFSET 0) p
         JOIN pg_catalog.pg_class s ON s.relkind = 'S' AND s.oid = p.oid JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
         LIMIT 1) q ON true
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'),
@@ -211,15 +212,15 @@ export const TABLE = `SELECT c.relkind, c.relpersistence,
       AND i.indpred IS NULL AND i.indexprs IS NULL), '[]'),
   coalesce((SELECT json_agg(json_build_array(a.attname, i.indimmediate) ORDER BY i.indexrelid, a.attnum) FROM pg_catalog.pg_index i
     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion) AND a.attnum > 0 AND (a.attnum = ANY (i.indkey::int2[])
-      OR EXISTS (SELECT FROM pg_catalog.pg_depend p WHERE p.classid = 'pg_class'::regclass AND p.objid = i.indexrelid
-        AND p.refclassid = 'pg_class'::regclass AND p.refobjid = c.oid AND p.refobjsubid = a.attnum))), '[]'),
+      OR EXISTS (SELECT FROM pg_catalog.pg_depend p WHERE p.classid = 'pg_catalog.pg_class'::regclass AND p.objid = i.indexrelid
+        AND p.refclassid = 'pg_catalog.pg_class'::regclass AND p.refobjid = c.oid AND p.refobjsubid = a.attnum))), '[]'),
   (WITH RECURSIVE below (oid) AS (
       SELECT c.oid UNION SELECT i.inhrelid FROM below b JOIN pg_catalog.pg_inherits i ON i.inhparent = b.oid
     ) SELECT json_agg(quote_ident(n.nspname) || '.' || quote_ident(o.relname) ORDER BY o.oid <> c.oid, o.oid) FROM below b
       JOIN pg_catalog.pg_class o ON o.oid = b.oid JOIN pg_catalog.pg_namespace n ON n.oid = o.relnamespace),
   coalesce((SELECT json_agg(DISTINCT jsonb_build_object('schema', n.nspname, 'name', b.relname))
-    FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend p ON p.classid = 'pg_rewrite'::regclass AND p.objid = r.oid
-      AND p.refclassid = 'pg_class'::regclass AND p.refobjid <> c.oid
+    FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend p ON p.classid = 'pg_catalog.pg_rewrite'::regclass AND p.objid = r.oid
+      AND p.refclassid = 'pg_catalog.pg_class'::regclass AND p.refobjid <> c.oid
     JOIN pg_catalog.pg_class b ON b.oid = p.refobjid JOIN pg_catalog.pg_namespace n ON n.oid = b.relnamespace
     WHERE r.ev_class = c.oid AND c.relkind IN ('v', 'm')), '[]'),
   coalesce((SELECT json_agg(pg_catalog.pg_get_ruledef(r.oid) ORDER BY r.oid) FROM pg_catalog.pg_rewrite r

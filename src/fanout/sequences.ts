@@ -206,7 +206,7 @@ type Which = readonly string[] | keyof typeof OTHERS;
 
 /** Relations of the session's own that are temporary. */
 const TEMPORARY = 't.relnamespace = pg_catalog.pg_my_temp_schema()';
-const ON_SEQUENCES = "d.refclassid = 'pg_class'::regclass";
+const ON_SEQUENCES = "d.refclassid = 'pg_catalog.pg_class'::regclass";
 
 const OTHERS = {
   // Who waits for what another transaction has locked would have to wait for its end.
@@ -217,11 +217,11 @@ const OTHERS = {
   // Their defaults, their queries, and by name the functions of their triggers.
   'those of temporary objects': `(c.oid IN (
       SELECT d.refobjid FROM pg_catalog.pg_class t JOIN pg_catalog.pg_attrdef f ON f.adrelid = t.oid
-        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid WHERE ${TEMPORARY} AND ${ON_SEQUENCES}
+        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_attrdef'::regclass AND d.objid = f.oid WHERE ${TEMPORARY} AND ${ON_SEQUENCES}
       UNION ALL SELECT d.refobjid FROM pg_catalog.pg_class t JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid
-        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_type'::regclass AND d.objid = a.atttypid WHERE ${TEMPORARY} AND ${ON_SEQUENCES}
+        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_type'::regclass AND d.objid = a.atttypid WHERE ${TEMPORARY} AND ${ON_SEQUENCES}
       UNION ALL SELECT d.refobjid FROM pg_catalog.pg_class t JOIN pg_catalog.pg_rewrite r ON r.ev_class = t.oid
-        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid WHERE ${TEMPORARY} AND ${ON_SEQUENCES})
+        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid WHERE ${TEMPORARY} AND ${ON_SEQUENCES})
     OR EXISTS (SELECT FROM pg_catalog.pg_class t JOIN pg_catalog.pg_trigger g ON g.tgrelid = t.oid JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid
       WHERE ${TEMPORARY} AND position(c.relname IN p.prosrc) > 0)
     OR EXISTS (SELECT FROM pg_catalog.pg_class t JOIN pg_catalog.pg_attrdef f ON f.adrelid = t.oid

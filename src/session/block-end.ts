@@ -11,6 +11,7 @@ import { Completion, errorFrame } from './reply.ts';
 import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 import type { FollowerLeg, LeadLeg, Legs } from './legs.ts';
 import { fireEverywhere } from './fire-everywhere.ts';
+import { compareDefined } from './compare-defined.ts';
 import { commitSettings, loseSettings, settleCustom } from './setting-transfer.ts';
 import { sameConfiguration } from './configuration.ts';
 import { definitionAsker } from './definition-asker.ts';
@@ -20,6 +21,7 @@ import { settlePins } from './pins.ts';
 import type { WritersBlock } from './block.ts';
 import type { SessionState } from './state.ts';
 import { StatementRelay } from './relay.ts';
+import { throwFailures } from './replay.ts';
 import { untouched } from './touched.ts';
 import { Trail } from './trail.ts';
 import { callOffTrail, followersCaughtUp, takeBehind, undoOnFollowers } from './trailing.ts';
@@ -112,6 +114,7 @@ export async function commitBlock(
     if (together) behind = await takeBehind(session, block);
     else await followersCaughtUp(session, block);
     if (trailed) block.plannedBy.ran = performance.now();
+    if (block.touched.emptied === 'perhaps something') throwFailures(block, await compareDefined(session, block));
     if (block.touched.made === 'objects') block.plannedBy.change('objects');
     await session.listening.join();
   } catch (error) {

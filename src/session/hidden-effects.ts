@@ -120,6 +120,7 @@ export async function seeEffects(
   by: 'any function' | 'its own text' = plan === undefined ? 'any function' : 'its own text',
 ): Promise<HiddenEffects> {
   const changed = changes(lead);
+  if (block.touched.objects === 'some') block.touched.emptied = 'perhaps something';
   const own = new Set(plan?.stored);
   const others = [...changed.keys()].filter((name) => !own.has(name));
   const empties = (await mayEmpty(session, [...own, ...changed.keys()])) ? 'perhaps a table' : 'no table';

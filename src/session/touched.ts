@@ -6,6 +6,8 @@ import type { SequenceKeeper } from '../fanout/sequences.ts';
 
 export interface Touched {
   objects: 'none' | 'some';
+  /** Whether functions or triggers have run since then: they may have emptied again what it had made or emptied, without a trace. */
+  emptied: 'nothing' | 'perhaps something';
   /** What functions and triggers have been seen to make or change. */
   made: 'nothing' | 'objects';
   /** As SQL writes their names, statements' and catalogs' ways; `many`: more than are kept. */
@@ -36,6 +38,7 @@ const TABLES = 1000;
 export function untouched(): Touched {
   return {
     objects: 'none',
+    emptied: 'nothing',
     made: 'nothing',
     tables: new Set(),
     unseen: new Set(),

@@ -168,6 +168,23 @@ const cases: Readonly<Record<string, readonly [made: string, run: string]>> = {
      CREATE TRIGGER f BEFORE INSERT ON t FOR EACH ROW WHEN (set_config('app.tenant', 'leaked', false) IS NOT NULL) EXECUTE FUNCTION f()`,
     'INSERT INTO t VALUES (1)',
   ],
+  'the condition of a trigger, by a function': [
+    `CREATE TABLE t (v int); CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN RETURN NEW; END $f$;
+     CREATE TRIGGER f BEFORE INSERT ON t FOR EACH ROW WHEN (public.st()) EXECUTE FUNCTION f()`,
+    'INSERT INTO t VALUES (1)',
+  ],
+  'an operator in a trigger': [
+    `CREATE FUNCTION sets(int, int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RETURN public.st(); END $$;
+     CREATE OPERATOR |##| (LEFTARG = int, RIGHTARG = int, FUNCTION = sets); ${TRIGGER('BEGIN NEW.v := (1 |##| 2)::int; RETURN NEW; END')}`,
+    'INSERT INTO t VALUES (1)',
+  ],
+  'a trigger of a view that another trigger writes to, made in this order': [
+    `CREATE TABLE u (v int); CREATE VIEW vw AS SELECT * FROM u;
+     CREATE FUNCTION inner_one() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN PERFORM public.st(); INSERT INTO u VALUES (NEW.v); RETURN NEW; END $f$;
+     ${TRIGGER('BEGIN INSERT INTO vw VALUES (NEW.v); RETURN NEW; END')};
+     CREATE TRIGGER inner_one INSTEAD OF INSERT ON vw FOR EACH ROW EXECUTE FUNCTION inner_one()`,
+    'INSERT INTO t VALUES (1)',
+  ],
   'a policy that calls PostgreSQL’s own': [
     "CREATE TABLE t (v int); INSERT INTO t VALUES (1); ALTER TABLE t ENABLE ROW LEVEL SECURITY; ALTER TABLE t FORCE ROW LEVEL SECURITY; CREATE POLICY p ON t USING (set_config('app.tenant', 'leaked', false) IS NOT NULL); CREATE ROLE reads; GRANT SELECT ON t TO reads",
     'SET ROLE reads; SELECT * FROM t; RESET ROLE',

@@ -82,6 +82,33 @@ describe('a cache that a trigger empties and fills, in a transaction that has em
     }
   });
 
+  for (const [how, made] of Object.entries({
+    'a text with what looks like a comment': `CREATE FUNCTION deals() RETURNS trigger LANGUAGE plpgsql AS $$
+       BEGIN RAISE DEBUG '-- refresh'; TRUNCATE hand; INSERT INTO hand VALUES (9, clock_timestamp()::text); RETURN NULL; END $$`,
+    'a text that is put together': `CREATE FUNCTION deals() RETURNS trigger LANGUAGE plpgsql AS $$
+       BEGIN EXECUTE 'TRUN' || 'CATE hand'; INSERT INTO hand VALUES (9, clock_timestamp()::text); RETURN NULL; END $$`,
+    'a view with a trigger of its own': `CREATE TABLE shown_base (id int PRIMARY KEY, v text); CREATE VIEW shown AS SELECT * FROM shown_base;
+       CREATE FUNCTION empties() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+         TRUNCATE hand; INSERT INTO hand VALUES (NEW.id, 'n'); INSERT INTO shown_base VALUES (NEW.id, NEW.v); RETURN NEW; END $$;
+       CREATE FUNCTION deals() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO shown VALUES (NEW.id, clock_timestamp()::text); RETURN NULL; END $$;
+       CREATE TRIGGER empties INSTEAD OF INSERT ON shown FOR EACH ROW EXECUTE FUNCTION empties()`,
+    'an operator': `CREATE FUNCTION empty_it(int, int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN TRUNCATE hand; INSERT INTO hand VALUES ($1, 'o'); RETURN true; END $$;
+       CREATE OPERATOR <##> (LEFTARG = int, RIGHTARG = int, FUNCTION = empty_it);
+       CREATE FUNCTION deals() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM 1 WHERE NEW.id <##> 1; RETURN NULL; END $$`,
+  }))
+    test(`by ${how}`, HANGS, async () => {
+      await client.query(`DROP TABLE IF EXISTS player, hand CASCADE; DROP FUNCTION IF EXISTS deals; CREATE TABLE player (id int PRIMARY KEY, v text, at timestamptz);
+        CREATE TABLE hand (id int PRIMARY KEY, v text)`);
+      await client.query(made);
+      await client.query('CREATE TRIGGER deals AFTER INSERT ON player FOR EACH ROW EXECUTE FUNCTION deals()');
+      const text =
+        "BEGIN; TRUNCATE hand; INSERT INTO hand VALUES (5, 'mine'); INSERT INTO player VALUES (1, 'a', now()); COMMIT";
+      const found = await outcome(client.query(text));
+      assert.ok(found === 'ok' || found === '40002', found);
+      await client.query('ROLLBACK');
+      await assertWritersEqual(cluster);
+    });
+
   test('with values that vary it is the lead’s, or refused', HANGS, async () => {
     await client.query('CREATE TABLE luck (v float8); INSERT INTO luck VALUES (0)');
     for (const text of [
