@@ -6,6 +6,7 @@ import { changes, compareChanges, compareDraws, isOfObjects, type Look, NOTHING 
 import { unprovenEffects } from '../fanout/unproven.ts';
 import { compareDefined } from './compare-defined.ts';
 import { type Aligned, type HiddenEffects, look, type Written } from './hidden-effects.ts';
+import { mendHidden } from './mend-hidden.ts';
 import { compareOutgoing } from './outgoing-rows.ts';
 import { answerOf, compareEach } from './own-questions.ts';
 import { compareAnswers } from './replay.ts';
@@ -34,8 +35,8 @@ export function deletedIn(changed: ReturnType<typeof changes>, tables: Iterable<
 }
 
 /**
- * Sequences, the number of rows changed in each table, and what the transaction has written to those that can be looked through. Throws
- * PproxError where something cannot be compared and that is refused.
+ * Sequences, the number of rows changed in each table, and what the transaction has written to those that can be looked through. `rows`: whether
+ * followers are given the lead's where theirs are others. Throws PproxError where something cannot be compared and that is refused.
  */
 export async function compareHidden(
   session: SessionState,
@@ -43,6 +44,7 @@ export async function compareHidden(
   effects: HiddenEffects,
   { drawn, followers }: Aligned,
   own: OwnRows,
+  rows: 'mended' | 'left',
 ): Promise<readonly FollowerFailure[]> {
   const { lead } = effects;
   const counted = await compareEach(session, block.legs.followers, async (leg) => {
@@ -52,6 +54,26 @@ export async function compareHidden(
     return compareDraws(label, drawn, lead, after) ?? compareChanges(label, lead, follower, own.counted) ?? 'same';
   });
   if (counted !== 'not known' && counted.length > 0) return counted;
+  const differing = await compareContents(session, block, effects, own);
+  if (rows === 'left' || counted === 'not known' || differing.length === 0 || !differing.every(isOfContents))
+    return differing;
+  return (await mendHidden(session, block, effects)) === 'done'
+    ? compareContents(session, block, effects, own)
+    : differing;
+}
+
+/** Of what is there, and no failure to find out. */
+function isOfContents({ kind }: FollowerFailure): boolean {
+  return kind === 'different' || kind === 'elsewhere' || kind === 'relation';
+}
+
+async function compareContents(
+  session: SessionState,
+  block: WritersBlock,
+  effects: HiddenEffects,
+  own: OwnRows,
+): Promise<readonly FollowerFailure[]> {
+  const { lead } = effects;
   const written = await effects.written();
   const changed = changes(lead);
   const removed = new Set(deletedIn(changed, own.tables) === own.deleted ? own.tables : []);

@@ -74,7 +74,7 @@ async function compareTriggers(
 ): Promise<readonly FollowerFailure[]> {
   const aligned = { drawn: [], followers: looks };
   const rows = { ...NO_ROWS, tables: new Set(own) };
-  const differing = await compareHidden(session, block, seen, aligned, rows);
+  const differing = await compareHidden(session, block, seen, aligned, rows, 'left');
   if (differing.length > 0) return differing;
   // Others may have moved sequences meanwhile: what was drawn is in the tables that it has filled beside its own.
   const written = await seen.written();

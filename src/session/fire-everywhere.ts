@@ -7,6 +7,7 @@ import { askLegs, throwFailures } from './replay.ts';
 import { ServerError } from './reply.ts';
 import type { WritersBlock } from './block.ts';
 import type { SessionState } from './state.ts';
+import { mayWait } from './touched.ts';
 
 /** Throws ServerError where the lead refuses, PproxError where the followers do something else. */
 export async function fireEverywhere(session: SessionState, block: WritersBlock, text: string): Promise<void> {
@@ -26,13 +27,14 @@ export async function fireEverywhere(session: SessionState, block: WritersBlock,
     undefined,
     0,
   );
-  // Whatever is only checked, followers check when they prepare. Sequences alone were moved by others.
-  if (changes(seen.lead).size === 0) return;
+  // Whatever is only checked, followers check when they prepare. Sequences alone were moved by others. What has changed nothing here, triggers may do there.
+  const { catalog } = session.services;
+  if (changes(seen.lead).size === 0 && !(await mayWait(catalog, session, block.touched))) return;
   const aligned = await alignFollowers(session, block, seen, undefined, 'what the lead drew');
   const failures = await askLegs(followers, session.services.settings.followerTimeoutMs, () => text);
   throwFailures(block, failures);
-  const { truncating } = await session.services.catalog.facts(session);
+  const { truncating } = await catalog.facts(session);
   const empties = truncating.size > 0 ? 'perhaps a table' : 'no table';
-  throwFailures(block, await compareHidden(session, block, { ...seen, empties }, aligned, NO_ROWS));
+  throwFailures(block, await compareHidden(session, block, { ...seen, empties }, aligned, NO_ROWS, 'mended'));
   await reserveDrawn(session, seen, aligned);
 }

@@ -135,7 +135,7 @@ export async function replayHidden(
   const own = await ownRows(session, asked, seen, byRows === undefined ? 'with them' : 'otherwise');
   // Triggers may have done so as well.
   const empties = calls === 'nothing' ? seen.empties : 'perhaps a table';
-  throwFailures(block, await compareHidden(session, block, { ...seen, empties }, aligned, own));
+  throwFailures(block, await compareHidden(session, block, { ...seen, empties }, aligned, own, 'mended'));
   await reserveDrawn(session, seen, aligned);
   return undefined;
 }
@@ -250,7 +250,7 @@ async function readToo(
   const same = await replayed(block, plan, statement, request, any, started, time);
   const { moment } = session.services.coordinator;
   const refused = await replaySame(session, block, [same], moment, { pace: 'lockstep', kept: 'not at all' });
-  const failures = refused.length > 0 ? refused : await compareHidden(session, block, seen, aligned, NO_ROWS);
+  const failures = refused.length > 0 ? refused : await compareHidden(session, block, seen, aligned, NO_ROWS, 'left');
   if (failures.some(({ kind }) => kind === 'lost')) throwFailures(block, failures);
   const back = failures.length > 0 ? [`ROLLBACK TO SAVEPOINT ${READ}`] : [];
   for (const leg of followers) tell(leg, ...back, `RELEASE SAVEPOINT ${READ}`);

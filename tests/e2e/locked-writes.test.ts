@@ -206,20 +206,32 @@ describe('what a query has made is compared', () => {
 });
 
 describe('several changes in one statement', () => {
+  /** Two MERGEs lock the same rows each in its own order: a deadlock of the lead's own, which anybody may be told of who waits for one of them. */
+  async function unlessDeadlocked(own: pg.Client, text: string): Promise<void> {
+    for (let found = '40P01'; found === '40P01'; ) {
+      found = await outcome(own.query(text));
+      assert.ok(found === 'ok' || found === '40P01', found);
+    }
+  }
+
   test('do the same on every writer under contention', HANGS, async () => {
     const work = Array.from({ length: 6 }, async (_, one) => {
       const own = await proxy.connect();
       for (let round = 0; round < 5; round++) {
-        await own.query(
+        await unlessDeadlocked(
+          own,
           `WITH gone AS (DELETE FROM plain WHERE grp = ${(one + round) % 4} AND n % 7 = ${round} RETURNING *)
            INSERT INTO plain SELECT grp + 1, n + 1 FROM gone`,
         );
-        await own.query(`WITH u AS (UPDATE item SET n = n + 1 WHERE id = ${one + 1} RETURNING *) SELECT * FROM u`);
-        const merge = `MERGE INTO item USING source ON source.id = item.id AND source.n % 3 = ${round % 3}
-           WHEN MATCHED THEN UPDATE SET n = item.n + source.n`;
-        // Two of them lock the same rows each in its own order: a deadlock of the lead's own.
-        for (let found = '40P01'; found === '40P01'; )
-          assert.ok(['ok', '40P01'].includes((found = await outcome(own.query(merge)))), found);
+        await unlessDeadlocked(
+          own,
+          `WITH u AS (UPDATE item SET n = n + 1 WHERE id = ${one + 1} RETURNING *) SELECT * FROM u`,
+        );
+        await unlessDeadlocked(
+          own,
+          `MERGE INTO item USING source ON source.id = item.id AND source.n % 3 = ${round % 3}
+           WHEN MATCHED THEN UPDATE SET n = item.n + source.n`,
+        );
       }
       await own.end();
     });
@@ -479,12 +491,22 @@ describe('triggers that wait for COMMIT', () => {
       assert.deepEqual(await sql(writer, 'SELECT count(*)::int AS n FROM late_log'), [{ n: 8 }]);
   });
 
-  test('and are found out where they do not', HANGS, async () => {
+  test('and what they write of their own is the lead’s', HANGS, async () => {
     await client.query(`CREATE OR REPLACE FUNCTION write_late() RETURNS trigger LANGUAGE plpgsql
       AS 'BEGIN INSERT INTO late_log (n, at) VALUES (NEW.n, clock_timestamp()); RETURN NULL; END'`);
     for (const text of ['UPDATE late SET n = 7 WHERE id = 1', 'BEGIN; UPDATE late SET n = 7 WHERE id = 1; COMMIT']) {
-      assert.equal((await refusal(client.query(text))).code, '40002', text);
-      await client.query('ROLLBACK');
+      await client.query(text);
+      await assertWritersEqual(cluster);
+    }
+  });
+
+  test('or is found out where it is another row', HANGS, async () => {
+    await client.query(`CREATE TABLE drawn_late (id int PRIMARY KEY, v text); INSERT INTO drawn_late SELECT g FROM generate_series(1, 50) g;
+      CREATE OR REPLACE FUNCTION write_late() RETURNS trigger LANGUAGE plpgsql
+      AS $$ BEGIN UPDATE drawn_late SET v = 'drawn' WHERE id = 1 + floor(random() * 50); RETURN NULL; END $$`);
+    for (let round = 0; round < 8; round++) {
+      const found = await outcome(client.query('UPDATE late SET n = n + 1 WHERE id = 1'));
+      assert.ok(found === 'ok' || found === '40002', found);
       await assertWritersEqual(cluster);
     }
   });
