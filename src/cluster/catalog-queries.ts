@@ -51,6 +51,17 @@ export function placedByNumbersText(oids: readonly string[], which: 'tables' | '
 export const DEPENDED_ON = `SELECT p.refobjid FROM pg_catalog.pg_depend p
     WHERE p.classid = o.classid AND p.objid = o.oid AND p.refclassid = 'pg_catalog.pg_proc'::regclass AND p.refobjid >= 16384 OFFSET 0`;
 
+/** Tables (relid) and users' types (oid) that their columns are of or made of: domains stand in arrays, composite types and other domains too. `of`: one alone. */
+export const typesWithin = (of?: string): string => `(WITH RECURSIVE parts (relid, oid) AS (
+      SELECT a.attrelid, a.atttypid FROM pg_catalog.pg_attribute a
+        WHERE a.atttypid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped ${of === undefined ? '' : `AND a.attrelid = ${of}`}
+      UNION SELECT p.relid, t.next FROM parts p CROSS JOIN LATERAL (
+        SELECT unnest(ARRAY[typbasetype, typelem]) AS next FROM pg_catalog.pg_type WHERE oid = p.oid
+        UNION ALL SELECT f.atttypid FROM pg_catalog.pg_type o JOIN pg_catalog.pg_attribute f ON f.attrelid = o.typrelid
+          WHERE o.oid = p.oid AND f.attnum > 0 AND NOT f.attisdropped
+        UNION ALL SELECT rngsubtype FROM pg_catalog.pg_range WHERE rngtypid = p.oid) t WHERE t.next >= 16384
+    ) SELECT relid, oid FROM parts)`;
+
 /**
  * Tables (relid) with a volatile function of the user's in a constraint, their own or that of a column's domain, or in a policy. `of`: one of them alone,
  * which is looked for by its number: where servers have no statistics of a new catalog, they would join all there is.
@@ -59,8 +70,8 @@ export const unnamedCode = (of?: string): string => {
   const only = (column: string): string => (of === undefined ? '' : `AND ${column} = ${of}`);
   return `SELECT o.relid FROM (
     SELECT conrelid AS relid, 'pg_catalog.pg_constraint'::regclass AS classid, oid FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid <> 0 ${only('conrelid')}
-    UNION ALL SELECT a.attrelid, 'pg_catalog.pg_constraint'::regclass, n.oid FROM pg_catalog.pg_constraint n
-      JOIN pg_catalog.pg_attribute a ON a.atttypid = n.contypid WHERE n.contypid <> 0 ${only('a.attrelid')}
+    UNION ALL SELECT y.relid, 'pg_catalog.pg_constraint'::regclass, n.oid FROM pg_catalog.pg_constraint n
+      JOIN ${typesWithin(of)} y ON y.oid = n.contypid WHERE n.contypid <> 0
     -- Values that are stored in a column are cast to its type.
     UNION ALL SELECT a.attrelid, 'pg_catalog.pg_cast'::regclass, n.oid FROM pg_catalog.pg_cast n
       JOIN pg_catalog.pg_attribute a ON a.atttypid = n.casttarget WHERE n.oid >= 16384 AND n.castcontext <> 'e' ${only('a.attrelid')}
@@ -68,6 +79,17 @@ export const unnamedCode = (of?: string): string => {
   CROSS JOIN LATERAL (${DEPENDED_ON}) p
   JOIN pg_catalog.pg_proc f ON f.oid = p.refobjid AND f.provolatile = 'v' AND f.oid >= 16384`;
 };
+
+/** Tables (relid) where functions of these names are run for what is stored. */
+const codeOf = (names: readonly string[]): string => `SELECT o.relid FROM (
+    SELECT conrelid AS relid, 'pg_catalog.pg_constraint'::regclass AS classid, oid FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid <> 0
+    UNION ALL SELECT y.relid, 'pg_catalog.pg_constraint'::regclass, n.oid FROM pg_catalog.pg_constraint n JOIN ${typesWithin()} y ON y.oid = n.contypid WHERE n.contypid <> 0
+    UNION ALL SELECT polrelid, 'pg_catalog.pg_policy'::regclass, oid FROM pg_catalog.pg_policy
+    UNION ALL SELECT adrelid, 'pg_catalog.pg_attrdef'::regclass, oid FROM pg_catalog.pg_attrdef
+    UNION ALL SELECT indrelid, 'pg_catalog.pg_class'::regclass, indexrelid FROM pg_catalog.pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL
+    UNION ALL SELECT partrelid, 'pg_catalog.pg_class'::regclass, partrelid FROM pg_catalog.pg_partitioned_table WHERE partexprs IS NOT NULL OFFSET 0) o
+  CROSS JOIN LATERAL (${DEPENDED_ON}) p
+  JOIN pg_catalog.pg_proc f ON f.oid = p.refobjid AND f.proname = ANY (ARRAY[${names.map(quoteLiteral).join(', ')}]::text[])`;
 
 const ACTING_CODE = "f.oid >= 16384 AND f.provolatile = 'v'";
 
@@ -93,13 +115,15 @@ export function actingText(
       EXISTS (SELECT FROM c WHERE c.relkind = 'v' OR c.relrowsecurity)`;
 }
 
-export function triggerModeText(major: number): string {
+/** `names`: of functions that count as if they were volatile, wherever they are run. */
+export function triggerModeText(major: number, names: readonly string[]): string {
   const settable =
     major >= 15
       ? `pg_catalog.has_parameter_privilege('session_replication_role', 'SET')`
       : `pg_catalog.current_setting('is_superuser') = 'on'`;
   return `SELECT pg_catalog.current_setting('session_replication_role'), ${settable},
     (SELECT pg_catalog.json_agg(DISTINCT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname))
-      FROM (SELECT tgrelid AS relid FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('R', 'A') UNION ALL ${unnamedCode()}) t
+      FROM (SELECT tgrelid AS relid FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('R', 'A') UNION ALL ${unnamedCode()}
+        ${names.length === 0 ? '' : `UNION ALL ${codeOf(names)}`}) t
       JOIN pg_catalog.pg_class c ON c.oid = t.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace)`;
 }

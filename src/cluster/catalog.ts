@@ -116,15 +116,16 @@ export class Catalog {
     });
   }
 
-  /** On the follower of this name, which `ask` asks. PostgreSQL 15 and later can grant the setting; before, it is a superuser's. */
+  /** On the follower of this name, which `ask` asks. `undeclared`: see DatabaseFacts. PostgreSQL 15 and later can grant the setting; before, it is a superuser's. */
   triggerMode(
     asker: CatalogAsker,
     label: string,
     major: number,
+    undeclared: ReadonlySet<string>,
     ask: (text: string) => Promise<Answer>,
   ): Promise<TriggerMode> {
     return this.#cached(asker, `triggers ${label}`, async () => {
-      const { rows } = await ask(triggerModeText(major));
+      const { rows } = await ask(triggerModeText(major, [...undeclared]));
       const [now, settable, firing] = rows[0] ?? [];
       return {
         now: now ?? 'origin',

@@ -48,6 +48,10 @@ export interface DatabaseFacts {
   readonly settingsOf: ReadonlyMap<number, readonly string[]>;
   /** Whether an event trigger is one. */
   readonly bindingEvents: 'none' | 'some';
+  /** Functions, by their numbers on the lead, that are declared to change nothing, and may. */
+  readonly undeclared: ReadonlySet<number>;
+  /** The same by name, as far as they are written in SQL or a procedural language. */
+  readonly undeclaredNames: ReadonlySet<string>;
   /** Functions, by their numbers on the lead, with TRUNCATE in their source, and what calls one. */
   readonly truncating: ReadonlySet<number>;
   /** The same by name. */
@@ -66,6 +70,7 @@ interface Binding extends Bound {
   readonly names: ReadonlySet<string>;
   /** See DatabaseFacts.settingsOf. */
   readonly settings: ReadonlyMap<number, readonly string[]>;
+  readonly undeclaredNames: DatabaseFacts['undeclaredNames'];
   readonly truncating: DatabaseFacts['truncating'];
   readonly truncatingNames: DatabaseFacts['truncatingNames'];
   readonly settingConstraints: DatabaseFacts['settingConstraints'];
@@ -78,6 +83,7 @@ const NOTHING_BOUND: Binding = {
   all: new Set(),
   names: new Set(),
   settings: new Map(),
+  undeclaredNames: new Set(),
   truncating: new Set(),
   truncatingNames: new Set(),
   settingConstraints: 'none',
@@ -124,6 +130,7 @@ export class DatabaseFactsReader {
       all: new Set(all),
       names: new Set(namesOf(lists[3])),
       settings,
+      undeclaredNames: new Set(namesOf(lists[8])),
       truncating: new Set((JSON.parse(lists[5] ?? '[]') as unknown[]).map(Number)),
       truncatingNames: new Set(namesOf(lists[7])),
       settingConstraints: lists[6] === 't' ? 'some' : 'none',
@@ -140,7 +147,15 @@ function believedOf(text: string | null | undefined): DatabaseFacts['unbelieved'
 }
 
 function factsOf(found: readonly (string | null)[], bound: Binding): DatabaseFacts {
-  const { all, names: bindingNames, settings, truncating, truncatingNames, settingConstraints } = bound;
+  const {
+    all,
+    names: bindingNames,
+    settings,
+    undeclaredNames,
+    truncating,
+    truncatingNames,
+    settingConstraints,
+  } = bound;
   const [
     functions,
     values,
@@ -186,6 +201,8 @@ function factsOf(found: readonly (string | null)[], bound: Binding): DatabaseFac
     bindingEvents: (JSON.parse(eventFunctions ?? '[]') as unknown[]).some((oid) => all.has(Number(oid)))
       ? 'some'
       : 'none',
+    undeclared: new Set(bound.functions),
+    undeclaredNames,
     truncating,
     truncatingNames,
     settingConstraints,

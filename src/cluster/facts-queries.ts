@@ -158,7 +158,9 @@ SELECT coalesce((SELECT json_agg(DISTINCT oid) FROM (
   coalesce((SELECT json_agg(json_build_array(oid, name)) FROM (SELECT DISTINCT oid, name FROM setting) n), '[]'),
   coalesce((SELECT json_agg(DISTINCT oid) FROM truncating), '[]'),
   EXISTS (SELECT FROM sources WHERE source ~* '\\yset\\s+constraints\\y' OR stripped <> '' AND stripped ~* '\\yset\\s+constraints\\y'),
-  coalesce((SELECT json_agg(DISTINCT proname) FROM truncating), '[]')`;
+  coalesce((SELECT json_agg(DISTINCT proname) FROM truncating), '[]'),
+  coalesce((SELECT json_agg(DISTINCT s.proname) FROM sources s WHERE s.provolatile <> 'v' AND (s.source ~* '${EFFECTIVE}'
+    OR s.oid IN (SELECT oid FROM writing) OR s.oid IN (SELECT oid FROM bound))), '[]')`;
 
 /** What BINDING_FUNCTIONS has found: numbers of functions, and of views. */
 export interface Bound {

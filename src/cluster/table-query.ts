@@ -1,11 +1,11 @@
 /** What the catalog is asked of a table (`table.ts`). */
-import { callsBinding, DEPENDED_ON, holdsNumbers, UNBELIEVED, unnamedCode } from './catalog-queries.ts';
+import { callsBinding, DEPENDED_ON, holdsNumbers, typesWithin, UNBELIEVED, unnamedCode } from './catalog-queries.ts';
 
 /** Functions of the user's (proc) that may be run where rows of this table are stored, whatever they are declared as; those of conditions of triggers (WHEN) too. */
 const runBy = (of: string): string => `SELECT p.refobjid AS proc FROM (
     SELECT 'pg_catalog.pg_constraint'::regclass AS classid, oid FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid <> 0 AND conrelid = ${of}
     UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, n.oid FROM pg_catalog.pg_constraint n
-      JOIN pg_catalog.pg_attribute a ON a.atttypid = n.contypid WHERE n.contypid <> 0 AND a.attrelid = ${of}
+      JOIN ${typesWithin(of)} y ON y.oid = n.contypid WHERE n.contypid <> 0
     UNION ALL SELECT 'pg_catalog.pg_cast'::regclass, n.oid FROM pg_catalog.pg_cast n
       JOIN pg_catalog.pg_attribute a ON a.atttypid = n.casttarget WHERE n.oid >= 16384 AND n.castcontext <> 'e' AND a.attrelid = ${of}
     UNION ALL SELECT 'pg_catalog.pg_type'::regclass, atttypid FROM pg_catalog.pg_attribute WHERE atttypid >= 16384 AND attrelid = ${of}
@@ -22,7 +22,7 @@ const expressionsOf = (
 ): string => `SELECT adbin::text AS expression FROM pg_catalog.pg_attrdef WHERE adrelid = ${of}
     UNION ALL SELECT conbin::text FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid <> 0 AND conrelid = ${of}
     UNION ALL SELECT n.conbin::text FROM pg_catalog.pg_constraint n
-      JOIN pg_catalog.pg_attribute a ON a.atttypid = n.contypid WHERE n.contypid <> 0 AND a.attrelid = ${of}
+      JOIN ${typesWithin(of)} y ON y.oid = n.contypid WHERE n.contypid <> 0
     UNION ALL SELECT t.typdefaultbin::text FROM pg_catalog.pg_type t
       JOIN pg_catalog.pg_attribute a ON a.atttypid = t.oid WHERE t.oid >= 16384 AND t.typdefaultbin IS NOT NULL AND a.attrelid = ${of}
     UNION ALL SELECT tgqual::text FROM pg_catalog.pg_trigger WHERE tgqual IS NOT NULL AND tgrelid = ${of}

@@ -96,10 +96,11 @@ export interface Table {
 type ReachedRow = readonly [boolean?, boolean?, boolean?, boolean?, (readonly unknown[])?];
 
 /** Of a table where nothing of the user's runs. */
-const NOTHING_RUN: Pick<DatabaseFacts, 'binding' | 'settingsOf' | 'truncating'> = {
+const NOTHING_RUN: Pick<DatabaseFacts, 'binding' | 'settingsOf' | 'truncating' | 'undeclared'> = {
   binding: new Set(),
   settingsOf: new Map(),
   truncating: new Set(),
+  undeclared: new Set(),
 };
 
 function policiesOf(found: string | null | undefined): Table['policies'] {
@@ -122,12 +123,12 @@ export async function readTable(
   );
   const [triggers, cascades, deferred, calls, runs] = JSON.parse(reached ?? '[]') as ReachedRow;
   const run = (runs ?? []).map(Number);
-  const { binding, settingsOf, truncating } = run.length > 0 ? await facts() : NOTHING_RUN;
+  const { binding, settingsOf, truncating, undeclared } = run.length > 0 ? await facts() : NOTHING_RUN;
   const binds = calls === true || run.some((oid) => binding.has(oid));
   return {
     kind,
     persistence: persistence === 't' ? 'temporary' : 'permanent',
-    triggers: triggers === true ? 'some' : 'none',
+    triggers: triggers === true || run.some((oid) => undeclared.has(oid)) ? 'some' : 'none',
     cascades: cascades === true ? 'some' : 'none',
     deferred: deferred === true ? 'some' : 'none',
     binds: binds ? 'something' : 'nothing',

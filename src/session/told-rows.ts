@@ -73,7 +73,9 @@ async function triggerMode(
   };
   const askOften = (one: OwnStatement): Promise<Answer> => ask(one.text);
   const asker = knowledge === 'kept' ? session : { ...uncached(session), ask, askOften };
-  return session.services.catalog.triggerMode(asker, leg.node.label, major, ask);
+  const { catalog } = session.services;
+  const { undeclaredNames } = await catalog.facts(session);
+  return catalog.triggerMode(asker, leg.node.label, major, undeclaredNames, ask);
 }
 
 function uncached({
