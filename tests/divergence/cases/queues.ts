@@ -76,4 +76,24 @@ export const queueCases: readonly Case[] = [
     wrapping: 'block',
     bites: true,
   },
+  {
+    name: 'jobs that are taken and done with their queues',
+    schema: `CREATE TABLE job (id bigserial PRIMARY KEY, queue int, taken_by int, at timestamptz); CREATE TABLE queue (id int PRIMARY KEY, taken_by int, n int NOT NULL DEFAULT 0);
+      CREATE FUNCTION add_job(q int) RETURNS bigint LANGUAGE sql AS $$
+        INSERT INTO queue (id) VALUES (q) ON CONFLICT (id) DO UPDATE SET n = queue.n + 1; INSERT INTO job (queue) VALUES (q) RETURNING id $$`,
+    step: (random, client) => {
+      const luck = random.next();
+      if (luck < 0.4) return [`SELECT add_job(${random.below(4)})`];
+      if (luck < 0.7)
+        return [
+          `WITH j AS (SELECT id, queue FROM job WHERE taken_by IS NULL ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED),
+             q AS (UPDATE queue SET taken_by = ${client} FROM j WHERE queue.id = j.queue)
+           UPDATE job SET taken_by = ${client}, at = now() FROM j WHERE job.id = j.id RETURNING job.id`,
+        ];
+      return [
+        `WITH done AS (DELETE FROM job WHERE taken_by = ${client} RETURNING *) UPDATE queue SET taken_by = NULL FROM done WHERE queue.id = done.queue`,
+      ];
+    },
+    bites: true,
+  },
 ];

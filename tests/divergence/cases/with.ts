@@ -64,4 +64,18 @@ export const withCases: readonly Case[] = [
           ],
     bites: true,
   },
+  {
+    name: 'changes by keys below WITH of rows that come and go',
+    schema: 'CREATE TABLE t (id int PRIMARY KEY, who int); CREATE TABLE log (id int, who int)',
+    step: (random, client) => {
+      const id = random.below(12);
+      const luck = random.next();
+      if (luck < 0.4) return [`INSERT INTO t VALUES (${id}, ${client}) ON CONFLICT DO NOTHING`];
+      if (luck < 0.6) return [`WITH d AS (DELETE FROM t WHERE id = ${id}) INSERT INTO log VALUES (${id}, ${client})`];
+      if (luck < 0.8)
+        return [`WITH u AS (UPDATE t SET who = ${client} WHERE id = ${id}) INSERT INTO log VALUES (${id}, ${client})`];
+      return [`EXPLAIN ANALYZE DELETE FROM t WHERE id = ${id}`];
+    },
+    bites: true,
+  },
 ];
