@@ -42,11 +42,19 @@ export async function planAlone(
     if (table === undefined || (!temporary && !isTellable(table, stores))) return undefined;
     if (temporary) runs = 'functions';
     if (temporary) continue;
+    if (stores !== 'new rows' && table.children === 'some' && !(await allHaveKeys(catalog, asker, table)))
+      return undefined;
     const acts = table.triggers === 'some' || table.cascades === 'some';
     if (acts || (await reasons.callOfDefaults(asker, table)) !== undefined) runs = 'functions';
     stored.push(...(stores === 'new rows' ? storedByInsert(table) : table.stored));
   }
   return stored.length === 0 ? undefined : readBack(what, statement, stored, runs);
+}
+
+/** What inherits from it has keys of its own, or none. */
+async function allHaveKeys(catalog: Catalog, asker: CatalogAsker, { stored }: Table): Promise<boolean> {
+  const tables = await Promise.all(stored.map((name) => catalog.tableOf(asker, name)));
+  return tables.every((table) => table !== undefined && table.keys.length > 0);
 }
 
 /** A MERGE may do any of it. */

@@ -26,7 +26,7 @@ export async function mendHidden(
 ): Promise<'done' | 'not possible'> {
   const { followers } = block.legs;
   const differing = await differingTables(session, block, await effects.written());
-  const quiet = await quieten(session, block, differing.flatMap(ifKeyed), [], 'asked for');
+  const quiet = await quieten(session, block, differing.flatMap(toldOf), [], 'asked for');
   if (differing.length === 0 || quiet === undefined) return 'not possible';
   const told = differing.map((one) => inPlace(one, quiet.begin === '' ? 'checked' : 'not checked'));
   if (told.includes(undefined)) return 'not possible';
@@ -76,7 +76,7 @@ async function differingTables(
   return differing;
 }
 
-function ifKeyed({ name, table }: Written): readonly Told[] {
+function toldOf({ name, table }: Written): readonly Told[] {
   const told = tellRows(name, table, 'rows are new');
   return told === undefined ? [] : [{ ...told, fires: table.triggers === 'none' ? 'nothing' : 'perhaps something' }];
 }

@@ -45,7 +45,9 @@ export async function behindLocks(
   if (names.length === 0) return chosen;
   const { planner } = session.services;
   const older = await readsOlder(session, block);
-  const alone = await planner.alone(session, statement, older ?? HELD);
+  // A single change locks its rows in the order in which it finds them: that is better waited for.
+  const useful = older !== undefined || statement.nested.length > 0;
+  const alone = useful ? await planner.alone(session, statement, older ?? HELD) : undefined;
   if (older !== undefined && alone === undefined) throw older;
   if (older !== undefined && alone !== undefined) return alone;
   const tables = names.map(qualified);
@@ -71,9 +73,8 @@ export async function behindLocks(
 
 /** Whether what it changes is soon found on the lead, and surely. */
 async function isQuick(session: SessionState, block: WritersBlock, { runs, stored }: LeadAlonePlan): Promise<boolean> {
-  // Of one table rows are locked in the order in which each statement finds them: that is better waited for.
+  if (runs !== 'nothing') return false;
   const tables = new Set(stored);
-  if (runs !== 'nothing' || tables.size === 1) return false;
   // Rows that are gone are asked of a connection beside, which is the login role's.
   const [own, ...found] = (await ask(session, block, `SELECT current_user = session_user; ${accessText(stored)}`)).rows;
   if (own?.[0] !== 't' || found.length < tables.size) return false;
