@@ -3,7 +3,7 @@ import { changedIn, changes, compareChanges, countsOfTables, NOTHING } from '../
 import type { Keyed } from '../fanout/plan.ts';
 import type { WritersBlock } from './block.ts';
 import { looks, pinWhereBound } from './hidden-effects.ts';
-import { beginFollowers, othersVisible, replayed, replaySame, throwFailures, transactionTime } from './replay.ts';
+import { beginFollowers, othersVisible, replayed, replaySame, throwFailures } from './replay.ts';
 import type { Hidden } from './replay-hidden.ts';
 import type { SessionState } from './state.ts';
 import { touch, touchSeen } from './touched.ts';
@@ -18,10 +18,11 @@ export async function replayKeyed(
   { statement, plan, request, started, looked, done }: Hidden,
   { updates, deletes, tables }: Keyed,
 ): Promise<'done' | 'not possible'> {
+  const names = [...changes(looked).keys()];
+  if (names.length === 0) return 'done';
   const { updated, deleted } = changedIn(looked);
   if (updated !== updates || deleted !== deletes) return 'not possible';
   const { legs } = block;
-  const names = [...changes(looked).keys()];
   await pinWhereBound(session, block, names);
   touch(block.touched, names);
   touchSeen(block.touched, looked, names);
@@ -30,9 +31,7 @@ export async function replayKeyed(
   beginFollowers(session, block);
   const question = countsOfTables(tables);
   const before = await looks(session, legs.followers, question);
-  const varies = plan.kind !== 'rows' && plan.times.length > 0;
-  const time = done.time ?? (varies ? transactionTime(legs.lead.lease.backend) : undefined);
-  const same = await replayed(block, plan, statement, request, done.effect, started, time);
+  const same = await replayed(block, plan, statement, request, done.effect, started, done.time);
   throwFailures(block, await replaySame(session, block, [same], moment, { pace: 'lockstep', kept: 'not at all' }));
   const after = await looks(session, legs.followers, question);
   const differing = legs.followers.flatMap((leg) => {
