@@ -3,7 +3,7 @@
  * the session that needs it, kept for a while, and dropped when DDL passes through. What is unknown is taken for the worst.
  */
 import type { Answer } from '../backend/receiver.ts';
-import { qualified, quoteLiteral } from '../sql/quote.ts';
+import { partsOf, qualified, quoteLiteral } from '../sql/quote.ts';
 import type { QualifiedName, Statement } from '../sql/statement.ts';
 import { type CatalogAsker, type CatalogMoment, namesOf, row } from './catalog-asker.ts';
 import { CatalogKeepers } from './catalog-keepers.ts';
@@ -82,12 +82,20 @@ export class Catalog {
 
   /** Undefined where the name means nothing: the server will say so. */
   table(asker: CatalogAsker, name: QualifiedName): Promise<Table | undefined> {
-    return this.tableOf(asker, qualified(name));
+    const text = qualified(name);
+    const found = `to_regclass(${quoteLiteral(text)})`;
+    return this.#cached(asker, `table ${text}`, () => readTable(asker, found, () => this.facts(asker)));
   }
 
-  /** The same by its name as SQL writes it: quoted where it has to be, and qualified. */
+  /** The same by its name as catalogs write it, quoted where it has to be, and qualified: whether the session may use its schema or not. */
   tableOf(asker: CatalogAsker, text: string): Promise<Table | undefined> {
-    return this.#cached(asker, `table ${text}`, () => readTable(asker, text, () => this.facts(asker)));
+    const parts = partsOf(text);
+    const found =
+      parts === undefined
+        ? `to_regclass(${quoteLiteral(text)})`
+        : `(SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = ${quoteLiteral(parts.schema)} AND c.relname = ${quoteLiteral(parts.name)})`;
+    return this.#cached(asker, `relation ${text}`, () => readTable(asker, found, () => this.facts(asker)));
   }
 
   /** What a column of a domain is given where nothing else says so; undefined where nothing is, or the name means nothing. */

@@ -82,31 +82,44 @@ const HOW_IT_DRAWS = `SELECT CASE WHEN t.text NOT LIKE '%nextval(%' THEN 'not at
     WHEN t.text LIKE '%)::regclass%' THEN 'somewhere' ELSE 'within' END AS draws
   FROM (SELECT coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), ty.typdefault, '') AS text) t`;
 
-/** A function (b) of PostgreSQL's own whose result is another one on each server, though that has the same rows and settings. */
-const DIFFERS = `b.oid < 16384 AND (b.provolatile = 'v' OR b.proname = 'age' AND b.pronargs = 1 OR b.proname = ANY ('{now,transaction_timestamp,statement_timestamp,pg_backend_pid,inet_client_addr,inet_client_port,inet_server_addr,inet_server_port,txid_current,pg_current_xact_id}'))`;
+/** A function (b) of PostgreSQL's own that need not have the same result on each server, though that has the same rows and settings. */
+const DIFFERS = `b.oid < 16384 AND (b.provolatile = 'v' OR b.proname = 'age' AND b.pronargs = 1
+    OR b.proname ~ '^(pg_(?!has_role$)|txid_|inet_(client|server)_|to_reg)|_to_xml' OR b.proname = ANY ('{now,transaction_timestamp,statement_timestamp,version}'))`;
 
-/** An expression of the catalog that calls one, by its number, or is CURRENT_TIMESTAMP or one of its like. */
-const differs = (expression: string): string => `(${expression} ~ 'SQLVALUEFUNCTION :op [0-8] '
-    OR EXISTS (SELECT FROM pg_catalog.regexp_matches(${expression}, ':funcid ([0-9]+)', 'g') m (found) JOIN pg_catalog.pg_proc b ON b.oid = m.found[1]::oid WHERE ${DIFFERS}))`;
+/** A setting that is read by name, in a text (SQL): one of the user's own, which has a dot, or of what is the same for a session everywhere. */
+const OF_SETTING = "current_setting\\s*\\(\\s*''([^'']*[.][^'']*|role|search_path|timezone|application_name)''";
+const anySetting = (text: string): string =>
+  `(SELECT count(*) FROM pg_catalog.regexp_matches(${text}, 'current_setting', 'gi')) > (SELECT count(*) FROM pg_catalog.regexp_matches(${text}, '${OF_SETTING}', 'gi'))`;
 
-/** In a function's source: what reads a relation, whose name would say so, or runs a text; what tells the time within a string. */
-const READING =
-  '\\y(from|table|execute|current_(date|time|timestamp)|localtime(stamp)?|now|today|tomorrow|yesterday)\\y';
+/** An expression of a policy (p) that calls one, by its number, is CURRENT_TIMESTAMP or one of its like, or reads another setting. */
+const differs = (column: string): string => `(p.${column}::text ~ 'SQLVALUEFUNCTION :op [0-8] '
+    OR EXISTS (SELECT FROM pg_catalog.regexp_matches(p.${column}::text, ':funcid ([0-9]+)', 'g') m (found) JOIN pg_catalog.pg_proc b ON b.oid = m.found[1]::oid WHERE ${DIFFERS})
+    OR p.${column}::text ~ ':funcid (2077|3294) ' AND ${anySetting(`pg_catalog.pg_get_expr(p.${column}, p.polrelid)`)})`;
+
+/** In a function's source: what reads a relation, whose name would say so, or runs a text. */
+const READING = '\\y(from|table|execute|current_(date|time|timestamp)|localtime(stamp)?)\\y';
+
+/** Functions of PostgreSQL's own that are STABLE, and of the session alone. */
+const OF_SESSION = '{current_setting,current_user,session_user,pg_has_role,to_json,to_jsonb,concat,concat_ws,format}';
+/** Types whose values mean the same everywhere, whatever they are made of. */
+const PLAIN_TYPES =
+  '{bool,int2,int4,int8,float4,float8,numeric,text,varchar,bpchar,name,uuid,json,jsonb,bytea,inet,cidr}';
 
 /**
  * Whether a function of the user's, by its number, makes its result of its arguments and of settings alone: `auth.uid()`, which reads a claim of the
- * request. By its source, of which no word means anything of the user's own; one with comments, or with quotes in which something might hide, is not
- * believed.
+ * request. By its source, of which no word may be a function or a type but those that are sure to; one with comments, or with quotes in which something
+ * might hide, is not believed.
  */
 const ofSettings = (
   oid: string,
 ): string => `EXISTS (SELECT FROM pg_catalog.pg_proc f JOIN pg_catalog.pg_language l ON l.oid = f.prolang
     WHERE f.oid = ${oid} AND f.provolatile <> 'v' AND l.lanname IN ('sql', 'plpgsql') AND f.prosrc !~ '--|/[*]|["\\\\]|[$][^0-9]' AND f.prosrc !~* '${READING}'
+      AND NOT ${anySetting('f.prosrc')}
       AND NOT EXISTS (SELECT FROM pg_catalog.regexp_split_to_table(lower(pg_catalog.regexp_replace(f.prosrc, '''[^'']*''', ' ', 'g')), '[^[:alnum:]_$]+') w (name)
-        WHERE EXISTS (SELECT FROM pg_catalog.pg_proc b WHERE b.proname = w.name AND ${DIFFERS})
+        WHERE EXISTS (SELECT FROM pg_catalog.pg_proc b WHERE b.proname = w.name AND b.oid < 16384 AND b.provolatile <> 'i') AND w.name <> ALL ('${OF_SESSION}')
           OR EXISTS (SELECT FROM pg_catalog.pg_proc u WHERE u.oid >= 16384 AND u.oid <> f.oid AND lower(u.proname) = w.name)
-          OR EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid >= 16384 AND t.typtype <> 'e' AND lower(t.typname) = w.name))
-      AND NOT EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid = ANY (f.proargtypes::oid[] || f.prorettype) AND t.typtype NOT IN ('b', 'e'))
+          OR EXISTS (SELECT FROM pg_catalog.pg_type t WHERE lower(t.typname) = w.name AND t.typname <> ALL ('${PLAIN_TYPES}')))
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid = ANY (f.proargtypes::oid[] || f.prorettype) AND t.typname <> ALL ('${PLAIN_TYPES}'))
       -- What a body of standard SQL, or a default of an argument, names.
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend k WHERE k.classid = 'pg_catalog.pg_proc'::regclass AND k.objid = f.oid
         AND k.refclassid IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_operator'::regclass)) AND f.prosqlbody IS NULL)
@@ -132,7 +145,7 @@ export const TABLE = `SELECT c.relkind, c.relpersistence,
   CASE WHEN NOT pg_catalog.row_security_active(c.oid) THEN 'none' WHEN EXISTS (
       SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND (${OF_OTHER_ROWS})
     ) THEN 'of other rows'
-    WHEN EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND ${differs("pg_catalog.concat(p.polqual::text, ' ', p.polwithcheck::text)")}) THEN 'of the moment' ELSE 'of the row' END,
+    WHEN EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND (${differs('polqual')} OR ${differs('polwithcheck')})) THEN 'of the moment' ELSE 'of the row' END,
   pg_catalog.has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE'),
   EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE contype = 'f' AND confrelid = c.oid),
   (SELECT json_build_object('referring', coalesce(json_agg(DISTINCT a.attname) FILTER (WHERE k.contype = 'f' AND a.attnum = ANY (k.conkey)), '[]'),

@@ -1,5 +1,4 @@
 /** What a catalog says of a table, or of another relation that has rows. */
-import { quoteLiteral } from '../sql/quote.ts';
 import type { QualifiedName } from '../sql/statement.ts';
 import { type CatalogAsker, row } from './catalog-asker.ts';
 import type { DatabaseFacts } from './database-facts.ts';
@@ -107,15 +106,15 @@ function policiesOf(found: string | null | undefined): Table['policies'] {
   return found === 'none' || found === 'of the row' || found === 'of the moment' ? found : 'of other rows';
 }
 
-/** By its name as SQL writes it; undefined where that means nothing. `facts`: of its database. */
+/** `oid`: an expression for its number; undefined where there is none. `facts`: of its database. */
 export async function readTable(
   asker: CatalogAsker,
-  name: string,
+  oid: string,
   facts: () => Promise<DatabaseFacts>,
 ): Promise<Table | undefined> {
   const [kind, persistence, reached, rules, children, policies, lockable, referenced, together, ...lists] = await row(
     asker,
-    `${TABLE}to_regclass(${quoteLiteral(name)})`,
+    `${TABLE}${oid}`,
   );
   if (kind === undefined || kind === null) return undefined;
   const [columns, keys, constrained, stored, bases, actions, references] = lists.map((list): unknown =>

@@ -12,7 +12,7 @@
  */
 import type { OwnStatement } from '../backend/own-message.ts';
 import type { Answer } from '../backend/receiver.ts';
-import { quoteLiteral } from '../sql/quote.ts';
+import { partsOf, quoteLiteral } from '../sql/quote.ts';
 import {
   isOfRelations,
   PERMANENT_OBJECTS,
@@ -130,16 +130,33 @@ export const LOOKS: Readonly<Record<LookedAt, OwnStatement>> = {
   },
 };
 
-/** Of these tables alone, by their quoted, qualified names in ASCII: what they count, and nothing beside rows. */
+const GONE = 'pprox: a table of the statement is not there any more';
+
+/**
+ * Of these tables, by their quoted, qualified names in ASCII, and what is below them: what they count, and nothing beside rows. By their names, and not as
+ * regclass, for which the session would have to be let into the schema of each.
+ */
 export function countsOfTables(names: readonly string[]): OwnStatement {
   return {
     name: 'pprox: count',
-    text: `SELECT 'table', n.name, pg_catalog.pg_stat_get_xact_tuples_inserted(n.name::pg_catalog.regclass) || ', '
-        || pg_catalog.pg_stat_get_xact_tuples_updated(n.name::pg_catalog.regclass) || ', '
-        || pg_catalog.pg_stat_get_xact_tuples_deleted(n.name::pg_catalog.regclass)
-      FROM pg_catalog.unnest($1::pg_catalog.text[]) n (name)`,
-    values: [Buffer.from(`{${names.map((name) => `"${name.replaceAll(/["\\]/g, '\\$&')}"`).join(',')}}`)],
+    text: `WITH RECURSIVE named AS (
+        SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relname = ANY ($2::pg_catalog.name[])
+          AND pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) = ANY ($1::pg_catalog.text[])
+      ), below (oid) AS (
+        SELECT oid FROM named UNION SELECT i.inhrelid FROM below b JOIN pg_catalog.pg_inherits i ON i.inhparent = b.oid)
+      SELECT 'table', pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname),
+        pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) || ', ' || pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) || ', '
+        || pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid)
+      FROM below b JOIN pg_catalog.pg_class c ON c.oid = b.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE CAST(CASE WHEN (SELECT count(*) FROM named) < pg_catalog.cardinality($1::pg_catalog.text[]) THEN '${GONE}' ELSE '1' END AS pg_catalog.int4) = 1`,
+    values: [arrayOf(names), arrayOf(names.map((name) => partsOf(name)?.name ?? name))],
   };
+}
+
+/** As PostgreSQL reads it. */
+function arrayOf(values: readonly string[]): Buffer {
+  return Buffer.from(`{${values.map((value) => `"${value.replaceAll(/["\\]/g, '\\$&')}"`).join(',')}}`);
 }
 
 export function lookOf({ rows }: Answer): Look {

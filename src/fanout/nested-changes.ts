@@ -39,7 +39,7 @@ export class NestedChanges {
     const main = 'target' in command && command.target !== undefined ? [command.target] : [];
     const names = [...main, ...nested.map(({ target }) => target)];
     const tables = await Promise.all(names.map((name) => this.#catalog.table(asker, name)));
-    const stored = [...new Set(tables.flatMap((table) => table?.stored ?? []))];
+    const stored = [...new Set(tables.flatMap((table) => table?.stored.slice(0, 1) ?? []))];
     // As a parameter they would be in the client's encoding.
     if (!stored.every((name) => ASCII.test(name))) return undefined;
     return {

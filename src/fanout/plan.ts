@@ -51,7 +51,7 @@ export interface SameTextPlan extends SameText {
   readonly remade: Remade | undefined;
 }
 
-/** How many UPDATEs and DELETEs it has, each of one row at most, told by a key, and where these stand: quoted, qualified names. */
+/** How many UPDATEs and DELETEs it has, each of one row at most, told by a key, and its targets: quoted, qualified names. */
 export interface Keyed {
   readonly updates: number;
   readonly deletes: number;

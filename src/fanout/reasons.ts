@@ -198,8 +198,18 @@ export class Reasons {
     const operator = operators.find((one) => volatileOperators.has(one.name));
     if (operator !== undefined) return `operator ${operator.name}`;
     if (volatileViews.size === 0) return undefined;
-    const read = relations.find((one) => volatileViews.has(one.name));
-    return read === undefined ? shadowable.find(readsNamed) : `relation ${read.name}`;
+    return shadowable.find(readsNamed) ?? this.effectiveRead(asker, statement);
+  }
+
+  /** Of that what is read: a view that calls such a function, a table with policies that do and apply to the session. */
+  async effectiveRead(asker: CatalogAsker, { relations }: Statement): Promise<string | undefined> {
+    const { volatileViews } = await this.#catalog.facts(asker);
+    for (const name of relations) {
+      // Other schemas may have relations of this name.
+      const table = volatileViews.has(name.name) ? await this.#catalog.table(asker, name) : undefined;
+      if (table !== undefined && (table.kind === 'v' || table.policies !== 'none')) return `relation ${name.name}`;
+    }
+    return undefined;
   }
 
   /** Such a function that a default calls which the INSERT leaves to the server. */
@@ -398,12 +408,12 @@ export function unportableIn({ unportableOperators }: Statement, table: Table): 
   return unportableOperators.filter(({ columns }) => !columns.some((one) => plain.has(one))).map(({ name }) => name);
 }
 
-/** Everything in the statement that may be a call of a user's function. */
 /** `table_to_xml()`: it may be a view. */
 function readsNamed(name: string): boolean {
   return functionEffect(name)?.because === READS_NAMED;
 }
 
+/** Everything in the statement that may be a call of a user's function. */
 function calledNames({ functions, shadowable, attributes, casts }: Statement): readonly string[] {
   return [...functions.map(({ name }) => name), ...shadowable, ...attributes, ...casts];
 }

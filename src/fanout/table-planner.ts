@@ -45,7 +45,10 @@ export class TablePlanner {
     const { node, relations, fills } = statement;
     const makes = fills !== 'nothing' || node === 'AlterTableStmt' ? 'rows' : 'definitions';
     const name = makes === 'rows' ? undefined : await this.#reasons.volatileCall(asker, statement);
-    const called = makes === 'rows' ? await this.#reasons.effectiveCall(asker, statement) : name && `${name}()`;
+    const called =
+      makes === 'rows'
+        ? await this.#reasons.effectiveCall(asker, { ...statement, relations: [] })
+        : name && `${name}()`;
     if (called !== undefined)
       throw notReplayable(
         `${called}, which is volatile, in a definition`,
@@ -53,10 +56,16 @@ export class TablePlanner {
       );
     // Texts that they cast are taken at their word, but where it does no harm to doubt it.
     const asked = fills === 'table' ? statement : { ...statement, conversions: [], operators: [] };
+    const read = fills === 'nothing' ? undefined : await this.#reasons.effectiveRead(asker, statement);
     const found =
+      read ??
       (fills === 'nothing' ? undefined : await this.#reasons.view(asker, relations)) ??
       (await this.#reasons.mayVary(asker, asked, undefined, makes));
-    if (fills === 'table' && !statement.explains) return this.#filled(asker, statement, found);
+    if (fills === 'table' && !statement.explains) {
+      const plan = await this.#filled(asker, statement, found);
+      // What it writes elsewhere has to be seen.
+      return read === undefined ? plan : { ...plan, effects: 'hidden' };
+    }
     if (found !== undefined) throw notReplayable(found, 'Create the table first, and fill it by INSERT.');
     if (node === 'AlterTableStmt') return this.#alteration(asker, statement);
     const plan = sameText(this.#reasons.varying(statement), statement, 'not compared', 'a definition');

@@ -1,6 +1,6 @@
 /** A statement that may have done more than its text says, on the followers once the lead has run it: by which of the ways it is done there. */
 import { type Effect, type FollowerFailure, joinTags, quietProof } from '../fanout/follower.ts';
-import { changes, isOfObjects, type Look, type Looks, movedSequences } from '../fanout/hidden-effects.ts';
+import { changes, isOfObjects, type Look, type Looks, movedSequences, storedIn } from '../fanout/hidden-effects.ts';
 import { isLeadAlone, type ReplayPlan } from '../fanout/plan.ts';
 import { type ReplayedStatement } from '../fanout/replay-log.ts';
 import { RowReplay } from '../fanout/row-replay.ts';
@@ -226,7 +226,10 @@ async function ownRows(
   // A row that moves to another partition is deleted as well.
   const all = rows !== undefined && accountsFor(rows, replay?.total ?? 0, changed);
   const deleted = all ? deletedIn(changed, tables) : Number(/^DELETE (\d+)$/.exec(effect.tag ?? '')?.[1] ?? 0);
-  return { tables, counted: counted === 'with them' ? NO_ROWS.counted : tables, deleted };
+  const stored = all
+    ? storedIn(lead, [...tables])
+    : Number(/^(?:INSERT 0|UPDATE|MERGE) (\d+)$/.exec(effect.tag ?? '')?.[1] ?? 0);
+  return { tables, counted: counted === 'with them' ? NO_ROWS.counted : tables, stored, deleted };
 }
 
 /** Ours on followers, gone before the client can make another one. */

@@ -31,3 +31,16 @@ export function qualified(name: QualifiedName): string {
     ? quoteIdentifier(name.name)
     : `${quoteIdentifier(name.schema)}.${quoteIdentifier(name.name)}`;
 }
+
+/** The other way round, of what is quoted where it has to be; undefined where it is not qualified. */
+export function partsOf(text: string): { readonly schema: string; readonly name: string } | undefined {
+  const parts = /^(?:"((?:[^"]|"")+)"|([^".]+))\.(?:"((?:[^"]|"")+)"|([^".]+))$/.exec(text);
+  const [, quotedSchema, schema, quotedName, name] = parts ?? [];
+  const found = {
+    schema: quotedSchema?.replaceAll('""', '"') ?? schema,
+    name: quotedName?.replaceAll('""', '"') ?? name,
+  };
+  return found.schema === undefined || found.name === undefined
+    ? undefined
+    : { schema: found.schema, name: found.name };
+}

@@ -49,3 +49,20 @@ for (const block of ['a statement of its own', 'a block'])
       await Promise.all(both.map((one) => one.end()));
       await assertWritersEqual(cluster);
     });
+
+test('tables in a schema that the role may not use, partitions of a table that it may', HANGS, async () => {
+  await client.query(`CREATE SCHEMA parts; CREATE TABLE whole (id int PRIMARY KEY, n int) PARTITION BY RANGE (id);
+    CREATE TABLE parts.first PARTITION OF whole FOR VALUES FROM (0) TO (10); INSERT INTO whole SELECT g, 0 FROM generate_series(0, 9) g;
+    CREATE TABLE parts."Second ""one\\" PARTITION OF whole FOR VALUES FROM (10) TO (20);
+    CREATE ROLE app; GRANT ALL ON whole, item TO app; INSERT INTO item VALUES (7000, 'v') ON CONFLICT DO NOTHING; SET ROLE app`);
+  for (const text of [
+    'WITH gone AS (DELETE FROM whole WHERE id = 6 RETURNING n) SELECT * FROM gone',
+    "WITH changed AS (UPDATE item SET v = 'w' WHERE id = 7000) INSERT INTO whole VALUES (6, 1)",
+    "WITH changed AS (UPDATE item SET v = 'x' WHERE id = 7000) INSERT INTO whole VALUES (16, 1)",
+    'EXPLAIN ANALYZE UPDATE whole SET n = 9 WHERE id = 16',
+    'WITH moved AS (UPDATE whole SET id = 17 WHERE id = 7) SELECT 1',
+  ])
+    await client.query(text);
+  await client.query('RESET ROLE');
+  await assertWritersEqual(cluster);
+});

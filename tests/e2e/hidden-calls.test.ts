@@ -141,3 +141,20 @@ describe('by what a table is made of, and by functions that are not what they ar
       await client.query('RESET ROLE; DROP TABLE made; DROP TYPE IF EXISTS made_of; DROP DOMAIN IF EXISTS d CASCADE');
     });
 });
+
+test('definitions of what only stands beside such a function', HANGS, async () => {
+  await client.query(`RESET ROLE; CREATE TABLE ruled (id int PRIMARY KEY, n int); CREATE FUNCTION may(int) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN $1 > 2; END';
+    ALTER TABLE ruled ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON ruled USING (may(id)); CREATE SCHEMA apart; CREATE TABLE apart.seen (x int)`);
+  for (const text of [
+    'ALTER TABLE ruled ADD COLUMN x int',
+    'ALTER TABLE ruled ALTER n TYPE bigint',
+    'ALTER TABLE ruled DROP COLUMN x',
+    'CREATE TABLE refers (id int REFERENCES ruled); ALTER TABLE refers ADD COLUMN other int REFERENCES ruled',
+    'CREATE TABLE copied AS SELECT * FROM ruled',
+    'ALTER VIEW seen OWNER TO app',
+    'ALTER TABLE apart.seen ADD COLUMN y int',
+    'CREATE TABLE copied_too AS SELECT * FROM apart.seen',
+  ])
+    await client.query(text);
+  await assertWritersEqual(cluster);
+});

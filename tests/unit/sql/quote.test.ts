@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { qualified, quoteIdentifier, quoteLiteral } from '../../../src/sql/quote.ts';
+import { partsOf, qualified, quoteIdentifier, quoteLiteral } from '../../../src/sql/quote.ts';
 import { statementOf } from './reading.ts';
 
 test('quotes are doubled', () => {
@@ -31,4 +31,16 @@ test('PostgreSQL reads back every text as it was', () => {
       assert.deepEqual(statementOf(`SELECT nextval(${quoteLiteral(sequence)})`).sequences.names, [sequence]);
     }),
   );
+});
+
+test('a name of a catalog is taken apart as it was put together', () => {
+  assert.deepEqual(partsOf('public.t1'), { schema: 'public', name: 't1' });
+  assert.deepEqual(partsOf('"Of us"."a.""b"""'), { schema: 'Of us', name: 'a."b"' });
+  for (const one of [
+    { schema: 'S"', name: '.' },
+    { schema: 'größe', name: 'x' },
+  ])
+    assert.deepEqual(partsOf(qualified(one)), one);
+  assert.equal(partsOf('t1'), undefined);
+  assert.equal(partsOf('"a.b"'), undefined);
 });
