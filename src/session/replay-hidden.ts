@@ -1,7 +1,7 @@
 /** A statement that may have done more than its text says, on the followers once the lead has run it: by which of the ways it is done there. */
 import { type Effect, type FollowerFailure, joinTags, quietProof } from '../fanout/follower.ts';
-import { changes, isOfObjects, type Look, type Looks, movedSequences, storedIn } from '../fanout/hidden-effects.ts';
-import { isLeadAlone, type ReplayPlan } from '../fanout/plan.ts';
+import { changes, isOfObjects, movedSequences, storedIn } from '../fanout/hidden-effects.ts';
+import { isLeadAlone } from '../fanout/plan.ts';
 import { type ReplayedStatement } from '../fanout/replay-log.ts';
 import { RowReplay } from '../fanout/row-replay.ts';
 import { PproxError } from '../lib/errors.ts';
@@ -18,11 +18,11 @@ import {
   reserveMoved,
   seeEffects,
 } from './hidden-effects.ts';
-import { type RelayResult } from './relay.ts';
 import { replayed, replayRows, replaySame, tell, transactionTime, throwFailures } from './replay.ts';
 import type { Request } from './request.ts';
 import { replayByTables } from './replay-by-tables.ts';
 import { replayKeyed } from './replay-keyed.ts';
+import type { Hidden } from './ran-on-lead.ts';
 import { replayAlone } from './read-back.ts';
 import type { WritersBlock } from './block.ts';
 import type { SessionState } from './state.ts';
@@ -30,30 +30,6 @@ import { refuseHidden } from './route.ts';
 import { quieten } from './told-rows.ts';
 import { TRAIL_BYTES } from './trail.ts';
 import { followersCaughtUp, paceOf } from './trailing.ts';
-
-export interface DoneOnLead {
-  readonly result: RelayResult;
-  /** Of the statement with our columns, where these are compared. */
-  readonly effect: Effect;
-  readonly replay: RowReplay | undefined;
-  /** The transaction's, where the followers need it. */
-  readonly time: Promise<string> | undefined;
-  /** Before it and behind it, where it may do more than its text says. Each rejects with PproxError or BackendLostError. */
-  readonly looks: readonly [Promise<Look>, Promise<Look>] | undefined;
-}
-
-/** A statement that may have done more than its text says. */
-export interface Hidden {
-  readonly statement: Statement;
-  readonly plan: ReplayPlan;
-  readonly request: Request;
-  readonly started: number;
-  /** At the lead, around it. */
-  readonly looked: Looks;
-  /** Names that meant a temporary object before it, where followers have a permanent one. */
-  readonly hiding: readonly string[];
-  readonly done: DoneOnLead;
-}
 
 /**
  * On the followers, what the lead has done in the text and out of it; or what is left to do there, where they may be behind by it. At any

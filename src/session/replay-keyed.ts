@@ -4,7 +4,7 @@ import type { Keyed } from '../fanout/plan.ts';
 import type { WritersBlock } from './block.ts';
 import { looks, pinWhereBound } from './hidden-effects.ts';
 import { beginFollowers, othersVisible, replayed, replaySame, throwFailures } from './replay.ts';
-import type { Hidden } from './replay-hidden.ts';
+import type { Hidden } from './ran-on-lead.ts';
 import type { SessionState } from './state.ts';
 import { touch, touchSeen } from './touched.ts';
 

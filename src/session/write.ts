@@ -49,7 +49,8 @@ import { FAILED, type StatementEnd } from './statement-end.ts';
 import { place, touch, touchUnseen, untouched } from './touched.ts';
 import { Trail } from './trail.ts';
 import { followersCaughtUp, letTrail, paceOf } from './trailing.ts';
-import { type DoneOnLead, replayHidden } from './replay-hidden.ts';
+import type { DoneOnLead } from './ran-on-lead.ts';
+import { replayHidden } from './replay-hidden.ts';
 
 /** Begins a transaction that the client has not asked for; it ends with the query in hand. */
 export async function openImplicit(session: SessionState): Promise<WritersBlock> {

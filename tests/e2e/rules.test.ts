@@ -31,7 +31,7 @@ const ONE = 'UPDATE t SET v = v + 1 WHERE id = 1';
 
 interface Ruled {
   readonly made: string;
-  readonly texts: Readonly<Record<string, 'ok' | '0A000' | '40002'>>;
+  readonly texts: Readonly<Record<string, 'ok' | '0A000'>>;
 }
 
 const ruled: readonly Ruled[] = [
@@ -72,10 +72,10 @@ const ruled: readonly Ruled[] = [
   {
     made: `CREATE TRIGGER lucky BEFORE INSERT ON l FOR EACH ROW EXECUTE FUNCTION lucky(); ${also('UPDATE', noted)}; CREATE RULE i AS ON INSERT TO t ${noted}`,
     texts: {
-      [ONE]: '40002',
-      'UPDATE t SET v = v + 1': '40002',
-      'INSERT INTO t VALUES (30)': '40002',
-      'INSERT INTO tv VALUES (31)': '40002',
+      [ONE]: 'ok',
+      'UPDATE t SET v = v + 1': 'ok',
+      'INSERT INTO t VALUES (30)': 'ok',
+      'INSERT INTO tv VALUES (31)': 'ok',
     },
   },
   {
@@ -137,7 +137,7 @@ const ruled: readonly Ruled[] = [
   },
   {
     made: `INSERT INTO l VALUES (1, 0); ${also('UPDATE', 'DO ALSO UPDATE l SET r = s.id FROM s')}`,
-    texts: { [ONE]: '40002' },
+    texts: { [ONE]: 'ok' },
   },
   {
     made: `CREATE VIEW alone AS SELECT id FROM l; CREATE RULE r AS ON INSERT TO alone DO INSTEAD INSERT INTO l VALUES (NEW.id, random())`,
@@ -146,7 +146,7 @@ const ruled: readonly Ruled[] = [
   {
     made: `CREATE TABLE child (id int PRIMARY KEY, t int REFERENCES t ON DELETE CASCADE); INSERT INTO child VALUES (1, 1), (2, 2);
       CREATE RULE r AS ON DELETE TO child DO ALSO INSERT INTO l VALUES (OLD.id, random())`,
-    texts: { 'DELETE FROM t WHERE id = 1': '40002', 'DELETE FROM t WHERE id = 5': 'ok' },
+    texts: { 'DELETE FROM t WHERE id = 1': 'ok', 'DELETE FROM t WHERE id = 5': 'ok' },
   },
 ];
 
