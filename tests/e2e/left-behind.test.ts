@@ -208,7 +208,7 @@ const cases: Readonly<Record<string, readonly [made: string, run: string]>> = {
   ],
 };
 
-const LOCKED = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND (objid = 7 OR classid = 7)";
+const LOCKED = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND (classid = 0 AND objid = 7 OR classid = 7)";
 
 describe('the next client finds nothing that is left by', () => {
   for (const [name, [made, run]] of Object.entries(cases))

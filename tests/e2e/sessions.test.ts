@@ -33,7 +33,7 @@ const SCHEMA = `CREATE ROLE somebody; CREATE SCHEMA elsewhere; CREATE TABLE else
   CREATE FUNCTION quiet_inside() RETURNS text STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN sets(); END $$`;
 for (const writer of [w1, w2]) await sql(writer, SCHEMA);
 
-const LOCKED = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 77";
+const LOCKED = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = 0 AND objid = 77";
 
 describe('a client with the only connection finds nothing of the client before', () => {
   const leavings: Readonly<Record<string, readonly string[]>> = {
