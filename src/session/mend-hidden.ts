@@ -17,7 +17,8 @@ const MARK = '"pprox: mended"';
 
 /**
  * Whoever asks has compared how many rows were inserted, updated and deleted in each table, and compares once more what is there: this may have mended
- * nothing. Answers with `not possible`, and has left nothing, where no table can be. Throws PproxError where a follower is lost.
+ * nothing. Answers with `not possible` where a table cannot be, or other rows are gone on a follower: the transaction is to be rolled back then. Throws PproxError where a
+ * follower is lost.
  */
 export async function mendHidden(
   session: SessionState,
