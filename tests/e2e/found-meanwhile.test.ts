@@ -7,7 +7,7 @@ import { assertWritersEqual, outcome, startScene } from './scene.ts';
 const { cluster, proxy } = await startScene({}, { reader: false });
 const HANGS = { timeout: 120_000 };
 /** Of each statement: without its numbers being compared some of ten to twenty found another row on the follower. */
-const ROUNDS = 150;
+const ROUNDS = 80;
 let client: pg.Client;
 
 before(async () => {
