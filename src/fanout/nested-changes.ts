@@ -1,12 +1,25 @@
 /** Changes below WITH: what stands against the same text for them. */
 import type { Catalog } from '../cluster/catalog.ts';
 import type { CatalogAsker } from '../cluster/catalog-asker.ts';
-import type { Statement } from '../sql/statement.ts';
+import type { Table } from '../cluster/table.ts';
+import type { QualifiedName, Statement } from '../sql/statement.ts';
 import { SPLIT } from './locks.ts';
 import { type Keyed, notReplayable, type SameTextPlan } from './plan.ts';
 import type { Reasons } from './reasons.ts';
 
 const ASCII = /^[ -~]+$/;
+
+/** Its own, and those below WITH. */
+function targetsOf({ command, nested }: Statement): readonly QualifiedName[] {
+  const main = 'target' in command && command.target !== undefined ? [command.target] : [];
+  return [...main, ...nested.map(({ target }) => target)];
+}
+
+/** Whether rows that a statement stores in it, changes or deletes stand there, and nothing else is done for them. */
+function isPlain(table: Table | undefined): boolean {
+  if (table === undefined || (table.kind !== 'r' && table.kind !== 'p')) return false;
+  return table.persistence === 'permanent' && table.rules === 'none';
+}
 
 export class NestedChanges {
   readonly #catalog: Catalog;
@@ -36,9 +49,9 @@ export class NestedChanges {
       typeof what === 'string' ? [] : stores === 'nothing' ? 'delete' : 'update',
     );
     const kinds = [...own, ...below];
-    const main = 'target' in command && command.target !== undefined ? [command.target] : [];
-    const names = [...main, ...nested.map(({ target }) => target)];
-    const tables = await Promise.all(names.map((name) => this.#catalog.table(asker, name)));
+    const tables = await Promise.all(targetsOf(statement).map((name) => this.#catalog.table(asker, name)));
+    // What is stored by way of a view or a rule stands elsewhere, and would not be counted.
+    if (!tables.every(isPlain)) return undefined;
     const stored = [...new Set(tables.flatMap((table) => table?.stored.slice(0, 1) ?? []))];
     // As a parameter they would be in the client's encoding.
     if (!stored.every((name) => ASCII.test(name))) return undefined;
@@ -50,9 +63,8 @@ export class NestedChanges {
   }
 
   /** Whether policies of a target, the statement's own one too, may look at more than the row at hand and settings. */
-  async #guarded(asker: CatalogAsker, { command, nested }: Statement): Promise<boolean> {
-    const main = 'target' in command && command.target !== undefined ? [command.target] : [];
-    for (const name of [...main, ...nested.map(({ target }) => target)]) {
+  async #guarded(asker: CatalogAsker, statement: Statement): Promise<boolean> {
+    for (const name of targetsOf(statement)) {
       const policies = (await this.#catalog.table(asker, name))?.policies;
       if (policies === 'of the moment' || policies === 'of other rows') return true;
     }

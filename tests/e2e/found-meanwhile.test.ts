@@ -66,3 +66,22 @@ test('tables in a schema that the role may not use, partitions of a table that i
   await client.query('RESET ROLE');
   await assertWritersEqual(cluster);
 });
+
+test('rows that are stored by way of a view or a rule are on every writer', HANGS, async () => {
+  await client.query(`CREATE TABLE base (id int PRIMARY KEY, v text); CREATE VIEW shown AS SELECT * FROM base; CREATE TABLE ruled (id int PRIMARY KEY, v text);
+    CREATE RULE r AS ON INSERT TO ruled DO INSTEAD INSERT INTO base VALUES (NEW.id, NEW.v)`);
+  const texts = [
+    "WITH stored AS (INSERT INTO shown VALUES (1, 'v')) SELECT 1",
+    "WITH stored AS (INSERT INTO shown VALUES (2, 'v')) INSERT INTO log VALUES (9002, 'v')",
+    "WITH gone AS (DELETE FROM item WHERE id = 9999) INSERT INTO shown VALUES (3, 'v')",
+    "EXPLAIN ANALYZE INSERT INTO shown VALUES (4, 'v')",
+    "WITH stored AS (INSERT INTO ruled VALUES (5, 'v')) SELECT 1",
+    "EXPLAIN ANALYZE INSERT INTO ruled VALUES (6, 'v')",
+    "WITH gone AS (DELETE FROM item WHERE id = 9999) INSERT INTO ruled VALUES (7, 'v')",
+  ];
+  for (const text of texts) {
+    await client.query(text);
+    await assertWritersEqual(cluster);
+  }
+  assert.equal((await client.query('SELECT FROM base')).rowCount, texts.length);
+});
