@@ -270,8 +270,9 @@ async function startSlowCancels(
 
 test('a cancel ends the wait for a connection, and the place in line is another one’s', async () => {
   const holders = await Promise.all([connectRaw(scene), connectRaw(scene)]);
-  for (const holder of holders) await holder.query('BEGIN; SELECT 1 FROM pg_class LIMIT 1 FOR KEY SHARE');
+  // A start-up asks for a connection too: these two come while there is one.
   const [waiting, next] = [await connectRaw(scene), await connectRaw(scene)];
+  for (const holder of holders) await holder.query('BEGIN; SELECT 1 FROM pg_class LIMIT 1 FOR KEY SHARE');
   const from = waiting.messages.length;
   waiting.send(query('CREATE TABLE never (id int)'));
   next.send(query("SELECT 'next', pg_backend_pid() FROM pg_class LIMIT 1 FOR KEY SHARE"));

@@ -35,6 +35,8 @@ for (const writer of [w1, w2]) await sql(writer, SCHEMA);
 
 const LOCKED = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = 0 AND objid = 77";
 
+const narrow = await small({ poolSize: 1 });
+
 describe('a client with the only connection finds nothing of the client before', () => {
   const leavings: Readonly<Record<string, readonly string[]>> = {
     'that had set search_path': ['SET search_path = elsewhere'],
@@ -106,20 +108,18 @@ describe('a client with the only connection finds nothing of the client before',
   for (const [what, texts] of Object.entries(leavings)) {
     for (const how of ['has said goodbye', 'has vanished'] as const) {
       test(`${what} and ${how}`, async () => {
-        const proxy = await small({ poolSize: 1 });
         // By the same start-up parameters, so that the second gets the first one's connections.
-        const login = { host: proxy.host, port: proxy.port, user: 'postgres', database: 'postgres' };
+        const login = { host: narrow.host, port: narrow.port, user: 'postgres', database: 'postgres' };
         const first = await RawClient.start(login, { application_name: 'second', client_encoding: 'UTF8' });
         for (const text of texts) await first.query(text);
         if (how === 'has vanished') first.destroy();
         else first.send(Buffer.from([0x58, 0, 0, 0, 4]));
-        const second = await proxy.connect({ application_name: 'second' });
+        const second = await narrow.connect({ application_name: 'second' });
         const notifications: unknown[] = [];
         second.on('notification', (message) => notifications.push(message));
         await assertFresh(second, ++round);
         assert.deepEqual(notifications, []);
         await second.end();
-        await proxy.stop();
       });
     }
   }

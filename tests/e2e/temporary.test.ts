@@ -217,6 +217,9 @@ const definitions = [
 ];
 
 describe('a function over a temporary table leaves no object on the lead alone', () => {
+  before(async () => {
+    await client.query(`${DROPPED}; ${PERMANENT}`);
+  });
   for (const definition of definitions)
     for (const [beside, first, name] of [
       ['', '', ''],
@@ -227,7 +230,6 @@ describe('a function over a temporary table leaves no object on the lead alone',
       ],
     ] as const)
       test(`${definition}${name}`, HANGS, async () => {
-        await client.query(`${DROPPED}; ${PERMANENT}`);
         const own = await proxy.connect();
         await own.query(`${TABLE}; INSERT INTO tt VALUES (1);
           CREATE FUNCTION pg_temp.defining() RETURNS int LANGUAGE plpgsql AS $$BEGIN ${definition}${beside}; RETURN 1; END$$`);
