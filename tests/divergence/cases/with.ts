@@ -78,4 +78,33 @@ export const withCases: readonly Case[] = [
     },
     bites: true,
   },
+  {
+    name: 'rows by way of views and rules below WITH',
+    schema: `CREATE TABLE t (id int PRIMARY KEY, who int); CREATE TABLE log (id int, who int); CREATE VIEW shown AS SELECT * FROM t WHERE id < 12;
+      CREATE TABLE ruled (id int PRIMARY KEY, who int); CREATE RULE stored AS ON INSERT TO ruled DO INSTEAD INSERT INTO t VALUES (NEW.id, NEW.who);
+      CREATE VIEW told AS SELECT * FROM t; CREATE RULE gone AS ON DELETE TO told DO INSTEAD DELETE FROM t WHERE id = OLD.id;
+      CREATE RULE kept AS ON UPDATE TO told DO INSTEAD (UPDATE t SET who = NEW.who WHERE id = OLD.id; INSERT INTO log VALUES (OLD.id, OLD.who))`,
+    step: (random, client) => {
+      const id = random.below(12);
+      const none = `WITH none AS (DELETE FROM log WHERE id = -1)`;
+      return [
+        random.pick([
+          `INSERT INTO t VALUES (${id}, ${client}) ON CONFLICT DO NOTHING`,
+          `WITH i AS (INSERT INTO shown VALUES (${id}, ${client}) RETURNING id) INSERT INTO log SELECT id, ${client} FROM i`,
+          `WITH d AS (DELETE FROM shown WHERE id = ${id}) SELECT count(*) FROM shown`,
+          `WITH u AS (UPDATE shown SET who = ${client} WHERE id = ${id}) INSERT INTO log VALUES (${id}, ${client})`,
+          `WITH i AS (INSERT INTO ruled VALUES (${id}, ${client})) SELECT 1`,
+          `${none} INSERT INTO ruled VALUES (${id}, ${client})`,
+          `${none} INSERT INTO shown VALUES (${id}, ${client})`,
+          `${none} DELETE FROM told WHERE id = ${id}`,
+          `UPDATE told SET who = ${client} WHERE id = ${id}`,
+          `EXPLAIN ANALYZE INSERT INTO ruled VALUES (${id}, ${client})`,
+          `EXPLAIN ANALYZE INSERT INTO shown VALUES (${id}, ${client})`,
+          `EXPLAIN ANALYZE UPDATE told SET who = ${client} WHERE id = ${id}`,
+          `EXPLAIN ANALYZE DELETE FROM shown WHERE id = ${id}`,
+        ]),
+      ];
+    },
+    expects: ['23505'],
+  },
 ];
