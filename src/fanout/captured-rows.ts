@@ -3,7 +3,7 @@
  * Columns"). A row that is visible and whose transaction is in progress is one's own, or one of one's subtransactions.
  */
 import type { Column, Table } from '../cluster/table.ts';
-import { quoteIdentifier, quoteEscaped } from '../sql/quote.ts';
+import { partsOf, quoteIdentifier, quoteEscaped } from '../sql/quote.ts';
 import type { RowPlan } from './plan.ts';
 import { batchOf, takingPlaceOf } from './row-plan.ts';
 import { shown } from './shown-column.ts';
@@ -18,32 +18,88 @@ const SMALL_BYTES = 1024 * 1024;
 export interface Access {
   /** Quoted, qualified. */
   readonly table: string;
-  /** `in part`: policies may hide rows from it. */
-  readonly read: 'allowed' | 'in part' | 'not allowed';
+  /** `in part`: policies may hide rows from it; `as a partition`: of `whole` alone, which it may read. */
+  readonly read: 'allowed' | 'in part' | 'as a partition' | 'not allowed';
   readonly write: 'allowed' | 'new rows' | 'not allowed';
   /** `small`: read whole; `medium`: if need be; `large`: never. */
   readonly size: 'small' | 'medium' | 'large';
+  /** Quoted, qualified: the partitioned table by which it is read. */
+  readonly whole: string | undefined;
 }
+
+/** Of a table's row in pg_class. */
+const readable = (oid: string, schema: string): string =>
+  `(pg_catalog.has_schema_privilege(${schema}, 'USAGE') AND pg_catalog.has_table_privilege(${oid}, 'SELECT'))`;
 
 /** For tables by their quoted, qualified names. */
 export function accessText(tables: readonly string[]): string {
-  return `SELECT name, CASE WHEN NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')) THEN 'not allowed'
+  return `SELECT q.name, CASE WHEN w.name IS NOT NULL THEN 'as a partition' WHEN NOT ${readable('c.oid', 'n.oid')} THEN 'not allowed'
       WHEN pg_catalog.row_security_active(c.oid) THEN 'in part' ELSE 'allowed' END,
-    CASE WHEN NOT pg_catalog.has_table_privilege(c.oid, 'INSERT') THEN 'not allowed'
-      WHEN pg_catalog.has_table_privilege(c.oid, 'UPDATE') AND pg_catalog.has_table_privilege(c.oid, 'DELETE') THEN 'allowed' ELSE 'new rows' END,
-    CASE WHEN bytes <= ${SMALL_BYTES} THEN 'small' WHEN bytes <= ${LARGEST_BYTES} THEN 'medium' ELSE 'large' END
+    CASE WHEN NOT pg_catalog.has_table_privilege(coalesce(w.oid, c.oid), 'INSERT') THEN 'not allowed'
+      WHEN pg_catalog.has_table_privilege(coalesce(w.oid, c.oid), 'UPDATE') AND pg_catalog.has_table_privilege(coalesce(w.oid, c.oid), 'DELETE') THEN 'allowed'
+      ELSE 'new rows' END,
+    CASE WHEN bytes <= ${SMALL_BYTES} THEN 'small' WHEN bytes <= ${LARGEST_BYTES} THEN 'medium' ELSE 'large' END, w.name
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace,
-    LATERAL (SELECT pg_catalog.pg_relation_size(c.oid) AS bytes, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name) q
-  WHERE c.relkind = 'r' AND name = ANY (ARRAY[${tables.map(quoteEscaped).join(', ')}])`;
+    LATERAL (SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name) q
+    LEFT JOIN LATERAL (
+      SELECT p.oid, quote_ident(s.nspname) || '.' || quote_ident(p.relname) AS name
+      FROM pg_catalog.pg_partition_ancestors(c.oid) WITH ORDINALITY a (relid, step)
+        JOIN pg_catalog.pg_class p ON p.oid = a.relid JOIN pg_catalog.pg_namespace s ON s.oid = p.relnamespace
+      WHERE c.relispartition AND NOT ${readable('c.oid', 'n.oid')} AND ${readable('p.oid', 's.oid')} AND NOT pg_catalog.row_security_active(p.oid)
+      ORDER BY step LIMIT 1) w ON true,
+    -- All of its partitions are looked through.
+    LATERAL (SELECT CASE WHEN w.oid IS NULL THEN pg_catalog.pg_relation_size(c.oid)
+      ELSE (SELECT sum(pg_catalog.pg_relation_size(t.relid)) FROM pg_catalog.pg_partition_tree(w.oid) t) END AS bytes) b
+  WHERE c.relkind = 'r' AND q.name = ANY (ARRAY[${tables.map(quoteEscaped).join(', ')}])`;
 }
 
+const READS: ReadonlySet<string | null | undefined> = new Set<Access['read']>(['allowed', 'in part', 'as a partition']);
+const isRead = (read: string | null | undefined): read is Access['read'] => READS.has(read);
+
 export function accessOf(rows: readonly (readonly (string | null)[])[]): readonly Access[] {
-  return rows.map(([table, read, write, size]) => ({
+  return rows.map(([table, read, write, size, whole]) => ({
     table: table ?? '',
-    read: read === 'allowed' || read === 'in part' ? read : 'not allowed',
+    read: isRead(read) ? read : 'not allowed',
     write: write === 'allowed' || write === 'new rows' ? write : 'not allowed',
     size: size === 'small' || size === 'medium' ? size : 'large',
+    whole: whole ?? undefined,
   }));
+}
+
+/** How the rows of a table, and no other one, are reached, as t. */
+export interface Source {
+  /** What new ones are inserted into. */
+  readonly table: string;
+  /** What is read. */
+  readonly relation: string;
+  /** Behind other conditions. */
+  readonly where: string;
+  /** SQL for its number in pg_class; NULL where to whoever asks there is none. */
+  readonly oid: string;
+}
+
+/** Without what inherits from it. */
+export function alone(name: string): Source {
+  return {
+    table: name,
+    relation: `ONLY ${name}`,
+    where: '',
+    oid: `pg_catalog.to_regclass(${quoteEscaped(name)})::oid`,
+  };
+}
+
+export function withPartitions(name: string): Source {
+  return { ...alone(name), relation: name };
+}
+
+/** As far as the session may reach it. */
+export function sourceOf({ table, whole }: Access): Source {
+  // By its number, which takes no right to its schema, and is another one on each server.
+  const parts = partsOf(table);
+  if (whole === undefined || parts?.schema === undefined) return alone(table);
+  const oid = `(SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = ${quoteEscaped(parts.schema)} AND c.relname = ${quoteEscaped(parts.name)})`;
+  return { table: whole, relation: whole, where: ` AND t.tableoid = ${oid}`, oid };
 }
 
 /** xmin has 32 bits; what is beyond them is that of the transaction at hand, or one more where they have begun anew since. */
@@ -57,18 +113,12 @@ export const isOwn = (row: string): string => `age(${row}.xmin) <= age(pg_catalo
 const IS_OWN = `WHERE ${isOwn('t')}`;
 
 /**
- * In one row: how many there are, and the sum of their hashes; columns by their names. `below`: partitions too, or the table alone;
- * `fromBlock`: those that stand there or behind it.
+ * In one row: how many there are, and the sum of their hashes; columns by their names. `fromBlock`: those that stand there or behind it.
  */
-export function digestText(
-  name: string,
-  columns: readonly Column[],
-  below: 'ONLY ' | '' = 'ONLY ',
-  fromBlock = 0,
-): string {
+export function digestText(source: Source, columns: readonly Column[], fromBlock = 0): string {
   const list = columns.map((column) => shown(column, 't')).join(', ');
   const where = fromBlock === 0 ? IS_OWN : `${IS_OWN} AND ${standsBehind(fromBlock)}`;
-  return `SELECT count(*), sum(pg_catalog.hashtextextended(ROW(${list})::text COLLATE "C", 0)) FROM (${MINE}) m, ${below}${name} AS t ${where}`;
+  return `SELECT count(*), sum(pg_catalog.hashtextextended(ROW(${list})::text COLLATE "C", 0)) FROM (${MINE}) m, ${source.relation} AS t ${where}${source.where}`;
 }
 
 function standsBehind(block: number): string {
@@ -76,24 +126,24 @@ function standsBehind(block: number): string {
 }
 
 /** The rows themselves. */
-export function rowsText({ name, plan, among }: Told): string {
+export function rowsText({ source: { relation, where }, plan, among }: Told): string {
   const columns = plan.columns.map((column) => shown(column, 't'));
-  return `SELECT ${columns.join(', ')} FROM (${MINE}) m, ONLY ${name} AS t ${IS_OWN}${among}`;
+  return `SELECT ${columns.join(', ')} FROM (${MINE}) m, ${relation} AS t ${IS_OWN}${where}${among}`;
 }
 
 /** How many blocks a table has, and how many bytes each. */
-export function blocksText(name: string): string {
+export function blocksText({ oid }: Source): string {
   const block = "pg_catalog.current_setting('block_size')::bigint";
-  return `SELECT pg_catalog.pg_relation_size(${quoteEscaped(name)}::regclass) / ${block}, ${block}`;
+  return `SELECT pg_catalog.pg_relation_size(${oid}) / ${block}, ${block}`;
 }
 
 /**
  * Of one's own rows from this block on, by the command that has stored them (`cmin`: manual, "System Columns"), the latest first: how many,
  * and of how many that is not certain: where one's own command has changed or locked a row since, another number stands there.
  */
-export function commandsText(name: string, block: number): string {
+export function commandsText({ relation, where }: Source, block: number): string {
   return `SELECT t.cmin::text, count(*), count(*) FILTER (WHERE t.xmax <> '0'::xid)
-    FROM (${MINE}) m, ONLY ${name} AS t ${IS_OWN} AND ${standsBehind(block)}
+    FROM (${MINE}) m, ${relation} AS t ${IS_OWN} AND ${standsBehind(block)}${where}
     GROUP BY t.cmin::text ORDER BY t.cmin::text::bigint DESC`;
 }
 
@@ -130,8 +180,8 @@ export function inOrder(told: readonly Told[]): readonly Told[] {
 }
 
 /** All of one's own rows go. */
-export function removalOfOwnText(name: string): string {
-  return `DELETE FROM ONLY ${name} AS t USING (${MINE}) m ${IS_OWN}`;
+export function removalOfOwnText({ relation, where }: Source): string {
+  return `DELETE FROM ${relation} AS t USING (${MINE}) m ${IS_OWN}${where}`;
 }
 
 /** Whether an UPDATE cannot give a row all that an INSERT can: an identity that is GENERATED ALWAYS takes nothing but DEFAULT there. */
@@ -147,6 +197,7 @@ export function storedColumns(table: Table): readonly Column[] {
 /** What makes a follower's table hold the rows that the lead's transaction has written to it. */
 export interface Told {
   readonly name: string;
+  readonly source: Source;
   readonly changed: 'rows are new' | 'rows were changed';
   /** Run in front of the rows; undefined where their key says which older ones they take the place of. */
   readonly first: string | undefined;
@@ -165,7 +216,12 @@ export interface Told {
  * Undefined where what is read is not the whole value, or where nothing tells which rows have been changed. Without a key that is so
  * but for rows that are all new: `changed` says whether they are. Those of the transaction's own that the follower has are removed then.
  */
-export function tell(name: string, table: Table, changed: Told['changed']): Told | undefined {
+export function tell(
+  name: string,
+  table: Table,
+  changed: Told['changed'],
+  source: Source = alone(name),
+): Told | undefined {
   const [key] = table.keys;
   const columns = storedColumns(table);
   if (columns.some(({ exact, selectable }) => !exact || !selectable)) return undefined;
@@ -181,7 +237,7 @@ export function tell(name: string, table: Table, changed: Told['changed']): Told
     columns,
     sent: columns.length,
     keyed: 0,
-    prefix: `INSERT INTO ${name} (${names.join(', ')}) OVERRIDING SYSTEM VALUE VALUES `,
+    prefix: `INSERT INTO ${source.table} (${names.join(', ')}) OVERRIDING SYSTEM VALUE VALUES `,
     casts: [],
     suffix: key === undefined ? '' : takingPlaceOf(columns, key),
     verb: 'INSERT 0',
@@ -195,6 +251,7 @@ export function tell(name: string, table: Table, changed: Told['changed']): Told
   };
   return {
     name,
+    source,
     changed,
     among: '',
     count: undefined,
@@ -204,6 +261,6 @@ export function tell(name: string, table: Table, changed: Told['changed']): Told
       table.triggers === 'none' && table.rules === 'none' && (key !== undefined || table.referenced === 'no')
         ? 'nothing'
         : 'perhaps something',
-    first: key === undefined ? removalOfOwnText(name) : undefined,
+    first: key === undefined ? removalOfOwnText(source) : undefined,
   };
 }

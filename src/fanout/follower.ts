@@ -141,13 +141,23 @@ export function quietProof(tables: readonly string[]): string {
 const LOCK_NOT_AVAILABLE = '55P03';
 const DEADLOCK_DETECTED = '40P01';
 
+const FIRES_ANEW =
+  ' Where a trigger or function stores a moment or a random value of its own, GRANT SET ON PARAMETER session_replication_role (PostgreSQL 15 and later) lets the role give followers the rows of the lead.';
+
+/** What can be done about writers that have done different things. */
+const ADVICE: Readonly<Partial<Record<FollowerFailure['kind'], string>>> = {
+  relation: " Use a statement of its own for the definition: then followers get the lead's values.",
+  elsewhere: FIRES_ANEW,
+  different: FIRES_ANEW,
+};
+
 /** One error for the client out of what happened on each follower. `others`: writers where nothing went wrong. */
 export function followerError(
   failures: readonly FollowerFailure[],
   others: readonly string[],
   fate: string,
 ): PproxError {
-  const detail = [...failures.map(describe), ...others.map((label) => `${label}: ${fate}`)].join('\n');
+  const detail = [...failures.map(describeFailure), ...others.map((label) => `${label}: ${fate}`)].join('\n');
   const hint = 'Nothing of this was applied on any writer.';
   const first = failures.find((failure) => failure.kind === 'error') ?? failures[0];
   switch (first?.kind) {
@@ -184,10 +194,7 @@ export function followerError(
       return new PproxError('writers_differ', {
         message: 'the statement did not have the same effect on every writer',
         detail,
-        hint:
-          first?.kind === 'relation'
-            ? `${hint} Use a statement of its own for the definition: then followers get the lead's values.`
-            : hint,
+        hint: `${hint}${first === undefined ? '' : (ADVICE[first.kind] ?? '')}`,
       });
   }
 }
@@ -198,7 +205,8 @@ function shown(tag: string | undefined): string | undefined {
   return tags.length < 2 ? tag : tags.filter((one) => one !== 'SET' && one !== 'SELECT 1').join('; ');
 }
 
-function describe(failure: FollowerFailure): string {
+/** For people, a line. */
+export function describeFailure(failure: FollowerFailure): string {
   switch (failure.kind) {
     case 'error': {
       const { severity, code, message, detail } = failure.fields;

@@ -184,6 +184,12 @@ export function movedSequences(before: Look, after: Look): readonly string[] {
     .map(([name]) => name);
 }
 
+/** Of these sequences, those that the role may draw from and not set: one in each row. */
+export function notSettableText(names: readonly string[]): string {
+  const list = names.map(quoteLiteral).join(', ');
+  return `SELECT name FROM pg_catalog.unnest(ARRAY[${list}]) name WHERE NOT pg_catalog.has_sequence_privilege(name, 'UPDATE')`;
+}
+
 /** For a follower: brings the named sequences to where they stood. */
 export function alignText(names: readonly string[], before: Look): string {
   const calls = names.map(

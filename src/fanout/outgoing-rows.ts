@@ -11,42 +11,37 @@
  * savepoint, where that cannot be lent, rows that are newer than it are left out by their xmin.
  */
 import type { Column, Table } from '../cluster/table.ts';
-import { quoteEscaped, quoteIdentifier, quoteLiteral } from '../sql/quote.ts';
+import { quoteIdentifier, quoteLiteral } from '../sql/quote.ts';
 import type { RowPlan } from './plan.ts';
-import { storedColumns } from './captured-rows.ts';
+import { type Source, storedColumns } from './captured-rows.ts';
 import { shown } from './shown-column.ts';
 
 /** Places that are looked at for one table, and rows: with their keys they are kept in memory. */
 export const OUTGOING_LIMIT = 100_000;
 
 /** Which table the name means; then places of its rows, at most one more of them than the limit. */
-export function placesText(name: string): string {
-  return `SELECT ${oidText(name)}; SELECT t.ctid::text FROM ONLY ${name} AS t WHERE t.xmax <> '0'::xid LIMIT ${OUTGOING_LIMIT + 1}`;
-}
-
-/** To one who looks on it may mean another one. */
-function oidText(name: string): string {
-  return `pg_catalog.to_regclass(${quoteEscaped(name)})::oid`;
+export function placesText({ relation, where, oid }: Source): string {
+  return `SELECT ${oid}; SELECT t.ctid::text FROM ${relation} AS t WHERE t.xmax <> '0'::xid${where} LIMIT ${OUTGOING_LIMIT + 1}`;
 }
 
 /** Which of these places the transaction sees. */
-export function seenText(name: string, places: readonly string[]): string {
-  return `SELECT t.ctid::text FROM ONLY ${name} AS t WHERE t.ctid = ANY (${listOf(places)})`;
+export function seenText({ relation, where }: Source, places: readonly string[]): string {
+  return `SELECT t.ctid::text FROM ${relation} AS t WHERE t.ctid = ANY (${listOf(places)})${where}`;
 }
 
 /**
- * One row: which table the name means; and where the transaction reads an older state than the newest, the name of its snapshot, in which
+ * One row: which table the name means, which to one who looks on may be another; and where the transaction reads an older state than the newest, the name of its snapshot, in which
  * others see what it has begun with (manual, "Snapshot Synchronization Functions"), or behind a savepoint, which keeps it from lending that,
  * the snapshot itself (manual, "Transaction ID and Snapshot Information Functions"). Followers' transactions always read the newest state.
  */
-export function stateText(name: string, level: 'transaction' | 'savepoint' | 'follower'): string {
-  if (level === 'follower') return `SELECT ${oidText(name)}, NULL, NULL`;
+export function stateText({ oid }: Source, level: 'transaction' | 'savepoint' | 'follower'): string {
+  if (level === 'follower') return `SELECT ${oid}, NULL, NULL`;
   const older = `CASE WHEN current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN`;
   const [lent, own] =
     level === 'transaction'
       ? [`${older} pg_catalog.pg_export_snapshot() END`, 'NULL']
       : ['NULL', `${older} pg_catalog.pg_current_snapshot()::text END`];
-  return `SELECT ${oidText(name)}, ${lent}, ${own}`;
+  return `SELECT ${oid}, ${lent}, ${own}`;
 }
 
 /** In front of the questions of who looks on: `snapshot` is of the transaction's lending. */
@@ -59,7 +54,7 @@ export function borrowText(snapshot: string): string {
  * are newer than it are left out; of one that may be, the hash is null.
  */
 export function outgoingText(
-  name: string,
+  { relation, where }: Source,
   table: Table,
   key: readonly Column[],
   places: readonly string[],
@@ -69,11 +64,11 @@ export function outgoingText(
     .map((column) => shown(column, 't'))
     .join(', ');
   const hash = `pg_catalog.hashtextextended(ROW(${row})::text COLLATE "C", 0)::text`;
-  const there = `WHERE t.ctid = ANY (${listOf(places)})`;
+  const there = `WHERE t.ctid = ANY (${listOf(places)})${where}`;
   const keys = key.map(nameOf);
-  if (snapshot === undefined) return `SELECT ${[hash, ...keys].join(', ')} FROM ONLY ${name} AS t ${there}`;
+  if (snapshot === undefined) return `SELECT ${[hash, ...keys].join(', ')} FROM ${relation} AS t ${there}`;
   const certain = `CASE WHEN a.xid < pg_catalog.pg_snapshot_xmin(m.known) THEN ${hash} END`;
-  return `SELECT ${[certain, ...keys].join(', ')} FROM ONLY ${name} AS t, ${snapshotOf(snapshot)} m, ${AGE} a
+  return `SELECT ${[certain, ...keys].join(', ')} FROM ${relation} AS t, ${snapshotOf(snapshot)} m, ${AGE} a
     ${there} AND (a.xid < pg_catalog.pg_snapshot_xmin(m.known) OR pg_catalog.pg_visible_in_snapshot(a.xid, m.known))`;
 }
 

@@ -4,7 +4,7 @@ import type { CatalogAsker } from '../cluster/catalog-asker.ts';
 import type { Column, Table } from '../cluster/table.ts';
 import { qualified, quoteLiteral } from '../sql/quote.ts';
 import type { Nondeterminism, QualifiedName, Statement } from '../sql/statement.ts';
-import { digestText, storedColumns } from './captured-rows.ts';
+import { digestText, storedColumns, withPartitions } from './captured-rows.ts';
 import { locksFor, SPLIT } from './locks.ts';
 import { notReplayable, type ReplayPlan } from './plan.ts';
 import { isForbidden, isSeen, readBack, refuseBlind, refusedByLead, refuseDurable } from './read-back.ts';
@@ -184,7 +184,10 @@ export class TablePlanner {
       effects: table.triggers === 'some' ? 'hidden' : plan.effects,
       stored: table.stored,
       // What triggers of a view do with its rows is compared.
-      proof: words && table.kind !== 'v' ? digestText(qualified(command.target), storedColumns(table), '') : undefined,
+      proof:
+        words && table.kind !== 'v'
+          ? digestText(withPartitions(qualified(command.target)), storedColumns(table))
+          : undefined,
     };
   }
 

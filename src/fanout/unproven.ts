@@ -10,22 +10,17 @@ export type UnprovenPolicy = 'accept' | 'refuse';
 
 /**
  * For people, one for each table. `compared`: tables all of whose new and changed rows were; `removed`: tables of which it is known that the
- * same rows are gone; `own`: those whose rows the statement itself names; `unknown`: of which it is not known which rows were changed.
+ * same rows are gone; `unknown`: of which it is not known which rows were changed.
  */
 export function unprovenEffects(
   lead: Looks,
-  {
-    compared,
-    removed,
-    own,
-    unknown,
-  }: Readonly<Record<'compared' | 'removed' | 'own' | 'unknown', ReadonlySet<string>>>,
+  { compared, removed, unknown }: Readonly<Record<'compared' | 'removed' | 'unknown', ReadonlySet<string>>>,
 ): readonly string[] {
   const found = [...changes(lead)].flatMap(([table, [, , deleted]]) => {
     if (isOfObjects(table)) return 'objects that it makes or changes';
     if (deleted > 0 && !removed.has(table)) return `rows deleted from ${table}`;
     if (unknown.has(table)) return `rows changed in ${table}`;
-    return own.has(table) || compared.has(table) ? [] : `rows of ${table}, which is too large or may not be read`;
+    return compared.has(table) ? [] : `rows of ${table}, which is too large or may not be read`;
   });
   return [...new Set(found)];
 }

@@ -1,7 +1,7 @@
 /** What a statement has done out of sight on the lead, and followers by themselves: whether it is the same, as far as that can be seen. */
 import type { Column } from '../cluster/table.ts';
-import { digestText, storedColumns } from '../fanout/captured-rows.ts';
-import type { FollowerFailure } from '../fanout/follower.ts';
+import { alone, digestText, sourceOf, storedColumns } from '../fanout/captured-rows.ts';
+import { describeFailure, type FollowerFailure } from '../fanout/follower.ts';
 import {
   changes,
   compareChanges,
@@ -12,6 +12,7 @@ import {
   storedIn,
 } from '../fanout/hidden-effects.ts';
 import { unprovenEffects } from '../fanout/unproven.ts';
+import { PproxError } from '../lib/errors.ts';
 import { compareDefined } from './compare-defined.ts';
 import { type Aligned, type HiddenEffects, look, type Written } from './hidden-effects.ts';
 import { mendHidden } from './mend-hidden.ts';
@@ -29,12 +30,14 @@ export interface OwnRows {
   readonly tables: ReadonlySet<string>;
   /** Those of them whose rows are counted in another way. */
   readonly counted: ReadonlySet<string>;
+  /** Whether followers have shown what they stored there: triggers may have made something else of it. */
+  readonly shown: 'yes' | 'no';
   /** How many it has stored, changed and deleted there. */
   readonly stored: number;
   readonly deleted: number;
 }
 
-export const NO_ROWS: OwnRows = { tables: new Set(), counted: new Set(), stored: 0, deleted: 0 };
+export const NO_ROWS: OwnRows = { tables: new Set(), counted: new Set(), shown: 'no', stored: 0, deleted: 0 };
 
 /** How many rows of it were changed or deleted. */
 function replacedIn(changed: ReturnType<typeof changes>, name: string): number {
@@ -57,7 +60,7 @@ export async function compareHidden(
   session: SessionState,
   block: WritersBlock,
   effects: HiddenEffects,
-  { drawn, followers }: Aligned,
+  { drawn, apart, followers }: Aligned,
   own: OwnRows,
   rows: 'mended' | 'left',
 ): Promise<readonly FollowerFailure[]> {
@@ -69,12 +72,24 @@ export async function compareHidden(
     return compareDraws(label, drawn, lead, after) ?? compareChanges(label, lead, follower, own.counted) ?? 'same';
   });
   if (counted !== 'not known' && counted.length > 0) return counted;
-  const differing = await compareContents(session, block, effects, own);
-  if (rows === 'left' || counted === 'not known' || differing.length === 0 || !differing.every(isOfContents))
-    return differing;
-  return (await mendHidden(session, block, effects)) === 'done'
-    ? compareContents(session, block, effects, own)
-    : differing;
+  const contents = (): Promise<readonly FollowerFailure[]> => compareContents(session, block, effects, own, apart);
+  const differing = await contents();
+  const mendable =
+    rows === 'mended' && counted !== 'not known' && differing.length > 0 && differing.every(isOfContents);
+  const left = mendable && (await mendHidden(session, block, effects)) === 'done' ? await contents() : differing;
+  if (left.length > 0 && left.every(isOfContents) && apart.length > 0)
+    refuseApart(apart, left.map(describeFailure).join('\n'));
+  return left;
+}
+
+/** Followers have drawn other values than the lead, and what they have stored cannot be made the lead's. */
+function refuseApart(sequences: readonly string[], detail: string): never {
+  throw new PproxError('not_replayed', {
+    sqlstate: '42501',
+    message: `permission denied for sequence ${sequences.join(', ')}`,
+    detail: `A function or trigger has drawn from it, and followers cannot be set to where the lead was.\n${detail}`,
+    hint: `GRANT UPDATE ON SEQUENCE ${sequences.join(', ')} to the role. Nothing of this was applied on any writer.`,
+  });
 }
 
 /** Of what is there, and no failure to find out. */
@@ -87,6 +102,7 @@ async function compareContents(
   block: WritersBlock,
   effects: HiddenEffects,
   own: OwnRows,
+  apart: Aligned['apart'],
 ): Promise<readonly FollowerFailure[]> {
   const { lead } = effects;
   const written = await effects.written();
@@ -104,10 +120,11 @@ async function compareContents(
   }
   // A row that was changed may have got another key, or have none: which one it was, its new version does not say.
   const unknown = new Set<string>();
-  for (const { name, table, access } of whole) {
+  for (const one of whole) {
+    const { name, access } = one;
     if (removed.has(name) || replacedIn(changed, name) === 0) continue;
-    const differing = await compareOutgoing(session, block, name, table);
-    if (differing === 'not known' && access.read === 'allowed') unknown.add(name);
+    const differing = await compareOutgoing(session, block, one);
+    if (differing === 'not known' && access.read !== 'in part') unknown.add(name);
     if (differing === 'not known') continue;
     if (differing.length > 0) return differing;
     removed.add(name);
@@ -118,17 +135,22 @@ async function compareContents(
     const differing = await compareDefined(session, block);
     if (differing.length > 0) return differing;
   }
-  const inPart = whole.filter(({ access }) => access.read !== 'allowed');
+  const inPart = whole.filter(({ access }) => access.read === 'in part');
   for (const { name, table } of inPart) {
     const { failures, rows } = await compareShown(session, block, name, storedColumns(table));
     if (failures.length > 0) return failures;
     if (rows === storedByFirst(block.touched, lead, name)) compared.add(name);
   }
-  const plain = whole.filter(({ access }) => access.read === 'allowed');
+  const plain = whole.filter(({ access }) => access.read !== 'in part');
   for (const { name } of plain) compared.add(name);
-  session.services.unproven.note(unprovenEffects(lead, { compared, removed, own: own.tables, unknown }), session.log);
+  if (own.shown === 'yes') for (const name of own.tables) compared.add(name);
+  const unproven = unprovenEffects(lead, { compared, removed, unknown });
+  if (apart.length > 0 && unproven.length > 0) refuseApart(apart, `Not to be compared: ${unproven.join(', ')}.`);
+  session.services.unproven.note(unproven, session.log);
   if (plain.length === 0) return [];
-  const text = plain.map(({ name, table }) => `(${digestText(name, storedColumns(table))})`).join(' UNION ALL ');
+  const text = plain
+    .map(({ table, access }) => `(${digestText(sourceOf(access), storedColumns(table))})`)
+    .join(' UNION ALL ');
   return compareAnswers(session, block, text);
 }
 
@@ -139,7 +161,7 @@ async function compareShown(
   name: string,
   columns: readonly Column[],
 ): Promise<{ readonly failures: readonly FollowerFailure[]; readonly rows: number }> {
-  const text = digestText(name, columns);
+  const text = digestText(alone(name), columns);
   const { backend } = lead.lease;
   const [shown = []] = (await session.cancellable(backend, answerOf(backend, text))).rows;
   const expected = shown.join(' of hash ');
@@ -154,17 +176,17 @@ async function compareShown(
 async function compareEnds(
   session: SessionState,
   { legs: { lead, followers }, touched }: WritersBlock,
-  { name, table }: Written,
+  { name, table, access }: Written,
   after: Look,
 ): Promise<readonly FollowerFailure[] | 'not known'> {
-  const columns = storedColumns(table);
+  const [source, columns] = [sourceOf(access), storedColumns(table)];
   const inAll = storedInAll(touched, after, name);
   const { backend } = lead.lease;
   if (inAll === undefined) return 'not known';
-  const expected = await session.cancellable(backend, digestAtEnd(backend, name, columns, inAll));
+  const expected = await session.cancellable(backend, digestAtEnd(backend, source, columns, inAll));
   if (expected === undefined) return 'not known';
   return compareEach(session, followers, async (leg) => {
-    const found = await digestAtEnd(leg.lease.backend, name, columns, inAll);
+    const found = await digestAtEnd(leg.lease.backend, source, columns, inAll);
     if (found === undefined) return 'not known';
     return found === expected ? 'same' : { kind: 'elsewhere', label: leg.node.label, table: name, expected, found };
   });

@@ -72,7 +72,7 @@ async function compareTriggers(
   seen: HiddenEffects,
   { looks }: Fired,
 ): Promise<readonly FollowerFailure[]> {
-  const aligned = { drawn: [], followers: looks };
+  const aligned = { drawn: [], apart: [], followers: looks };
   const rows = { ...NO_ROWS, tables: new Set(own) };
   const differing = await compareHidden(session, block, seen, aligned, rows, 'left');
   if (differing.length > 0) return differing;

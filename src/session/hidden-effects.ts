@@ -23,6 +23,7 @@ import {
   type Looks,
   LOOKS,
   movedSequences,
+  notSettableText,
   NOTHING,
 } from '../fanout/hidden-effects.ts';
 import type { RowPlan } from '../fanout/plan.ts';
@@ -202,6 +203,7 @@ function isWhole({ access }: Written): boolean {
 
 /** Of a table that may be shown in part. */
 function newVersions({ touched }: WritersBlock, { name, table, access }: Written, lead: Looks): Told | undefined {
+  if (access.read === 'as a partition') return undefined;
   const told = tellRows(name, table, 'rows were changed');
   const count = storedByFirst(touched, lead, name);
   return told === undefined || access.write !== 'allowed' || count === undefined ? undefined : { ...told, count };
@@ -219,7 +221,7 @@ async function newRows(
   const { name, table, reading, access } = written;
   const told = tellRows(name, table, 'rows are new');
   const whole = isWhole(written);
-  if (told === undefined || access.write === 'not allowed') return undefined;
+  if (told === undefined || access.write === 'not allowed' || access.read === 'as a partition') return undefined;
   if (whole && reading === 'whole') return told;
   // Others run it too, and draw as the lead does.
   if (!whole && by === 'function' && table.columns.some(({ unseen }) => unseen)) return undefined;
@@ -284,9 +286,13 @@ async function readWritten(
   const written: Written[] = [];
   for (const one of accessOf((await answerOf(legs.lead.lease.backend, accessText(names))).rows)) {
     if (one.read === 'not allowed') continue;
-    const table = await session.services.catalog.tableOf(session, one.table);
+    const { catalog } = session.services;
+    const table = await catalog.tableOf(session, one.table);
+    // What the session may do with its columns.
+    const reached = one.whole === undefined ? table : await catalog.tableOf(session, one.whole);
     const reading = size === 'all tables' ? 'whole' : READINGS[one.size];
-    if (table !== undefined) written.push({ name: one.table, table, access: one, reading });
+    if (table === undefined || reached === undefined) continue;
+    written.push({ name: one.table, table: { ...table, columns: reached.columns }, access: one, reading });
   }
   return written;
 }
@@ -407,6 +413,8 @@ function takeBack({ legs }: WritersBlock): void {
 /** Where the followers stand before they do the same, and the sequences that they draw from as the lead did. */
 export interface Aligned {
   readonly drawn: readonly string[];
+  /** Those that the role may not set, so that followers draw values of their own: wherever they are stored, the lead's have to take their place. */
+  readonly apart: readonly string[];
   readonly followers: ReadonlyMap<FollowerLeg, Look>;
 }
 
@@ -424,7 +432,9 @@ export async function alignFollowers(
   beginFollowers(session, block);
   const followers = await looks(session, legs.followers);
   const moved = draws === 'nothing' ? [] : movedSequences(lead.before, lead.after);
-  const drawn = moved.filter((name) => replay?.drawn.has(name) !== true);
+  const drawing = moved.filter((name) => replay?.drawn.has(name) !== true);
+  const apart = drawing.length === 0 ? [] : await notSettable(session, block, drawing);
+  const drawn = drawing.filter((name) => !apart.includes(name));
   if (drawn.length > 0) {
     const text = alignText(drawn, lead.before);
     await session.services.coordinator.visibleEverywhere();
@@ -432,15 +442,25 @@ export async function alignFollowers(
     for (const name of drawn) block.touched.setBack.add(name);
     throwFailures(block, await askLegs(legs.followers, session.services.settings.followerTimeoutMs, () => text));
   }
-  return { drawn, followers };
+  return { drawn, apart, followers };
+}
+
+async function notSettable(
+  session: SessionState,
+  { legs: { lead } }: WritersBlock,
+  names: readonly string[],
+): Promise<readonly string[]> {
+  const { backend } = lead.lease;
+  const { rows } = await session.cancellable(backend, answerOf(backend, notSettableText(names)));
+  return rows.flatMap(([name]) => name ?? []);
 }
 
 /** Followers' sequences stay ahead of these, which the lead has drawn from. */
 export async function reserveDrawn(
   session: SessionState,
   { lead }: HiddenEffects,
-  { drawn }: Aligned,
-  names: readonly string[] = drawn,
+  { drawn, apart }: Aligned,
+  names: readonly string[] = [...drawn, ...apart],
 ): Promise<void> {
   // Between the setting back and now, somebody else may have taken their old places for reserved.
   if (drawn.length > 0) session.sequences.forget();

@@ -2,7 +2,14 @@
  * Rows that functions and triggers have stored on followers by themselves, and that are not the lead's (a moment, a random value of their own): they get the
  * lead's in their place, where no trigger fires for that.
  */
-import { digestText, removalOfOwnText, storedColumns, tell as tellRows, type Told } from '../fanout/captured-rows.ts';
+import {
+  digestText,
+  removalOfOwnText,
+  sourceOf,
+  storedColumns,
+  tell as tellRows,
+  type Told,
+} from '../fanout/captured-rows.ts';
 import { changes, isOfObjects } from '../fanout/hidden-effects.ts';
 import type { WritersBlock } from './block.ts';
 import type { HiddenEffects, Written } from './hidden-effects.ts';
@@ -43,10 +50,10 @@ export async function mendHidden(
   for (const leg of followers) tell(leg, `RELEASE SAVEPOINT ${MARK}`);
   // A row that it has changed, and the lead has not, is gone with it.
   const changed = changes(effects.lead);
-  for (const { name, table } of differing) {
-    const [, updated = 0, deleted = 0] = changed.get(name) ?? [];
+  for (const one of differing) {
+    const [, updated = 0, deleted = 0] = changed.get(one.name) ?? [];
     if (updated + deleted === 0) continue;
-    const others = await compareOutgoing(session, block, name, table);
+    const others = await compareOutgoing(session, block, one);
     if (others === 'not known' || others.length > 0) return 'not possible';
   }
   return 'done';
@@ -62,9 +69,9 @@ async function differingTables(
   const differing: Written[] = [];
   for (const one of written) {
     const { access, table, name, reading } = one;
-    if (isOfObjects(name) || access.read !== 'allowed' || access.write !== 'allowed') continue;
+    if (isOfObjects(name) || access.read === 'in part' || access.write !== 'allowed') continue;
     if (reading === 'its end' || table.deferred === 'some') continue;
-    const text = digestText(name, storedColumns(table));
+    const text = digestText(sourceOf(access), storedColumns(table));
     const expected = (await session.cancellable(backend, answerOf(backend, text))).rows[0]?.join();
     const found = await compareEach(session, followers, async ({ lease, node: { label } }) => {
       const rows = (await answerOf(lease.backend, text)).rows[0]?.join() ?? '';
@@ -86,9 +93,13 @@ function toldOf({ name, table }: Written): readonly Told[] {
  * All rows that the transaction has written to it, in place of the follower's own. `checked`: foreign keys are, so that rows which others refer to have to stay:
  * those of the same key get other values. Undefined where that is not possible.
  */
-function inPlace({ name, table }: Written, references: 'checked' | 'not checked'): Told | undefined {
-  const told = tellRows(name, table, 'rows are new');
+function inPlace({ name, table, access }: Written, references: 'checked' | 'not checked'): Told | undefined {
+  const source = sourceOf(access);
+  const told = tellRows(name, table, 'rows are new', source);
   const stays = references === 'checked' && table.referenced === 'yes';
-  if (told === undefined || (stays && table.keys.length === 0)) return undefined;
-  return { ...told, first: stays ? undefined : removalOfOwnText(name) };
+  if (told === undefined || (stays && (table.keys.length === 0 || access.whole !== undefined))) return undefined;
+  if (stays) return { ...told, first: undefined };
+  // Of a key that a partition has for itself nothing is known where it is reached as one.
+  const plan = access.whole === undefined ? told.plan : { ...told.plan, suffix: '' };
+  return { ...told, plan, first: removalOfOwnText(source) };
 }

@@ -12,7 +12,7 @@ import {
   seenText,
   stateText,
 } from '../fanout/outgoing-rows.ts';
-import { keepsOwn } from '../fanout/captured-rows.ts';
+import { keepsOwn, sourceOf } from '../fanout/captured-rows.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
 import { quote, RowReplay } from '../fanout/row-replay.ts';
 import { PproxError } from '../lib/errors.ts';
@@ -20,6 +20,7 @@ import { decodeDataRow } from '../wire/backend.ts';
 import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts';
 import { Watch, watchTable } from '../wire/frame-scan.ts';
 import { BackendTag } from '../wire/tags.ts';
+import type { Written } from './hidden-effects.ts';
 import type { FollowerLeg, LeadLeg } from './legs.ts';
 import { answerOf, compareEach } from './own-questions.ts';
 import { followerDeadline } from './replay.ts';
@@ -57,15 +58,15 @@ async function outgoingRows(
   session: SessionState,
   block: WritersBlock,
   { node, lease: { backend } }: LeadLeg | FollowerLeg,
-  name: string,
-  table: Table,
+  { name, table, access }: Written,
   wanted: Wanted,
 ): Promise<Outgoing | undefined> {
+  const source = sourceOf(access);
   const key = wanted === 'keys' ? keyOf(table) : [];
   try {
     const level = block.savepoints.length === 0 ? 'transaction' : 'savepoint';
     const [own, lent, snapshot] =
-      (await asked(backend, stateText(name, node.role === 'lead' ? level : 'follower'))).rows[0] ?? [];
+      (await asked(backend, stateText(source, node.role === 'lead' ? level : 'follower'))).rows[0] ?? [];
     const found = await session.lookOn(node, async (onlooker) => {
       if (typeof lent !== 'string') return look();
       try {
@@ -78,16 +79,16 @@ async function outgoingRows(
 
       /** Or why it cannot be known. */
       async function look(): Promise<Outgoing | string> {
-        const [looked, ...touched] = (await answerOf(onlooker, placesText(name))).rows;
+        const [looked, ...touched] = (await answerOf(onlooker, placesText(source))).rows;
         if (looked?.[0] !== own) return 'it is another table to others';
         if (touched.length > OUTGOING_LIMIT) return 'too many rows have been touched';
         const places = touched.flatMap(([place]) => place ?? []);
-        const seen = places.length === 0 ? [] : (await asked(backend, seenText(name, places))).rows;
+        const seen = places.length === 0 ? [] : (await asked(backend, seenText(source, places))).rows;
         const visible = new Set(seen.map(([place]) => place));
         const unseen = places.filter((place) => !visible.has(place));
         if (unseen.length === 0) return { digest: digestOf([]), gone: [] };
         const rows = new RawRows();
-        onlooker.query(outgoingText(name, table, key, unseen, snapshot ?? undefined), rows);
+        onlooker.query(outgoingText(source, table, key, unseen, snapshot ?? undefined), rows);
         const { found, error } = await rows.reply;
         if (error !== undefined) return error.message;
         if (found === 'too much') return 'too many keys';
@@ -138,33 +139,31 @@ async function asked(backend: Backend, text: string): Promise<Answer> {
 export function outgoingOnLead(
   session: SessionState,
   block: WritersBlock,
-  name: string,
-  table: Table,
+  written: Written,
   wanted: Wanted,
 ): Promise<Outgoing | undefined> {
   const { lead } = block.legs;
-  return session.cancellable(lead.lease.backend, outgoingRows(session, block, lead, name, table, wanted));
+  return session.cancellable(lead.lease.backend, outgoingRows(session, block, lead, written, wanted));
 }
 
 /** Rows that are gone, or have a newer version, have to be the same ones. `known`: the lead's. */
 export async function compareOutgoing(
   session: SessionState,
   block: WritersBlock,
-  name: string,
-  table: Table,
+  written: Written,
   known?: Outgoing,
 ): Promise<readonly FollowerFailure[] | 'not known'> {
   const { followers } = block.legs;
-  const there = known ?? (await outgoingOnLead(session, block, name, table, 'which'));
+  const there = known ?? (await outgoingOnLead(session, block, written, 'which'));
   if (there === undefined) return 'not known';
   return compareEach(session, followers, async (leg) => {
-    const here = await outgoingRows(session, block, leg, name, table, 'which');
+    const here = await outgoingRows(session, block, leg, written, 'which');
     if (here === undefined) return 'not known';
     if (here.digest === there.digest) return 'same';
     return {
       kind: 'elsewhere',
       label: leg.node.label,
-      table: name,
+      table: written.name,
       expected: `${there.digest} gone or changed`,
       found: `${here.digest} gone or changed`,
     };

@@ -4,7 +4,14 @@
  * holds of it is compared.
  */
 import type { FollowerFailure } from '../fanout/follower.ts';
-import { digestText, removalOfOwnText, storedColumns, tell as tellRows, type Told } from '../fanout/captured-rows.ts';
+import {
+  alone,
+  digestText,
+  removalOfOwnText,
+  storedColumns,
+  tell as tellRows,
+  type Told,
+} from '../fanout/captured-rows.ts';
 import { changes, isOfObjects } from '../fanout/hidden-effects.ts';
 import type { HiddenEffects, Written } from './hidden-effects.ts';
 import { compareOutgoing, keyOf, type Outgoing, outgoingOnLead, sendRemovals } from './outgoing-rows.ts';
@@ -48,7 +55,7 @@ export async function replayByTables(
   const outgoing = new Map<ToldTable, Outgoing>();
   for (const one of tables) {
     if (one.rows === 'new') continue;
-    const found = await outgoingOnLead(session, block, one.written.name, one.written.table, 'keys');
+    const found = await outgoingOnLead(session, block, one.written, 'keys');
     if (found === undefined) return 'not possible';
     outgoing.set(one, found);
   }
@@ -64,13 +71,13 @@ export async function replayByTables(
   if (refused.some(({ kind }) => kind === 'lost')) throwFailures(block, refused);
   if (refused.length > 0) return takeBack(session, block, refused);
   endQuiet(block, quiet);
-  const text = tables.map(({ written: { name, table } }) => `(${digestText(name, storedColumns(table))})`);
+  const text = tables.map(({ written: { name, table } }) => `(${digestText(alone(name), storedColumns(table))})`);
   const differing = await compareAnswers(session, block, text.join(' UNION ALL '));
   if (differing.some(({ kind }) => kind === 'lost')) throwFailures(block, differing);
   if (differing.length > 0) return takeBack(session, block, differing);
   for (const [{ written, before }, known] of outgoing) {
     if (before === 'none') continue;
-    const others = await compareOutgoing(session, block, written.name, written.table, known);
+    const others = await compareOutgoing(session, block, written, known);
     if (others === 'not known') return takeBack(session, block, []);
     if (others.some(({ kind }) => kind === 'lost')) throwFailures(block, others);
     if (others.length > 0) return takeBack(session, block, others);
@@ -110,7 +117,7 @@ async function toldTables(
     if (told === undefined || (rows === 'new or taken' && keyOf(found.table).length === 0)) return undefined;
     const before = seen.get(name) === lead.before ? 'none' : 'some';
     // What it had written there may be gone by now, and nobody else has ever seen it.
-    const first = told.first ?? (before === 'some' ? removalOfOwnText(name) : undefined);
+    const first = told.first ?? (before === 'some' ? removalOfOwnText(alone(name)) : undefined);
     // What is removed may be referred to.
     const removes = rows === 'new or taken' || first !== undefined;
     const fires = removes && found.table.referenced === 'yes' ? 'perhaps something' : told.fires;

@@ -108,7 +108,7 @@ export async function replayHidden(
     const failures = await replaySame(session, block, [same], moment, { pace: 'lockstep', kept: 'not at all' });
     throwFailures(block, contended(failures, aligned));
   }
-  const own = await ownRows(session, asked, seen, byRows === undefined ? 'with them' : 'otherwise');
+  const own = await ownRows(session, asked, seen, byRows);
   // Triggers may have done so as well.
   const empties = calls === 'nothing' ? seen.empties : 'perhaps a table';
   throwFailures(block, await compareHidden(session, block, { ...seen, empties }, aligned, own, 'mended'));
@@ -179,7 +179,8 @@ async function quietRows(
 const SEPARATOR = Buffer.from('; ');
 
 /** Where a value is taken that a follower has drawn from where its sequence was set back to, another session has drawn it meanwhile. */
-function contended(failures: readonly FollowerFailure[], { drawn: [sequence] }: Aligned): readonly FollowerFailure[] {
+function contended(failures: readonly FollowerFailure[], { drawn, apart }: Aligned): readonly FollowerFailure[] {
+  const [sequence] = [...drawn, ...apart];
   if (sequence === undefined) return failures;
   return failures.map((one) => {
     const taken = one.kind === 'error' && one.fields.code === UNIQUE_VIOLATION;
@@ -189,12 +190,12 @@ function contended(failures: readonly FollowerFailure[], { drawn: [sequence] }: 
 
 const UNIQUE_VIOLATION = '23505';
 
-/** `counted`: whether the numbers of its rows are compared with those of other tables. */
+/** `byRows`: what followers were told; undefined where they have run the text. */
 async function ownRows(
   session: SessionState,
   { statement, plan, done: { effect, replay } }: Hidden,
   { lead }: HiddenEffects,
-  counted: 'with them' | 'otherwise',
+  byRows: RowReplay | undefined,
 ): Promise<OwnRows> {
   const rows = plan.kind === 'rows' ? plan : undefined;
   const tables = new Set(rows?.stored ?? (await targetTables(session, statement)));
@@ -205,7 +206,8 @@ async function ownRows(
   const stored = all
     ? storedIn(lead, [...tables])
     : Number(/^(?:INSERT 0|UPDATE|MERGE) (\d+)$/.exec(effect.tag ?? '')?.[1] ?? 0);
-  return { tables, counted: counted === 'with them' ? NO_ROWS.counted : tables, stored, deleted };
+  const shown = plan.kind === 'verified' || (byRows !== undefined && rows?.rows === 'compared') ? 'yes' : 'no';
+  return { tables, counted: byRows === undefined ? NO_ROWS.counted : tables, shown, stored, deleted };
 }
 
 /** Ours on followers, gone before the client can make another one. */

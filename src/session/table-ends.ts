@@ -5,11 +5,13 @@
 import type { Backend } from '../backend/backend.ts';
 import type { Column, Table } from '../cluster/table.ts';
 import {
+  alone,
   blocksText,
   commandsText,
   digestText,
   type OfCommands,
   ofCommands,
+  type Source,
   type Told,
 } from '../fanout/captured-rows.ts';
 import { answerOf } from './own-questions.ts';
@@ -31,16 +33,16 @@ interface Commands {
 /** Answers with what `found` makes of a part of the table that is large enough; undefined where none is. Rejects with PproxError. */
 async function search<T>(
   backend: Backend,
-  name: string,
+  source: Source,
   part: 'end' | 'whole table',
   found: (commands: Commands, fromBlock: number) => T | undefined,
 ): Promise<T | undefined> {
-  const [size] = (await answerOf(backend, blocksText(name))).rows;
+  const [size] = (await answerOf(backend, blocksText(source))).rows;
   const [blocks, blockBytes] = [Number(size?.[0]), Number(size?.[1])];
   const limit = part === 'whole table' ? blocks : END_BYTES / blockBytes;
   for (let tail = FIRST_BLOCKS; ; tail *= FACTOR) {
     const from = Math.max(0, blocks - Math.min(tail, limit));
-    const { rows } = await answerOf(backend, commandsText(name, from));
+    const { rows } = await answerOf(backend, commandsText(source, from));
     const stored = rows.map(([command, count]) => ({ command: Number(command), rows: Number(count) }));
     const touched = rows.some(([, , some]) => some !== '0') ? 'some' : 'none';
     const answer = found({ stored, touched }, from);
@@ -50,7 +52,7 @@ async function search<T>(
 
 /** The rows that the latest command has stored, `count` of them; nobody has touched any of what stands there since. */
 export function storedByLatest(backend: Backend, told: Told, table: Table, count: number): Promise<Told | undefined> {
-  return search(backend, told.name, 'whole table', ({ stored: [latest], touched }, fromBlock) => {
+  return search(backend, alone(told.name), 'whole table', ({ stored: [latest], touched }, fromBlock) => {
     if (latest?.rows !== count || touched === 'some') return undefined;
     return ofCommands(told, table, { from: latest.command, fromBlock }, count);
   });
@@ -67,7 +69,7 @@ export function storedAtEnd(
   count: number,
   inAll: number,
 ): Promise<Told | undefined> {
-  return search(backend, told.name, 'end', (commands, fromBlock) => {
+  return search(backend, alone(told.name), 'end', (commands, fromBlock) => {
     if (!isAll(commands, inAll)) return undefined;
     let rows = 0;
     for (const one of commands.stored) {
@@ -81,15 +83,15 @@ export function storedAtEnd(
 /** Of all rows that the transaction has stored, `inAll` of them; undefined where they are not found. */
 export async function digestAtEnd(
   backend: Backend,
-  name: string,
+  source: Source,
   columns: readonly Column[],
   inAll: number,
 ): Promise<string | undefined> {
-  const part = await search(backend, name, 'end', (commands, fromBlock): OfCommands | undefined =>
+  const part = await search(backend, source, 'end', (commands, fromBlock): OfCommands | undefined =>
     isAll(commands, inAll) ? { from: 0, fromBlock } : undefined,
   );
   if (part === undefined) return undefined;
-  const [row] = (await answerOf(backend, digestText(name, columns, 'ONLY ', part.fromBlock))).rows;
+  const [row] = (await answerOf(backend, digestText(source, columns, part.fromBlock))).rows;
   return row?.join(' of hash ');
 }
 

@@ -9,7 +9,7 @@ import fc from 'fast-check';
 import pg from 'pg';
 import type { Column } from '../../src/cluster/table.ts';
 import type { Server } from '../../src/embedded/server.ts';
-import { digestText } from '../../src/fanout/captured-rows.ts';
+import { alone, digestText } from '../../src/fanout/captured-rows.ts';
 import { quoteEscaped } from '../../src/sql/quote.ts';
 import { startTestCluster, withConnection } from '../support/cluster.ts';
 import { sampling } from '../support/sampling.ts';
@@ -270,7 +270,7 @@ async function digestOf(client: pg.Client, rows: string): Promise<string> {
   await client.query('BEGIN');
   await client.query('CREATE TABLE told (a numeric, b text, c text, d double precision)');
   if (rows !== '') await client.query(`INSERT INTO told VALUES ${rows}`);
-  const [digest] = await rowsOf(client, digestText('told', COLUMNS));
+  const [digest] = await rowsOf(client, digestText(alone('told'), COLUMNS));
   await client.query('ROLLBACK');
   return String(digest);
 }

@@ -185,6 +185,28 @@ export const triggerCases: readonly Case[] = [
           : [`WITH s AS (INSERT INTO t (tenant, n) VALUES (${client % 3}, 1) RETURNING *) SELECT count(*) FROM s`],
     bites: true,
   },
+  ...(['', ' PARTITION BY RANGE (t)'] as const).map(
+    (partitioned): Case => ({
+      name: `triggers that draw for a role with few rights${partitioned === '' ? '' : ', into partitions'}`,
+      schema: `${ROWS}; CREATE TABLE audit (id bigserial, t int, luck float8, at timestamptz DEFAULT clock_timestamp())${partitioned};
+        ${partitioned === '' ? '' : 'CREATE TABLE few PARTITION OF audit FOR VALUES FROM (0) TO (4); CREATE TABLE rest PARTITION OF audit DEFAULT;'}
+        CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO audit (t, luck) VALUES (NEW.id, random()); RETURN NEW; END $$;
+        CREATE TRIGGER note AFTER INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION note();
+        CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE audit SET luck = random() WHERE t = OLD.id; RETURN OLD; END $$;
+        CREATE TRIGGER forget AFTER DELETE ON t FOR EACH ROW EXECUTE FUNCTION forget();
+        GRANT ALL ON t, audit TO ${ROLE}; GRANT USAGE ON SEQUENCE audit_id_seq TO ${ROLE}`,
+      session: () => [`SET ROLE ${ROLE}`],
+      step: (random, client, round) => {
+        const luck = random.next();
+        if (luck < 0.3) return [`INSERT INTO t (id, grp) VALUES (${fresh(client, round)}, ${random.below(3)})`];
+        if (luck < 0.7) return [`UPDATE t SET n = n + 1 WHERE id = ${random.whole(1, 9)}`];
+        return luck < 0.85
+          ? [`UPDATE t SET n = n + 1 WHERE grp = ${random.below(3)}`]
+          : [`DELETE FROM t WHERE id = ${random.whole(1, 9)}`];
+      },
+      bites: true,
+    }),
+  ),
   {
     name: 'changes below WITH under policies that look at another table',
     schema: `${ROWS}; CREATE TABLE allowed (grp int PRIMARY KEY, yes boolean); INSERT INTO allowed SELECT g, true FROM generate_series(0, 2) g;
