@@ -19,9 +19,9 @@ import { shown } from './shown-column.ts';
 /** Places that are looked at for one table, and rows: with their keys they are kept in memory. */
 export const OUTGOING_LIMIT = 100_000;
 
-/** Which table the name means; then places of its rows, at most one more of them than the limit. */
+/** Which table the name means; then places of its rows and who has stored what stands there, at most one more of them than the limit. */
 export function placesText({ relation, where, oid }: Source): string {
-  return `SELECT ${oid}; SELECT t.ctid::text FROM ${relation} AS t WHERE t.xmax <> '0'::xid${where} LIMIT ${OUTGOING_LIMIT + 1}`;
+  return `SELECT ${oid}; SELECT t.ctid::text, t.xmin::text FROM ${relation} AS t WHERE t.xmax <> '0'::xid${where} LIMIT ${OUTGOING_LIMIT + 1}`;
 }
 
 /** Which of these places the transaction sees. */
@@ -50,8 +50,9 @@ export function borrowText(snapshot: string): string {
 }
 
 /**
- * What stands at these places, as far as it is still seen: a hash of its columns by name, then the columns of its key. `snapshot`: rows that
- * are newer than it are left out; of one that may be, the hash is null.
+ * What stands at these places, as far as it is still seen: a hash of its columns by name, its place, who has stored it, then the columns of its key.
+ * A place that another transaction has left meanwhile may have been given to another row. `snapshot`: rows that are newer than it are left out; of
+ * one that may be, the hash is null.
  */
 export function outgoingText(
   { relation, where }: Source,
@@ -65,7 +66,7 @@ export function outgoingText(
     .join(', ');
   const hash = `pg_catalog.hashtextextended(ROW(${row})::text COLLATE "C", 0)::text`;
   const there = `WHERE t.ctid = ANY (${listOf(places)})${where}`;
-  const keys = key.map(nameOf);
+  const keys = ['t.ctid::text', 't.xmin::text', ...key.map(nameOf)];
   if (snapshot === undefined) return `SELECT ${[hash, ...keys].join(', ')} FROM ${relation} AS t ${there}`;
   const certain = `CASE WHEN a.xid < pg_catalog.pg_snapshot_xmin(m.known) THEN ${hash} END`;
   return `SELECT ${[certain, ...keys].join(', ')} FROM ${relation} AS t, ${snapshotOf(snapshot)} m, ${AGE} a

@@ -82,7 +82,8 @@ async function outgoingRows(
         const [looked, ...touched] = (await answerOf(onlooker, placesText(source))).rows;
         if (looked?.[0] !== own) return 'it is another table to others';
         if (touched.length > OUTGOING_LIMIT) return 'too many rows have been touched';
-        const places = touched.flatMap(([place]) => place ?? []);
+        const storedBy = new Map(touched.map(([place, xmin]) => [place ?? '', xmin]));
+        const places = [...storedBy.keys()];
         const seen = places.length === 0 ? [] : (await asked(backend, seenText(source, places))).rows;
         const visible = new Set(seen.map(([place]) => place));
         const unseen = places.filter((place) => !visible.has(place));
@@ -92,12 +93,13 @@ async function outgoingRows(
         const { found, error } = await rows.reply;
         if (error !== undefined) return error.message;
         if (found === 'too much') return 'too many keys';
-        if (found.some(([hash]) => hash === null)) throw uncertain(name);
-        const keys = found.map(([, ...values]) => values);
+        const taken = found.filter(([, place, xmin]) => storedBy.get(textOf(place)) === textOf(xmin));
+        if (taken.some(([hash]) => hash === null)) throw uncertain(name);
+        const keys = taken.map(([, , , ...values]) => values);
         const present: ReadonlySet<number> =
           key.length === 0 || isReplaced(table) ? new Set() : await presentOf(session, backend, name, key, keys);
         const gone = key.length === 0 ? [] : keys.filter((_, index) => !present.has(index));
-        return { digest: digestOf(found.map(([hash]) => BigInt(hash?.toString('latin1') ?? 0))), gone };
+        return { digest: digestOf(taken.map(([hash]) => BigInt(textOf(hash) || 0))), gone };
       }
     });
     return typeof found === 'string' ? unknown(found) : found;
@@ -206,6 +208,10 @@ function isReplaced(table: Table): boolean {
   return keepsOwn(table) || table.ordered.some((name) => !key.includes(name));
 }
 
+function textOf(value: Buffer | null | undefined): string {
+  return value?.toString('latin1') ?? '';
+}
+
 function digestOf(hashes: readonly bigint[]): string {
   return `${hashes.length} of hash ${BigInt.asUintN(
     64,
@@ -238,7 +244,7 @@ async function presentOf(
     const { found, error } = await answer.reply;
     if (error !== undefined || found === 'too much')
       throw new OwnError('not_replayed', { message: error?.message ?? 'too many keys', ...codeOf(error) });
-    for (const [number] of found) present.add(Number(number?.toString('latin1')));
+    for (const [number] of found) present.add(Number(textOf(number)));
   }
   return present;
 }
