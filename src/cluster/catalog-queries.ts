@@ -5,9 +5,14 @@ import { quoteLiteral } from '../sql/quote.ts';
 export const IS_BINDING = `f.oid < 16384 AND f.proname IN ('set_config', 'setseed', 'pg_advisory_lock', 'pg_advisory_lock_shared', 'pg_try_advisory_lock',
     'pg_try_advisory_lock_shared', 'pg_replication_origin_session_setup', 'pg_backup_start', 'pg_start_backup')`;
 
-/** One in an expression of the catalog, by its number: to show an expression locks its table. */
-export const callsBinding = (expression: string): string =>
-  `EXISTS (SELECT FROM pg_catalog.pg_proc f WHERE ${IS_BINDING} AND ${expression}::text LIKE '%:funcid ' || f.oid || ' %')`;
+/**
+ * Whether an expression of the catalog calls one of these functions (f), by its number: to show an expression (`pg_get_expr()` and its like) takes a lock on its
+ * table, and waits for whoever is altering that.
+ */
+export const callsOneOf = (functions: string, expression: string): string =>
+  `EXISTS (SELECT FROM pg_catalog.pg_proc f WHERE ${functions} AND ${expression} LIKE '%:funcid ' || f.oid || ' %')`;
+
+export const callsBinding = (expression: string): string => callsOneOf(IS_BINDING, `${expression}::text`);
 
 /** Whether a type, or what it is made of, is such a one (y). */
 export const holds = (oid: string, found: string): string => `(WITH RECURSIVE parts (oid) AS (
@@ -34,11 +39,12 @@ export const EVENT_TRIGGERS = `EXISTS (SELECT FROM pg_catalog.pg_event_trigger e
 
 /** Tables (partrelid) whose rows stand in partitions by hashes of OIDs, which each server hands out for itself: enums' labels are kept by them. */
 export const PLACED_BY_NUMBERS = `SELECT p.partrelid FROM pg_catalog.pg_partitioned_table p CROSS JOIN
-    -- An expression is looked at for the names of its columns; what it makes a text of is one.
-    LATERAL (SELECT pg_catalog.regexp_replace(pg_catalog.pg_get_partkeydef(p.partrelid), '[(]?"?[[:alnum:]_$]+"?[)]?::(text|character varying)', '', 'g') AS text) k
+    -- An expression is looked at for its columns, by their numbers; what it makes a text of (text, varchar) is one.
+    LATERAL (SELECT pg_catalog.regexp_replace(p.partexprs::text, '[{]COERCEVIAIO :arg [{]VAR [^{}]*[}] :resulttype (25|1043) ', '', 'g') AS text) k
   JOIN pg_catalog.pg_attribute a ON a.attrelid = p.partrelid AND a.attnum > 0
-    AND (a.attnum = ANY (p.partattrs::int2[]) OR 0 = ANY (p.partattrs::int2[]) AND position(a.attname IN k.text) > 0)
-  WHERE k.text ~ 'hash(enum|_array|_record|_range|_multirange)' OR p.partstrat = 'h' AND ${holds('a.atttypid', `y.typtype = 'e' OR ${OF_NUMBERS}`)}`;
+    AND (a.attnum = ANY (p.partattrs::int2[]) OR k.text LIKE '%:varattno ' || a.attnum || ' %')
+  WHERE ${callsOneOf("f.oid < 16384 AND f.proname ~ '^hash(enum|_array|_record|_range|_multirange)'", 'k.text')}
+    OR p.partstrat = 'h' AND ${holds('a.atttypid', `y.typtype = 'e' OR ${OF_NUMBERS}`)}`;
 
 /** Of relations, by their oids: whether one is such a table, or a partition below it. `which`: those, or partitions alone. */
 export function placedByNumbersText(oids: readonly string[], which: 'tables' | 'partitions'): string {

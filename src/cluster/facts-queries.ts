@@ -36,7 +36,7 @@ const OWN_SETTING =
 const STRIPPED = `CASE WHEN p.prosrc ~ '--|/[*]'
     THEN pg_catalog.regexp_replace(p.prosrc, '--[^\\n]*|/[*]([^*]|[*]+[^*/])*[*]+/', ' ', 'g') ELSE '' END`;
 
-/** In a view's definition: PostgreSQL's own functions that change something, or run a text that may. */
+/** In a function's source: PostgreSQL's own functions that change something, or run a text that may. Of views they are looked for by their numbers. */
 const EFFECTIVE =
   'set_config|setseed|pg_(try_)?advisory_|pg_notify|\\ylo_|_to_xml|dblink|pg_(terminate|cancel)_backend|nextval|setval';
 
@@ -69,6 +69,30 @@ const CALLING_OPERATORS = `coalesce((SELECT json_agg(DISTINCT oprname) FROM pg_c
 const CALLING_VIEWS =
   "coalesce((SELECT json_agg(DISTINCT relname) FROM views JOIN pg_catalog.pg_class c ON c.oid = ev_class), '[]')";
 
+/** A pattern for a query of the catalog that calls a function (f) of such a name; nothing is like it where there is none. */
+const callingText = (names: string): string =>
+  `(SELECT ':funcid (' || coalesce(string_agg(f.oid::text, '|'), 'none') || ') ' FROM pg_catalog.pg_proc f WHERE f.proname ~* '${names}')`;
+
+/** Views (v, and their rules r) of which that is so. */
+const viewsCalling = (
+  names: string,
+): string => `SELECT v.oid, v.relname FROM pg_catalog.pg_class v JOIN pg_catalog.pg_rewrite r ON r.ev_class = v.oid
+      JOIN ${callingText(names)} k (pattern) ON r.ev_action::text ~ k.pattern WHERE v.oid >= 16384 AND v.relkind IN ('v', 'm')`;
+
+/**
+ * What a body of standard SQL (of p) is looked through for: names of functions and relations, and whether it writes. As a text of its own PostgreSQL would
+ * show it behind locks on its tables.
+ */
+const BODY = `concat_ws(' ', CASE WHEN p.prosqlbody::text ~ ':commandType [2-5] ' THEN 'insert into ' END,
+      (SELECT string_agg(DISTINCT f.proname || '()', ' ') FROM pg_catalog.regexp_matches(p.prosqlbody::text, ':(?:funcid|opfuncid|aggfnoid|winfnoid) ([0-9]+) ', 'g') m (found)
+        JOIN pg_catalog.pg_proc f ON f.oid = m.found[1]::oid WHERE f.oid >= 16384 OR f.proname ~ '${EFFECTIVE}'),
+      (SELECT string_agg(DISTINCT c.relname, ' ') FROM pg_catalog.regexp_matches(p.prosqlbody::text, ':relid ([0-9]+) ', 'g') m (found)
+        JOIN pg_catalog.pg_class c ON c.oid = m.found[1]::oid))`;
+
+/** Of these the names of settings are looked for too. */
+const SETS =
+  "p.prosqlbody::text LIKE '%:funcid ' || 'pg_catalog.set_config(text,text,boolean)'::regprocedure::oid || ' %'";
+
 /** In a function's source: what changes more than its own variables, or may. */
 const WRITING = `\\y((insert|merge)\\s+into|update\\s+(only\\s+)?[\\w".]+(\\s+(as\\s+)?\\w+)?\\s+set|delete\\s+from|truncate\\s+[\\w"]|copy\\s+[\\w".]+\\s+from|execute\\s|call\\s+[\\w".]+\\s*\\(|(create|alter|drop|refresh|grant|revoke)\\s+\\w|comment\\s+on\\s|notify\\s)|${EFFECTIVE}`;
 
@@ -91,7 +115,7 @@ const WORDS = 256 * 1024;
  */
 export const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
   SELECT p.oid, p.proname, p.provolatile, p.prorettype, l.lanname, ${STRIPPED} AS stripped,
-    CASE WHEN p.prosqlbody IS NULL THEN p.prosrc ELSE pg_catalog.pg_get_function_sqlbody(p.oid) END AS source
+    CASE WHEN p.prosqlbody IS NULL THEN p.prosrc WHEN ${SETS} THEN pg_catalog.pg_get_function_sqlbody(p.oid) ELSE ${BODY} END AS source
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal') AND n.nspname <> 'pprox'
 ), words AS MATERIALIZED (
@@ -110,8 +134,7 @@ export const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
   -- Of extensions: pg_trgm, dblink.
   UNION SELECT oid, proname FROM pg_catalog.pg_proc WHERE oid >= 16384 AND proname IN ('set_limit', 'dblink_connect', 'dblink_connect_u')
   -- They look at a view that does it.
-  UNION ${mentioning(`FROM pg_catalog.pg_class c WHERE c.oid >= 16384 AND c.relkind IN ('v', 'm')
-        AND pg_catalog.pg_get_viewdef(c.oid) ~* 'set_config|setseed|set_limit|pg_(try_)?advisory_lock'`)}
+  UNION ${mentioning(`FROM (${viewsCalling('set_config|setseed|set_limit|pg_(try_)?advisory_lock')}) c WHERE true`)}
 ), named AS MATERIALIZED (
   SELECT '\\m(' || string_agg(DISTINCT proname, '|') FILTER (WHERE proname ~ '^[a-z_][a-z0-9_]*$') || ')\\M' AS pattern,
     coalesce(array_agg(DISTINCT proname) FILTER (WHERE proname !~ '^[a-z_][a-z0-9_]*$'), '{}') AS others FROM binding
@@ -152,8 +175,7 @@ SELECT coalesce((SELECT json_agg(DISTINCT oid) FROM (
     -- They run the text that they are given.
     UNION ALL SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang AND l.lanname = 'c'
       WHERE p.oid >= 16384 AND p.provolatile <> 'v' AND p.proname ~ '^(crosstab|connectby|xpath_table)') n), '[]'),
-  coalesce((SELECT json_agg(oid) FROM pg_catalog.pg_class
-    WHERE oid >= 16384 AND relkind IN ('v', 'm') AND pg_catalog.pg_get_viewdef(oid) ~* '${EFFECTIVE}'), '[]'),
+  coalesce((SELECT json_agg(DISTINCT oid) FROM (${viewsCalling(EFFECTIVE)}) v), '[]'),
   coalesce((SELECT json_agg(DISTINCT oid) FROM bound), '[]'), coalesce((SELECT json_agg(DISTINCT proname) FROM bound), '[]'),
   coalesce((SELECT json_agg(json_build_array(oid, name)) FROM (SELECT DISTINCT oid, name FROM setting) n), '[]'),
   coalesce((SELECT json_agg(DISTINCT oid) FROM truncating), '[]'),

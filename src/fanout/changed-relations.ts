@@ -29,6 +29,12 @@ export const CHANGED_RELATIONS = `SELECT ${NAME}, CASE WHEN c.relkind IN ('r', '
     UNION ALL SELECT t.objoid FROM (${MINE}) m, pg_catalog.pg_description t WHERE ${isOwn('t')}
       AND t.classoid = 'pg_catalog.pg_class'::regclass)`;
 
+/** Of these, the names of those that are there. */
+export function standingText(names: readonly string[]): string {
+  return `SELECT ${NAME} FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE ${NAME} = ANY (ARRAY[${names.map(quoteEscaped).join(', ')}])`;
+}
+
 /** Of relations, in their order, a text that is equal where the relation is, as far as it is compared. */
 export function relationsText(relations: readonly ChangedRelation[]): string {
   return relations.map((one, place) => `SELECT ${place}, (${relationText(one)})`).join(' UNION ALL ') + ' ORDER BY 1';
@@ -37,9 +43,10 @@ export function relationsText(relations: readonly ChangedRelation[]): string {
 function relationText({ name, compared }: ChangedRelation): string {
   // By name, and not as regclass, for which the session would have to be let into the schema.
   const oid = `(SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE ${NAME} = ${quoteEscaped(name)})`;
-  // Those that are written anew are the transaction's own.
-  const rows = `SELECT pg_catalog.concat_ws(' ', count(*), 'rows', sum(pg_catalog.hashtextextended((t.*)::text COLLATE "C", 0)))
-    FROM (${MINE}) m, ONLY ${name} AS t WHERE ${isOwn('t')}`;
+  // Those that are written anew are the transaction's own; how many there are says whether it was emptied.
+  const rows = `SELECT pg_catalog.concat_ws(' ', count(*), 'rows, own', count(*) FILTER (WHERE ${isOwn('t')}),
+      sum(pg_catalog.hashtextextended((t.*)::text COLLATE "C", 0)) FILTER (WHERE ${isOwn('t')}))
+    FROM (${MINE}) m, ONLY ${name} AS t`;
   return `SELECT pg_catalog.concat_ws('; ', ${compared === 'rows' ? `(${rows})` : "''"},
     (SELECT pg_catalog.md5(string_agg(pg_catalog.concat_ws(' ', t.attname, pg_catalog.format_type(t.atttypid, t.atttypmod), t.attnotnull,
         CASE WHEN ${isOwn('t')} THEN t.attmissingval::text END, pg_catalog.col_description(t.attrelid, t.attnum)), ',' ORDER BY t.attnum))

@@ -39,6 +39,10 @@ export type FollowerFailure =
     }
   /** What a function or trigger has made of it, in its catalog or of the rows it had, is not what it has on the lead. */
   | { readonly kind: 'relation'; readonly label: string; readonly relation: string }
+  /** It has made, changed or dropped others, or none: what the server's tables, by their names, have more or fewer of. */
+  | { readonly kind: 'objects'; readonly label: string; readonly catalogs: readonly string[] }
+  /** A setting of the session. */
+  | { readonly kind: 'setting'; readonly label: string; readonly setting: string }
   | { readonly kind: 'different'; readonly label: string; readonly expected: Effect; readonly found: Effect };
 
 const EFFECT: WatchTable = watchTable({
@@ -218,6 +222,10 @@ export function describeFailure(failure: FollowerFailure): string {
       return `${failure.label}: rows of ${failure.table}: ${failure.found}, where on the lead: ${failure.expected}`;
     case 'relation':
       return `${failure.label}: a function or trigger has made something else of ${failure.relation} than on the lead`;
+    case 'objects':
+      return `${failure.label}: a function or trigger has not made, changed or dropped the same objects as on the lead (${failure.catalogs.join(', ')})`;
+    case 'setting':
+      return `${failure.label}: a function or trigger has not left ${failure.setting} as on the lead`;
     case 'lost':
       return `${failure.label}: connection lost (${failure.lost.reason}: ${failure.lost.message})`;
     default: {

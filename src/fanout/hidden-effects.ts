@@ -32,6 +32,8 @@ export interface Look {
   readonly settings: string | undefined;
   /** Equal where values are shown, and read, in one way; undefined where settings were not looked at. */
   readonly shown: string | undefined;
+  /** Those by which names are found, and values are read and computed, in their order; empty where settings were not looked at. */
+  readonly values: readonly string[];
   /** Undefined where they were not looked at. */
   readonly objects: PermanentObjects | undefined;
 }
@@ -42,6 +44,7 @@ export const NOTHING: Look = {
   tables: new Map(),
   settings: undefined,
   shown: undefined,
+  values: [],
   objects: undefined,
 };
 
@@ -107,10 +110,16 @@ const LOOK = `SELECT 'sequence', pg_catalog.quote_ident(schemaname) || '.' || pg
 const settingsText = (names: readonly string[]): string =>
   `pg_catalog.concat_ws(',', ${names.map((name) => `pg_catalog.current_setting('${name}')`).join(', ')})`;
 
-const SETTINGS_OF_VALUES = `
+/** No value of these has this character, which begins and separates nothing that a server shows. */
+const BETWEEN = '\u001f';
+
+const VALUES = `
+  UNION ALL SELECT 'values', '', pg_catalog.concat_ws(pg_catalog.chr(31), ${OF_VALUES.map((name) => `pg_catalog.current_setting('${name}')`).join(', ')})`;
+
+const SETTINGS_OF_VALUES = `${VALUES}
   UNION ALL SELECT 'settings', '', ${settingsText(OF_VALUES)} UNION ALL SELECT 'shown', '', ${settingsText(OF_SHOWING)}`;
 
-const ALL_SETTINGS = `
+const ALL_SETTINGS = `${VALUES}
   UNION ALL SELECT 'settings', '', pg_catalog.concat_ws(',', pg_catalog.current_setting('role'), pg_catalog.current_setting('session_authorization'),
     (SELECT pg_catalog.md5(pg_catalog.string_agg(name || setting, ',' ORDER BY name)) FROM pg_catalog.pg_settings WHERE source = 'session'))`;
 
@@ -164,6 +173,7 @@ export function lookOf({ rows }: Answer): Look {
   const tables = new Map<string, string>();
   let settings: string | undefined;
   let shown: string | undefined;
+  let values: readonly string[] = [];
   const ofObjects: Answer['rows'][number][] = [];
   for (const row of rows) {
     const [kind, name, state] = row;
@@ -171,9 +181,10 @@ export function lookOf({ rows }: Answer): Look {
     else if (kind === 'sequence') sequences.set(name ?? '', state ?? '');
     else if (kind === 'settings') settings = state ?? '';
     else if (kind === 'shown') shown = state ?? '';
+    else if (kind === 'values') values = state?.split(BETWEEN) ?? [];
     else ofObjects.push(row);
   }
-  return { sequences, tables, settings, shown, objects: permanentObjectsOf(ofObjects) };
+  return { sequences, tables, settings, shown, values, objects: permanentObjectsOf(ofObjects) };
 }
 
 /** Names of sequences that stand elsewhere than before; one that is new moved from nowhere and needs nothing. */
@@ -218,6 +229,61 @@ export function compareDraws(
     return { kind: 'sequence', label, sequence: name };
   }
   return undefined;
+}
+
+/** Where a setting was made on one of the two alone, or is not the same then. Undefined: nowhere, as far as it was looked at. */
+export function compareSettings(label: string, lead: Looks, follower: Looks): FollowerFailure | undefined {
+  for (const [place, setting] of OF_VALUES.entries()) {
+    const [there, here] = [lead, follower].map(({ before, after }) => [before.values[place], after.values[place]]);
+    if (there?.[0] === undefined || here?.[0] === undefined) continue;
+    const made = there[0] !== there[1] || here[0] !== here[1];
+    if (made && there[1] !== here[1]) return { kind: 'setting', label, setting };
+  }
+  return undefined;
+}
+
+/** Of sequences that the lead has left alone, those that stand lower on the follower than before: it, or somebody else, has set them. */
+export function setBackOn(lead: Looks, follower: Looks): readonly string[] {
+  const moved = new Set(movedSequences(lead.before, lead.after));
+  const at = ({ sequences }: Look, name: string): bigint => BigInt(sequences.get(name)?.split(',')[0] ?? 0);
+  return movedSequences(follower.before, follower.after).filter(
+    (name) => !moved.has(name) && at(follower.after, name) <= at(follower.before, name),
+  );
+}
+
+/** Whether the server's own tables say that more than rows was changed in between. */
+export function changesObjects(looks: Looks): boolean {
+  return [...changes(looks).keys()].some(isOfObjects);
+}
+
+/** Of which every version of PostgreSQL makes as many. */
+const COUNTED = ['pg_class', 'pg_proc', 'pg_namespace', 'pg_policy', 'pg_rewrite', 'pg_largeobject_metadata'].map(
+  (name) => `${CATALOG}${name}`,
+);
+
+/**
+ * What was made and dropped, by its number alone: what is gone has no name any more. `temporary`: `perhaps some` where the client has made temporary
+ * ones on the lead, which a function may have dropped there.
+ */
+export function compareObjects(
+  label: string,
+  lead: Looks,
+  follower: Looks,
+  temporary: 'none' | 'perhaps some',
+): FollowerFailure | undefined {
+  const [there, here] = [changes(lead), changes(follower)];
+  const [made, found] = [there, here].map((all) => [...all.keys()].filter(isOfObjects));
+  if (made === undefined || found === undefined) return undefined;
+  const oneSided = (made.length === 0) !== (found.length === 0);
+  if (oneSided && (temporary === 'none' || ![...made, ...found].every(isOfRelations)))
+    return { kind: 'objects', label, catalogs: [...made, ...found] };
+  if (temporary === 'perhaps some') return undefined;
+  const more = (all: ReadonlyMap<string, Counts>, name: string): number => {
+    const [inserted, , deleted] = all.get(name) ?? UNCHANGED;
+    return inserted - deleted;
+  };
+  const catalogs = COUNTED.filter((name) => more(there, name) !== more(here, name));
+  return catalogs.length > 0 ? { kind: 'objects', label, catalogs } : undefined;
 }
 
 type Counts = readonly [inserted: number, updated: number, deleted: number];

@@ -4,11 +4,15 @@ import { alone, digestText, sourceOf, storedColumns } from '../fanout/captured-r
 import { describeFailure, type FollowerFailure } from '../fanout/follower.ts';
 import {
   changes,
+  changesObjects,
   compareChanges,
   compareDraws,
-  isOfObjects,
+  compareObjects,
+  compareSettings,
   type Look,
+  type Looks,
   NOTHING,
+  setBackOn,
   storedIn,
 } from '../fanout/hidden-effects.ts';
 import { unprovenEffects } from '../fanout/unproven.ts';
@@ -20,6 +24,7 @@ import { compareOutgoing } from './outgoing-rows.ts';
 import { answerOf, compareEach } from './own-questions.ts';
 import { compareAnswers } from './replay.ts';
 import type { WritersBlock } from './block.ts';
+import type { FollowerLeg } from './legs.ts';
 import type { SessionState } from './state.ts';
 import { digestAtEnd } from './table-ends.ts';
 import { storedByFirst, storedInAll } from './touched.ts';
@@ -65,14 +70,24 @@ export async function compareHidden(
   rows: 'mended' | 'left',
 ): Promise<readonly FollowerFailure[]> {
   const { lead } = effects;
+  const seen = new Map<FollowerLeg, Looks>();
   const counted = await compareEach(session, block.legs.followers, async (leg) => {
     const { label } = leg.node;
-    const after = await look(leg.lease.backend, 'nothing else', 'as text');
+    const after = await look(leg.lease.backend, 'settings of values', 'as text');
     const follower = { before: followers.get(leg) ?? NOTHING, after };
-    return compareDraws(label, drawn, lead, after) ?? compareChanges(label, lead, follower, own.counted) ?? 'same';
+    seen.set(leg, follower);
+    // One that was set there does not go back with the transaction.
+    for (const name of setBackOn(lead, follower)) block.touched.setBack.add(name);
+    return (
+      compareDraws(label, drawn, lead, after) ??
+      compareChanges(label, lead, follower, own.counted) ??
+      compareSettings(label, lead, follower) ??
+      'same'
+    );
   });
   if (counted !== 'not known' && counted.length > 0) return counted;
-  const contents = (): Promise<readonly FollowerFailure[]> => compareContents(session, block, effects, own, apart);
+  const contents = (): Promise<readonly FollowerFailure[]> =>
+    compareContents(session, block, effects, own, { apart, followers: seen });
   const differing = await contents();
   const mendable =
     rows === 'mended' && counted !== 'not known' && differing.length > 0 && differing.every(isOfContents);
@@ -102,7 +117,7 @@ async function compareContents(
   block: WritersBlock,
   effects: HiddenEffects,
   own: OwnRows,
-  apart: Aligned['apart'],
+  { apart, followers }: { readonly apart: Aligned['apart']; readonly followers: ReadonlyMap<FollowerLeg, Looks> },
 ): Promise<readonly FollowerFailure[]> {
   const { lead } = effects;
   const written = await effects.written();
@@ -131,7 +146,12 @@ async function compareContents(
   }
   // One that was made or emptied before may have been emptied again, without a trace.
   const again = block.touched.objects === 'some' && effects.empties === 'perhaps a table';
-  if ([...changed.keys()].some(isOfObjects) || again) {
+  if ([lead, ...followers.values()].some(changesObjects) || again) {
+    const { temporaries } = effects;
+    const others = [...followers].flatMap(
+      ([{ node }, one]) => compareObjects(node.label, lead, one, temporaries) ?? [],
+    );
+    if (others.length > 0) return others;
     const differing = await compareDefined(session, block);
     if (differing.length > 0) return differing;
   }

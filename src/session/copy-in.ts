@@ -124,7 +124,7 @@ async function copyTo(
     beginFollowers(session, block);
   }
   const marked = before === undefined || legs.length === 0 ? 'no' : markCopy(legs, text);
-  const fired = before === undefined ? undefined : { marked, looks: await looks(session, legs) };
+  const fired = before === undefined ? undefined : { marked, looks: await looks(session, legs, 'settings of values') };
   const words =
     plan?.proof === undefined
       ? undefined

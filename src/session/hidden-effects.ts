@@ -99,6 +99,8 @@ export interface HiddenEffects {
   readonly empties: 'no table' | 'perhaps a table';
   /** Whether followers may be told rows in place of what has changed them. */
   readonly tellable: 'yes' | 'no';
+  /** Whether the session had temporary objects before: those of the client are on the lead alone. */
+  readonly temporaries: 'none' | 'perhaps some';
   /** Rows elsewhere than in the plan's own tables, each of which can be told; undefined where some cannot. */
   readonly told: readonly Told[] | undefined;
   readonly elsewhere: 'nothing' | 'something';
@@ -121,6 +123,7 @@ export async function seeEffects(
   by: 'any function' | 'its own text' = plan === undefined ? 'any function' : 'its own text',
 ): Promise<HiddenEffects> {
   const changed = changes(lead);
+  const { temporaries } = session;
   if (block.touched.objects === 'some') block.touched.emptied = 'perhaps something';
   const own = new Set(plan?.stored);
   const others = [...changed.keys()].filter((name) => !own.has(name));
@@ -150,7 +153,7 @@ export async function seeEffects(
   const written = (): Promise<readonly Written[]> => (asked ??= readWritten(session, block, [...changed.keys()], size));
   const accounted = plan === undefined || accountsFor(plan, total, changed);
   if (!accounted || tellable === 'no')
-    return { lead, written, empties, tellable, told: undefined, elsewhere, partly: 'none' };
+    return { lead, written, empties, tellable, temporaries, told: undefined, elsewhere, partly: 'none' };
   const known = others.length === 0 ? [] : await written();
   const told: (Told | undefined)[] = [];
   for (const name of others) {
@@ -173,6 +176,7 @@ export async function seeEffects(
     written,
     empties,
     tellable,
+    temporaries,
     elsewhere,
     told: told.includes(undefined) ? undefined : told.flatMap((one) => one ?? []),
     partly: known.every((one) => isWhole(one) || !others.includes(one.name)) ? 'none' : 'some',
@@ -430,7 +434,7 @@ export async function alignFollowers(
   await othersVisible(session, legs.followers);
   // In the transaction at hand: before it, counts of earlier ones may be there that are told and taken off when it begins.
   beginFollowers(session, block);
-  const followers = await looks(session, legs.followers);
+  const followers = await looks(session, legs.followers, 'settings of values');
   const moved = draws === 'nothing' ? [] : movedSequences(lead.before, lead.after);
   const drawing = moved.filter((name) => replay?.drawn.has(name) !== true);
   const apart = drawing.length === 0 ? [] : await notSettable(session, block, drawing);
