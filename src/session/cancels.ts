@@ -3,11 +3,16 @@ import type { Backend } from '../backend/backend.ts';
 import { cancelBackend } from '../backend/connect.ts';
 import { PproxError } from '../lib/errors.ts';
 
+/** One request may come before its statement, as one of PostgreSQL's own may: of a client that is gone nobody asks again. */
+const ASK_AGAIN_MS = 50;
+
 export class Cancels {
   readonly #timeoutMs: number;
   readonly #active = new Set<Backend>();
   readonly #sent = new Map<Backend, Promise<void>>();
   readonly #waits = new Set<AbortController>();
+  /** Set while whatever is run for the session is to end. */
+  #ending: NodeJS.Timeout | undefined;
 
   /** `timeoutMs`: for connecting to a server with a request. */
   constructor(timeoutMs: number) {
@@ -27,6 +32,7 @@ export class Cancels {
   /** Runs `work`, which may wait for more than a server's reply: a cancel request aborts the signal, and the work says what became of it. */
   async waiting<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const wait = new AbortController();
+    if (this.#ending !== undefined) wait.abort();
     this.#waits.add(wait);
     try {
       return await work(wait.signal);
@@ -50,6 +56,18 @@ export class Cancels {
   cancel(): void {
     for (const backend of this.#active) this.request(backend);
     for (const wait of this.#waits) wait.abort();
+  }
+
+  /** The client is gone: all that is run for it ends, what is begun from now on as well, up to `calm`. */
+  forsake(): void {
+    this.cancel();
+    this.#ending ??= setInterval(() => this.cancel(), ASK_AGAIN_MS);
+  }
+
+  /** What is done now is pprox's own: to leave nothing behind. */
+  calm(): void {
+    clearInterval(this.#ending);
+    this.#ending = undefined;
   }
 
   /**

@@ -73,7 +73,7 @@ export class Session {
   async run(): Promise<CloseReason> {
     let key: CancelKey | undefined;
     // A client that vanishes in the middle of a query leaves nobody to answer: the query is cancelled.
-    this.#link.onGone = () => this.#state.cancels.cancel();
+    this.#link.onGone = () => this.#state.cancels.forsake();
     this.#state.onServerLost = (lost) => {
       // A query in hand hears of it by itself.
       if (this.#state.work === 'idle' && endWithServer(this.#state, lost) === 'ended')
@@ -101,6 +101,8 @@ export class Session {
       this.#state.services.processIds.leave(this.#state.logins.shared('pprox: process ids'));
     }
     this.#link.end();
+    this.#link.onGone = undefined;
+    this.#state.cancels.calm();
     try {
       await abandon(this.#state);
     } catch (error) {

@@ -159,7 +159,7 @@ export async function followersCaughtUp(session: SessionState, block: WritersBlo
 
 function waitFor<T>(session: SessionState, { legs }: WritersBlock, work: Promise<T>): Promise<T> {
   let waited = work;
-  for (const { lease } of legs.begun) waited = session.cancellable(lease.backend, waited);
+  for (const { lease } of legs.leased) waited = session.cancellable(lease.backend, waited);
   return waited;
 }
 

@@ -1,5 +1,6 @@
 /** A cancel request reaches the query that it was meant for, wherever it runs, and nothing else. */
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, test } from 'node:test';
@@ -92,6 +93,26 @@ describe('a cancel request ends', () => {
     assert.equal((await client.query('UPDATE guarded SET x = 2')).at(-1)?.type, 'ReadyForQuery');
     for (const writer of [w1, w2]) assert.deepEqual(await sql(writer, 'SELECT x FROM guarded'), [{ x: 2 }]);
   });
+
+  for (const [what, text] of Object.entries({ 'a savepoint': 'SAVEPOINT s', COMMIT: 'COMMIT' }))
+    test(`the wait of ${what} for a follower that has the transaction yet to begin`, HANGS, async () => {
+      const client = await connectRaw(scene);
+      await withConnection(w2, undefined, async (direct) => {
+        await direct.query('BEGIN; UPDATE guarded SET x = 9');
+        await client.query('BEGIN');
+        await client.query(`UPDATE guarded SET x = 3 WHERE id = 1 /* in front of ${what} */`);
+        const from = client.messages.length;
+        const ready = client.readies + 1;
+        client.send(query(text));
+        await runs(w2, `in front of ${what}`);
+        await cancel(client);
+        await client.waitReady(ready);
+        assert.equal(errorIn(client.messages.slice(from))['C'], '57014');
+        await direct.query('ROLLBACK');
+      });
+      await client.query('ROLLBACK');
+      for (const writer of [w1, w2]) assert.deepEqual(await sql(writer, 'SELECT x FROM guarded'), [{ x: 2 }]);
+    });
 
   test('a wait for a lock on the lead', async () => {
     const client = await connectRaw(scene);
@@ -201,6 +222,16 @@ describe('a client that vanishes', () => {
       assert.deepEqual(await sql(w1, 'SELECT x FROM guarded FOR UPDATE NOWAIT'), [{ x: 2 }]);
     });
   }
+
+  test('right behind its statement stops it, wherever that was', HANGS, async () => {
+    for (let after = 0; after < 24; after++) {
+      const client = await connectRaw(scene);
+      client.send(query('BEGIN; LOCK TABLE guarded; SELECT pg_sleep(120)'));
+      await sleep(after * 0.7);
+      client.reset();
+      await atRest();
+    }
+  });
 
   test('while a follower waits for a lock leaves the writers equal', async () => {
     const client = await connectRaw(scene);

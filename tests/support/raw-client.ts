@@ -138,6 +138,11 @@ export class RawClient {
   }
 
   /** Drops the connection; safe to call twice. */
+  /** The other side hears of it at once, whatever it does (RST). */
+  reset(): void {
+    this.#socket.resetAndDestroy();
+  }
+
   destroy(): void {
     this.#socket.destroy();
   }
