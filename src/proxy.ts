@@ -161,6 +161,9 @@ export async function startProxy(config: Config, log: Log, plans: PlanChoice = '
     timeoutMs: config.settings.connectTimeoutMs,
     log,
   });
+  const awake = setInterval(() => {
+    for (const session of sessions) session.keepAwake();
+  }, AWAKE_MS);
   let notAccepting: 'no' | 'told' = 'no';
   const accept = (socket: Socket): void => {
     // Start-ups hold a place each: as many as clients may, and no more.
@@ -178,6 +181,7 @@ export async function startProxy(config: Config, log: Log, plans: PlanChoice = '
     });
   };
   const close = (): void => {
+    clearInterval(awake);
     services.largeAnalyser.close();
     services.notifications.close();
     services.processIds.close();
@@ -223,6 +227,9 @@ export async function startProxy(config: Config, log: Log, plans: PlanChoice = '
     },
   };
 }
+
+/** Less than anybody lets a session be idle in a transaction. */
+const AWAKE_MS = 100;
 
 /** What the process has open beside clients and pools: Node's own, recovery, notifications; and some for those who come next. */
 const OWN_DESCRIPTORS = 64;

@@ -14,7 +14,7 @@ import { type Address, describeSocketError, type Encryption, type Link } from '.
 import { decodeParameterStatus, decodeReadyForQuery } from '../wire/backend.ts';
 import { decodeErrorFields, type ErrorFields, QUERY_CANCELED } from '../wire/error-fields.ts';
 import { FrameError, FrameScanner, type FrameSink, Watch, type WatchTable } from '../wire/frame-scan.ts';
-import { encodeQuery, encodeStartup, ProtocolVersion, TERMINATE } from '../wire/frontend.ts';
+import { encodeQuery, encodeStartup, ProtocolVersion, SYNC, TERMINATE } from '../wire/frontend.ts';
 import { ShortMessage } from '../wire/reader.ts';
 import { BackendTag, FrontendTag, TransactionStatus } from '../wire/tags.ts';
 import { OwnMessage, type OwnStatement } from './own-message.ts';
@@ -268,6 +268,20 @@ export class Backend {
     } finally {
       this.#asides--;
     }
+  }
+
+  /**
+   * Asks nothing: the clock by which the server takes its session for idle begins anew (`idle_in_transaction_session_timeout`). Where nothing is under
+   * way, or where the rows of one reply are kept waiting for followers: it may have sent all of them.
+   */
+  stir(): void {
+    const kept = this.#channel.brakedFor('row replay slow') && this.#ledger.size <= this.#asides + 1;
+    if (!this.idle && !(kept && this.open)) return;
+    this.#asides++;
+    // Who asks next hears of its loss.
+    void this.#ask(SYNC, 'in turn')
+      .catch(() => undefined)
+      .finally(() => this.#asides--);
   }
 
   /** COPY data, CopyDone or CopyFail for the query in hand. */

@@ -49,6 +49,10 @@ export class Channel {
       : `${this.#socket.remoteAddress}:${this.#socket.remotePort}`;
   }
 
+  brakedFor(reason: BrakeReason): boolean {
+    return this.#brakes.has(reason);
+  }
+
   /** We have stopped reading: what the peer does not say is no sign of its health. */
   get braked(): boolean {
     return this.#brakes.size > 0;

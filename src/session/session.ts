@@ -119,6 +119,12 @@ export class Session {
     return openTransaction(this.#state);
   }
 
+  /** Whose statement or COMMIT is in hand is not idle, to the lead neither: followers may take their time. */
+  keepAwake(): void {
+    const { work, block } = this.#state;
+    if (work === 'busy' && block.kind === 'writers') block.legs.lead.lease.backend.stir();
+  }
+
   /** The proxy is stopping: an idle session ends now, another with its transaction. */
   drain(): void {
     this.#closing = 'when idle';

@@ -1,7 +1,8 @@
 /** Timeouts that a client sets act as on one server. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { sql } from '../support/cluster.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { sql, withConnection } from '../support/cluster.ts';
 import { assertWritersEqual, connectRaw, errorIn, refusal, startScene, until, value } from './scene.ts';
 
 const scene = await startScene({ poolSize: 2 });
@@ -30,6 +31,35 @@ describe('a session that is idle in its transaction for longer than it wished', 
     await client.query('UPDATE t SET n = 3 WHERE id = 2');
     await client.query('COMMIT');
     await assertWritersEqual(cluster);
+  });
+
+  for (const last of ['COMMIT', 'SAVEPOINT s'])
+    test(`is not, while its ${last} waits for a follower and the lead has nothing to do`, async () => {
+      const client = await proxy.connect();
+      await client.query("SET idle_in_transaction_session_timeout = '500ms'");
+      await withConnection(w2, undefined, async (direct) => {
+        await direct.query('BEGIN; SELECT FROM t WHERE id = 1 FOR UPDATE');
+        await client.query('BEGIN; UPDATE t SET n = 4 WHERE id = 1');
+        const ending = client.query(last);
+        await Promise.race([ending, sleep(1500)]);
+        await direct.query('ROLLBACK');
+        await ending;
+      });
+      await client.query('COMMIT');
+      await assertWritersEqual(cluster);
+      await client.end();
+    });
+
+  test('is not, while the lead’s rows are kept waiting for followers', async () => {
+    const client = await proxy.connect();
+    await client.query(
+      'CREATE TABLE many (id int PRIMARY KEY, n int); INSERT INTO many SELECT g, 0 FROM generate_series(1, 60000) g',
+    );
+    await client.query(
+      "SET idle_in_transaction_session_timeout = '250ms'; BEGIN; UPDATE many SET n = n + 1 WHERE n >= 0; COMMIT",
+    );
+    await assertWritersEqual(cluster);
+    await client.end();
   });
 });
 
