@@ -94,10 +94,10 @@ const SETS =
   "p.prosqlbody::text LIKE '%:funcid ' || 'pg_catalog.set_config(text,text,boolean)'::regprocedure::oid || ' %'";
 
 /** In a function's source: what changes more than its own variables, or may. */
-const WRITING = `\\y((insert|merge)\\s+into|update\\s+(only\\s+)?[\\w".]+(\\s+(as\\s+)?\\w+)?\\s+set|delete\\s+from|truncate\\s+[\\w"]|copy\\s+[\\w".]+\\s+from|execute\\s|call\\s+[\\w".]+\\s*\\(|(create|alter|drop|refresh|grant|revoke)\\s+\\w|comment\\s+on\\s|notify\\s)|${EFFECTIVE}`;
+const WRITING = `\\y((insert|merge)\\s+into|update\\s[^;]*\\sset\\s|delete\\s+from|truncate\\s+[\\w"]|copy\\s+[\\w".]+\\s+from|execute\\s|call\\s+[\\w".]+\\s*\\(|(create|alter|drop|refresh|grant|revoke)\\s+\\w|comment\\s+on\\s|notify\\s)|${EFFECTIVE}`;
 
-/** In lower case: a name that is called, or in quotes; letters of any language are what is none of ASCII's other characters. */
-const CALLED = `([^][:space:][()"'',;.:+*/<>=~!@#%^&|?-]+)\\s*\\(|"([^"]+)"\\s*\\(`;
+/** In lower case: a name, or one in quotes, and whether it is called; letters of any language are what is none of ASCII's other characters. */
+const WORD = `(?:"([^"]+)"|([^][:space:][()"'',;.:+*/<>=~!@#%^&|?-]+))(\\s*\\()?`;
 
 /** Functions (s) whose source has the name of one of these relations (c), all of them looked for at once. `relations`: FROM and WHERE. */
 const mentioning = (relations: string): string => `SELECT s.oid, s.proname FROM sources s, (
@@ -105,6 +105,47 @@ const mentioning = (relations: string): string => `SELECT s.oid, s.proname FROM 
         coalesce(array_agg(DISTINCT c.relname) FILTER (WHERE c.relname !~ '^[a-z_][a-z0-9_]*$'), '{}') AS others ${relations}
       HAVING count(*) > 0) m
     WHERE s.source ~* m.pattern OR EXISTS (SELECT FROM unnest(m.others) o (name) WHERE position(o.name IN s.source) > 0)`;
+
+/** Types that are made of a type (made, of): domains over it, composite types and rows. (An array is called by the name of its elements.) */
+const MADE_OF = `SELECT y.oid AS made, coalesce(nullif(e.typelem, 0), y.typbasetype) AS of FROM pg_catalog.pg_type y LEFT JOIN pg_catalog.pg_type e ON e.oid = y.typbasetype AND e.typlen = -1
+    WHERE y.typbasetype >= 16384
+  UNION ALL SELECT r.reltype, coalesce(nullif(e.typelem, 0), a.atttypid) FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class r ON r.oid = a.attrelid AND r.reltype <> 0
+    LEFT JOIN pg_catalog.pg_type e ON e.oid = a.atttypid AND e.typlen = -1 WHERE a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384`;
+
+/** Functions of the user's (oid, name) that are given values of a type, or return some. */
+const TAKES = `SELECT p.oid, p.proname AS name, t.type FROM pg_catalog.pg_proc p
+    CROSS JOIN LATERAL unnest(p.proargtypes::oid[] || p.prorettype || coalesce(p.proallargtypes, '{}')) t (type) WHERE p.oid >= 16384 AND t.type >= 16384`;
+
+const onObjects = (catalog: string): string =>
+  `pg_catalog.pg_depend d JOIN pg_catalog.${catalog} o ON d.classid = 'pg_catalog.${catalog}'::regclass AND o.oid = d.objid`;
+
+/**
+ * What uses a function, a relation or a type (kind, used), and is a function, a relation or a type in its turn (of, oid, name): functions by their sources
+ * (`words`, `sources`) and by what the catalog says of them, views of it and tables whose policies do, types to which it casts or whose values it checks, and
+ * what is made of these. All of it at once: what is followed then is joined to it.
+ */
+const USES = `SELECT 'function' AS kind, p.oid AS used, 'function' AS of, s.oid, s.proname AS name
+    FROM pg_catalog.pg_proc p JOIN words w ON w.called AND w.word = lower(p.proname) JOIN sources s ON s.oid = w.oid WHERE p.oid >= 16384
+  -- Aggregates, defaults of arguments, bodies of standard SQL.
+  UNION ALL SELECT 'function', d.refobjid, 'function', o.oid, o.proname FROM ${onObjects('pg_proc')} WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass
+  UNION ALL SELECT 'function', o.oprcode, 'function', s.oid, s.proname FROM pg_catalog.pg_operator o JOIN sources s ON position(o.oprname IN s.source) > 0 WHERE o.oid >= 16384
+  UNION ALL SELECT k.kind, d.refobjid, 'relation', c.oid, c.relname FROM ${onObjects('pg_rewrite')} JOIN pg_catalog.pg_class c ON c.oid = o.ev_class
+    JOIN (VALUES ('pg_catalog.pg_proc'::regclass, 'function'), ('pg_catalog.pg_class'::regclass, 'relation'), ('pg_catalog.pg_type'::regclass, 'type')) k (class, kind) ON k.class = d.refclassid
+    WHERE d.refobjid >= 16384 AND d.refobjid <> c.oid
+  UNION ALL SELECT 'function', x.oprcode, 'relation', c.oid, c.relname FROM ${onObjects('pg_rewrite')} JOIN pg_catalog.pg_class c ON c.oid = o.ev_class
+    JOIN pg_catalog.pg_operator x ON d.refclassid = 'pg_catalog.pg_operator'::regclass AND x.oid = d.refobjid WHERE x.oid >= 16384
+  UNION ALL SELECT 'function', d.refobjid, 'relation', c.oid, c.relname FROM ${onObjects('pg_policy')} JOIN pg_catalog.pg_class c ON c.oid = o.polrelid
+    WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass
+  UNION ALL SELECT 'function', k.castfunc, 'type', t.oid, t.typname FROM pg_catalog.pg_cast k JOIN pg_catalog.pg_type t ON t.oid = k.casttarget WHERE k.castfunc >= 16384
+  UNION ALL SELECT 'function', d.refobjid, 'type', t.oid, t.typname FROM ${onObjects('pg_constraint')} JOIN pg_catalog.pg_type t ON t.oid = o.contypid
+    WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass
+  UNION ALL SELECT 'type', m.of, 'type', t.oid, t.typname FROM (${MADE_OF}) m JOIN pg_catalog.pg_type t ON t.oid = m.made
+  UNION ALL SELECT 'type', t.type, 'function', t.oid, t.name FROM (${TAKES}) t
+  -- Their names stand in sources.
+  UNION ALL SELECT n.kind, n.oid, 'function', s.oid, s.proname FROM (
+      SELECT 'relation' AS kind, oid, relname AS name FROM pg_catalog.pg_class WHERE oid >= 16384 AND (relkind IN ('v', 'm') OR relrowsecurity)
+      UNION ALL SELECT 'type', oid, typname FROM pg_catalog.pg_type WHERE oid >= 16384 AND typtype IN ('b', 'd', 'c')) n
+    JOIN words w ON w.word = lower(n.name) JOIN sources s ON s.oid = w.oid`;
 
 /** Characters of functions' sources that are looked through for names, those first that are not volatile: some tenths of a second. */
 const WORDS = 256 * 1024;
@@ -119,13 +160,18 @@ export const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal') AND n.nspname <> 'pprox'
 ), words AS MATERIALIZED (
-  SELECT DISTINCT s.oid, coalesce(m.found[1], m.found[2]) AS word
-  FROM (SELECT *, sum(length(source)) OVER (ORDER BY provolatile = 'v', oid) AS upto FROM sources) s, LATERAL pg_catalog.regexp_matches(lower(s.source), '${CALLED}', 'g') m (found)
-  WHERE s.upto <= ${WORDS}
-), writing (oid, proname) AS (
-  SELECT oid, proname FROM sources WHERE provolatile = 'v'
+  SELECT s.oid, coalesce(m.found[1], m.found[2]) AS word, bool_or(m.found[3] IS NOT NULL) AS called
+  FROM (SELECT *, sum(length(source)) OVER (ORDER BY provolatile = 'v', oid) AS upto FROM sources) s, LATERAL pg_catalog.regexp_matches(lower(s.source), '${WORD}', 'g') m (found)
+  WHERE s.upto <= ${WORDS} GROUP BY s.oid, word
+), uses AS MATERIALIZED (${USES}
+), fired AS MATERIALIZED (
+  -- They change a table whose trigger it is.
+  SELECT g.tgfoid AS used, s.oid, s.proname AS name FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid
+    JOIN words w ON w.word = lower(c.relname) JOIN sources s ON s.oid = w.oid WHERE NOT g.tgisinternal
+), writing (kind, oid, name) AS (
+  SELECT 'function', oid, proname FROM sources WHERE provolatile = 'v'
     AND (lanname NOT IN ('sql', 'plpgsql') OR source ~* '${WRITING}' OR stripped <> '' AND stripped ~* '${WRITING}')
-  UNION SELECT s.oid, s.proname FROM writing w JOIN words o ON o.word = lower(w.proname) JOIN sources s ON s.oid = o.oid
+  UNION SELECT u.of, u.oid, u.name FROM writing x JOIN uses u ON u.kind = x.kind AND u.used = x.oid
 ), binding AS MATERIALIZED (
   SELECT oid, proname FROM (
     SELECT oid, proname, pg_catalog.regexp_replace(source, '${LOCAL}', '', 'gi') AS source, pg_catalog.regexp_replace(stripped, '${LOCAL}', '', 'gi') AS stripped
@@ -138,51 +184,47 @@ export const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
 ), named AS MATERIALIZED (
   SELECT '\\m(' || string_agg(DISTINCT proname, '|') FILTER (WHERE proname ~ '^[a-z_][a-z0-9_]*$') || ')\\M' AS pattern,
     coalesce(array_agg(DISTINCT proname) FILTER (WHERE proname !~ '^[a-z_][a-z0-9_]*$'), '{}') AS others FROM binding
-), bound (oid, proname) AS (
-  SELECT oid, proname FROM binding
+), bound (kind, oid, name) AS (
+  SELECT 'function', oid, proname FROM binding
+  -- What PostgreSQL's own function does for it.
+  UNION SELECT 'type', t.oid, t.typname FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_type t ON t.oid = c.contypid WHERE ${callsBinding('c.conbin')}
+  UNION SELECT 'relation', c.oid, c.relname FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_class c ON c.oid = p.polrelid WHERE ${callsBinding('p.polqual')}
   -- What calls itself, or is a trigger's; of the others those whose names are looked through.
-  UNION SELECT s.oid, s.proname FROM sources s, named
+  UNION SELECT 'function', s.oid, s.proname FROM sources s, named
     WHERE (s.source ~* named.pattern OR EXISTS (SELECT FROM unnest(named.others) o (name) WHERE position(o.name IN s.source) > 0))
       AND (s.provolatile <> 'v' OR s.prorettype IN ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype))
-  UNION SELECT n.oid, n.proname FROM bound b CROSS JOIN LATERAL (
-    SELECT s.oid, s.proname FROM words o JOIN sources s ON s.oid = o.oid WHERE o.word = lower(b.proname)
-    UNION ALL SELECT p.oid, p.proname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid
-      WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass AND d.refobjid = b.oid
-    UNION ALL SELECT s.oid, s.proname FROM pg_catalog.pg_operator o JOIN sources s ON position(o.oprname IN s.source) > 0 WHERE o.oprcode = b.oid
-    -- They change a table whose trigger it is, or look at a view that calls it.
-    UNION ALL (${mentioning(`FROM (
-        SELECT t.tgrelid AS oid FROM pg_catalog.pg_trigger t WHERE t.tgfoid = b.oid AND NOT t.tgisinternal
-        UNION ALL SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
-          WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass AND d.refobjid = b.oid) f JOIN pg_catalog.pg_class c ON c.oid = f.oid`)})) n
+  UNION SELECT u.of, u.oid, u.name FROM bound x JOIN (SELECT * FROM uses UNION ALL SELECT 'function', used, 'function', oid, name FROM fired) u
+    ON u.kind = x.kind AND u.used = x.oid
 ), setting (oid, proname, name) AS (
   SELECT s.oid, s.proname, lower(m.found[1]) FROM sources s, LATERAL pg_catalog.regexp_matches(s.source, '${OWN_SETTING}', 'gi') m (found)
   -- Its own, while it runs.
   UNION SELECT s.oid, s.proname, lower(split_part(c.text, '=', 1))
     FROM sources s JOIN pg_catalog.pg_proc p ON p.oid = s.oid, LATERAL unnest(p.proconfig) c (text) WHERE split_part(c.text, '=', 1) LIKE '%.%'
-  UNION SELECT s.oid, s.proname, t.name FROM setting t JOIN words o ON o.word = lower(t.proname) JOIN sources s ON s.oid = o.oid
+  UNION SELECT s.oid, s.proname, t.name FROM setting t JOIN words o ON o.called AND o.word = lower(t.proname) JOIN sources s ON s.oid = o.oid
 ), truncating (oid, proname) AS (
   -- What looks like a comment may be a string's.
   SELECT oid, proname FROM sources WHERE source ~* '\\ytruncate\\y'
   UNION SELECT n.oid, n.proname FROM truncating t CROSS JOIN LATERAL (
-    SELECT s.oid, s.proname FROM words o JOIN sources s ON s.oid = o.oid WHERE o.word = lower(t.proname)
+    SELECT s.oid, s.proname FROM words o JOIN sources s ON s.oid = o.oid WHERE o.called AND o.word = lower(t.proname)
     -- They change a table whose trigger it is.
     UNION ALL (${mentioning(`FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid WHERE g.tgfoid = t.oid AND NOT g.tgisinternal`)})) n
 )
 SELECT coalesce((SELECT json_agg(DISTINCT oid) FROM (
-    SELECT p.oid FROM bound b JOIN pg_catalog.pg_proc p ON p.oid = b.oid WHERE p.provolatile <> 'v'
+    SELECT p.oid FROM bound b JOIN pg_catalog.pg_proc p ON b.kind = 'function' AND p.oid = b.oid WHERE p.provolatile <> 'v'
     UNION ALL SELECT oid FROM sources WHERE provolatile <> 'v' AND source ~* '${EFFECTIVE}'
-    UNION ALL SELECT s.oid FROM sources s JOIN writing w ON w.oid = s.oid WHERE s.provolatile <> 'v'
+    UNION ALL SELECT s.oid FROM sources s JOIN writing w ON w.kind = 'function' AND w.oid = s.oid WHERE s.provolatile <> 'v'
     -- They run the text that they are given.
     UNION ALL SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang AND l.lanname = 'c'
       WHERE p.oid >= 16384 AND p.provolatile <> 'v' AND p.proname ~ '^(crosstab|connectby|xpath_table)') n), '[]'),
-  coalesce((SELECT json_agg(DISTINCT oid) FROM (${viewsCalling(EFFECTIVE)}) v), '[]'),
-  coalesce((SELECT json_agg(DISTINCT oid) FROM bound), '[]'), coalesce((SELECT json_agg(DISTINCT proname) FROM bound), '[]'),
+  coalesce((SELECT json_agg(DISTINCT oid) FROM (SELECT oid FROM (${viewsCalling(EFFECTIVE)}) v UNION ALL SELECT oid FROM bound WHERE kind = 'relation') v), '[]'),
+  coalesce((SELECT json_agg(DISTINCT oid) FROM bound WHERE kind = 'function'), '[]'),
+  coalesce((SELECT json_agg(DISTINCT name) FROM bound WHERE kind <> 'relation'), '[]'),
   coalesce((SELECT json_agg(json_build_array(oid, name)) FROM (SELECT DISTINCT oid, name FROM setting) n), '[]'),
   coalesce((SELECT json_agg(DISTINCT oid) FROM truncating), '[]'),
   EXISTS (SELECT FROM sources WHERE source ~* '\\yset\\s+constraints\\y' OR stripped <> '' AND stripped ~* '\\yset\\s+constraints\\y'),
   coalesce((SELECT json_agg(DISTINCT proname) FROM truncating), '[]'),
   coalesce((SELECT json_agg(DISTINCT s.proname) FROM sources s WHERE s.provolatile <> 'v' AND (s.source ~* '${EFFECTIVE}'
-    OR s.oid IN (SELECT oid FROM writing) OR s.oid IN (SELECT oid FROM bound))), '[]')`;
+    OR s.oid IN (SELECT oid FROM writing WHERE kind = 'function') OR s.oid IN (SELECT oid FROM bound WHERE kind = 'function'))), '[]')`;
 
 /** What BINDING_FUNCTIONS has found: numbers of functions, and of views. */
 export interface Bound {
@@ -209,14 +251,17 @@ export const factsText = (bound: Bound): string => `WITH RECURSIVE ${calling(
   UNION SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
     JOIN pg_catalog.pg_class s ON s.oid = d.refobjid AND s.relkind = 'S'
     WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass`,
-)}
-SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM volatile
-      -- Types to which such a function casts, or whose values it looks at.
-      UNION SELECT t.typname FROM pg_catalog.pg_cast c JOIN volatile v ON v.oid = c.castfunc JOIN pg_catalog.pg_type t ON t.oid = c.casttarget
-      UNION SELECT t.typname FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_type t ON t.oid = c.contypid
-        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_constraint'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_catalog.pg_proc'::regclass
-        JOIN volatile v ON v.oid = d.refobjid
-      UNION SELECT t.typname FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_type t ON t.oid = c.contypid WHERE ${callsBinding('c.conbin')}) n), '[]'),
+)}, types (oid) AS (
+  -- To which such a function casts, or whose values it looks at.
+  SELECT c.casttarget FROM pg_catalog.pg_cast c JOIN volatile v ON v.oid = c.castfunc
+  UNION SELECT c.contypid FROM pg_catalog.pg_constraint c
+    JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_constraint'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_catalog.pg_proc'::regclass
+    JOIN volatile v ON v.oid = d.refobjid WHERE c.contypid <> 0
+  UNION SELECT c.contypid FROM pg_catalog.pg_constraint c WHERE c.contypid <> 0 AND ${callsBinding('c.conbin')}
+  UNION SELECT m.made FROM types x JOIN (${MADE_OF}) m ON m.of = x.oid
+)
+SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM volatile UNION SELECT y.typname FROM types JOIN pg_catalog.pg_type y ON y.oid = types.oid
+      UNION SELECT t.name FROM types JOIN (${TAKES}) t ON t.type = types.oid) n), '[]'),
   coalesce((SELECT json_agg(proname) FROM (SELECT v.proname FROM volatile v LEFT JOIN pg_catalog.pg_depend d
       ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = v.oid AND d.deptype = 'e'
     LEFT JOIN pg_catalog.pg_extension e ON d.refclassid = 'pg_catalog.pg_extension'::regclass AND e.oid = d.refobjid
@@ -268,7 +313,10 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM vol
       UNION ALL SELECT oid, pg_catalog.concat(xmin, ctid) FROM pg_catalog.pg_trigger WHERE NOT tgisinternal
       -- Sources name them.
       UNION ALL SELECT oid, relname FROM pg_catalog.pg_class
-        WHERE relkind IN ('v', 'm') OR oid IN (SELECT tgrelid FROM pg_catalog.pg_trigger WHERE NOT tgisinternal)) o WHERE oid >= 16384)`;
+        WHERE relkind IN ('v', 'm') OR oid IN (SELECT tgrelid FROM pg_catalog.pg_trigger WHERE NOT tgisinternal) OR oid IN (SELECT polrelid FROM pg_catalog.pg_policy)
+      UNION ALL SELECT oid, pg_catalog.concat(xmin, ctid) FROM pg_catalog.pg_policy UNION ALL SELECT oid, pg_catalog.concat(xmin, ctid) FROM pg_catalog.pg_cast
+      UNION ALL SELECT oid, pg_catalog.concat(xmin, ctid) FROM pg_catalog.pg_constraint WHERE contypid <> 0
+      UNION ALL SELECT oid, typname::text || typbasetype FROM pg_catalog.pg_type WHERE typtype IN ('d', 'c')) o WHERE oid >= 16384)`;
 
 /** Where nothing is bound, as mostly. To plan it takes a server longer than to answer. */
 export const FACTS: OwnStatement = { name: 'pprox: facts', text: factsText({ functions: [], views: [] }) };

@@ -218,10 +218,16 @@ export class Walker {
       case 'RangeTableFunc':
       case 'JsonTable':
       case 'JsonFuncExpr':
+        if (isFields(fields['output'])) this.#declared(fields['output']);
         this.#conversion({ [tag]: fields });
+        return this.#children(fields);
+      case 'JsonTableColumn':
+      case 'RangeTableFuncCol':
+        this.#declared(fields);
         return this.#children(fields);
       case 'RangeFunction':
         if (!listOf(fields['coldeflist']).every(isPlainColumn)) this.#conversion({ [tag]: fields });
+        for (const column of listOf(fields['coldeflist'])) this.#declared(nodeOf(column, 'ColumnDef') ?? {});
         this.#callPlaces.inFrom(fields);
         return this.#children(fields);
       case 'RangeTableSample':
@@ -359,6 +365,12 @@ export class Walker {
       this.#conversion(fields['arg']);
     }
     this.#children(fields);
+  }
+
+  /** What values become without a cast: columns of a function's result, and of JSON_TABLE and its like. */
+  #declared({ typeName }: Fields): void {
+    const name = isFields(typeName) ? stringsOf(typeName['names']).at(-1) : undefined;
+    if (name !== undefined && !isPlainType(typeName)) this.facts.casts.add(name);
   }
 
   /** `$1::regclass::text`: the name, as the session writes it. (A constant is not in the text that is looked at.) */

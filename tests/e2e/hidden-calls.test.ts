@@ -142,6 +142,54 @@ describe('by what a table is made of, and by functions that are not what they ar
     });
 });
 
+describe('by a function that is declared STABLE, whatever its source calls', () => {
+  const bodies: Readonly<Record<string, string>> = {
+    'a view': 'BEGIN RETURN x FROM seen; END',
+    'a view of a view': 'BEGIN RETURN x FROM above; END',
+    'an operator': 'BEGIN RETURN (5 ## 6)::int; END',
+    'an aggregate': 'BEGIN RETURN gathered(id) FROM item; END',
+    'a function with a default': 'BEGIN RETURN filled(); END',
+    'a cast': 'BEGIN RETURN (5::cast_to).a; END',
+    'a variable of a domain': 'DECLARE x checked; BEGIN x := 5; RETURN x; END',
+    'a function that updates by another name': 'BEGIN RETURN renaming(); END',
+  };
+  const others: Readonly<Record<string, string>> = {
+    'an argument of a domain': 'SELECT taking(5)',
+    'a result of a domain': 'SELECT giving(5)',
+    'a domain over a domain': 'SELECT 5::checked_too',
+    'an array of it': "SELECT '{5}'::checked_too[]",
+    'a composite type': "SELECT '(5)'::holding",
+    'a column of a function’s result': `SELECT * FROM json_to_record('{"a": 5}') AS x (a checked)`,
+    'a body of standard SQL': 'SELECT standard()',
+  };
+
+  before(async () => {
+    await client.query(`RESET ROLE;
+      CREATE FUNCTION gather(int, int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN public.writes($2); END'; CREATE AGGREGATE gathered (int) (SFUNC = gather, STYPE = int, INITCOND = '0');
+      CREATE FUNCTION filled(a int DEFAULT writes(1)) RETURNS int STABLE LANGUAGE sql AS 'SELECT $1';
+      CREATE TYPE cast_to AS (a int); CREATE FUNCTION casts(a int) RETURNS cast_to LANGUAGE sql AS 'SELECT ROW(writes(a))::cast_to'; CREATE CAST (int AS cast_to) WITH FUNCTION casts(int);
+      CREATE DOMAIN checked AS int CHECK (writes(VALUE) > 0); CREATE DOMAIN checked_too AS checked; CREATE TYPE holding AS (a checked);
+      CREATE FUNCTION renaming() RETURNS int LANGUAGE plpgsql AS $$ BEGIN UPDATE public . log AS "a b" SET x = clock_timestamp()::text; RETURN 1; END $$;
+      CREATE FUNCTION taking(a checked) RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN RETURN 1; END'; CREATE FUNCTION giving(a int) RETURNS checked STABLE LANGUAGE plpgsql AS 'BEGIN RETURN a; END';
+      CREATE FUNCTION standard() RETURNS int STABLE BEGIN ATOMIC SELECT x FROM above; END`);
+  });
+
+  async function runs(text: string): Promise<void> {
+    const [before] = await sql(w1, 'SELECT md5(string_agg(l::text, id::text ORDER BY id)) AS log FROM log l');
+    await client.query(text);
+    await assertWritersEqual(cluster);
+    const [after] = await sql(w1, 'SELECT md5(string_agg(l::text, id::text ORDER BY id)) AS log FROM log l');
+    assert.notEqual(after?.['log'], before?.['log'], 'it writes');
+  }
+
+  for (const [name, body] of Object.entries(bodies))
+    test(name, HANGS, async () => {
+      await client.query(`CREATE OR REPLACE FUNCTION steady() RETURNS int STABLE LANGUAGE plpgsql AS '${body}'`);
+      await runs('SELECT steady()');
+    });
+  for (const [name, text] of Object.entries(others)) test(name, HANGS, () => runs(text));
+});
+
 test('definitions of what only stands beside such a function', HANGS, async () => {
   await client.query(`RESET ROLE; CREATE TABLE ruled (id int PRIMARY KEY, n int); CREATE FUNCTION may(int) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN $1 > 2; END';
     ALTER TABLE ruled ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON ruled USING (may(id)); CREATE SCHEMA apart; CREATE TABLE apart.seen (x int)`);

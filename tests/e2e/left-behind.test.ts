@@ -40,6 +40,19 @@ const cases: Readonly<Record<string, readonly [made: string, run: string]>> = {
   ],
   'a domain': ['CREATE DOMAIN d AS int CHECK (st()); CREATE TABLE t (v d)', 'INSERT INTO t VALUES (1)'],
   'a cast to a domain': ['CREATE DOMAIN d AS int CHECK (sti()); CREATE TABLE t (v int)', 'SELECT 1::d'],
+  'a cast to a domain over a domain': [
+    "CREATE DOMAIN d AS int CHECK (set_config('app.tenant', 'leaked', false) IS NOT NULL); CREATE DOMAIN d_too AS d; CREATE TABLE t (v int)",
+    'SELECT 1::d_too',
+  ],
+  'a column of a function’s result': [
+    "CREATE DOMAIN d AS int CHECK (set_config('app.tenant', 'leaked', false) IS NOT NULL); CREATE TABLE t (v int)",
+    `SELECT * FROM json_to_record('{"a": 1}') AS x (a d)`,
+  ],
+  'a variable of a domain': [
+    `CREATE DOMAIN d AS int CHECK (set_config('app.tenant', 'leaked', false) IS NOT NULL); CREATE TABLE t (v int);
+     CREATE FUNCTION f() RETURNS int STABLE LANGUAGE plpgsql AS 'DECLARE x d; BEGIN x := 1; RETURN x; END'`,
+    'SELECT f()',
+  ],
   'an index': [
     'CREATE FUNCTION ix(int) RETURNS int IMMUTABLE LANGUAGE sql AS $$ SELECT CASE WHEN public.sti() THEN $1 END $$; CREATE TABLE t (v int); CREATE INDEX ON t (ix(v))',
     'INSERT INTO t VALUES (1)',
@@ -237,7 +250,7 @@ describe('the next client finds nothing that is left by', () => {
       } finally {
         const last = await proxy.connect();
         await last.query(
-          'DROP EVENT TRIGGER IF EXISTS e; DROP VIEW IF EXISTS vw CASCADE; DROP TABLE IF EXISTS t, u; DROP FUNCTION IF EXISTS f, e, ix, "größe", "of t" CASCADE; DROP OPERATOR IF EXISTS @@@ (int, int); DROP DOMAIN IF EXISTS d; DROP ROLE IF EXISTS reads',
+          'DROP EVENT TRIGGER IF EXISTS e; DROP VIEW IF EXISTS vw CASCADE; DROP TABLE IF EXISTS t, u; DROP FUNCTION IF EXISTS f, e, ix, "größe", "of t" CASCADE; DROP OPERATOR IF EXISTS @@@ (int, int); DROP DOMAIN IF EXISTS d_too, d; DROP ROLE IF EXISTS reads',
         );
         await last.end();
       }
