@@ -1,6 +1,7 @@
 /**
  * Execute with a row limit, of a statement that writes: the lead runs it to its end and the followers with it, whatever
- * the client has taken of its rows (as PostgreSQL does: PORTAL_ONE_RETURNING). The rest waits here.
+ * the client has taken of its rows (as PostgreSQL does with RETURNING: PORTAL_ONE_RETURNING; a SELECT whose functions write it would run as far as rows
+ * are asked for). The rest waits here.
  */
 import { PproxError } from '../lib/errors.ts';
 import { decodeCommandTag, encodeCommandComplete } from '../wire/backend.ts';
