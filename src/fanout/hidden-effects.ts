@@ -256,8 +256,8 @@ export function changesObjects(looks: Looks): boolean {
   return [...changes(looks).keys()].some(isOfObjects);
 }
 
-/** Of which every version of PostgreSQL makes as many. */
-const COUNTED = ['pg_class', 'pg_proc', 'pg_namespace', 'pg_policy', 'pg_rewrite', 'pg_largeobject_metadata'].map(
+/** Of which every version of PostgreSQL makes as many. (Schemas for temporary objects are made by whoever comes first to one: they are not counted.) */
+const COUNTED = ['pg_class', 'pg_proc', 'pg_policy', 'pg_rewrite', 'pg_largeobject_metadata'].map(
   (name) => `${CATALOG}${name}`,
 );
 
