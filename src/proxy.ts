@@ -162,7 +162,8 @@ export async function startProxy(config: Config, log: Log, plans: PlanChoice = '
     log,
   });
   const awake = setInterval(() => {
-    for (const session of sessions) session.keepAwake();
+    const now = performance.now();
+    for (const session of sessions) session.keepAwake(now);
   }, AWAKE_MS);
   let notAccepting: 'no' | 'told' = 'no';
   const accept = (socket: Socket): void => {

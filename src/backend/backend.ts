@@ -52,6 +52,12 @@ const EDGES = {
   closed: [],
 } as const satisfies Record<State, readonly State[]>;
 
+/** Messages of `stir` that may wait for their answers: together with a statement, and a question or two, far fewer than a ledger takes. */
+const STIRS = 64;
+/** So many of them come as often as they are asked for, the others more slowly: for a minute and more. */
+const QUICK_STIRS = 10;
+const SLOW_STIR_MS = 1000;
+
 /** What may arrive with no query in hand: nothing of it is a reply. */
 const ASYNC: WatchTable = new Uint8Array(256).fill(Watch.take);
 
@@ -72,6 +78,8 @@ export class Backend {
   /** Counts changes of `parameters`, so that a session can tell that what it told its client is old. */
   parametersVersion = 0;
   processId = 0;
+  /** Those that are not answered yet, and when the latest was sent, by performance.now(). */
+  #stirs: { readonly waiting: number; readonly at: number } = { waiting: 0, at: 0 };
   secretKey: Buffer = Buffer.alloc(0);
   /** Notices of its start-up: every client that starts alike should hear them. */
   greetings: readonly Buffer[] = [];
@@ -274,14 +282,20 @@ export class Backend {
    * Asks nothing: the clock by which the server takes its session for idle begins anew (`idle_in_transaction_session_timeout`). Where nothing is under
    * way, or where the rows of one reply are kept waiting for followers: it may have sent all of them.
    */
-  stir(): void {
-    const kept = this.#channel.brakedFor('row replay slow') && this.#ledger.size <= this.#asides + 1;
-    if (!this.idle && !(kept && this.open)) return;
+  stir(now: number): void {
+    const kept = this.open && this.#channel.brakedFor('row replay slow') && this.#ledger.size <= this.#asides + 1;
+    if (!kept && (!this.idle || this.#stirs.waiting > 0)) return;
+    // Answers wait behind the rows.
+    const { waiting, at } = this.#stirs;
+    if (waiting >= STIRS || (waiting >= QUICK_STIRS && now - at < SLOW_STIR_MS)) return;
     this.#asides++;
+    this.#stirs = { waiting: waiting + 1, at: now };
+    const answered = (): void => {
+      this.#asides--;
+      this.#stirs = { ...this.#stirs, waiting: this.#stirs.waiting - 1 };
+    };
     // Who asks next hears of its loss.
-    void this.#ask(SYNC, 'in turn')
-      .catch(() => undefined)
-      .finally(() => this.#asides--);
+    void this.#ask(SYNC, 'in turn').then(answered, answered);
   }
 
   /** COPY data, CopyDone or CopyFail for the query in hand. */

@@ -1,5 +1,5 @@
 /** What the catalog of a database is asked, and what several of such questions are made of: the lead's, and of triggers a follower's. */
-import { quoteLiteral } from '../sql/quote.ts';
+import { quoteLiteral, withEscapes } from '../sql/quote.ts';
 
 /** A function (f) of PostgreSQL's own that leaves something with its session. */
 export const IS_BINDING = `f.oid < 16384 AND f.proname IN ('set_config', 'setseed', 'pg_advisory_lock', 'pg_advisory_lock_shared', 'pg_try_advisory_lock',
@@ -33,9 +33,10 @@ export const holdsNumbers = (oid: string): string => holds(oid, OF_NUMBERS);
 export const UNBELIEVED = "p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')";
 
 /** Whether any may write. */
-export const EVENT_TRIGGERS = `EXISTS (SELECT FROM pg_catalog.pg_event_trigger e JOIN pg_catalog.pg_proc p ON p.oid = e.evtfoid
+export const EVENT_TRIGGERS =
+  withEscapes(`EXISTS (SELECT FROM pg_catalog.pg_event_trigger e JOIN pg_catalog.pg_proc p ON p.oid = e.evtfoid
     JOIN pg_catalog.pg_language l ON l.oid = p.prolang
-    WHERE evtenabled <> 'D' AND (lanname <> 'plpgsql' OR prosrc ~* '\\y(insert|update|delete|merge|copy|perform|execute|call|select)\\y'))`;
+    WHERE evtenabled <> 'D' AND (lanname <> 'plpgsql' OR prosrc ~* '\\y(insert|update|delete|merge|copy|perform|execute|call|select)\\y'))`);
 
 /** Tables (partrelid) whose rows stand in partitions by hashes of OIDs, which each server hands out for itself: enums' labels are kept by them. */
 export const PLACED_BY_NUMBERS = `SELECT p.partrelid FROM pg_catalog.pg_partitioned_table p CROSS JOIN

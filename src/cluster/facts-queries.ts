@@ -1,5 +1,6 @@
 /** What the catalog is asked of a database as a whole (`database-facts.ts`). */
 import type { OwnStatement } from '../backend/own-message.ts';
+import { withEscapes } from '../sql/quote.ts';
 import {
   callsBinding,
   EVENT_TRIGGERS,
@@ -154,7 +155,7 @@ const WORDS = 256 * 1024;
  * Functions that are declared to change nothing, and leave something with the session, or call what writes: by their source, or that of what it
  * names. (A body of standard SQL has no source.)
  */
-export const BINDING_FUNCTIONS = `WITH RECURSIVE sources AS MATERIALIZED (
+export const BINDING_FUNCTIONS = withEscapes(`WITH RECURSIVE sources AS MATERIALIZED (
   SELECT p.oid, p.proname, p.provolatile, p.prorettype, l.lanname, ${STRIPPED} AS stripped,
     CASE WHEN p.prosqlbody IS NULL THEN p.prosrc WHEN ${SETS} THEN pg_catalog.pg_get_function_sqlbody(p.oid) ELSE ${BODY} END AS source
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
@@ -224,7 +225,7 @@ SELECT coalesce((SELECT json_agg(DISTINCT oid) FROM (
   EXISTS (SELECT FROM sources WHERE source ~* '\\yset\\s+constraints\\y' OR stripped <> '' AND stripped ~* '\\yset\\s+constraints\\y'),
   coalesce((SELECT json_agg(DISTINCT proname) FROM truncating), '[]'),
   coalesce((SELECT json_agg(DISTINCT s.proname) FROM sources s WHERE s.provolatile <> 'v' AND (s.source ~* '${EFFECTIVE}'
-    OR s.oid IN (SELECT oid FROM writing WHERE kind = 'function') OR s.oid IN (SELECT oid FROM bound WHERE kind = 'function'))), '[]')`;
+    OR s.oid IN (SELECT oid FROM writing WHERE kind = 'function') OR s.oid IN (SELECT oid FROM bound WHERE kind = 'function'))), '[]')`);
 
 /** What BINDING_FUNCTIONS has found: numbers of functions, and of views. */
 export interface Bound {
@@ -234,8 +235,9 @@ export interface Bound {
 
 const oids = (numbers: readonly number[]): string => `ANY ('{${numbers.join(',')}}'::oid[])`;
 
-export const factsText = (bound: Bound): string => `WITH RECURSIVE ${calling(
-  `
+export const factsText = (bound: Bound): string =>
+  withEscapes(`WITH RECURSIVE ${calling(
+    `
   SELECT p.oid, p.proname FROM pg_catalog.pg_proc p
   WHERE p.provolatile = 'v' AND p.pronamespace NOT IN (
     SELECT oid FROM pg_catalog.pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema', 'pprox'))
@@ -244,14 +246,14 @@ export const factsText = (bound: Bound): string => `WITH RECURSIVE ${calling(
     SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'pgcrypto'
     WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_catalog.pg_extension'::regclass))
   UNION SELECT p.oid, p.proname FROM pg_catalog.pg_proc p WHERE p.oid = ${oids(bound.functions)}`,
-  `
+    `
   UNION SELECT oid FROM pg_catalog.pg_class WHERE oid = ${oids(bound.views)}
   UNION SELECT polrelid FROM pg_catalog.pg_policy WHERE ${callsBinding('polqual')}
   -- They draw from it, or tell where it stands.
   UNION SELECT r.ev_class FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
     JOIN pg_catalog.pg_class s ON s.oid = d.refobjid AND s.relkind = 'S'
     WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass`,
-)}, types (oid) AS (
+  )}, types (oid) AS (
   -- To which such a function casts, or whose values it looks at.
   SELECT c.casttarget FROM pg_catalog.pg_cast c JOIN volatile v ON v.oid = c.castfunc
   UNION SELECT c.contypid FROM pg_catalog.pg_constraint c
@@ -316,7 +318,7 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM vol
         WHERE relkind IN ('v', 'm') OR oid IN (SELECT tgrelid FROM pg_catalog.pg_trigger WHERE NOT tgisinternal) OR oid IN (SELECT polrelid FROM pg_catalog.pg_policy)
       UNION ALL SELECT oid, pg_catalog.concat(xmin, ctid) FROM pg_catalog.pg_policy UNION ALL SELECT oid, pg_catalog.concat(xmin, ctid) FROM pg_catalog.pg_cast
       UNION ALL SELECT oid, pg_catalog.concat(xmin, ctid) FROM pg_catalog.pg_constraint WHERE contypid <> 0
-      UNION ALL SELECT oid, typname::text || typbasetype FROM pg_catalog.pg_type WHERE typtype IN ('d', 'c')) o WHERE oid >= 16384)`;
+      UNION ALL SELECT oid, typname::text || typbasetype FROM pg_catalog.pg_type WHERE typtype IN ('d', 'c')) o WHERE oid >= 16384)`);
 
 /** Where nothing is bound, as mostly. To plan it takes a server longer than to answer. */
 export const FACTS: OwnStatement = { name: 'pprox: facts', text: factsText({ functions: [], views: [] }) };

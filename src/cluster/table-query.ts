@@ -1,4 +1,5 @@
 /** What the catalog is asked of a table (`table.ts`). */
+import { withEscapes } from '../sql/quote.ts';
 import { callsBinding, DEPENDED_ON, holdsNumbers, typesWithin, UNBELIEVED, unnamedCode } from './catalog-queries.ts';
 
 /** Functions of the user's (proc) that may be run where rows of this table are stored, whatever they are declared as; those of conditions of triggers (WHEN) too. */
@@ -137,7 +138,7 @@ const OF_OTHER_ROWS = `EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classi
 `;
 
 /** Lists are in an order of their own, so that two plans by the same definitions are equal. */
-export const TABLE = `SELECT c.relkind, c.relpersistence,
+export const TABLE = withEscapes(`SELECT c.relkind, c.relpersistence,
   (${REACHED}),
   (SELECT CASE WHEN count(*) = 0 THEN 'none' WHEN bool_or(r.ev_type = '3') THEN 'some' ELSE 'on changes' END
     FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'),
@@ -246,4 +247,4 @@ FROM pg_catalog.pg_class c,
   (SELECT current_setting('extra_float_digits')::int > 0 AS digits, current_setting('DateStyle') LIKE 'ISO%' AS zones,
     -- Only ISO dates are written in the order in which YMD reads them.
     current_setting('DateStyle') ~ '^ISO|[DM][MD]Y$' AS dates, current_setting('array_nulls')::bool AS nulls) e
-WHERE c.oid = `;
+WHERE c.oid = `);

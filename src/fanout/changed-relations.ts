@@ -29,6 +29,19 @@ export const CHANGED_RELATIONS = `SELECT ${NAME}, CASE WHEN c.relkind IN ('r', '
     UNION ALL SELECT t.objoid FROM (${MINE}) m, pg_catalog.pg_description t WHERE ${isOwn('t')}
       AND t.classoid = 'pg_catalog.pg_class'::regclass)`;
 
+/** Sum of the hashes of what the transaction has written down of some kind, of `t`; NULL where there is nothing. */
+const own = (value: string, catalog: string, which = 'true'): string =>
+  `(SELECT sum(pg_catalog.hashtextextended(${value} COLLATE "C", 0)) FROM (${MINE}) m, pg_catalog.${catalog} t WHERE ${which} AND ${isOwn('t')})`;
+
+/** A text that is equal where the same was made or altered of objects that are no relations, and that every version of PostgreSQL writes down alike. */
+export const CHANGED_OBJECTS = `SELECT pg_catalog.concat_ws(' ', ${own("pg_catalog.concat_ws(' ', t.proname, t.pronargs, t.provolatile, t.prosecdef, t.prosrc)", 'pg_proc')},
+    ${own("pg_catalog.concat_ws(' ', t.enumlabel, t.enumsortorder)", 'pg_enum')}, ${own("pg_catalog.concat_ws(' ', t.tgname, t.tgenabled)", 'pg_trigger', 'NOT t.tgisinternal')},
+    ${own('t.nspname::text', 'pg_namespace', "t.nspname NOT LIKE 'pg%'")})`;
+
+/** The same of large objects, byte for byte; no row where the role may not read them all, or there are too many to look through. */
+export const CHANGED_LARGE_OBJECTS = `SELECT ${own("pg_catalog.concat_ws(' ', t.loid, t.pageno, pg_catalog.md5(t.data))", 'pg_largeobject')}
+  WHERE pg_catalog.has_table_privilege('pg_catalog.pg_largeobject', 'SELECT') AND pg_catalog.pg_relation_size('pg_catalog.pg_largeobject') <= ${LARGEST_BYTES}`;
+
 /** Of these, the names of those that are there. */
 export function standingText(names: readonly string[]): string {
   return `SELECT ${NAME} FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -12,7 +12,7 @@
  */
 import type { OwnStatement } from '../backend/own-message.ts';
 import type { Answer } from '../backend/receiver.ts';
-import { partsOf, quoteLiteral } from '../sql/quote.ts';
+import { partsOf, quoteEscaped } from '../sql/quote.ts';
 import {
   isOfRelations,
   PERMANENT_OBJECTS,
@@ -197,14 +197,14 @@ export function movedSequences(before: Look, after: Look): readonly string[] {
 
 /** Of these sequences, those that the role may draw from and not set: one in each row. */
 export function notSettableText(names: readonly string[]): string {
-  const list = names.map(quoteLiteral).join(', ');
+  const list = names.map(quoteEscaped).join(', ');
   return `SELECT name FROM pg_catalog.unnest(ARRAY[${list}]) name WHERE NOT pg_catalog.has_sequence_privilege(name, 'UPDATE')`;
 }
 
 /** For a follower: brings the named sequences to where they stood. */
 export function alignText(names: readonly string[], before: Look): string {
   const calls = names.map(
-    (name) => `pg_catalog.setval(${quoteLiteral(name)}::regclass, ${before.sequences.get(name)})`,
+    (name) => `pg_catalog.setval(${quoteEscaped(name)}::regclass, ${before.sequences.get(name)})`,
   );
   return `SELECT ${calls.join(', ')}`;
 }
@@ -262,22 +262,22 @@ const COUNTED = ['pg_class', 'pg_proc', 'pg_policy', 'pg_rewrite', 'pg_largeobje
 );
 
 /**
- * What was made and dropped, by its number alone: what is gone has no name any more. `temporary`: `perhaps some` where the client has made temporary
- * ones on the lead, which a function may have dropped there.
+ * What was made and dropped, by its number alone: what is gone has no name any more. `temporariesDiffer`: a function may have dropped or made on one alone
+ * what the client has made, or dropped, on the lead.
  */
 export function compareObjects(
   label: string,
   lead: Looks,
   follower: Looks,
-  temporary: 'none' | 'perhaps some',
+  temporariesDiffer: 'no' | 'perhaps',
 ): FollowerFailure | undefined {
   const [there, here] = [changes(lead), changes(follower)];
   const [made, found] = [there, here].map((all) => [...all.keys()].filter(isOfObjects));
   if (made === undefined || found === undefined) return undefined;
   const oneSided = (made.length === 0) !== (found.length === 0);
-  if (oneSided && (temporary === 'none' || ![...made, ...found].every(isOfRelations)))
+  if (oneSided && (temporariesDiffer === 'no' || ![...made, ...found].every(isOfRelations)))
     return { kind: 'objects', label, catalogs: [...made, ...found] };
-  if (temporary === 'perhaps some') return undefined;
+  if (temporariesDiffer === 'perhaps') return undefined;
   const more = (all: ReadonlyMap<string, Counts>, name: string): number => {
     const [inserted, , deleted] = all.get(name) ?? UNCHANGED;
     return inserted - deleted;

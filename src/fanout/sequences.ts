@@ -4,7 +4,7 @@
  * of the transaction.
  */
 import { PproxError } from '../lib/errors.ts';
-import { quoteEscaped, quoteLiteral } from '../sql/quote.ts';
+import { quoteEscaped } from '../sql/quote.ts';
 
 /** Where statements for sequences run. Each rejects with PproxError or BackendLostError. */
 export interface SequenceScope {
@@ -143,7 +143,7 @@ export class SequenceKeeper {
   }
 
   #advanceText({ sequence, value }: Given, which: 'behind' | 'not ahead'): string {
-    const name = quoteLiteral(sequence);
+    const name = quoteEscaped(sequence);
     const least = which === 'behind' ? `${value}::numeric` : 't.target';
     // A role that may use a sequence need not be one that may set it.
     return `SELECT ${name}, CASE

@@ -114,7 +114,8 @@ export async function commitBlock(
     if (together) behind = await takeBehind(session, block);
     else await followersCaughtUp(session, block);
     if (trailed) block.plannedBy.ran = performance.now();
-    if (block.touched.emptied === 'perhaps something') throwFailures(block, await compareDefined(session, block));
+    if (block.touched.emptied === 'perhaps something')
+      throwFailures(block, await compareDefined(session, block, 'not changed'));
     if (block.touched.made === 'objects') block.plannedBy.change('objects');
     await session.listening.join();
   } catch (error) {

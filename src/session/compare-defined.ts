@@ -1,5 +1,12 @@
 /** What functions and triggers have made and altered on every writer by themselves: whether the relations are the same. */
-import { CHANGED_RELATIONS, type ChangedRelation, relationsText, standingText } from '../fanout/changed-relations.ts';
+import {
+  CHANGED_LARGE_OBJECTS,
+  CHANGED_OBJECTS,
+  CHANGED_RELATIONS,
+  type ChangedRelation,
+  relationsText,
+  standingText,
+} from '../fanout/changed-relations.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
 import { answerOf, compareEach } from './own-questions.ts';
 import type { WritersBlock } from './block.ts';
@@ -14,6 +21,7 @@ type Rows = readonly (readonly (string | null)[])[];
 export async function compareDefined(
   session: SessionState,
   { legs: { lead, followers } }: WritersBlock,
+  largeObjects: 'changed' | 'not changed',
 ): Promise<readonly FollowerFailure[]> {
   const { backend } = lead.lease;
   const ask = (text: string): ReturnType<typeof answerOf> => session.cancellable(backend, answerOf(backend, text));
@@ -38,6 +46,16 @@ export async function compareDefined(
     if (missing !== 'not known' && missing.length > 0) return missing;
     // One that is nowhere any more is the same everywhere.
     for (const [name, one] of others) if (there.has(name)) changed.set(name, one);
+  }
+  const texts = [[CHANGED_OBJECTS, 'functions, enums, triggers, schemas']];
+  if (largeObjects === 'changed') texts.push([CHANGED_LARGE_OBJECTS, 'large objects']);
+  for (const [text = '', catalog = ''] of texts) {
+    const expected = (await ask(text)).rows[0]?.[0];
+    const differing = await compareEach(session, followers, async ({ lease, node: { label } }) => {
+      const found = (await answerOf(lease.backend, text)).rows[0]?.[0];
+      return found === expected ? 'same' : { kind: 'objects', label, catalogs: [catalog] };
+    });
+    if (differing !== 'not known' && differing.length > 0) return differing;
   }
   const all = [...changed.values()];
   for (let at = 0; at < all.length; at += AT_ONCE) {

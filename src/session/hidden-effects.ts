@@ -99,8 +99,8 @@ export interface HiddenEffects {
   readonly empties: 'no table' | 'perhaps a table';
   /** Whether followers may be told rows in place of what has changed them. */
   readonly tellable: 'yes' | 'no';
-  /** Whether the session had temporary objects before: those of the client are on the lead alone. */
-  readonly temporaries: 'none' | 'perhaps some';
+  /** SessionState's, before. */
+  readonly temporariesDiffer: 'no' | 'perhaps';
   /** Rows elsewhere than in the plan's own tables, each of which can be told; undefined where some cannot. */
   readonly told: readonly Told[] | undefined;
   readonly elsewhere: 'nothing' | 'something';
@@ -123,7 +123,7 @@ export async function seeEffects(
   by: 'any function' | 'its own text' = plan === undefined ? 'any function' : 'its own text',
 ): Promise<HiddenEffects> {
   const changed = changes(lead);
-  const { temporaries } = session;
+  const { temporariesDiffer } = session;
   if (block.touched.objects === 'some') block.touched.emptied = 'perhaps something';
   const own = new Set(plan?.stored);
   const others = [...changed.keys()].filter((name) => !own.has(name));
@@ -134,6 +134,7 @@ export async function seeEffects(
     block.touched.objects = 'some';
     block.touched.made = 'objects';
     session.own.begin('any');
+    session.noteMade();
     // Perhaps temporary ones, which the server session is asked about when the transaction is over.
     session.pins.add('temporary object');
     session.doubtfulPins.add('temporary object');
@@ -153,7 +154,7 @@ export async function seeEffects(
   const written = (): Promise<readonly Written[]> => (asked ??= readWritten(session, block, [...changed.keys()], size));
   const accounted = plan === undefined || accountsFor(plan, total, changed);
   if (!accounted || tellable === 'no')
-    return { lead, written, empties, tellable, temporaries, told: undefined, elsewhere, partly: 'none' };
+    return { lead, written, empties, tellable, temporariesDiffer, told: undefined, elsewhere, partly: 'none' };
   const known = others.length === 0 ? [] : await written();
   const told: (Told | undefined)[] = [];
   for (const name of others) {
@@ -176,7 +177,7 @@ export async function seeEffects(
     written,
     empties,
     tellable,
-    temporaries,
+    temporariesDiffer,
     elsewhere,
     told: told.includes(undefined) ? undefined : told.flatMap((one) => one ?? []),
     partly: known.every((one) => isWhole(one) || !others.includes(one.name)) ? 'none' : 'some',

@@ -120,9 +120,9 @@ export class Session {
   }
 
   /** Whose statement or COMMIT is in hand is not idle, to the lead neither: followers may take their time. */
-  keepAwake(): void {
+  keepAwake(now: number): void {
     const { work, block } = this.#state;
-    if (work === 'busy' && block.kind === 'writers') block.legs.lead.lease.backend.stir();
+    if (work === 'busy' && block.kind === 'writers') block.legs.lead.lease.backend.stir(now);
   }
 
   /** The proxy is stopping: an idle session ends now, another with its transaction. */

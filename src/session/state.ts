@@ -367,6 +367,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
   async unpin(): Promise<void> {
     const known = [...this.pins].every((pin) => LEAD_ONLY_PINS.has(pin) || pin === 'temporary object');
     this.pins.clear();
+    this.#madeBefore = 'nothing';
     this.view = 'as told';
     this.#reportPins();
     this.statements.clear();
@@ -411,6 +412,21 @@ export class SessionState implements CatalogAsker, SequenceScope {
 
   get temporaries(): 'none' | 'perhaps some' {
     return this.pins.has('temporary object') ? 'perhaps some' : 'none';
+  }
+
+  /**
+   * Whether its server sessions may have other temporary objects than one another: the client's are on the lead alone, and what functions have made
+   * everywhere (`PPROX_COMMIT_MODE=one-phase` lets them) it drops there alone.
+   */
+  get temporariesDiffer(): 'no' | 'perhaps' {
+    return this.temporaries === 'perhaps some' || this.#madeBefore === 'objects' ? 'perhaps' : 'no';
+  }
+
+  #madeBefore: 'nothing' | 'objects' = 'nothing';
+
+  /** By a function or trigger, on every writer: until the server sessions are others. */
+  noteMade(): void {
+    if (this.services.settings.commitMode === 'one-phase') this.#madeBefore = 'objects';
   }
 
   /** On the lead, in the session's own transaction where there is one; a cancel request reaches it, but for a COMMIT that is under way. */

@@ -44,3 +44,14 @@ export function partsOf(text: string): { readonly schema: string; readonly name:
     ? undefined
     : { schema: found.schema, name: found.name };
 }
+
+/** Of a statement of ours: comments, escape string constants, and others. */
+const CONSTANTS = /--[^\n]*|\bE'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'/gs;
+
+/** The same statement, without its comments, so that it means the same whatever standard_conforming_strings is. */
+export function withEscapes(text: string): string {
+  return text.replace(CONSTANTS, (one) => {
+    if (one.startsWith('--')) return '';
+    return one.startsWith("'") && one.includes('\\') ? `E${one.replaceAll('\\', '\\\\')}` : one;
+  });
+}

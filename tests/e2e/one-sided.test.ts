@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import type pg from 'pg';
 import { sql } from '../support/cluster.ts';
+import { clusterDsn, startTestProxy } from '../support/proxy.ts';
 import { assertWritersEqual, outcome, startScene, until } from './scene.ts';
 
 const { cluster, proxy } = await startScene({}, { reader: false });
@@ -33,6 +34,42 @@ const deeds: Readonly<Record<string, string>> = {
   'stores a row': "INSERT INTO log VALUES (100, 'x')",
   'drops a function': 'DROP FUNCTION unused()',
 };
+
+test('what a function makes of a moment of its own is found', HANGS, async () => {
+  const own = await proxy.connect();
+  await own.query("SELECT lo_from_bytea(4712, 'abc')");
+  for (const deed of [
+    'PERFORM lo_put(4712, 0, random()::text::bytea)',
+    'PERFORM lo_from_bytea(4713, random()::text::bytea)',
+    `EXECUTE format('CREATE FUNCTION made() RETURNS text LANGUAGE sql AS %L', format('SELECT %L', random()))`,
+    `EXECUTE format('CREATE SCHEMA %I', 's' || random())`,
+  ])
+    assert.equal(await outcome(own.query(`DO $do$ BEGIN ${deed}; END $do$`)), '40002', deed);
+  await own.query('SELECT lo_unlink(4712)');
+  await own.end();
+  await assertWritersEqual(cluster);
+});
+
+test('in one phase functions make temporary tables that the client drops', HANGS, async () => {
+  const onePhase = await startTestProxy({
+    writers: cluster.writers.map(clusterDsn),
+    settings: { commitMode: 'one-phase' },
+  });
+  const own = await onePhase.connect();
+  await own.query(`CREATE FUNCTION working() RETURNS int LANGUAGE plpgsql AS $$ BEGIN CREATE TEMP TABLE IF NOT EXISTS work (id int); INSERT INTO log VALUES (50, 'w') ON CONFLICT DO NOTHING;
+    RETURN 1; END $$`);
+  for (const text of [
+    'SELECT working()',
+    'DROP TABLE work',
+    'SELECT working()',
+    'SELECT working()',
+    'DISCARD TEMP',
+    'SELECT working()',
+  ])
+    await own.query(text);
+  await own.end();
+  await assertWritersEqual(cluster);
+});
 
 /** Everything there is beside rows, as far as these deeds change it. */
 const STATE = `SELECT (SELECT string_agg(c.oid::regclass::text || coalesce(c.relacl::text, ''), ' ' ORDER BY c.relname) FROM pg_class c WHERE relnamespace = 'public'::regnamespace) AS relations,
