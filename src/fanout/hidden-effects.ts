@@ -256,6 +256,8 @@ export function changesObjects(looks: Looks): boolean {
   return [...changes(looks).keys()].some(isOfObjects);
 }
 
+const RELATIONS = `${CATALOG}pg_class`;
+
 /** Of which every version of PostgreSQL makes as many. (Schemas for temporary objects are made by whoever comes first to one: they are not counted.) */
 const COUNTED = ['pg_class', 'pg_proc', 'pg_policy', 'pg_rewrite', 'pg_largeobject_metadata'].map(
   (name) => `${CATALOG}${name}`,
@@ -274,14 +276,20 @@ export function compareObjects(
   const [there, here] = [changes(lead), changes(follower)];
   const [made, found] = [there, here].map((all) => [...all.keys()].filter(isOfObjects));
   if (made === undefined || found === undefined) return undefined;
-  const oneSided = (made.length === 0) !== (found.length === 0);
-  if (oneSided && (temporariesDiffer === 'no' || ![...made, ...found].every(isOfRelations)))
-    return { kind: 'objects', label, catalogs: [...made, ...found] };
-  if (temporariesDiffer === 'perhaps') return undefined;
   const more = (all: ReadonlyMap<string, Counts>, name: string): number => {
     const [inserted, , deleted] = all.get(name) ?? UNCHANGED;
     return inserted - deleted;
   };
+  const oneSided = (made.length === 0) !== (found.length === 0);
+  const relations = [...made, ...found].every(isOfRelations);
+  if (oneSided) {
+    // What it has made there is looked for by its name, if it is no temporary one.
+    const madeAlone = more(there, RELATIONS) + more(here, RELATIONS) > 0;
+    return relations && (madeAlone || temporariesDiffer === 'perhaps')
+      ? undefined
+      : { kind: 'objects', label, catalogs: [...made, ...found] };
+  }
+  if (temporariesDiffer === 'perhaps') return undefined;
   const catalogs = COUNTED.filter((name) => more(there, name) !== more(here, name));
   return catalogs.length > 0 ? { kind: 'objects', label, catalogs } : undefined;
 }

@@ -73,7 +73,7 @@ for (const role of ['postgres', 'app'])
 describe('rows of which nothing old remains', () => {
   /** One that each server chooses for itself gives way to another one that is the same everywhere. */
   const TAKES = `UPDATE pool SET n = 0, state = 'used' WHERE n = (SELECT n FROM pool WHERE n > 0 ORDER BY random() LIMIT 1)`;
-  const REKEYS = `UPDATE keyed SET id = 1000 + (SELECT count(*) FROM keyed WHERE id > 1000) WHERE id = (SELECT id FROM keyed WHERE id < 1000 ORDER BY random() LIMIT 1)`;
+  const REKEYS = `UPDATE keyed SET id = 1000 + (SELECT count(*) FROM keyed WHERE id >= 1000) WHERE id = (SELECT id FROM keyed WHERE id < 1000 ORDER BY random() LIMIT 1)`;
   const texts: Readonly<Record<string, string>> = {
     'a block': `DO $$ BEGIN ${TAKES}; END $$`,
     'a function': 'SELECT take()',

@@ -35,7 +35,7 @@ class Followers implements SequenceScope {
     const rows = text.split('UNION ALL').map((part) => {
       const value = BigInt(/(-?\d+)::numeric \+/.exec(part)?.[1] ?? assert.fail(part));
       const target = value + this.#increment * BLOCK;
-      const name = /SELECT '([^']+)'/.exec(part)?.[1] ?? assert.fail(part);
+      const name = /SELECT E'([^']+)'/.exec(part)?.[1] ?? assert.fail(part);
       return [name, String(target), String(this.#increment), String(target)];
     });
     return [rows];
