@@ -306,3 +306,29 @@ describe('statements ahead of others', () => {
     for (const one of await Promise.allSettled(found)) assert.equal(one.status, 'rejected');
   });
 });
+
+describe('what keeps a server awake', () => {
+  const syncs = (server: Server): number => server.socket.bytes.toString('latin1').split('S\0\0\0\x04').length - 1;
+
+  test('is sent once, until it is answered', async () => {
+    const server = new Server();
+    const before = syncs(server);
+    for (let at = 0; at < 1000; at++) server.backend.stir(at * 100);
+    await turn();
+    assert.equal(syncs(server) - before, 1);
+    await server.serve();
+    assert.ok(server.backend.idle);
+    server.backend.stir(200_000);
+    await turn();
+    assert.equal(syncs(server) - before, 2);
+  });
+
+  test('is sent a few times where rows are kept waiting, for a minute, and then no more', async () => {
+    const server = new Server();
+    const before = syncs(server);
+    server.backend.channel.brake('row replay slow');
+    for (let at = 0; at < 10_000; at++) server.backend.stir(at * 100);
+    await turn();
+    assert.equal(syncs(server) - before, 64);
+  });
+});

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { partsOf, qualified, quoteIdentifier, quoteLiteral } from '../../../src/sql/quote.ts';
+import { partsOf, qualified, quoteIdentifier, quoteLiteral, withEscapes } from '../../../src/sql/quote.ts';
 import { statementOf } from './reading.ts';
 
 test('quotes are doubled', () => {
@@ -43,4 +43,14 @@ test('a name of a catalog is taken apart as it was put together', () => {
     assert.deepEqual(partsOf(qualified(one)), one);
   assert.equal(partsOf('t1'), undefined);
   assert.equal(partsOf('"a.b"'), undefined);
+});
+
+test('a statement of ours means the same whatever backslashes do', () => {
+  assert.equal(withEscapes(String.raw`SELECT 'a\y' -- it's one`), String.raw`SELECT E'a\\y' `);
+  assert.equal(
+    withEscapes(String.raw`SELECT E'a\'b', 'c''\', "d", 'e'`),
+    String.raw`SELECT E'a\'b', E'c''\\', "d", 'e'`,
+  );
+  const [once] = [withEscapes(String.raw`x ~ '\s--'`)];
+  assert.equal(withEscapes(once ?? ''), once);
 });
