@@ -42,10 +42,10 @@ export interface OwnRows {
   readonly deleted: number;
 }
 
+export const NO_ROWS: OwnRows = { tables: new Set(), counted: new Set(), shown: 'no', stored: 0, deleted: 0 };
+
 /** As a look has it. */
 const LARGE_OBJECTS = 'pg_catalog.pg_largeobject';
-
-export const NO_ROWS: OwnRows = { tables: new Set(), counted: new Set(), shown: 'no', stored: 0, deleted: 0 };
 
 /** How many rows of it were changed or deleted. */
 function replacedIn(changed: ReturnType<typeof changes>, name: string): number {
@@ -149,14 +149,14 @@ async function compareContents(
   }
   // One that was made or emptied before may have been emptied again, without a trace.
   const again = block.touched.objects === 'some' && effects.empties === 'perhaps a table';
-  if ([lead, ...followers.values()].some(changesObjects) || again) {
+  const everywhere = [lead, ...followers.values()];
+  if (everywhere.some(changesObjects) || again) {
     const { temporariesDiffer } = effects;
     const others = [...followers].flatMap(
       ([{ node }, one]) => compareObjects(node.label, lead, one, temporariesDiffer) ?? [],
     );
     if (others.length > 0) return others;
-    const all = [lead, ...followers.values()];
-    const largeObjects = all.some((looked) => changes(looked).has(LARGE_OBJECTS)) ? 'changed' : 'not changed';
+    const largeObjects = everywhere.some((looked) => changes(looked).has(LARGE_OBJECTS)) ? 'changed' : 'not changed';
     const differing = await compareDefined(session, block, largeObjects);
     if (differing.length > 0) return differing;
   }
