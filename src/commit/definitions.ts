@@ -114,6 +114,15 @@ export function definitionChanged(
   });
 }
 
+/** Planned by what was not known to be the same on every writer. */
+export function definitionsUnknown(): PproxError {
+  return new PproxError('definition_changed', {
+    message: 'could not serialize: it was not known whether every writer has the same definitions',
+    detail: 'A writer did not say so in time, or another transaction was committing a change.',
+    hint: 'The transaction may be tried again.',
+  });
+}
+
 /** An edition that was confirmed so long ago at most is taken as it is; else a transaction asks once more before its first plan. */
 const FRESH_MS = 20;
 /** The lead's is never this one. */

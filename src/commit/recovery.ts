@@ -268,16 +268,25 @@ export class Recovery {
   }
 
   /** Undefined where the server does not answer. */
-  async #prepared(node: CommitNode): Promise<readonly (readonly (string | null)[])[] | undefined> {
+  async #prepared(node: CommitNode): Promise<Answer['rows'] | undefined> {
+    const first = await this.#askPrepared(node);
+    if (first !== 'in vain') return first;
+    const second = await this.#askPrepared(node);
+    return second === 'in vain' ? undefined : second;
+  }
+
+  /** `in vain`: the connection was ended, with its database or by an administrator, or was for a login that is no more; another one may do. */
+  async #askPrepared(node: CommitNode): Promise<Answer['rows'] | 'in vain' | undefined> {
     try {
       const eye = await this.#eyeOn(node);
       if (eye === undefined) return undefined;
       const watchdog = guard([eye], this.#options.timeoutMs);
       const answer = await eye.ask(PREPARED).finally(() => watchdog.clear());
-      return answer.error === undefined ? answer.rows : undefined;
+      return answer.error === undefined ? answer.rows : 'in vain';
     } catch (error) {
-      if (!(error instanceof PproxError) && !(error instanceof BackendLostError)) throw error;
-      return undefined;
+      if (error instanceof BackendLostError) return error.lost.reason === 'server too slow' ? undefined : 'in vain';
+      if (!(error instanceof PproxError)) throw error;
+      return node.health.kind === 'down' ? undefined : 'in vain';
     }
   }
 

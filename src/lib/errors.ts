@@ -194,7 +194,7 @@ export const CONDITIONS = {
   definition_changed: {
     sqlstate: '40001',
     outcome: 'rolled_back',
-    when: 'another transaction has changed a definition, a function among them, since the transaction was begun, or the lead reads its configuration anew, with other defaults',
+    when: 'another transaction has changed a definition, a function among them, since the transaction was begun, or the lead reads its configuration anew, with other defaults; or a follower did not say whether it shows the same ones',
   },
   triggers_fired: {
     sqlstate: '40001',

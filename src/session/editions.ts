@@ -1,5 +1,12 @@
 /** Of which edition of the definitions a transaction is, from its first plan to its end (`commit/definitions.ts`). */
-import { definitionChanged, type Edition, sameEdition, unchanged, UNKNOWN_EDITION } from '../commit/definitions.ts';
+import {
+  definitionChanged,
+  definitionsUnknown,
+  type Edition,
+  sameEdition,
+  unchanged,
+  UNKNOWN_EDITION,
+} from '../commit/definitions.ts';
 import { NotReplayable, type ReplayPlan } from '../fanout/plan.ts';
 import { quoteLiteral } from '../sql/quote.ts';
 import { type Condition, PproxError } from '../lib/errors.ts';
@@ -138,11 +145,13 @@ export async function agreedEdition(session: SessionState, block: WritersBlock):
   if (block.isolation !== 'read committed') {
     const latest = await orUnknown(definitions.now(definitionAsker(session)));
     if (latest === UNKNOWN_EDITION) return latest;
+    if (edition === UNKNOWN_EDITION) throw definitionsUnknown();
     if (!unchanged(latest, edition)) throw definitionChanged('before it was committed');
     return undefined;
   }
   const now = await orUnknown(definitions.known(definitionAsker(session)));
   if (now === UNKNOWN_EDITION || sameEdition(now, edition)) return now;
+  if (edition === UNKNOWN_EDITION) throw definitionsUnknown();
   if (now.objects !== edition.objects || chosen === undefined) throw definitionChanged('before it was committed');
   // What its names mean by now they may not have meant when it was planned.
   if (plannedBy.scope !== session.scope || session.caching !== 'allowed')

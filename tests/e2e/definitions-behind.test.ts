@@ -8,8 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Server } from '../../src/embedded/server.ts';
 import { sql } from '../support/cluster.ts';
+import { startNetworkRelay } from '../support/network-relay.ts';
 import { clusterDsn, startTestProxy } from '../support/proxy.ts';
-import { assertWritersEqual, outcome, startScene, until, value } from './scene.ts';
+import { assertWritersEqual, outcome, refusal, startScene, until, value } from './scene.ts';
 
 const scene = await startScene({}, { reader: false });
 const { cluster, proxy } = scene;
@@ -78,6 +79,8 @@ async function heldOn(
   await holder.end();
   return found;
 }
+
+const LEVELS = ['READ COMMITTED', 'REPEATABLE READ'] as const;
 
 interface Meanwhile {
   readonly statement: string;
@@ -245,6 +248,51 @@ describe('the questions about definitions', () => {
     await own.end();
     await sql(w1, 'GRANT USAGE ON SCHEMA pprox TO PUBLIC');
     assert.deepEqual(await sql(w1, 'SELECT FROM t'), []);
+    await assertWritersEqual(cluster);
+  });
+});
+
+describe('what is prepared on the follower is asked', () => {
+  for (const fate of ['cut', 'cancel'] as const)
+    test(`once more where the connection or the question is ended meanwhile: ${fate}`, HANGS, async () => {
+      const relay = await startNetworkRelay(w2);
+      const asking = await startTestProxy({
+        writers: [clusterDsn(w1), relay.dsn],
+        settings: { recoveryIntervalMs: 600_000, drainMs: 0 },
+      });
+      const own = await asking.connect();
+      await own.query(functionOf(2));
+      for (let round = 0; round < 3; round++) {
+        await own.query(functionOf(round));
+        relay[fate]('pg_prepared_xacts');
+        assert.equal(await outcome(own.query(`CREATE TABLE asked_${fate}_${round} (id int)`)), 'ok');
+        assert.equal(relay.met, 'done');
+      }
+      await own.end();
+      await asking.stop();
+      await assertWritersEqual(cluster);
+    });
+
+  test('and where it is not told, nothing is written, and that is said', HANGS, async () => {
+    const relay = await startNetworkRelay(w2);
+    const asking = await startTestProxy({
+      writers: [clusterDsn(w1), relay.dsn],
+      settings: { recoveryIntervalMs: 600_000, drainMs: 0 },
+    });
+    const own = await asking.connect();
+    await own.query(functionOf(3));
+    for (const [level, id] of LEVELS.entries()) {
+      await own.query(functionOf(4 + level));
+      relay.cut('pg_prepared_xacts', 2);
+      await own.query(`BEGIN ISOLATION LEVEL ${id}; INSERT INTO aside VALUES (${level})`);
+      assert.equal(relay.met, 'done');
+      const { code, message } = await refusal(own.query('COMMIT'));
+      assert.equal(code, '40001');
+      assert.match(message, /it was not known whether every writer has the same definitions/);
+    }
+    assert.deepEqual(await sql(w1, 'SELECT FROM aside WHERE id < 100'), []);
+    await own.end();
+    await asking.stop();
     await assertWritersEqual(cluster);
   });
 });

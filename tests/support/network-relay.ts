@@ -19,9 +19,9 @@ export interface NetworkRelay {
   leadTo(server: Server): void;
   /** The next query, or statement that is parsed, with these words is refused as if a cancel request had hit it: 57014. */
   cancel(words: string): void;
-  /** The connection of the next one with these words is reset in its place. */
-  cut(words: string): void;
-  /** Whether there has been one since. */
+  /** The connections of the next ones with these words are reset in their place. */
+  cut(words: string, times?: number): void;
+  /** Whether all of them have been since. */
   readonly met: 'not yet' | 'done';
 }
 
@@ -30,12 +30,12 @@ export async function startNetworkRelay(first: Server): Promise<NetworkRelay> {
   const silent = new Set<Direction>();
   const pairs = new Set<{ readonly query: Socket; readonly reply: Socket }>();
   let attempts = 0;
-  let awaited: { readonly words: string; readonly fate: 'cancelled' | 'cut' } | undefined;
+  let awaited: { readonly words: string; readonly fate: 'cancelled' | 'cut'; readonly times: number } | undefined;
   const passed = (chunk: Buffer): Buffer | 'cut' => {
     const other = awaited === undefined ? undefined : withCancelled(chunk, awaited.words);
     if (awaited === undefined || other === undefined) return chunk;
-    const { fate } = awaited;
-    awaited = undefined;
+    const { fate, times } = awaited;
+    awaited = times === 1 ? undefined : { ...awaited, times: times - 1 };
     return fate === 'cut' ? fate : other;
   };
   const listener = createServer({ noDelay: true }, (client) => {
@@ -90,10 +90,10 @@ export async function startNetworkRelay(first: Server): Promise<NetworkRelay> {
       }
     },
     cancel: (words) => {
-      awaited = { words, fate: 'cancelled' };
+      awaited = { words, fate: 'cancelled', times: 1 };
     },
-    cut: (words) => {
-      awaited = { words, fate: 'cut' };
+    cut: (words, times = 1) => {
+      awaited = { words, fate: 'cut', times };
     },
     get met() {
       return awaited === undefined ? 'done' : 'not yet';
