@@ -285,10 +285,7 @@ function committing(
   const process = ids.next();
   const definitions = new CountedOnLead({
     process,
-    preparedOver: (account, signal) => {
-      recovery.noteAccount(account);
-      return recovery.definitionsOver(signal);
-    },
+    preparedOver: (account, signal) => recovery.definitionsOver(account, signal),
     ...known,
   });
   const run = { pending, decider, recovery, process, timeoutMs, doubtMs, log };

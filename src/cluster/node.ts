@@ -1,5 +1,5 @@
 /** One server of the cluster: its address, its connections, what it was last found to be. */
-import type { Backend } from '../backend/backend.ts';
+import type { Backend, BackendOptions } from '../backend/backend.ts';
 import { answers, ConnectError, connectBackend } from '../backend/connect.ts';
 import type { HandshakeFailure } from '../backend/handshake.ts';
 import { createLogin, type Login } from '../backend/login.ts';
@@ -21,6 +21,20 @@ export type NodeRole = 'lead' | 'follower' | 'reader';
 /** It starts, stops or recovers (57P), or has no connection left (53300): who can do without it for now, does. */
 function isUnavailable(sqlstate: string): boolean {
   return sqlstate.startsWith('57P') || sqlstate === '53300';
+}
+
+/**
+ * While it was being opened: admin_shutdown, which pg_terminate_backend() and DROP DATABASE … WITH (FORCE) say too, or
+ * database_dropped, said by a standby.
+ */
+function isSessionEnded(error: unknown): boolean {
+  const fields =
+    error instanceof BackendLostError
+      ? error.lost.fatal
+      : error instanceof ConnectError && error.failure.kind === 'refused'
+        ? error.failure.fields
+        : undefined;
+  return fields?.code === '57P01' || fields?.code === '57P04';
 }
 
 /** The server refused the login in its own words: a client's start-up gets them as they came. */
@@ -193,17 +207,11 @@ export class Node {
     const attempt = this.#health.kind === 'down' ? 'trial' : 'ordinary';
     if (attempt === 'trial') this.#trial = 'under way';
     try {
-      const backend = await connectBackend(options, timeoutMs);
-      const watchdog = guard([backend], timeoutMs);
-      try {
-        const before = this.#identity;
-        // What is refused is asked for again by who needs it.
-        const begun = this.role === 'reader' ? undefined : beginningOf(backend).catch(() => undefined);
-        const [identity] = await Promise.all([identify(backend), begun]);
-        this.#found(identity, backend, before);
-      } finally {
-        watchdog.clear();
-      }
+      const backend = await this.#open(options, timeoutMs).catch((error: unknown) => {
+        if (!isSessionEnded(error)) throw error;
+        // Whether the server itself goes down it says to the next one.
+        return this.#open(options, timeoutMs);
+      });
       this.#backends.add(backend);
       this.#healthy();
       return backend;
@@ -212,6 +220,22 @@ export class Node {
     } finally {
       if (attempt === 'trial') this.#trial = 'none';
     }
+  }
+
+  /** Known to be the server that it has been. Rejects with ConnectError, BackendLostError or PproxError. */
+  async #open(options: BackendOptions, timeoutMs: number): Promise<Backend> {
+    const backend = await connectBackend(options, timeoutMs);
+    const watchdog = guard([backend], timeoutMs);
+    try {
+      const before = this.#identity;
+      // What is refused is asked for again by who needs it.
+      const begun = this.role === 'reader' ? undefined : beginningOf(backend).catch(() => undefined);
+      const [identity] = await Promise.all([identify(backend), begun]);
+      this.#found(identity, backend, before);
+    } finally {
+      watchdog.clear();
+    }
+    return backend;
   }
 
   /** `asked`: what was known when the server was asked. */

@@ -81,6 +81,9 @@ const KNOWN_LIMIT = 10_000;
 const FIRST_PAUSE_MS = 1;
 const LONGEST_PAUSE_MS = 50;
 
+/** On the connection that is there, and on the one that is opened when it has been lost. */
+const SHARED_ATTEMPTS = 2;
+
 export class Recovery {
   readonly #options: RecoveryOptions;
   /** Of this process's coordinators. */
@@ -184,14 +187,16 @@ export class Recovery {
 
   /**
    * Transactions that change definitions, and are prepared on any follower now, are over. `unknown`: one of them does not answer, or the signal has been aborted.
+   * `account`: as `noteAccount` has it.
    * Rejects with PproxError where it takes longer than followers may.
    */
-  async definitionsOver(signal: AbortSignal): Promise<'over' | 'unknown'> {
+  async definitionsOver(account: Account, signal: AbortSignal): Promise<'over' | 'unknown'> {
+    this.noteAccount(account);
     const deadline = Date.now() + this.#options.timeoutMs;
     const lead = this.#options.lead.identity?.systemIdentifier;
     let left: ReadonlySet<string> | undefined;
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
-      const prepared = await this.#preparedAnywhere();
+      const prepared = await this.#preparedAnywhere(account);
       if (prepared === undefined) return 'unknown';
       const known = left;
       const waitedFor = prepared.filter(({ home, id }) =>
@@ -212,8 +217,8 @@ export class Recovery {
     return prepared && new Set(prepared.map(({ id }) => id));
   }
 
-  async #preparedAnywhere(): Promise<readonly Gid[] | undefined> {
-    const found = await Promise.all(this.#options.followers.map((node) => this.#prepared(node)));
+  async #preparedAnywhere(account?: Account): Promise<readonly Gid[] | undefined> {
+    const found = await Promise.all(this.#options.followers.map((node) => this.#prepared(node, account)));
     const gids: Gid[] = [];
     for (const rows of found) {
       if (rows === undefined) return undefined;
@@ -267,16 +272,19 @@ export class Recovery {
     });
   }
 
-  /** Undefined where the server does not answer. */
-  async #prepared(node: CommitNode): Promise<Answer['rows'] | undefined> {
-    const first = await this.#askPrepared(node);
-    if (first !== 'in vain') return first;
-    const second = await this.#askPrepared(node);
-    return second === 'in vain' ? undefined : second;
+  /** Undefined where the server does not answer. `account`: of a client's session, which has its database. */
+  async #prepared(node: CommitNode, account = this.#visitor): Promise<Answer['rows'] | undefined> {
+    for (let attempt = 1; attempt <= SHARED_ATTEMPTS; attempt++) {
+      const found = await this.#askShared(node);
+      if (found !== 'in vain') return found;
+    }
+    if (account === undefined) return undefined;
+    const answer = await this.#askApart(node, account, PREPARED);
+    return answer === 'lost' || answer.error !== undefined ? undefined : answer.rows;
   }
 
   /** `in vain`: the connection was ended, with its database or by an administrator, or was for a login that is no more; another one may do. */
-  async #askPrepared(node: CommitNode): Promise<Answer['rows'] | 'in vain' | undefined> {
+  async #askShared(node: CommitNode): Promise<Answer['rows'] | 'in vain' | undefined> {
     try {
       const eye = await this.#eyeOn(node);
       if (eye === undefined) return undefined;
@@ -420,10 +428,14 @@ export class Recovery {
     });
   }
 
-  /** As who has prepared it, on a connection of its own. */
+  /** As who has prepared it. */
   async #askFollower({ follower, account }: OrphanPart, text: string): Promise<Answer | 'lost'> {
     const node = this.#options.followers[follower];
-    if (node === undefined) return 'lost';
+    return node === undefined ? 'lost' : this.#askApart(node, account, text);
+  }
+
+  /** On a connection of its own. */
+  async #askApart(node: CommitNode, account: Account, text: string): Promise<Answer | 'lost'> {
     let backend: Backend | undefined;
     try {
       backend = await connectForRecovery(node, account);

@@ -283,7 +283,7 @@ describe('what is prepared on the follower is asked', () => {
     await own.query(functionOf(3));
     for (const [level, id] of LEVELS.entries()) {
       await own.query(functionOf(4 + level));
-      relay.cut('pg_prepared_xacts', 2);
+      relay.cut('pg_prepared_xacts', 3);
       await own.query(`BEGIN ISOLATION LEVEL ${id}; INSERT INTO aside VALUES (${level})`);
       assert.equal(relay.met, 'done');
       const { code, message } = await refusal(own.query('COMMIT'));

@@ -131,6 +131,25 @@ for (const [role, server] of writers) {
   });
 }
 
+for (const [role] of writers) {
+  test(`a session of the ${role} that is ended while it is opened says nothing of the server`, HANGS, async () => {
+    const proxy = await fresh();
+    const client = await proxy.connect();
+    await write(client);
+    await client.query('SET search_path = public'); // pooled sessions are others'
+    relays[role].terminate('pg_control_system()');
+    const clients = await Promise.all(Array.from({ length: 3 }, () => proxy.connect()));
+    for (const each of [client, ...clients]) await each.query(`BEGIN; ${insert()}`);
+    for (const each of [client, ...clients]) await each.query('COMMIT');
+    assert.equal(relays[role].met, 'done');
+    assert.deepEqual(
+      proxy.lines.filter(({ level }) => level === 'error' || level === 'warn'),
+      [],
+    );
+    await proxy.stop();
+  });
+}
+
 /** Opens connections to it until it has none left. Returns what lets them go. */
 async function exhaust(server: Server): Promise<() => Promise<void>> {
   const holders: pg.Client[] = [];

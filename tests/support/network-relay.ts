@@ -19,6 +19,8 @@ export interface NetworkRelay {
   leadTo(server: Server): void;
   /** The next query, or statement that is parsed, with these words is refused as if a cancel request had hit it: 57014. */
   cancel(words: string): void;
+  /** The session of the next one with these words is ended in its place, as by pg_terminate_backend(): 57P01. */
+  terminate(words: string): void;
   /** The connections of the next ones with these words are reset in their place. */
   cut(words: string, times?: number): void;
   /** Whether all of them have been since. */
@@ -30,11 +32,12 @@ export async function startNetworkRelay(first: Server): Promise<NetworkRelay> {
   const silent = new Set<Direction>();
   const pairs = new Set<{ readonly query: Socket; readonly reply: Socket }>();
   let attempts = 0;
-  let awaited: { readonly words: string; readonly fate: 'cancelled' | 'cut'; readonly times: number } | undefined;
+  let awaited: { readonly words: string; readonly fate: Fate; readonly times: number } | undefined;
   const passed = (chunk: Buffer): Buffer | 'cut' => {
-    const other = awaited === undefined ? undefined : withCancelled(chunk, awaited.words);
-    if (awaited === undefined || other === undefined) return chunk;
-    const { fate, times } = awaited;
+    if (awaited === undefined) return chunk;
+    const { words, fate, times } = awaited;
+    const other = withInstead(chunk, words, fate === 'cut' ? '' : INSTEAD[fate]);
+    if (other === undefined) return chunk;
     awaited = times === 1 ? undefined : { ...awaited, times: times - 1 };
     return fate === 'cut' ? fate : other;
   };
@@ -92,6 +95,9 @@ export async function startNetworkRelay(first: Server): Promise<NetworkRelay> {
     cancel: (words) => {
       awaited = { words, fate: 'cancelled', times: 1 };
     },
+    terminate: (words) => {
+      awaited = { words, fate: 'terminated', times: 1 };
+    },
     cut: (words, times = 1) => {
       awaited = { words, fate: 'cut', times };
     },
@@ -108,17 +114,22 @@ export async function startNetworkRelay(first: Server): Promise<NetworkRelay> {
   };
 }
 
-const CANCELLED = 'DO $$BEGIN RAISE query_canceled; END$$';
+/** What a server is asked in place of a query. */
+const INSTEAD = {
+  cancelled: 'DO $$BEGIN RAISE query_canceled; END$$',
+  terminated: 'SELECT pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())',
+} as const;
+type Fate = keyof typeof INSTEAD | 'cut';
 
 /** Messages as pprox writes them, from the start of one on. Undefined where none has these words. */
-function withCancelled(chunk: Buffer, words: string): Buffer | undefined {
+function withInstead(chunk: Buffer, words: string, text: string): Buffer | undefined {
   for (let at = 0; at + 5 <= chunk.length; ) {
     const end = at + 1 + chunk.readInt32BE(at + 1);
     const type = chunk.toString('latin1', at, at + 1);
     const start = type === 'Q' ? at + 5 : type === 'P' ? chunk.indexOf(0, at + 5) + 1 : undefined;
     const stop = start === undefined ? -1 : chunk.indexOf(0, start);
     if (start !== undefined && chunk.subarray(start, stop).includes(words)) {
-      const message = Buffer.concat([chunk.subarray(at, start), Buffer.from(CANCELLED), chunk.subarray(stop, end)]);
+      const message = Buffer.concat([chunk.subarray(at, start), Buffer.from(text), chunk.subarray(stop, end)]);
       message.writeInt32BE(message.length - 1, 1);
       return Buffer.concat([chunk.subarray(0, at), message, chunk.subarray(end)]);
     }
