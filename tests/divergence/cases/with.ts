@@ -76,7 +76,6 @@ export const withCases: readonly Case[] = [
         return [`WITH u AS (UPDATE t SET who = ${client} WHERE id = ${id}) INSERT INTO log VALUES (${id}, ${client})`];
       return [`EXPLAIN ANALYZE DELETE FROM t WHERE id = ${id}`];
     },
-    bites: true,
   },
   {
     name: 'rows by way of views and rules below WITH',
