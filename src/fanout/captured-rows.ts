@@ -131,6 +131,12 @@ export function rowsText({ source: { relation, where }, plan, among }: Told): st
   return `SELECT ${columns.join(', ')} FROM (${MINE}) m, ${relation} AS t ${IS_OWN}${where}${among}`;
 }
 
+/** Where they stand, with these columns of theirs as text: at most so many. */
+export function ownText({ relation, where }: Source, columns: readonly Column[], limit: number): string {
+  const list = ['t.ctid', ...columns.map(({ name }) => `t.${quoteIdentifier(name)}`)].map((one) => `${one}::text`);
+  return `SELECT ${list.join(', ')} FROM (${MINE}) m, ${relation} AS t ${IS_OWN}${where} LIMIT ${limit}`;
+}
+
 /** How many blocks a table has, and how many bytes each. */
 export function blocksText({ oid }: Source): string {
   const block = "pg_catalog.current_setting('block_size')::bigint";

@@ -94,3 +94,26 @@ export function typesOnFollower(
     return translated?.get(statement.types[index] ?? 0) ?? 0;
   });
 }
+
+/** Longer ones are no keys. */
+const SHOWN_BYTES = 4096;
+
+/** Values of parameters as text: those that came as text, and of the others numbers, UUIDs and texts. */
+export function shownParameters({ statement, bind: { formats, values } }: Portal): readonly string[] {
+  const types = statement.description?.types ?? statement.types;
+  return values.flatMap((value, index) => {
+    if (value === null || value.length > SHOWN_BYTES) return [];
+    const format = (formats.length === 1 ? formats[0] : formats[index]) ?? 0;
+    return (format === 0 ? value.toString('utf8') : shownBinary(value, types[index] ?? 0)) ?? [];
+  });
+}
+
+/** int2, int4, int8, uuid, text and varchar (their `send` functions write big-endian bytes). Undefined of any other. */
+function shownBinary(value: Buffer, type: number): string | undefined {
+  if (type === 21 && value.length === 2) return String(value.readInt16BE(0));
+  if (type === 23 && value.length === 4) return String(value.readInt32BE(0));
+  if (type === 20 && value.length === 8) return String(value.readBigInt64BE(0));
+  if (TEXTS.has(type)) return value.toString('utf8');
+  if (type !== 2950 || value.length !== 16) return undefined;
+  return value.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}

@@ -1,6 +1,6 @@
 /** What a statement has done out of sight on the lead, and followers by themselves: whether it is the same, as far as that can be seen. */
 import type { Column } from '../cluster/table.ts';
-import { alone, digestText, sourceOf, storedColumns } from '../fanout/captured-rows.ts';
+import { alone, digestText, storedColumns } from '../fanout/captured-rows.ts';
 import { describeFailure, type FollowerFailure } from '../fanout/follower.ts';
 import {
   changes,
@@ -173,9 +173,7 @@ async function compareContents(
   if (apart.length > 0 && unproven.length > 0) refuseApart(apart, `Not to be compared: ${unproven.join(', ')}.`);
   session.services.unproven.note(unproven, session.log);
   if (plain.length === 0) return [];
-  const text = plain
-    .map(({ table, access }) => `(${digestText(sourceOf(access), storedColumns(table))})`)
-    .join(' UNION ALL ');
+  const text = plain.map(({ table, source }) => `(${digestText(source, storedColumns(table))})`).join(' UNION ALL ');
   return compareAnswers(session, block, text);
 }
 
@@ -201,10 +199,10 @@ async function compareShown(
 async function compareEnds(
   session: SessionState,
   { legs: { lead, followers }, touched }: WritersBlock,
-  { name, table, access }: Written,
+  { name, table, source }: Written,
   after: Look,
 ): Promise<readonly FollowerFailure[] | 'not known'> {
-  const [source, columns] = [sourceOf(access), storedColumns(table)];
+  const columns = storedColumns(table);
   const inAll = storedInAll(touched, after, name);
   const { backend } = lead.lease;
   if (inAll === undefined) return 'not known';

@@ -14,7 +14,7 @@ import {
   PARSE_COMPLETE,
   PORTAL_SUSPENDED,
 } from '../wire/extended.ts';
-import { typesOnFollower, varyingParameters, withNamedObjects } from './bound-parameters.ts';
+import { shownParameters, typesOnFollower, varyingParameters, withNamedObjects } from './bound-parameters.ts';
 import { ClientStatement, Portal } from './client-statement.ts';
 import { TransactionStatus } from '../wire/tags.ts';
 import { describedPortal, ownDescription } from './own-descriptions.ts';
@@ -107,6 +107,10 @@ export class ExtendedRequest implements Request {
 
   get positions(): Positions {
     return this.#executed?.statement.positions ?? samePositions;
+  }
+
+  values(): readonly string[] {
+    return this.#executed === undefined ? [] : shownParameters(this.#executed);
   }
 
   get text(): Buffer {

@@ -11,7 +11,15 @@ import type { Backend } from '../backend/backend.ts';
 import type { OwnStatement } from '../backend/own-message.ts';
 import { rowsOf } from '../backend/receiver.ts';
 import type { Table } from '../cluster/table.ts';
-import { type Access, accessOf, accessText, tell as tellRows, type Told } from '../fanout/captured-rows.ts';
+import {
+  type Access,
+  accessOf,
+  accessText,
+  type Source,
+  sourceOf,
+  tell as tellRows,
+  type Told,
+} from '../fanout/captured-rows.ts';
 import {
   alignText,
   changes,
@@ -34,6 +42,7 @@ import { answerOf, within } from './own-questions.ts';
 import { nameLocally } from './setting-transfer.ts';
 import type { WritersBlock } from './block.ts';
 import type { SessionState } from './state.ts';
+import { findRows } from './found-rows.ts';
 import { endQuiet, quieten, sendTold } from './told-rows.ts';
 import { storedAtEnd, storedByLatest } from './table-ends.ts';
 import { mayWait, place, storedByFirst, storedInAll, touch, touchSeen } from './touched.ts';
@@ -84,8 +93,12 @@ export interface Written {
   readonly name: string;
   readonly table: Table;
   readonly access: Access;
-  /** How far it may be read to find what was written. */
+  /** How its rows are reached: all of them, or those alone which have been found to be all that the transaction has changed. */
+  readonly source: Source;
+  /** How far that may be read to find what was written. */
   readonly reading: 'whole' | 'its end first' | 'its end';
+  /** Of rows that were found: how many it has taken away, deleted or given a newer version. */
+  readonly taken: number | undefined;
 }
 
 const READINGS = { small: 'whole', medium: 'its end first', large: 'its end' } as const;
@@ -151,7 +164,8 @@ export async function seeEffects(
   touch(block.touched, changed.keys());
   touchSeen(block.touched, lead, changed.keys());
   let asked: Promise<readonly Written[]> | undefined;
-  const written = (): Promise<readonly Written[]> => (asked ??= readWritten(session, block, [...changed.keys()], size));
+  const written = (): Promise<readonly Written[]> =>
+    (asked ??= readWritten(session, block, lead, [...changed.keys()], size));
   const accounted = plan === undefined || accountsFor(plan, total, changed);
   if (!accounted || tellable === 'no')
     return { lead, written, empties, tellable, temporariesDiffer, told: undefined, elsewhere, partly: 'none' };
@@ -169,7 +183,8 @@ export async function seeEffects(
     else {
       // That no key has changed is seen by the table not growing: by how much it should, a subtransaction of a function would hide.
       const exact = inserted === 0 || (counted.includes(name) && found.table.triggers === 'none');
-      told.push(exact && found.reading !== 'its end' ? tellRows(name, found.table, 'rows were changed') : undefined);
+      const readable = exact && found.reading !== 'its end';
+      told.push(readable ? tellRows(name, found.table, 'rows were changed', found.source) : undefined);
     }
   }
   return {
@@ -223,8 +238,8 @@ async function newRows(
   inserted: number,
   by: 'text' | 'function',
 ): Promise<Told | undefined> {
-  const { name, table, reading, access } = written;
-  const told = tellRows(name, table, 'rows are new');
+  const { name, table, reading, access, source } = written;
+  const told = tellRows(name, table, 'rows are new', source);
   const whole = isWhole(written);
   if (told === undefined || access.write === 'not allowed' || access.read === 'as a partition') return undefined;
   if (whole && reading === 'whole') return told;
@@ -282,14 +297,16 @@ async function mayEmpty(session: SessionState, tables: Iterable<string>): Promis
 /** Those of the changed tables that the session may read. `size`: of those which may be read whole. */
 async function readWritten(
   session: SessionState,
-  { legs }: WritersBlock,
+  { legs, touched }: WritersBlock,
+  lead: Looks,
   changed: readonly string[],
   size: 'small tables' | 'all tables',
 ): Promise<readonly Written[]> {
   const names = changed.filter((name) => !isOfObjects(name));
   if (names.length === 0) return [];
   const written: Written[] = [];
-  for (const one of accessOf((await answerOf(legs.lead.lease.backend, accessText(names))).rows)) {
+  const { backend } = legs.lead.lease;
+  for (const one of accessOf((await answerOf(backend, accessText(names))).rows)) {
     if (one.read === 'not allowed') continue;
     const { catalog } = session.services;
     const table = await catalog.tableOf(session, one.table);
@@ -297,9 +314,16 @@ async function readWritten(
     const reached = one.whole === undefined ? table : await catalog.tableOf(session, one.whole);
     const reading = size === 'all tables' ? 'whole' : READINGS[one.size];
     if (table === undefined || reached === undefined) continue;
-    written.push({ name: one.table, table: { ...table, columns: reached.columns }, access: one, reading });
+    written.push({
+      name: one.table,
+      table: { ...table, columns: reached.columns },
+      access: one,
+      source: sourceOf(one),
+      reading,
+      taken: undefined,
+    });
   }
-  return written;
+  return session.cancellable(backend, findRows(backend, touched, lead, written));
 }
 
 /** Whether the statement's own rows are all that was changed where they stand: no trigger has changed others beside them. */

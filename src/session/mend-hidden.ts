@@ -2,14 +2,7 @@
  * Rows that functions and triggers have stored on followers by themselves, and that are not the lead's (a moment, a random value of their own): they get the
  * lead's in their place, where no trigger fires for that.
  */
-import {
-  digestText,
-  removalOfOwnText,
-  sourceOf,
-  storedColumns,
-  tell as tellRows,
-  type Told,
-} from '../fanout/captured-rows.ts';
+import { digestText, removalOfOwnText, storedColumns, tell as tellRows, type Told } from '../fanout/captured-rows.ts';
 import { changes, isOfObjects } from '../fanout/hidden-effects.ts';
 import type { WritersBlock } from './block.ts';
 import type { HiddenEffects, Written } from './hidden-effects.ts';
@@ -34,6 +27,7 @@ export async function mendHidden(
 ): Promise<'done' | 'not possible'> {
   const { followers } = block.legs;
   const differing = await differingTables(session, block, await effects.written());
+  if (differing === undefined) return 'not possible';
   const quiet = await quieten(session, block, differing.flatMap(toldOf), [], 'asked for');
   if (differing.length === 0 || quiet === undefined) return 'not possible';
   const told = differing.map((one) => inPlace(one, quiet.begin === '' ? 'checked' : 'not checked'));
@@ -59,26 +53,30 @@ export async function mendHidden(
   return 'done';
 }
 
-/** Of tables that the session is shown whole, those of which a follower has written other rows. */
+/** Of tables that the session is shown whole, those of which a follower has written other rows. Undefined where these may be elsewhere than they are looked for. */
 async function differingTables(
   session: SessionState,
   { legs: { lead, followers } }: WritersBlock,
   written: readonly Written[],
-): Promise<readonly Written[]> {
+): Promise<readonly Written[] | undefined> {
   const { backend } = lead.lease;
   const differing: Written[] = [];
   for (const one of written) {
-    const { access, table, name, reading } = one;
+    const { access, table, name, reading, source, taken } = one;
     if (isOfObjects(name) || access.read === 'in part' || access.write !== 'allowed') continue;
     if (reading === 'its end' || table.deferred === 'some') continue;
-    const text = digestText(sourceOf(access), storedColumns(table));
-    const expected = (await session.cancellable(backend, answerOf(backend, text))).rows[0]?.join();
+    const text = digestText(source, storedColumns(table));
+    const [lead = []] = (await session.cancellable(backend, answerOf(backend, text))).rows;
+    const expected = lead.join();
+    const searched = taken === undefined ? 'everywhere' : 'among keys';
+    const elsewhere: string[] = [];
     const found = await compareEach(session, followers, async ({ lease, node: { label } }) => {
-      const rows = (await answerOf(lease.backend, text)).rows[0]?.join() ?? '';
-      return rows === expected
-        ? 'same'
-        : { kind: 'elsewhere', label, table: name, expected: expected ?? '', found: rows };
+      const [here = []] = (await answerOf(lease.backend, text)).rows;
+      const rows = here.join();
+      if (searched === 'among keys' && here[0] !== lead[0]) elsewhere.push(label);
+      return rows === expected ? 'same' : { kind: 'elsewhere', label, table: name, expected, found: rows };
     });
+    if (elsewhere.length > 0) return undefined;
     if (found !== 'not known' && found.length > 0) differing.push(one);
   }
   return differing;
@@ -93,8 +91,7 @@ function toldOf({ name, table }: Written): readonly Told[] {
  * All rows that the transaction has written to it, in place of the follower's own. `checked`: foreign keys are, so that rows which others refer to have to stay:
  * those of the same key get other values. Undefined where that is not possible.
  */
-function inPlace({ name, table, access }: Written, references: 'checked' | 'not checked'): Told | undefined {
-  const source = sourceOf(access);
+function inPlace({ name, table, access, source }: Written, references: 'checked' | 'not checked'): Told | undefined {
   const told = tellRows(name, table, 'rows are new', source);
   const stays = references === 'checked' && table.referenced === 'yes';
   if (told === undefined || (stays && (table.keys.length === 0 || access.whole !== undefined))) return undefined;

@@ -12,7 +12,7 @@ import {
   seenText,
   stateText,
 } from '../fanout/outgoing-rows.ts';
-import { keepsOwn, sourceOf } from '../fanout/captured-rows.ts';
+import { keepsOwn, type Source, sourceOf } from '../fanout/captured-rows.ts';
 import type { FollowerFailure } from '../fanout/follower.ts';
 import { quote, RowReplay } from '../fanout/row-replay.ts';
 import { PproxError } from '../lib/errors.ts';
@@ -34,6 +34,9 @@ type Key = readonly (Buffer | null)[];
 export interface Outgoing {
   /** Equal where the same rows are: how many, and the sum of their hashes. */
   readonly digest: string;
+  readonly count: number;
+  /** Among which they were found. */
+  readonly source: Source;
   /** Of those that were deleted, or that have another key now; of all where a newer version cannot take its place. Empty where not asked for. */
   readonly gone: readonly Key[];
 }
@@ -58,10 +61,10 @@ async function outgoingRows(
   session: SessionState,
   block: WritersBlock,
   { node, lease: { backend } }: LeadLeg | FollowerLeg,
-  { name, table, access }: Written,
+  { name, table }: Written,
+  source: Source,
   wanted: Wanted,
 ): Promise<Outgoing | undefined> {
-  const source = sourceOf(access);
   const key = wanted === 'keys' ? keyOf(table) : [];
   try {
     const level = block.savepoints.length === 0 ? 'transaction' : 'savepoint';
@@ -87,7 +90,7 @@ async function outgoingRows(
         const seen = places.length === 0 ? [] : (await asked(backend, seenText(source, places))).rows;
         const visible = new Set(seen.map(([place]) => place));
         const unseen = places.filter((place) => !visible.has(place));
-        if (unseen.length === 0) return { digest: digestOf([]), gone: [] };
+        if (unseen.length === 0) return { digest: digestOf([]), count: 0, source, gone: [] };
         const rows = new RawRows();
         onlooker.query(outgoingText(source, table, key, unseen, snapshot ?? undefined), rows);
         const { found, error } = await rows.reply;
@@ -99,7 +102,8 @@ async function outgoingRows(
         const present: ReadonlySet<number> =
           key.length === 0 || isReplaced(table) ? new Set() : await presentOf(session, backend, name, key, keys);
         const gone = key.length === 0 ? [] : keys.filter((_, index) => !present.has(index));
-        return { digest: digestOf(taken.map(([hash]) => BigInt(textOf(hash) || 0))), gone };
+        const digest = digestOf(taken.map(([hash]) => BigInt(textOf(hash) || 0)));
+        return { digest, count: taken.length, source, gone };
       }
     });
     return typeof found === 'string' ? unknown(found) : found;
@@ -138,14 +142,19 @@ async function asked(backend: Backend, text: string): Promise<Answer> {
   throw new OwnError('not_replayed', { sqlstate: answer.error.code, message: answer.error.message });
 }
 
-export function outgoingOnLead(
+/** Among those that were found first, if as many of them are gone as were counted. */
+export async function outgoingOnLead(
   session: SessionState,
   block: WritersBlock,
   written: Written,
   wanted: Wanted,
 ): Promise<Outgoing | undefined> {
   const { lead } = block.legs;
-  return session.cancellable(lead.lease.backend, outgoingRows(session, block, lead, written, wanted));
+  const look = (source: Source): Promise<Outgoing | undefined> =>
+    session.cancellable(lead.lease.backend, outgoingRows(session, block, lead, written, source, wanted));
+  const outgoing = await look(written.source);
+  if (written.taken === undefined || outgoing?.count === written.taken) return outgoing;
+  return written.access.size === 'large' ? undefined : look(sourceOf(written.access));
 }
 
 /** Rows that are gone, or have a newer version, have to be the same ones. `known`: the lead's. */
@@ -159,7 +168,7 @@ export async function compareOutgoing(
   const there = known ?? (await outgoingOnLead(session, block, written, 'which'));
   if (there === undefined) return 'not known';
   return compareEach(session, followers, async (leg) => {
-    const here = await outgoingRows(session, block, leg, written, 'which');
+    const here = await outgoingRows(session, block, leg, written, there.source, 'which');
     if (here === undefined) return 'not known';
     if (here.digest === there.digest) return 'same';
     return {

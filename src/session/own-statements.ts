@@ -95,6 +95,10 @@ class NamingRequest implements Request {
     return this.#request.positions;
   }
 
+  values(): readonly string[] {
+    return this.#request.values();
+  }
+
   get statements(): 'one' | 'several' {
     return this.#request.statements;
   }

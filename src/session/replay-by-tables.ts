@@ -4,14 +4,7 @@
  * holds of it is compared.
  */
 import type { FollowerFailure } from '../fanout/follower.ts';
-import {
-  alone,
-  digestText,
-  removalOfOwnText,
-  storedColumns,
-  tell as tellRows,
-  type Told,
-} from '../fanout/captured-rows.ts';
+import { digestText, removalOfOwnText, storedColumns, tell as tellRows, type Told } from '../fanout/captured-rows.ts';
 import { changes, isOfObjects } from '../fanout/hidden-effects.ts';
 import type { HiddenEffects, Written } from './hidden-effects.ts';
 import { compareOutgoing, keyOf, type Outgoing, outgoingOnLead, sendRemovals } from './outgoing-rows.ts';
@@ -71,7 +64,7 @@ export async function replayByTables(
   if (refused.some(({ kind }) => kind === 'lost')) throwFailures(block, refused);
   if (refused.length > 0) return takeBack(session, block, refused);
   endQuiet(block, quiet);
-  const text = tables.map(({ written: { name, table } }) => `(${digestText(alone(name), storedColumns(table))})`);
+  const text = tables.map(({ written: { source, table } }) => `(${digestText(source, storedColumns(table))})`);
   const differing = await compareAnswers(session, block, text.join(' UNION ALL '));
   if (differing.some(({ kind }) => kind === 'lost')) throwFailures(block, differing);
   if (differing.length > 0) return takeBack(session, block, differing);
@@ -113,11 +106,11 @@ async function toldTables(
     )
       return undefined;
     const rows = updated === 0 && deleted === 0 ? 'new' : 'new or taken';
-    const told = tellRows(name, found.table, 'rows are new');
+    const told = tellRows(name, found.table, 'rows are new', found.source);
     if (told === undefined || (rows === 'new or taken' && keyOf(found.table).length === 0)) return undefined;
     const before = seen.get(name) === lead.before ? 'none' : 'some';
     // What it had written there may be gone by now, and nobody else has ever seen it.
-    const first = told.first ?? (before === 'some' ? removalOfOwnText(alone(name)) : undefined);
+    const first = told.first ?? (before === 'some' ? removalOfOwnText(found.source) : undefined);
     // What is removed may be referred to.
     const removes = rows === 'new or taken' || first !== undefined;
     const fires = removes && found.table.referenced === 'yes' ? 'perhaps something' : told.fires;

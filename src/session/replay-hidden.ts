@@ -57,6 +57,7 @@ export async function replayHidden(
     throw shownOtherwise();
   const calls = await callsEmptying(session, statement, request);
   const by = rows !== undefined && calls === 'nothing' ? 'its own text' : 'any function';
+  noteGiven(block, request);
   const seen = await seeEffects(session, block, looked, rows, done.replay?.total ?? 0, 'small tables', [], by);
   const text = rows === undefined || (rows.otherwise === 'same text' && seen.elsewhere === 'something');
   const { replay } = done;
@@ -114,6 +115,18 @@ export async function replayHidden(
   throwFailures(block, await compareHidden(session, block, { ...seen, empties }, aligned, own, 'mended'));
   await reserveDrawn(session, seen, aligned);
   return undefined;
+}
+
+/** Texts longer than that are data more than keys. */
+const GIVEN_BYTES = 16 * 1024;
+
+/** What functions have changed, they may have told by what the statement was given. */
+function noteGiven({ touched: { likely } }: WritersBlock, request: Request): void {
+  for (const value of request.values()) {
+    likely.add(value);
+    likely.addFrom(value);
+  }
+  likely.addFrom(request.text.toString('latin1', 0, GIVEN_BYTES));
 }
 
 /** Whether it calls a function that may TRUNCATE a table: by its source, or that of a DO block. */

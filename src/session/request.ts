@@ -39,6 +39,8 @@ export interface Request {
   readonly text: Buffer;
   /** In the client's text, of `text`. */
   readonly positions: Positions;
+  /** What this execution is given beside its text, as far as it is text or a number. */
+  values(): readonly string[];
   /** `several`: reads that are sent together; none of them can be told from the others. */
   readonly statements: 'one' | 'several';
   /**

@@ -47,6 +47,10 @@ export class SimpleRequest implements Request {
     return ExtendedRequest.forQuery(this.#session, execution);
   }
 
+  values(): readonly string[] {
+    return [];
+  }
+
   get positions(): Positions {
     return this.#session.link.positions;
   }

@@ -2,6 +2,7 @@
 import type { Catalog } from '../cluster/catalog.ts';
 import type { CatalogAsker } from '../cluster/catalog-asker.ts';
 import { countsOf, type Look, type Looks } from '../fanout/hidden-effects.ts';
+import { LikelyValues } from '../fanout/likely-keys.ts';
 import type { SequenceKeeper } from '../fanout/sequences.ts';
 
 export interface Touched {
@@ -16,6 +17,8 @@ export interface Touched {
   unseen: Set<string> | 'some';
   /** By the same names, what was counted there before the transaction has changed them; `not known` where it had done so unseen. */
   readonly first: Map<string, Look | 'not known'>;
+  /** Which keys rows may have that were changed out of sight. */
+  readonly likely: LikelyValues;
   /** Sequences that were set back on followers, for a statement that draws there as on the lead, and are not known to be ahead again. */
   readonly setBack: Set<string>;
   /** Whether it has said of any sequence where it goes on: what other processes know of followers' holds no more. */
@@ -43,6 +46,7 @@ export function untouched(): Touched {
     tables: new Set(),
     unseen: new Set(),
     first: new Map(),
+    likely: new LikelyValues(),
     setBack: new Set(),
     sequencesSet: 'none',
     placed: new Set(),
