@@ -47,7 +47,7 @@ before(async () => {
         `INSERT INTO ${table} (${columns}, pad) SELECT ${values}, repeat('x', ${PAD}) FROM generate_series(1, ${ROWS}) g`,
       );
     await fill('account', 'id', 'g');
-    await fill('purchase', 'who', 'g');
+    await fill('purchase', 'who, at', "g, 'epoch'");
     await fill('job', 'id, state', `md5(g::text)::uuid, CASE WHEN g % 9 = 0 THEN 'new' ELSE 'old' END`);
   }
 });
