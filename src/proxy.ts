@@ -57,13 +57,12 @@ export async function startProxy(config: Config, log: Log, plans: PlanChoice = '
   const analyser = new Analyser({ cacheSize: SHAPES, sizeLimitBytes: PARSE_LIMIT_BYTES });
   const roles = new Set(config.writers.map(({ user }) => user)).size === 1 ? 'same' : 'different';
   const sequences = new SequenceKeeper(config.settings.sequenceBlock);
-  const commit = committing(config, cluster, log, {
-    forget: () => {
-      catalog.forget();
-      sequences.forget();
-    },
-    forgetSequences: () => sequences.forget(),
-  });
+  const forget = (): void => {
+    catalog.forget();
+    sequences.forget();
+  };
+  const commit = committing(config, cluster, log, { forget, forgetSequences: () => sequences.forget() });
+  for (const writer of cluster.writers) writer.onDatabase = forget;
   const services: Services = {
     cluster,
     catalog,

@@ -74,6 +74,8 @@ export class Cluster {
     const watchdog = guard([lease.backend], this.#replayTimeoutMs);
     const asked = lease.backend.ask('SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.pg_last_wal_replay_lsn()');
     const answer = await asked.finally(() => watchdog.clear());
+    // Who was kept from asking knows nothing.
+    if (answer.error !== undefined) return false;
     const [recovery, lsn] = answer.rows[0] ?? [];
     if (recovery !== 't') {
       // It was promoted: from here on it has data of its own.

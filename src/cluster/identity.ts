@@ -1,5 +1,7 @@
 /** Which server a connection has reached: asked of every new connection, since an address can change hands. */
 import type { Backend } from '../backend/backend.ts';
+import { type Answer, rowsOf } from '../backend/receiver.ts';
+import { QUERY_CANCELED } from '../wire/error-fields.ts';
 import { formatLsn, type Lsn, parseLsn } from './lsn.ts';
 
 export interface Identity {
@@ -20,18 +22,25 @@ export interface Identity {
 const BASE = `pg_is_in_recovery(), current_setting('server_version_num'),
   pg_size_bytes(current_setting('wal_segment_size')), current_setting('default_transaction_isolation'), pg_postmaster_start_time(),
   (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`;
-const FULL = `SELECT ${BASE}, (SELECT system_identifier FROM pg_control_system()),
+/** Whatever the client has asked for: what is not known of a server is not the client's alone. */
+const UNHURRIED = 'SET LOCAL statement_timeout = 0';
+const FULL = `${UNHURRIED}; SELECT ${BASE}, (SELECT system_identifier FROM pg_control_system()),
   CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())
     ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END,
   CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_flush_lsn() END`;
 /** pg_control_* can be revoked from the login role. */
-const REDUCED = `SELECT ${BASE}, NULL, NULL, NULL`;
+const REDUCED = `${UNHURRIED}; SELECT ${BASE}, NULL, NULL, NULL`;
+/** Of a question that somebody cancels. */
+const ATTEMPTS = 3;
 
-/** Notes on `backend` its database, and the isolation that its transactions begin with. Rejects with BackendLostError. */
+/**
+ * Notes on `backend` its database, and the isolation that its transactions begin with. Rejects with BackendLostError, or PproxError where the
+ * server does not say.
+ */
 export async function identify(backend: Backend): Promise<Identity> {
-  let answer = await backend.ask(FULL);
-  if (answer.error !== undefined) answer = await backend.ask(REDUCED);
-  const [recovery, version, segment, isolation, startedAt, database, system, timeline, flushed] = answer.rows[0] ?? [];
+  const full = await uncancelled(backend, FULL);
+  const rows = full.error === undefined ? full.rows : rowsOf(await uncancelled(backend, REDUCED));
+  const [recovery, version, segment, isolation, startedAt, database, system, timeline, flushed] = rows[0] ?? [];
   backend.databaseOid = database ?? '';
   backend.isolation = isolation ?? 'unknown';
   return {
@@ -43,6 +52,15 @@ export async function identify(backend: Backend): Promise<Identity> {
     version: Number(version ?? 0),
     walSegmentBytes: BigInt(segment ?? 16 * 1024 * 1024),
   };
+}
+
+/** Rejects with PproxError `cancelled` where it is so again and again. */
+async function uncancelled(backend: Backend, text: string): Promise<Answer> {
+  for (let attempt = 1; ; attempt++) {
+    const answer = await backend.ask(text);
+    if (answer.error?.code !== QUERY_CANCELED) return answer;
+    if (attempt === ATTEMPTS) rowsOf(answer);
+  }
 }
 
 /**

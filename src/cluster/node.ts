@@ -85,6 +85,10 @@ export class Node {
   #lack: 'none' | 'told' = 'none';
   /** Told when the server is found to be another or to have changed its role. */
   onIdentity: (() => void) | undefined;
+  /** Told when the name of a database is found to be another one's, before anything is asked there. */
+  onDatabase: (() => void) | undefined;
+  /** pg_database.oid by their names, as the latest connections have found them. */
+  readonly #databases = new Map<string, string>();
 
   constructor(role: NodeRole, dsn: Dsn, address: string, settings: Settings, log: Log) {
     this.role = role;
@@ -232,6 +236,7 @@ export class Node {
       const begun = this.role === 'reader' ? undefined : beginningOf(backend).catch(() => undefined);
       const [identity] = await Promise.all([identify(backend), begun]);
       this.#found(identity, backend, before);
+      this.#noteDatabase(options.parameters.get('database') ?? '', backend.databaseOid);
     } finally {
       watchdog.clear();
     }
@@ -258,9 +263,20 @@ export class Node {
         hint: 'Compare the writers, then restart the proxy.',
       });
     }
-    this.#identity = writer && before !== undefined ? complete(before, identity) : identity;
+    // A reader may be another server by now, which it need not say.
+    const same = before !== undefined && (writer || before.startedAt === identity.startedAt);
+    this.#identity = same ? complete(before, identity) : identity;
     if (before?.systemIdentifier !== this.#identity.systemIdentifier || before?.recovery !== identity.recovery)
       this.onIdentity?.();
+  }
+
+  /** One that was dropped and made anew, or renamed, has its name alone in common with what is known of it. */
+  #noteDatabase(name: string, oid: string): void {
+    const before = this.#databases.get(name);
+    if (before === oid) return;
+    if (this.#databases.size >= DATABASES) this.#databases.clear();
+    this.#databases.set(name, oid);
+    if (before !== undefined) this.onDatabase?.();
   }
 
   /** A reader was seen to have left recovery: what it is has to be found out again. */
@@ -285,6 +301,8 @@ export class Node {
       this.#lack = 'told';
       return wrapped;
     }
+    // By whom, it does not say; of the server, nothing.
+    if (wrapped.condition === 'cancelled') return wrapped;
     const reachable = wrapped instanceof ServerRefusedError && !wrapped.sqlstate.startsWith('57P');
     if (reachable) {
       this.#log.warn('server refused', { server: this.label, sqlstate: wrapped.sqlstate });
@@ -318,6 +336,9 @@ export class Node {
     throw error;
   }
 }
+
+/** Names that are kept. */
+const DATABASES = 1000;
 
 /** Idle time after which the kernel asks whether the server is still there. */
 const KEEPALIVE_MS = 30_000;

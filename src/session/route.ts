@@ -1,4 +1,5 @@
 /** A statement's route, once the catalog and the session have had their say. They can only raise it. */
+import { BackendLostError } from '../backend/receiver.ts';
 import type { DatabaseFacts } from '../cluster/database-facts.ts';
 import { isOfTemporary, isOnTemporary, reachesPermanent } from '../fanout/temporary.ts';
 import { READS_NAMED } from '../sql/function-effects.ts';
@@ -140,7 +141,10 @@ async function facts(session: SessionState): Promise<RoutingFacts> {
   try {
     return await session.services.catalog.facts(session);
   } catch (error) {
-    const down = error instanceof PproxError && error.condition === 'server_unreachable';
+    const down =
+      error instanceof BackendLostError
+        ? session.block.kind !== 'writers' && session.pins.size === 0
+        : error instanceof PproxError && error.condition === 'server_unreachable';
     if (!down || session.cluster.reader === undefined) throw error;
     return {
       volatileFunctions: NOTHING,
