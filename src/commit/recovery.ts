@@ -11,7 +11,7 @@ import { PproxError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { CommitNode } from './coordinator.ts';
 import { type Account, connectForRecovery, type Decider } from './decider.ts';
-import { finishText, PREPARED, proofText, UNDEFINED_OBJECT } from './decisions.ts';
+import { finishText, INSUFFICIENT_PRIVILEGE, PREPARED, proofText, UNDEFINED_OBJECT } from './decisions.ts';
 import { changesDefinitions, type Gid, type Home, parseGid } from './gid.ts';
 import type { PendingSet } from './pending.ts';
 import { notYetVisible } from './two-phase-errors.ts';
@@ -381,7 +381,15 @@ export class Recovery {
   }
 
   /** One that was found on a follower names the lead's database by its oid alone. */
-  async #accountAtLead({ account, home }: Orphan): Promise<Account | undefined> {
+  async #accountAtLead(orphan: Orphan): Promise<Account | undefined> {
+    const found = await this.#inItsDatabase(orphan, orphan.account);
+    const other = this.#deputy(orphan.account);
+    if (found !== undefined || other === undefined || this.#options.lead.health.kind === 'down') return found;
+    return this.#inItsDatabase(orphan, other);
+  }
+
+  /** Undefined where nobody can log in so. */
+  async #inItsDatabase({ home }: Orphan, account: Account): Promise<Account | undefined> {
     let backend: Backend | undefined;
     try {
       backend = await connectForRecovery(this.#options.lead, account);
@@ -428,10 +436,21 @@ export class Recovery {
     });
   }
 
-  /** As who has prepared it. */
+  /** As who has prepared it; where that one may not log in any more, or is no more, as who may stand in for it: a superuser may. */
   async #askFollower({ follower, account }: OrphanPart, text: string): Promise<Answer | 'lost'> {
     const node = this.#options.followers[follower];
-    return node === undefined ? 'lost' : this.#askApart(node, account, text);
+    if (node === undefined) return 'lost';
+    const answer = await this.#askApart(node, account, text);
+    const other = this.#deputy(account);
+    if (other === undefined || node.health.kind === 'down' || (answer !== 'lost' && !isDenied(answer))) return answer;
+    const second = await this.#askApart(node, other, text);
+    return second === 'lost' || isDenied(second) ? answer : second;
+  }
+
+  /** Another user, who has logged in lately, in the same database. */
+  #deputy({ user, database }: Account): Account | undefined {
+    const other = this.#visitor;
+    return other === undefined || other.user === user ? undefined : { user: other.user, database };
   }
 
   /** On a connection of its own. */
@@ -465,6 +484,10 @@ export class Recovery {
       vacuumHold: holds.length === followers.length ? Math.max(...holds) : 'unknown',
     });
   }
+}
+
+function isDenied({ error }: Answer): boolean {
+  return error?.code === INSUFFICIENT_PRIVILEGE;
 }
 
 function unanswered({ label }: CommitNode): PproxError {

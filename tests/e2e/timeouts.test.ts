@@ -55,9 +55,15 @@ describe('a session that is idle in its transaction for longer than it wished', 
     await client.query(
       'CREATE TABLE many (id int PRIMARY KEY, n int); INSERT INTO many SELECT g, 0 FROM generate_series(1, 60000) g',
     );
-    await client.query(
-      "SET idle_in_transaction_session_timeout = '250ms'; BEGIN; UPDATE many SET n = n + 1 WHERE n >= 0; COMMIT",
-    );
+    await withConnection(w2, undefined, async (direct) => {
+      await direct.query('BEGIN; SELECT FROM many WHERE id = 1 FOR UPDATE');
+      const ending = client.query(
+        "SET idle_in_transaction_session_timeout = '2s'; BEGIN; UPDATE many SET n = n + 1 WHERE n >= 0; COMMIT",
+      );
+      await Promise.race([ending, sleep(4000)]);
+      await direct.query('ROLLBACK');
+      await ending;
+    });
     await assertWritersEqual(cluster);
     await client.end();
   });

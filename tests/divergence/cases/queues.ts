@@ -4,7 +4,48 @@ import type { Case } from '../case.ts';
 const QUEUE = `CREATE TABLE job (id serial PRIMARY KEY, state text NOT NULL DEFAULT 'new', worker int, tries int NOT NULL DEFAULT 0);
   INSERT INTO job (state) SELECT 'new' FROM generate_series(1, 60)`;
 
+/** 1.4 MB each, more than what is read whole as a matter of course. */
+const LARGE = `CREATE TABLE job (id serial PRIMARY KEY, state text NOT NULL DEFAULT 'new', worker int, at timestamptz, pad text);
+  INSERT INTO job (state, at, pad) SELECT 'new', 'epoch', repeat('x', 1000) FROM generate_series(1, 1300);
+  CREATE TABLE note (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, job int, worker int, luck float8 DEFAULT random(), pad text);
+  INSERT INTO note (job, luck, pad) SELECT 0, 0, repeat('x', 1000) FROM generate_series(1, 1300);
+  CREATE FUNCTION take(w int) RETURNS int LANGUAGE plpgsql AS $$ DECLARE i int; BEGIN
+    DELETE FROM job WHERE id = (SELECT id FROM job ORDER BY id FOR UPDATE SKIP LOCKED LIMIT 1) RETURNING id INTO i;
+    INSERT INTO note (job, worker) VALUES (i, w); RETURN i; END $$;
+  CREATE FUNCTION claim(w int) RETURNS int LANGUAGE sql AS $$ UPDATE job SET worker = w, at = clock_timestamp()
+    WHERE id = (SELECT id FROM job WHERE worker IS DISTINCT FROM w ORDER BY id FOR UPDATE SKIP LOCKED LIMIT 1) RETURNING id $$;
+  CREATE FUNCTION put(w int) RETURNS int LANGUAGE plpgsql AS $$ DECLARE i int; BEGIN
+    INSERT INTO job (worker, at) VALUES (w, now()) RETURNING id INTO i; INSERT INTO note (job, worker) VALUES (i, w), (i, -w); RETURN i; END $$;
+  CREATE FUNCTION renumber(a int, b int) RETURNS void LANGUAGE sql AS $$ UPDATE job SET id = b WHERE id = a AND NOT EXISTS (SELECT FROM job WHERE id = b) $$;
+  CREATE FUNCTION twice(a int) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+    UPDATE job SET state = state || '+' WHERE id = a; UPDATE job SET at = clock_timestamp() WHERE id = a; END $$`;
+
 export const queueCases: readonly Case[] = [
+  {
+    name: 'functions on larger tables, told by keys',
+    schema: LARGE,
+    step: (random, client) => [
+      random.pick([`SELECT take(${client})`, `SELECT put(${client})`, `SELECT put(${client}), put(${client})`]),
+    ],
+    bites: true,
+  },
+  {
+    name: 'functions on larger tables, told by keys or by reading them',
+    schema: LARGE,
+    step: (random, client) => [
+      random.pick([
+        `SELECT claim(${client})`,
+        `SELECT renumber(${random.whole(1, 20)}, ${random.whole(1, 20)})`,
+        `SELECT twice(${random.whole(1, 20)})`,
+        `UPDATE job SET state = 'seen' WHERE id = ${random.whole(1, 20)}`,
+        `DELETE FROM job WHERE id = ${random.whole(1, 20)}`,
+        `SELECT take(${client})`,
+        `INSERT INTO job (id, worker) VALUES (${random.whole(1, 20)}, ${client}) ON CONFLICT DO NOTHING`,
+      ]),
+    ],
+    expects: ['23505'],
+    bites: true,
+  },
   {
     name: 'one job with skip locked',
     schema: QUEUE,
