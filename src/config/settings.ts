@@ -157,7 +157,7 @@ export const settings = {
     variable: 'PPROX_UNPROVEN',
     default: 'accept',
     choices: ['accept', 'refuse'],
-    doc: 'What a function, procedure or trigger has done on every writer by itself and cannot be compared (rows of tables that the role may not read, or of more than 64 MB and not new at the end; objects that it makes): with `accept` the number of rows has to be the same, and the log names it; with `refuse` the statement is rolled back with 0A000.',
+    doc: 'What a function, procedure or trigger has done on every writer by itself and cannot be compared (rows of tables that the role may not read, or of more than 64 MB and neither found by a key nor new at the end; objects that it makes): with `accept` the number of rows has to be the same, and the log names it; with `refuse` the statement is rolled back with 0A000.',
     reloadable: false,
   }),
   commitMode: choice({
