@@ -2,7 +2,14 @@
  * Rows that functions and triggers have stored on followers by themselves, and that are not the lead's (a moment, a random value of their own): they get the
  * lead's in their place, where no trigger fires for that.
  */
-import { digestText, removalOfOwnText, storedColumns, tell as tellRows, type Told } from '../fanout/captured-rows.ts';
+import {
+  digestText,
+  removalOfOwnText,
+  sourceOf,
+  storedColumns,
+  tell as tellRows,
+  type Told,
+} from '../fanout/captured-rows.ts';
 import { changes, isOfObjects } from '../fanout/hidden-effects.ts';
 import type { WritersBlock } from './block.ts';
 import type { HiddenEffects, Written } from './hidden-effects.ts';
@@ -26,7 +33,7 @@ export async function mendHidden(
   effects: HiddenEffects,
 ): Promise<'done' | 'not possible'> {
   const { followers } = block.legs;
-  const differing = await differingTables(session, block, await effects.written());
+  const differing = await differingTables(session, block, (await effects.written()).map(widened));
   if (differing === undefined) return 'not possible';
   const quiet = await quieten(session, block, differing.flatMap(toldOf), [], 'asked for');
   if (differing.length === 0 || quiet === undefined) return 'not possible';
@@ -51,6 +58,12 @@ export async function mendHidden(
     if (others === 'not known' || others.length > 0) return 'not possible';
   }
   return 'done';
+}
+
+/** Read whole where that is possible: what a follower has stored by itself may have other keys. */
+function widened(written: Written): Written {
+  if (written.access.size === 'large') return written;
+  return { ...written, source: sourceOf(written.access), taken: undefined };
 }
 
 /** Of tables that the session is shown whole, those of which a follower has written other rows. Undefined where these may be elsewhere than they are looked for. */
