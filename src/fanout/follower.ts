@@ -124,6 +124,11 @@ export function mayBeOfOthers(failure: FollowerFailure): boolean {
   return failure.kind === 'different';
 }
 
+/** Whether it fails whatever is told instead: it is gone, has cancelled it, lets nobody wait any longer for a lock, or has no room. */
+export function isOfTheMoment(failure: FollowerFailure): boolean {
+  return failure.kind === 'lost' || (failure.kind === 'error' && /^(?:40|53|55P03|57|58)/.test(failure.fields.code));
+}
+
 /** Rows of a transaction on a follower may wait for a lock this long; the lead's own locks have ordered them already. */
 export function beginTexts(lockTimeoutMs: number, savepoints: readonly string[]): readonly string[] {
   return [

@@ -7,6 +7,7 @@
  *     or the text has no rows of its own
  *     else                                           ─► the lead's rows, what triggers do compared
  */
+import { isOfTheMoment } from '../fanout/follower.ts';
 import type { Backend } from '../backend/backend.ts';
 import type { OwnStatement } from '../backend/own-message.ts';
 import { rowsOf } from '../backend/receiver.ts';
@@ -391,7 +392,7 @@ export async function replayDirectly(
   if (replay !== undefined) throwFailures(block, await replay.finish());
   // A row with another key may meet what its old one has left there.
   const refused = await sendTold(session, block, told, started);
-  if (marked === 'no' || refused.some(({ kind }) => kind === 'lost')) throwFailures(block, refused);
+  if (marked === 'no' || refused.some(isOfTheMoment)) throwFailures(block, refused);
   if (refused.length > 0) {
     takeBack(block);
     return 'not possible';

@@ -2,6 +2,7 @@
  * Rows that functions and triggers have stored on followers by themselves, and that are not the lead's (a moment, a random value of their own): they get the
  * lead's in their place, where no trigger fires for that.
  */
+import { isOfTheMoment } from '../fanout/follower.ts';
 import {
   digestText,
   removalOfOwnText,
@@ -42,7 +43,7 @@ export async function mendHidden(
   for (const leg of followers) tell(leg, `SAVEPOINT ${MARK}`, ...(quiet.begin === '' ? [] : [quiet.begin]));
   const rows = told.flatMap((one) => one ?? []);
   const refused = await sendTold(session, block, rows, performance.now());
-  if (refused.some(({ kind }) => kind === 'lost')) throwFailures(block, refused);
+  if (refused.some(isOfTheMoment)) throwFailures(block, refused);
   if (refused.length > 0) {
     for (const leg of followers) tell(leg, `ROLLBACK TO SAVEPOINT ${MARK}`, `RELEASE SAVEPOINT ${MARK}`);
     return 'not possible';

@@ -3,7 +3,7 @@
  * then all rows that the transaction has written. It is all there is to a table, however the rows came to be so; what each follower
  * holds of it is compared.
  */
-import type { FollowerFailure } from '../fanout/follower.ts';
+import { type FollowerFailure, isOfTheMoment } from '../fanout/follower.ts';
 import { digestText, removalOfOwnText, storedColumns, tell as tellRows, type Told } from '../fanout/captured-rows.ts';
 import { changes, isOfObjects } from '../fanout/hidden-effects.ts';
 import type { HiddenEffects, Written } from './hidden-effects.ts';
@@ -57,11 +57,11 @@ export async function replayByTables(
   for (const [{ written, before }, { gone }] of outgoing) {
     if (gone.length === 0) continue;
     const refused = await sendRemovals(session, block, written.name, written.table, gone, before, started);
-    if (refused.some(({ kind }) => kind === 'lost')) throwFailures(block, refused);
+    if (refused.some(isOfTheMoment)) throwFailures(block, refused);
     if (refused.length > 0) return takeBack(session, block, refused);
   }
   const refused = await sendTold(session, block, told, started);
-  if (refused.some(({ kind }) => kind === 'lost')) throwFailures(block, refused);
+  if (refused.some(isOfTheMoment)) throwFailures(block, refused);
   if (refused.length > 0) return takeBack(session, block, refused);
   endQuiet(block, quiet);
   const text = tables.map(({ written: { source, table } }) => `(${digestText(source, storedColumns(table))})`);

@@ -1,9 +1,10 @@
 /** COPY that leaves columns to defaults which vary: followers are told what the lead has stored. */
 import assert from 'node:assert/strict';
 import { before, beforeEach, test } from 'node:test';
-import type pg from 'pg';
+import pg from 'pg';
 import { sql } from '../support/cluster.ts';
 import { copyIn } from '../support/copy-in.ts';
+import { clusterDsn, startTestProxy } from '../support/proxy.ts';
 import { assertWritersEqual, becomePlain, outcome, refusal, startScene, value } from './scene.ts';
 
 const { cluster, proxy } = await startScene({}, { reader: false });
@@ -199,4 +200,21 @@ test('a file and a program of a server are the lead’s', HANGS, async () => {
     'SELECT (SELECT count(*) FROM plain)::int AS plain, (SELECT count(*) FROM part)::int AS part',
   );
   assert.deepEqual(row, { plain: 1, part: 2 });
+});
+
+test('a follower that waits too long for a lock says so, and that it may be tried again', HANGS, async () => {
+  const hasty = await startTestProxy({
+    writers: cluster.writers.map(clusterDsn),
+    settings: { drainMs: 0, followerLockTimeoutMs: 200 },
+  });
+  const own = await hasty.connect();
+  const holder = new pg.Client({ connectionString: w2.dsn('postgres') });
+  await holder.connect();
+  await holder.query('BEGIN; LOCK TABLE item IN SHARE MODE');
+  assert.equal(await outcome(copyIn(own, 'COPY item (x) FROM STDIN', LINES)), '40001');
+  await holder.query('ROLLBACK');
+  await copyIn(own, 'COPY item (x) FROM STDIN', LINES);
+  await assertWritersEqual(cluster);
+  await Promise.all([own.end(), holder.end()]);
+  await hasty.stop();
 });
