@@ -16,7 +16,7 @@ const HANGS = { timeout: 120_000 };
 const ROWS = 9216;
 const PAD = 8076;
 const CLIENTS = 8;
-const CALLS = 10;
+const CALLS = 5;
 
 before(async () => {
   const client = await proxy.connect();

@@ -31,7 +31,7 @@ let id = 0;
 const insert = (): string => `INSERT INTO kept VALUES (${++id})`;
 
 /** Looks for nothing to recover for as long as a test takes. */
-const QUIET = { recoveryIntervalMs: 600_000, healthIntervalMs: 100, connectTimeoutMs: 1000, followerTimeoutMs: 1000 };
+const QUIET = { recoveryIntervalMs: 600_000, healthIntervalMs: 100, connectTimeoutMs: 500, followerTimeoutMs: 500 };
 
 const relays = {
   lead: await startNetworkRelay(w1),
