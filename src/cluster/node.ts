@@ -235,8 +235,11 @@ export class Node {
       // What is refused is asked for again by who needs it.
       const begun = this.role === 'reader' ? undefined : beginningOf(backend).catch(() => undefined);
       const [identity] = await Promise.all([identify(backend), begun]);
-      this.#found(identity, backend, before);
+      this.#found(identity, before);
       this.#noteDatabase(options.parameters.get('database') ?? '', backend.databaseOid);
+    } catch (error) {
+      backend.close('server start-up failed');
+      throw error;
     } finally {
       watchdog.clear();
     }
@@ -244,11 +247,10 @@ export class Node {
   }
 
   /** `asked`: what was known when the server was asked. */
-  #found(identity: Identity, backend: Backend, asked: Identity | undefined): void {
+  #found(identity: Identity, asked: Identity | undefined): void {
     const before = this.#identity;
     const writer = this.role !== 'reader';
     if (writer && identity.recovery === 'standby') {
-      backend.close('server start-up failed');
       throw new PproxError('server_refused', {
         message: `${this.label} is in recovery: a standby cannot be a writer`,
         hint: 'Name the primary server in PG_WRITERS_CSV.',
@@ -256,7 +258,6 @@ export class Node {
     }
     const change = writer && asked !== undefined ? changeOf(asked, identity) : undefined;
     if (change !== undefined) {
-      backend.close('server start-up failed');
       throw new PproxError('server_refused', {
         message: `${this.label} ${change.what}`,
         detail: change.detail,
