@@ -18,7 +18,8 @@ import {
 import { unprovenEffects } from '../fanout/unproven.ts';
 import { PproxError } from '../lib/errors.ts';
 import { compareDefined } from './compare-defined.ts';
-import { type Aligned, type HiddenEffects, look, type Written } from './hidden-effects.ts';
+import { type Aligned, type HiddenEffects, look } from './hidden-effects.ts';
+import type { Written } from './written.ts';
 import { mendHidden } from './mend-hidden.ts';
 import { compareOutgoing } from './outgoing-rows.ts';
 import { answerOf, compareEach } from './own-questions.ts';

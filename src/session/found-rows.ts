@@ -7,7 +7,7 @@ import { mayBeKeys } from '../fanout/likely-keys.ts';
 import { ownText, type Source, sourceOf } from '../fanout/captured-rows.ts';
 import { countsOf, type Look, type Looks } from '../fanout/hidden-effects.ts';
 import type { Backend } from '../backend/backend.ts';
-import type { Written } from './hidden-effects.ts';
+import type { Written } from './written.ts';
 import { answerOf } from './own-questions.ts';
 import type { Touched } from './touched.ts';
 

@@ -11,16 +11,7 @@ import { isOfTheMoment } from '../fanout/follower.ts';
 import type { Backend } from '../backend/backend.ts';
 import type { OwnStatement } from '../backend/own-message.ts';
 import { rowsOf } from '../backend/receiver.ts';
-import type { Table } from '../cluster/table.ts';
-import {
-  type Access,
-  accessOf,
-  accessText,
-  type Source,
-  sourceOf,
-  tell as tellRows,
-  type Told,
-} from '../fanout/captured-rows.ts';
+import { accessOf, accessText, sourceOf, tell as tellRows, type Told } from '../fanout/captured-rows.ts';
 import {
   alignText,
   changes,
@@ -44,6 +35,7 @@ import { nameLocally } from './setting-transfer.ts';
 import type { WritersBlock } from './block.ts';
 import type { SessionState } from './state.ts';
 import { findRows } from './found-rows.ts';
+import type { Written } from './written.ts';
 import { endQuiet, quieten, sendTold } from './told-rows.ts';
 import { storedAtEnd, storedByLatest } from './table-ends.ts';
 import { mayWait, place, storedByFirst, storedInAll, touch, touchSeen } from './touched.ts';
@@ -87,19 +79,6 @@ export async function looks(
 
 function questionOf(at: Question): OwnStatement {
   return typeof at === 'string' ? LOOKS[at] : at;
-}
-
-/** A table that was changed out of sight, as far as the session may know it. */
-export interface Written {
-  readonly name: string;
-  readonly table: Table;
-  readonly access: Access;
-  /** How its rows are reached: all of them, or those alone which have been found to be all that the transaction has changed. */
-  readonly source: Source;
-  /** How far that may be read to find what was written. */
-  readonly reading: 'whole' | 'its end first' | 'its end';
-  /** Of rows that were found: how many it has taken away, deleted or given a newer version. */
-  readonly taken: number | undefined;
 }
 
 const READINGS = { small: 'whole', medium: 'its end first', large: 'its end' } as const;

@@ -13,7 +13,8 @@ import {
 } from '../fanout/captured-rows.ts';
 import { changes, isOfObjects } from '../fanout/hidden-effects.ts';
 import type { WritersBlock } from './block.ts';
-import type { HiddenEffects, Written } from './hidden-effects.ts';
+import type { HiddenEffects } from './hidden-effects.ts';
+import type { Written } from './written.ts';
 import { compareOutgoing } from './outgoing-rows.ts';
 import { answerOf, compareEach } from './own-questions.ts';
 import { tell, throwFailures } from './replay.ts';

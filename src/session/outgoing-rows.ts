@@ -20,7 +20,7 @@ import { decodeDataRow } from '../wire/backend.ts';
 import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts';
 import { Watch, watchTable } from '../wire/frame-scan.ts';
 import { BackendTag } from '../wire/tags.ts';
-import type { Written } from './hidden-effects.ts';
+import type { Written } from './written.ts';
 import type { FollowerLeg, LeadLeg } from './legs.ts';
 import { answerOf, compareEach } from './own-questions.ts';
 import { followerDeadline } from './replay.ts';

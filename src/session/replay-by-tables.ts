@@ -6,7 +6,8 @@
 import { type FollowerFailure, isOfTheMoment } from '../fanout/follower.ts';
 import { digestText, removalOfOwnText, storedColumns, tell as tellRows, type Told } from '../fanout/captured-rows.ts';
 import { changes, isOfObjects } from '../fanout/hidden-effects.ts';
-import type { HiddenEffects, Written } from './hidden-effects.ts';
+import type { HiddenEffects } from './hidden-effects.ts';
+import type { Written } from './written.ts';
 import { compareOutgoing, keyOf, type Outgoing, outgoingOnLead, sendRemovals } from './outgoing-rows.ts';
 import { beginFollowers, compareAnswers, othersVisible, tell, throwFailures } from './replay.ts';
 import type { WritersBlock } from './block.ts';
