@@ -88,13 +88,13 @@ const makers: Readonly<Record<string, Pair>> = {
 for (const [name, pair] of Object.entries(makers)) {
   describe(`what ${name} defines under load`, () => {
     test('a function that rows are computed by', HANGS, async () => {
-      const versions = Array.from({ length: 30 }, (_, version) => functionOf(version + 1));
+      const versions = Array.from({ length: 12 }, (_, version) => functionOf(version + 1));
       await client.query('TRUNCATE computed');
       await underLoad('INSERT INTO computed (id) VALUES ($1)', pair, versions);
     });
 
     test('a default', HANGS, async () => {
-      const changes = Array.from({ length: 30 }, (_, turn) =>
+      const changes = Array.from({ length: 12 }, (_, turn) =>
         turn % 2 === 0 ? 'SET DEFAULT random()' : 'DROP DEFAULT',
       );
       await client.query('DELETE FROM t WHERE id > 1');
