@@ -53,7 +53,13 @@ export async function findRows(
   return written.map((one) => found.get(one) ?? one);
 }
 
+/**
+ * Told rows are given all columns but their key's. A row that others refer to would be locked against them for that, where the lead has not locked it so:
+ * PostgreSQL goes by the unique columns that are named, whether or not their values change.
+ */
 function isWorthwhile({ access, table }: Written): boolean {
+  const [key = []] = table.keys;
+  if (table.referenced === 'yes' && table.constrained.some((name) => !key.includes(name))) return false;
   return access.size !== 'small' && access.read === 'allowed' && access.whole === undefined && table.keys.length > 0;
 }
 

@@ -110,8 +110,9 @@ async function toldTables(
     const told = tellRows(name, found.table, 'rows are new', found.source);
     if (told === undefined || (rows === 'new or taken' && keyOf(found.table).length === 0)) return undefined;
     const before = seen.get(name) === lead.before ? 'none' : 'some';
-    // What it had written there may be gone by now, and nobody else has ever seen it.
-    const first = told.first ?? (before === 'some' ? removalOfOwnText(found.source) : undefined);
+    // What it had written there may be gone by now, and nobody else has ever seen it; not where as many rows are there as it has stored.
+    const gone = before === 'some' && found.taken === undefined;
+    const first = told.first ?? (gone ? removalOfOwnText(found.source) : undefined);
     // What is removed may be referred to.
     const removes = rows === 'new or taken' || first !== undefined;
     const fires = removes && found.table.referenced === 'yes' ? 'perhaps something' : told.fires;

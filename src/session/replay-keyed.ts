@@ -6,7 +6,7 @@ import { looks, pinWhereBound } from './hidden-effects.ts';
 import { beginFollowers, othersVisible, replayed, replaySame, throwFailures } from './replay.ts';
 import type { Hidden } from './ran-on-lead.ts';
 import type { SessionState } from './state.ts';
-import { touch, touchSeen } from './touched.ts';
+import { touch, touchSeen, touchUnseen } from './touched.ts';
 
 /**
  * Answers with `not possible`, and has done nothing, where a change has not found its row on the lead: it may find one on a follower.
@@ -20,12 +20,15 @@ export async function replayKeyed(
 ): Promise<'done' | 'not possible'> {
   const names = [...changes(looked).keys()];
   if (names.length === 0) return 'done';
+  touchSeen(block.touched, looked, names);
+  // Actions of foreign keys have perhaps changed tables beside those that were looked at.
+  const stored = await Promise.all(names.map((name) => session.services.catalog.tableOf(session, name)));
+  if (stored.some((table) => table?.referenced !== 'no')) touchUnseen(block.touched, undefined);
   const { updated, deleted } = changedIn(looked);
   if (updated !== updates || deleted !== deletes) return 'not possible';
   const { legs } = block;
   await pinWhereBound(session, block, names);
   touch(block.touched, names);
-  touchSeen(block.touched, looked, names);
   const { moment } = session.services.coordinator;
   await othersVisible(session, legs.followers);
   beginFollowers(session, block);

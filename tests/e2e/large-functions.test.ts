@@ -114,6 +114,21 @@ describe('what is not found by a key', () => {
     await client.end();
   });
 
+  test('is not taken for what a foreign key’s action has changed before, unseen', HANGS, async () => {
+    const client = await proxy.connect();
+    await client.query(`CREATE TABLE code (id int PRIMARY KEY, code int UNIQUE);
+      CREATE TABLE coded (id int PRIMARY KEY, n int DEFAULT 0, code int REFERENCES code (code) ON UPDATE CASCADE, pad text);
+      INSERT INTO code VALUES (1, 1); INSERT INTO coded SELECT g, 0, CASE g WHEN 1 THEN 1 END, repeat('x', 1000) FROM generate_series(1, 1300) g;
+      CREATE FUNCTION latest(w int) RETURNS int LANGUAGE sql AS $$ UPDATE coded SET n = w WHERE id = (SELECT max(id) FROM coded) RETURNING id $$`);
+    await client.query(
+      'BEGIN; WITH x AS (UPDATE code SET code = code + 1000 WHERE id = 1 RETURNING id) SELECT id FROM x',
+    );
+    await client.query('SELECT latest(1); COMMIT');
+    for (const writer of cluster.writers)
+      assert.deepEqual(await sql(writer, 'SELECT id FROM coded WHERE n = 1'), [{ id: 1300 }]);
+    await client.end();
+  });
+
   test('and the writers hold the same', HANGS, async () => {
     // What they were filled with is long, and the same.
     for (const writer of cluster.writers)
