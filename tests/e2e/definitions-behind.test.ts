@@ -8,8 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Server } from '../../src/embedded/server.ts';
 import { sql } from '../support/cluster.ts';
-import { startNetworkRelay } from '../support/network-relay.ts';
-import { clusterDsn, startTestProxy } from '../support/proxy.ts';
+import { type NetworkRelay, startNetworkRelay } from '../support/network-relay.ts';
+import { clusterDsn, startTestProxy, type TestProxy } from '../support/proxy.ts';
 import { assertWritersEqual, outcome, refusal, startScene, until, value } from './scene.ts';
 
 const scene = await startScene({}, { reader: false });
@@ -253,14 +253,17 @@ describe('the questions about definitions', () => {
 });
 
 describe('what is prepared on the follower is asked', () => {
+  /** Asks by itself seldom: what is asked is for the client. */
+  async function behindRelay(): Promise<{ relay: NetworkRelay; asking: TestProxy; own: pg.Client }> {
+    const relay = await startNetworkRelay(w2);
+    const settings = { recoveryIntervalMs: 600_000, drainMs: 0 };
+    const asking = await startTestProxy({ writers: [clusterDsn(w1), relay.dsn], settings });
+    return { relay, asking, own: await asking.connect() };
+  }
+
   for (const fate of ['cut', 'cancel'] as const)
     test(`once more where the connection or the question is ended meanwhile: ${fate}`, HANGS, async () => {
-      const relay = await startNetworkRelay(w2);
-      const asking = await startTestProxy({
-        writers: [clusterDsn(w1), relay.dsn],
-        settings: { recoveryIntervalMs: 600_000, drainMs: 0 },
-      });
-      const own = await asking.connect();
+      const { relay, asking, own } = await behindRelay();
       await own.query(functionOf(2));
       for (let round = 0; round < 3; round++) {
         await own.query(functionOf(round));
@@ -274,12 +277,7 @@ describe('what is prepared on the follower is asked', () => {
     });
 
   test('and where it is not told, nothing is written, and that is said', HANGS, async () => {
-    const relay = await startNetworkRelay(w2);
-    const asking = await startTestProxy({
-      writers: [clusterDsn(w1), relay.dsn],
-      settings: { recoveryIntervalMs: 600_000, drainMs: 0 },
-    });
-    const own = await asking.connect();
+    const { relay, asking, own } = await behindRelay();
     await own.query(functionOf(3));
     for (const [level, id] of LEVELS.entries()) {
       await own.query(functionOf(4 + level));

@@ -29,6 +29,8 @@ before(async () => {
     CREATE TABLE done (job uuid PRIMARY KEY, who int, at timestamptz DEFAULT now());
     CREATE FUNCTION transfer(a int, b int) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
       UPDATE account SET n = n - 1 WHERE id = least(a, b); UPDATE account SET n = n + 1 WHERE id = greatest(a, b); END $$;
+    CREATE FUNCTION divide(a int, b int) RETURNS void LANGUAGE sql AS $$
+      UPDATE account SET n = n - 1 WHERE id = a; INSERT INTO account (id, n) VALUES (b, 1) $$;
     CREATE FUNCTION buy(w int, a int) RETURNS bigint LANGUAGE plpgsql AS $$ DECLARE i bigint; BEGIN
       UPDATE account SET n = n - 1 WHERE id = a; INSERT INTO purchase (who) VALUES (w) RETURNING id INTO i;
       INSERT INTO item (purchase, account) VALUES (i, a), (i, a); RETURN i; END $$;
@@ -127,6 +129,15 @@ describe('what is not found by a key', () => {
     for (const writer of cluster.writers)
       assert.deepEqual(await sql(writer, 'SELECT id FROM coded WHERE n = 1'), [{ id: 1300 }]);
     await client.end();
+  });
+
+  test('does not lock rows against others more than the lead has', HANGS, async () => {
+    const [holder, client] = [await proxy.connect(), await proxy.connect()];
+    await holder.query('BEGIN; INSERT INTO item (account) VALUES (7)');
+    // What the first call has changed is told once more with the second.
+    await client.query('BEGIN; SELECT divide(7, 100007); SELECT divide(8, 100008); COMMIT');
+    await holder.query('COMMIT');
+    await Promise.all([holder.end(), client.end()]);
   });
 
   test('and the writers hold the same', HANGS, async () => {
