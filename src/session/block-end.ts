@@ -163,6 +163,8 @@ export async function commitBlock(
   let answer = (): void => undefined;
   switch (outcome.kind) {
     case 'committed':
+      // What it is answered holds.
+      link.letGo();
       session.listening.committed();
       // COMMIT AND CHAIN leaves no room to ask: the next transaction has begun.
       if (outcome.position !== undefined) session.position = services.cluster.reachable(outcome.position);

@@ -6,6 +6,7 @@
  */
 import type { Socket } from 'node:net';
 import { type BrakeReason, Channel } from '../net/channel.ts';
+import { assert } from '../lib/assert.ts';
 import { type Positions, samePositions } from '../sql/positions.ts';
 import { encodeReadyForQuery } from '../wire/backend.ts';
 import { type CopyPart, type FrontendMessage, FrontendReader } from '../wire/frontend-reader.ts';
@@ -15,6 +16,8 @@ import { BackendTag, TransactionStatus } from '../wire/tags.ts';
 const READ_AHEAD_BYTES = 64 * 1024;
 /** Notifications kept for the end of a query before their server is not read any further. */
 const DEFERRED_BYTES = 1024 * 1024;
+/** Of an answer that may be taken back. So much is in PostgreSQL's own buffer before any of it leaves (`PQ_SEND_BUFFER_SIZE`). */
+const KEPT_BYTES = 8 * 1024;
 /** The last message, an error as a rule, has this long to reach the client. */
 const LINGER_MS = 2000;
 
@@ -35,6 +38,10 @@ export class ClientLink {
   #gone: 'no' | 'yes' = 'no';
   #input: 'open' | 'ended' = 'open';
   #copy: 'going on' | 'interrupted' = 'going on';
+  /** What the client is told now: leaves; leaves unless `keep` comes first; is kept. */
+  #answer: 'leaves' | 'may be kept' | 'kept' = 'leaves';
+  #kept: Buffer[] = [];
+  #keptBytes = 0;
   readonly #deferred: Buffer[] = [];
   #deferredBytes = 0;
   #waiting: (() => void) | undefined;
@@ -109,7 +116,44 @@ export class ClientLink {
   }
 
   send(bytes: Buffer): void {
+    if (this.#answer === 'kept' && this.#keptBytes + bytes.length <= KEPT_BYTES) {
+      // A copy: it may be a part of a large chunk.
+      this.#kept.push(Buffer.from(bytes));
+      this.#keptBytes += bytes.length;
+      return;
+    }
+    if (this.#answer !== 'leaves') this.letGo();
     this.channel.send(bytes);
+  }
+
+  /** An answer begins that may be taken back, once it is kept. */
+  mayKeep(): void {
+    if (this.#answer === 'leaves') this.#answer = 'may be kept';
+  }
+
+  /** From here on it is kept, if it may be and none of it has left. */
+  keep(): void {
+    if (this.#answer === 'may be kept') this.#answer = 'kept';
+  }
+
+  /** What is kept leaves, and so does what comes behind it. */
+  letGo(): void {
+    this.#answer = 'leaves';
+    for (const frame of this.#kept.splice(0)) this.channel.send(frame);
+    this.#keptBytes = 0;
+  }
+
+  /** Whether the client may have been told something of the answer in hand. */
+  get told(): boolean {
+    return this.#answer === 'leaves';
+  }
+
+  /** Drops what is kept, where the client has been told nothing of it. */
+  takeBack(): void {
+    assert(!this.told, 'what is taken back has not left');
+    this.#kept = [];
+    this.#keptBytes = 0;
+    this.#answer = 'leaves';
   }
 
   /** For the end of the query in hand: a server tells notifications then, and not among a reply's messages. */
@@ -134,13 +178,14 @@ export class ClientLink {
   }
 
   sendReady(status: number): void {
+    this.letGo();
     const frame = READY.get(status);
     if (frame !== undefined) this.send(frame);
   }
 
   /** As `send`, for bytes that `source` goes on producing: it is not read while the client is slower. */
   sendFrom(source: Channel, bytes: Buffer): void {
-    this.channel.send(bytes);
+    this.send(bytes);
     if (this.channel.congested && !this.gone && !this.#throttled.has(source)) {
       this.#throttled.add(source);
       source.brake(THROTTLE);
@@ -155,6 +200,7 @@ export class ClientLink {
 
   /** Sends what is queued and closes. */
   end(): void {
+    this.letGo();
     this.channel.end(LINGER_MS);
   }
 

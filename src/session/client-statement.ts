@@ -144,6 +144,12 @@ export class Portal {
     if (this.state === 'open') this.state = 'done';
   }
 
+  /** Nothing that has been run of it is left. */
+  renew(): void {
+    this.state = 'open';
+    this.rest = undefined;
+  }
+
   /** The same statement in other words. */
   retell(statement: ClientStatement): void {
     this.#statement = statement;

@@ -41,6 +41,7 @@ import { endImplicit, parseOnLead, report, runStatement, unreadable } from './qu
 import { readAnywhere } from './read.ts';
 import { failedBlock, ServerError } from './reply.ts';
 import { resolveRoute } from './route.ts';
+import { Runs } from './runs.ts';
 import type { SessionState } from './state.ts';
 import type { StatementEnd } from './statement-end.ts';
 import { type Execute, isExecute, isStep, type Pending, type Step } from './step.ts';
@@ -120,13 +121,13 @@ export class ExtendedProtocol {
 
   async sync(body: Buffer): Promise<void> {
     if (body.length > 0 && !this.skipping) this.#waiting.push({ kind: 'refuse', error: withBody() });
-    if (!this.skipping) await this.#run('sync');
-    const held = this.#held;
-    this.#held = undefined;
-    try {
-      if (!this.skipping) await endImplicit(this.#session, 'commit', held, 'completed first');
-    } catch (error) {
-      await report(this.#session, error);
+    const runs = new Runs(this.#session);
+    const steps = this.#waiting;
+    const lone = this.#begins && isLone(steps) ? steps.filter(isStep).find(isExecute)?.portal : undefined;
+    for (;;) {
+      if (lone?.statement.analysed !== undefined) runs.begin([lone.statement.analysed]);
+      if ((await this.#finish(runs)) === 'over' || lone === undefined) break;
+      this.#renew(lone, steps);
     }
     this.#mode = 'reading';
     this.#segment = 'fresh';
@@ -134,6 +135,34 @@ export class ExtendedProtocol {
     if (this.#session.block.kind === 'none') this.#endPortals();
     await this.#unpin();
     if (!this.#session.link.gone) this.#session.ready();
+  }
+
+  /** Whether nothing of the segment has run, and there is no block that it is in. */
+  get #begins(): boolean {
+    return !this.skipping && this.#session.block.kind === 'none' && this.#segment === 'fresh';
+  }
+
+  /** What waits, and its commit. */
+  async #finish(runs: Runs): Promise<'over' | 'taken back'> {
+    if (!this.skipping && (await this.#run('sync', runs)) === 'taken back') return 'taken back';
+    const held = this.#held;
+    this.#held = undefined;
+    try {
+      if (!this.skipping) await endImplicit(this.#session, 'commit', held, 'completed first');
+    } catch (error) {
+      if (await runs.takenBack(error)) return 'taken back';
+      await report(this.#session, error);
+    }
+    return 'over';
+  }
+
+  /** Nothing is left of what one statement has done alone: it waits as before. */
+  #renew(portal: Portal, steps: Pending[]): void {
+    portal.renew();
+    this.#waiting = steps;
+    this.#held = undefined;
+    this.#segment = 'fresh';
+    this.#ahead = 'nothing';
   }
 
   /** A cursor that was held may have been the last for which the session keeps its server session. */
@@ -162,7 +191,7 @@ export class ExtendedProtocol {
     portals.clear();
   }
 
-  async #run(cause: Cause): Promise<void> {
+  async #run(cause: Cause, runs?: Runs): Promise<'over' | 'taken back'> {
     const steps = this.#waiting;
     this.#waiting = [];
     this.#waitingBytes = 0;
@@ -174,6 +203,7 @@ export class ExtendedProtocol {
           await endImplicit(this.#session, 'rollback');
         }
       } catch (error) {
+        if (runs !== undefined && (await runs.takenBack(error))) return 'taken back';
         this.#mode = 'skipping to sync';
         this.#held = undefined;
         await report(this.#session, error);
@@ -182,6 +212,7 @@ export class ExtendedProtocol {
       await settleFailed(this.#session);
     }
     this.#names.clear();
+    return 'over';
   }
 
   async #perform(pending: readonly Pending[], cause: Cause): Promise<'done' | 'failed'> {

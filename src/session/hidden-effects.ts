@@ -189,9 +189,11 @@ export async function pinWhereBound(
   tables: readonly string[],
 ): Promise<void> {
   for (const name of tables) {
-    if (session.pins.has('volatile function')) return;
     const table = isOfObjects(name) ? undefined : await session.services.catalog.tableOf(session, name);
-    if (table?.binds === 'something') session.pins.add('volatile function');
+    if (table?.binds === 'something') {
+      session.pins.add('volatile function');
+      session.link.letGo();
+    }
     if (table !== undefined) nameLocally(session, legs, table.settings);
   }
 }

@@ -27,6 +27,7 @@ import { openPending, readAnywhere, readOnLead, readWhole } from './read.ts';
 import { errorFrame, failedBlock, ServerError } from './reply.ts';
 import { withOwnStatements } from './own-statements.ts';
 import type { Execution, Request } from './request.ts';
+import { Runs } from './runs.ts';
 import { SimpleRequest } from './simple-request.ts';
 import { resolveRoute } from './route.ts';
 import type { StatementEnd } from './statement-end.ts';
@@ -40,18 +41,25 @@ import { encodeError, type ErrorFields } from '../wire/error-fields.ts';
 
 /** Runs one query text and answers it whole, ReadyForQuery included. Throws only for bugs. */
 export async function runQuery(session: SessionState, text: Buffer): Promise<void> {
-  try {
-    await statements(session, text);
-  } catch (error) {
-    await report(session, error, 'a portal');
-  } finally {
-    session.link.positions = samePositions;
-  }
+  const runs = new Runs(session);
+  while ((await run(session, text, runs)) === 'taken back');
   await settleFailed(session);
   if (!session.link.gone) session.ready();
 }
 
-async function statements(session: SessionState, written: Buffer): Promise<void> {
+async function run(session: SessionState, text: Buffer, runs: Runs): Promise<'answered' | 'taken back'> {
+  try {
+    await statements(session, text, runs);
+  } catch (error) {
+    if (await runs.takenBack(error)) return 'taken back';
+    await report(session, error, 'a portal');
+  } finally {
+    session.link.positions = samePositions;
+  }
+  return 'answered';
+}
+
+async function statements(session: SessionState, written: Buffer, runs: Runs): Promise<void> {
   const { text, positions, analysis } = await analyse(session, written);
   if (analysis.kind === 'unreadable') return unreadable(session, text, analysis.why);
   const all = analysis.statements;
@@ -62,7 +70,10 @@ async function statements(session: SessionState, written: Buffer): Promise<void>
   }
   session.link.positions = positions;
   const many = all.length > 1;
+  if (session.block.kind === 'none') runs.begin(all);
   if (many && (await readWhole(session, new SimpleRequest(session, text, text.length), all))) return undefined;
+  // BEGIN may be answered before there is a transaction.
+  if (many) session.link.keep();
   let held: Buffer | undefined;
   let counted = 0;
   let front = 0;

@@ -235,6 +235,8 @@ export class Relay implements Receiver {
         this.#told(chunk, start, end);
         return;
       case BackendTag.NoticeResponse:
+        // It may be for who watches: a server sends it at once.
+        this.#client.letGo();
         this.#told(chunk, start, end);
         return;
       default:

@@ -513,13 +513,16 @@ export class SessionState implements CatalogAsker, SequenceScope {
   }
 
   fail(error: PproxError): void {
-    // What is known is old.
-    const { condition } = error;
+    this.outdate(error);
+    this.log.warn('error', { sqlstate: error.sqlstate, condition: error.condition, outcome: error.outcome });
+  }
+
+  /** By what it has failed for, what is known is old. */
+  outdate({ condition }: PproxError): void {
     if (condition === 'definition_changed' || condition === 'triggers_fired')
       this.services.coordinator.definitions.outdate();
     // No count tells of what somebody has changed at the servers.
     if (condition === 'triggers_fired') this.services.catalog.forget();
-    this.log.warn('error', { sqlstate: error.sqlstate, condition: error.condition, outcome: error.outcome });
   }
 
   readonly #serverLost = (lost: Lost): void => this.onServerLost?.(lost);

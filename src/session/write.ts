@@ -56,6 +56,7 @@ import { replayHidden } from './replay-hidden.ts';
 export async function openImplicit(session: SessionState): Promise<WritersBlock> {
   const { block } = session;
   if (block.kind === 'writers') return block;
+  session.link.keep();
   const legs = await session.leaseWriters('if up');
   legs.lead.lease.backend.ahead('begin', ['BEGIN']);
   const implicit: WritersBlock = {
@@ -88,6 +89,7 @@ export async function openPlanned(
   const first = await planner.plan(session, statement);
   const block = await openImplicit(session);
   const chosen = session.logins.scope === scope ? first : await planner.plan(session, statement);
+  if (chosen.leaves === 'something') session.link.letGo();
   // What pins by its own text does so when it has succeeded.
   if (chosen.leaves === 'something' && !statement.pins.includes('volatile function')) {
     session.pins.add('volatile function');
