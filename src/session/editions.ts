@@ -196,7 +196,7 @@ export async function causeOf(session: SessionState, { edition }: PlannedBy, err
     // Not known: it is the follower's word.
     return edition;
   });
-  if (sameEdition(now, edition)) return error;
+  if (unchanged(now, edition)) return error;
   return definitionChanged('before all writers had it', [error.message, error.detail ?? []].flat().join('\n'));
 }
 

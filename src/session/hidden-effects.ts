@@ -189,6 +189,7 @@ export async function pinWhereBound(
   tables: readonly string[],
 ): Promise<void> {
   for (const name of tables) {
+    if (session.pins.has('volatile function') && session.link.told) return;
     const table = isOfObjects(name) ? undefined : await session.services.catalog.tableOf(session, name);
     if (table?.binds === 'something') {
       session.pins.add('volatile function');

@@ -43,18 +43,35 @@ describe('a definition that is committed while a statement waits for it', () => 
       'UPDATE fired SET n = n + 1 WHERE id = 1',
     ],
   };
+  const reset = (): Promise<unknown> =>
+    other.query(`DROP TRIGGER IF EXISTS lucky ON bare; ALTER TABLE bare ALTER luck DROP DEFAULT;
+      ALTER TABLE fired ENABLE TRIGGER lucky`);
   for (const [name, [definition, statement]] of Object.entries(cases)) {
-    test(name, HANGS, async () => {
+    test(`${name}: the statement alone is run once more`, HANGS, async () => {
       await client.query('UPDATE fired SET n = n + 1 WHERE id = 2; UPDATE bare SET n = n + 1 WHERE id = 2');
       await other.query(`BEGIN; ${definition}`);
       const waiting = outcome(client.query(statement));
       await waitsForLock();
       await other.query('COMMIT');
+      // Whoever comes behind it is told the same: it fires on followers, too.
+      assert.equal(await waiting, name.endsWith('always') ? '40002' : 'ok');
+      await assertWritersEqual(cluster);
+      await reset();
+      await other.query('DELETE FROM bare WHERE id = 100');
+    });
+
+    test(`${name}: in a block it is told`, HANGS, async () => {
+      await client.query('UPDATE fired SET n = n + 1 WHERE id = 2; UPDATE bare SET n = n + 1 WHERE id = 2');
+      await other.query(`BEGIN; ${definition}`);
+      await client.query('BEGIN');
+      const waiting = outcome(client.query(statement));
+      await waitsForLock();
+      await other.query('COMMIT');
       const found = await waiting;
+      await client.query('ROLLBACK');
       assert.ok(found === '40001' || found === '40002', `seen, and told: ${found}`);
       await assertWritersEqual(cluster);
-      await other.query('DROP TRIGGER IF EXISTS lucky ON bare; ALTER TABLE bare ALTER luck DROP DEFAULT');
-      await other.query('ALTER TABLE fired ENABLE TRIGGER lucky');
+      await reset();
       await client.query(statement);
       await assertWritersEqual(cluster);
     });

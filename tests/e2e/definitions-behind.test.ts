@@ -1,6 +1,6 @@
 /**
  * Definitions that change between the lead and a follower: the follower is held until they have, so that the statement runs there by what is
- * defined later. It is told 40001, or its effect is the same.
+ * defined later. Alone it is run once more; in a block its client is told 40001, or its effect is the same.
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -49,6 +49,10 @@ async function reset(): Promise<void> {
 
 function functionOf(version: number): string {
   return `CREATE OR REPLACE FUNCTION f(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN ${version}; END'`;
+}
+
+function timesRunAgain(): number {
+  return [...proxy.lines, ...open.lines].filter(({ event }) => event === 'run once more').length;
 }
 
 async function persistently(work: () => Promise<unknown>): Promise<void> {
@@ -125,9 +129,14 @@ const cases: Readonly<Record<string, Meanwhile>> = {
 };
 
 describe('a statement that a follower runs behind', () => {
+  const variants = [
+    ['the same process', 'in a block'],
+    ['another process', 'in a block'],
+    ['another process', 'alone'],
+  ] as const;
   for (const [what, { statement, definition, table = 'aside', before: first }] of Object.entries(cases))
-    for (const whose of ['the same process', 'another process'])
-      test(`${what}, by ${whose}`, HANGS, async () => {
+    for (const [whose, where] of variants)
+      test(`${what}, by ${whose}, ${where}`, HANGS, async () => {
         await reset();
         if (first !== undefined) await client.query(first);
         const maker = makers[whose];
@@ -137,13 +146,15 @@ describe('a statement that a follower runs behind', () => {
         // CREATE TABLE AS is held where the follower reads what it is compared by.
         const held = statement.startsWith('CREATE') ? 'pg_catalog.pg_class' : `public.${table}`;
         if (held === `public.${table}`) {
-          const found = await heldOn(
-            w2,
-            held,
-            () => own.query(statement),
-            () => persistently(() => maker.query(definition)),
-          );
-          assert.equal(found, '40001');
+          if (where === 'in a block') await own.query('BEGIN');
+          const work = async (): Promise<void> => {
+            await own.query(statement);
+            if (where === 'in a block') await own.query('COMMIT');
+          };
+          const define = (): Promise<void> => persistently(() => maker.query(definition));
+          const before = timesRunAgain();
+          assert.equal(await heldOn(w2, held, work, define), where === 'alone' ? 'ok' : '40001');
+          if (where === 'alone') assert.equal(timesRunAgain() - before, 1, 'it has failed, and was run once more');
         } else {
           await Promise.all([outcome(own.query(statement)), persistently(() => maker.query(definition))]);
         }

@@ -1,0 +1,183 @@
+/**
+ * What fails alone for another transaction's doing is run once more: a trigger is made while it waits for its table, so that the first run is
+ * rolled back on every writer. The client is told what it is told where nobody was in its way, once.
+ */
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import pg from 'pg';
+import { sql } from '../support/cluster.ts';
+import type { BackendMessage } from '../support/backend-messages.ts';
+import { bind, describe as describing, execute, flush, parse, query, sync } from '../support/frontend-messages.ts';
+import type { RawClient } from '../support/raw-client.ts';
+import { assertWritersEqual, connectRaw, errorIn, startScene, until } from './scene.ts';
+
+const scene = await startScene({}, { reader: false });
+const { cluster, proxy } = scene;
+const { w1 } = cluster;
+const HANGS = { timeout: 60_000 };
+/** As `RUNS` in src/session/runs.ts. */
+const RUNS = 4;
+let client: pg.Client;
+let other: pg.Client;
+
+before(async () => {
+  [client, other] = [await proxy.connect(), await proxy.connect()];
+  await client.query(`
+    CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.note := TG_NAME; RETURN NEW; END';
+    CREATE FUNCTION locking(i int) RETURNS int LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_lock(i); RETURN i; END';
+    CREATE TABLE bare (id int PRIMARY KEY, n int, note text);
+    CREATE TABLE aside (id int PRIMARY KEY, n int)`);
+  await reset();
+});
+
+async function reset(): Promise<void> {
+  await other.query(`DROP TRIGGER IF EXISTS a ON bare; TRUNCATE bare, aside;
+    INSERT INTO bare SELECT g, 0 FROM generate_series(1, 20) g; INSERT INTO aside SELECT g, 0 FROM generate_series(1, 20) g`);
+}
+
+const TRIGGER = 'CREATE TRIGGER a BEFORE INSERT OR UPDATE ON bare FOR EACH ROW EXECUTE FUNCTION note()';
+
+async function waiting(count: number): Promise<void> {
+  await until(`${count} wait for a lock on the lead`, async () => {
+    const [row] = await sql(w1, 'SELECT count(*)::int AS n FROM pg_locks WHERE NOT granted');
+    return row?.['n'] === count;
+  });
+}
+
+/** Up to the next ReadyForQuery. */
+async function answer(raw: RawClient, ...messages: readonly Buffer[]): Promise<readonly BackendMessage[]> {
+  const from = raw.messages.length;
+  raw.send(...messages);
+  await raw.waitReady(raw.readies + 1);
+  return raw.messages.slice(from);
+}
+
+/** The answer of what waits while the trigger is made. */
+async function inTheWay(raw: RawClient, ...messages: readonly Buffer[]): Promise<readonly BackendMessage[]> {
+  await other.query(`BEGIN; ${TRIGGER}`);
+  const told = answer(raw, ...messages);
+  await waiting(1);
+  await other.query('COMMIT');
+  return told;
+}
+
+function timesRunAgain(): number {
+  return proxy.lines.filter(({ event }) => event === 'run once more').length;
+}
+
+async function numbers(): Promise<readonly unknown[]> {
+  const text = 'SELECT n, note, (SELECT n FROM aside WHERE id = 1) AS aside FROM bare WHERE id = 1';
+  const [row] = await sql(w1, text);
+  return Object.values(row ?? {});
+}
+
+const UPDATE = 'UPDATE bare SET n = n + 1 WHERE id = 1 RETURNING id, n, note';
+const ASIDE = 'UPDATE aside SET n = n + 1 WHERE id = 1 RETURNING n';
+const KEYED = 'UPDATE bare SET n = n + $2 WHERE id = $1 RETURNING id, n, note';
+const bound = { values: ['1', '1'] };
+
+describe('is run once more, and answered once', () => {
+  const cases: Readonly<Record<string, { readonly sent: readonly Buffer[]; readonly aside: number }>> = {
+    'a statement': { sent: [query(UPDATE)], aside: 0 },
+    'several statements': { sent: [query(`${ASIDE}; SELECT n FROM aside WHERE id = 1; ${UPDATE}`)], aside: 1 },
+    'a transaction in one text': {
+      sent: [query(`BEGIN; SET LOCAL lock_timeout = '30s'; ${ASIDE}; SAVEPOINT s; ${ASIDE}; ${UPDATE}; COMMIT`)],
+      aside: 2,
+    },
+    'locks of the transaction': { sent: [query(`SELECT pg_advisory_xact_lock(7); ${UPDATE}`)], aside: 0 },
+    'settings of the session': {
+      sent: [query(`SET application_name = 'again'; ${UPDATE}; SHOW application_name`)],
+      aside: 0,
+    },
+    'a statement with parameters': {
+      sent: [parse('', KEYED), bind('', '', bound), describing('P', ''), execute(''), sync()],
+      aside: 0,
+    },
+    'a statement with a name, and rows that are counted': {
+      sent: [parse('named', KEYED), describing('S', 'named'), bind('p', 'named', bound), execute('p', 5), sync()],
+      aside: 0,
+    },
+  };
+  for (const [what, { sent, aside }] of Object.entries(cases))
+    test(what, HANGS, async () => {
+      await reset();
+      const [raw, unhindered] = [await connectRaw(scene), await connectRaw(scene)];
+      const before = timesRunAgain();
+      const told = await inTheWay(raw, ...sent);
+      assert.equal(timesRunAgain() - before, 1, 'it has failed, and was run once more');
+      assert.deepEqual(await numbers(), [1, 'a', aside]);
+      await assertWritersEqual(cluster);
+      await client.query('UPDATE bare SET n = 0; UPDATE aside SET n = 0');
+      assert.deepEqual(told, await answer(unhindered, ...sent));
+      assert.deepEqual(await answer(raw, query(UPDATE)), await answer(unhindered, query(UPDATE.replace('n + 1', 'n'))));
+      raw.destroy();
+      unhindered.destroy();
+    });
+});
+
+describe('is not run once more, and told', () => {
+  const cases: Readonly<
+    Record<string, { readonly sent: readonly Buffer[]; readonly aside?: number; readonly first?: string }>
+  > = {
+    'in a block that was begun before': { first: 'BEGIN', sent: [query(UPDATE)] },
+    'behind a COMMIT': { sent: [query(`BEGIN; ${ASIDE}; COMMIT; ${UPDATE}`)], aside: 1 },
+    'behind a pipeline': {
+      sent: [parse('', ASIDE), bind('', ''), execute(''), parse('', KEYED), bind('', '', bound), execute(''), sync()],
+    },
+    'behind what was to be flushed': {
+      sent: [parse('named', ASIDE), flush(), parse('', KEYED), bind('', '', bound), execute(''), sync()],
+    },
+    'behind more than is kept': { sent: [query(`SELECT repeat('x', 9000); ${UPDATE}`)] },
+    'behind a notice': { sent: [query(`DROP TABLE IF EXISTS nothing_here; ${UPDATE}`)] },
+    'behind a lock of the session': { sent: [query(`SELECT pg_advisory_lock(7); ${UPDATE}`)] },
+    'beside a function that locks for the session': { sent: [query(UPDATE.replace('n + 1', 'locking(n)'))] },
+    'beside a PREPARE': { sent: [query(`PREPARE x AS SELECT 1; ${UPDATE}`)] },
+  };
+  for (const [what, { first, sent, aside = 0 }] of Object.entries(cases))
+    test(what, HANGS, async () => {
+      await reset();
+      const raw = await connectRaw(scene);
+      if (first !== undefined) await answer(raw, query(first));
+      const before = timesRunAgain();
+      const told = await inTheWay(raw, ...sent);
+      assert.equal(errorIn(told)['C'], '40001');
+      assert.equal(timesRunAgain() - before, 0);
+      if (first !== undefined) await answer(raw, query('ROLLBACK'));
+      assert.deepEqual(await numbers(), [0, null, aside]);
+      await assertWritersEqual(cluster);
+      raw.destroy();
+    });
+});
+
+test('what is in the way again and again is told', HANGS, async () => {
+  await reset();
+  await other.query(TRIGGER);
+  await client.query('UPDATE bare SET note = NULL');
+  const raw = await connectRaw(scene);
+  const before = timesRunAgain();
+  const makers = await Promise.all(Array.from({ length: RUNS }, () => proxy.connect()));
+  const made: Promise<unknown>[] = [];
+  const make = (index: number): void => {
+    // Each time it is to be planned otherwise.
+    const text = `ALTER TABLE bare ${index % 2 === 0 ? 'DISABLE' : 'ENABLE'} TRIGGER a`;
+    made.push(makers[index]?.query(`BEGIN; ${text}`) ?? Promise.resolve());
+  };
+  make(0);
+  await made[0];
+  const told = answer(raw, query(UPDATE));
+  await waiting(1);
+  for (const [index, maker] of makers.entries()) {
+    // It stands behind the run in hand, and in front of the next one.
+    if (index + 1 < RUNS) {
+      make(index + 1);
+      await waiting(2);
+    }
+    await maker.query('COMMIT');
+    await made[index + 1];
+    if (index + 1 < RUNS) await waiting(1);
+  }
+  assert.equal(errorIn(await told)['C'], '40001');
+  assert.equal(timesRunAgain() - before, RUNS - 1);
+  assert.deepEqual(await numbers(), [0, 'a', 0]);
+  await assertWritersEqual(cluster);
+});
