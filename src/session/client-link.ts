@@ -139,6 +139,7 @@ export class ClientLink {
   /** What is kept leaves, and so does what comes behind it. */
   letGo(): void {
     this.#answer = 'leaves';
+    if (this.#keptBytes === 0) return;
     for (const frame of this.#kept.splice(0)) this.channel.send(frame);
     this.#keptBytes = 0;
   }
