@@ -58,6 +58,8 @@ export interface DatabaseFacts {
   readonly truncatingNames: ReadonlySet<string>;
   /** Whether any has SET CONSTRAINTS in its source, by which triggers fire that have waited. */
   readonly settingConstraints: 'none' | 'some';
+  /** Whether functions may do something beyond their server, which no rollback takes back: in a language that is not trusted, or by dblink. */
+  readonly outside: 'nothing' | 'perhaps something';
   /** Of the lead. */
   readonly major: number;
 }
@@ -176,6 +178,7 @@ function factsOf(found: readonly (string | null)[], bound: Binding): DatabaseFac
     eventFunctions,
     numbered,
     unbelieved,
+    outside,
   ] = found;
   return {
     volatileFunctions: new Set<string>(namesOf(functions)),
@@ -206,6 +209,7 @@ function factsOf(found: readonly (string | null)[], bound: Binding): DatabaseFac
     truncating,
     truncatingNames,
     settingConstraints,
+    outside: outside === 't' ? 'perhaps something' : 'nothing',
     major: Number(major),
   };
 }

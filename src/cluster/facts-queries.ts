@@ -308,6 +308,8 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM vol
       'casts', coalesce(json_agg(DISTINCT c.typname) FILTER (WHERE c.typname IS NOT NULL), '[]'))
     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
     LEFT JOIN (pg_catalog.pg_cast k JOIN pg_catalog.pg_type c ON c.oid = k.casttarget) ON k.castfunc = p.oid WHERE ${UNBELIEVED}),
+  EXISTS (SELECT FROM pg_catalog.pg_language WHERE NOT lanpltrusted AND lanname NOT IN ('c', 'internal'))
+    OR EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname IN ('dblink', 'http')),
   -- Another one for other functions, triggers, views and operators; replaced in the transaction that has made it, one stands in another place.
   (SELECT pg_catalog.md5(pg_catalog.concat_ws(',', bit_xor(pg_catalog.hashtextextended(pg_catalog.concat_ws(':', oid, version), 0)), pg_catalog.count(*)))
     FROM (SELECT oid, pg_catalog.concat(xmin, ctid) AS version FROM pg_catalog.pg_proc UNION ALL SELECT oid, pg_catalog.concat(xmin, ctid) FROM pg_catalog.pg_operator

@@ -25,6 +25,7 @@ before(async () => {
   await client.query(`
     CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.note := TG_NAME; RETURN NEW; END';
     CREATE FUNCTION locking(i int) RETURNS int LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_lock(i); RETURN i; END';
+    CREATE FUNCTION plain(i int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN i + 1; END';
     CREATE TABLE bare (id int PRIMARY KEY, n int, note text);
     CREATE TABLE aside (id int PRIMARY KEY, n int)`);
   await reset();
@@ -80,6 +81,7 @@ describe('is run once more, and answered once', () => {
   const cases: Readonly<Record<string, { readonly sent: readonly Buffer[]; readonly aside: number }>> = {
     'a statement': { sent: [query(UPDATE)], aside: 0 },
     'several statements': { sent: [query(`${ASIDE}; SELECT n FROM aside WHERE id = 1; ${UPDATE}`)], aside: 1 },
+    'a function': { sent: [query(UPDATE.replace('n + 1', 'plain(n)'))], aside: 0 },
     'a transaction in one text': {
       sent: [query(`BEGIN; SET LOCAL lock_timeout = '30s'; ${ASIDE}; SAVEPOINT s; ${ASIDE}; ${UPDATE}; COMMIT`)],
       aside: 2,
@@ -147,6 +149,15 @@ describe('is not run once more, and told', () => {
       await assertWritersEqual(cluster);
       raw.destroy();
     });
+});
+
+test('a function that may reach other servers is not run once more', HANGS, async () => {
+  await other.query('CREATE EXTENSION dblink');
+  await reset();
+  const raw = await connectRaw(scene);
+  assert.equal(errorIn(await inTheWay(raw, query(UPDATE.replace('n + 1', 'plain(n)'))))['C'], '40001');
+  await other.query('DROP EXTENSION dblink');
+  await assertWritersEqual(cluster);
 });
 
 test('what is in the way again and again is told', HANGS, async () => {
