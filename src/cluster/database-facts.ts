@@ -58,8 +58,13 @@ export interface DatabaseFacts {
   readonly truncatingNames: ReadonlySet<string>;
   /** Whether any has SET CONSTRAINTS in its source, by which triggers fire that have waited. */
   readonly settingConstraints: 'none' | 'some';
-  /** Whether functions may do something beyond their server, which no rollback takes back: in a language that is not trusted, or by dblink. */
-  readonly outside: 'nothing' | 'perhaps something';
+  /**
+   * Whether functions may do what no rollback takes back, beyond what binds them to their session: in a language that is not trusted, by dblink, to
+   * the server.
+   */
+  readonly outlasting: 'nothing' | 'perhaps something';
+  /** Whether functions or views may tell where a sequence stands for their session (currval, lastval). */
+  readonly tellingPlaces: 'none' | 'some';
   /** Of the lead. */
   readonly major: number;
 }
@@ -76,6 +81,9 @@ interface Binding extends Bound {
   readonly truncating: DatabaseFacts['truncating'];
   readonly truncatingNames: DatabaseFacts['truncatingNames'];
   readonly settingConstraints: DatabaseFacts['settingConstraints'];
+  /** By a source, or a view. */
+  readonly outlasting: 'none' | 'some';
+  readonly tellingPlaces: DatabaseFacts['tellingPlaces'];
 }
 
 const NOTHING_BOUND: Binding = {
@@ -89,6 +97,8 @@ const NOTHING_BOUND: Binding = {
   truncating: new Set(),
   truncatingNames: new Set(),
   settingConstraints: 'none',
+  outlasting: 'none',
+  tellingPlaces: 'none',
 };
 
 /** Kept of them, by the prints of all functions: of databases, and of transactions that have made some. */
@@ -136,6 +146,8 @@ export class DatabaseFactsReader {
       truncating: new Set((JSON.parse(lists[5] ?? '[]') as unknown[]).map(Number)),
       truncatingNames: new Set(namesOf(lists[7])),
       settingConstraints: lists[6] === 't' ? 'some' : 'none',
+      outlasting: lists[9] === 't' ? 'some' : 'none',
+      tellingPlaces: lists[10] === 't' ? 'some' : 'none',
     };
     if (this.#bindings.size >= PRINTS) this.#bindings.clear();
     this.#bindings.set(print, found);
@@ -157,6 +169,8 @@ function factsOf(found: readonly (string | null)[], bound: Binding): DatabaseFac
     truncating,
     truncatingNames,
     settingConstraints,
+    outlasting,
+    tellingPlaces,
   } = bound;
   const [
     functions,
@@ -209,7 +223,8 @@ function factsOf(found: readonly (string | null)[], bound: Binding): DatabaseFac
     truncating,
     truncatingNames,
     settingConstraints,
-    outside: outside === 't' ? 'perhaps something' : 'nothing',
+    outlasting: outside === 't' || outlasting === 'some' ? 'perhaps something' : 'nothing',
+    tellingPlaces,
     major: Number(major),
   };
 }

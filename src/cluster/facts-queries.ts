@@ -41,6 +41,13 @@ const STRIPPED = `CASE WHEN p.prosrc ~ '--|/[*]'
 const EFFECTIVE =
   'set_config|setseed|pg_(try_)?advisory_|pg_notify|\\ylo_|_to_xml|dblink|pg_(terminate|cancel)_backend|nextval|setval';
 
+/** The same: what no rollback takes back, the session's state aside. */
+const OUTLASTING =
+  'dblink|pg_logical_|replication_slot|replication_origin_(advance|create|drop)|pg_(terminate|cancel)_backend|pg_switch_wal|pg_create_restore_point|pg_nextoid|pg_promote|lo_export';
+
+/** The same: what tells where a sequence stands for the session, as no rollback makes it stand again. */
+const TELLING = 'currval|lastval';
+
 /**
  * `volatile` and `views` of a query: these functions (oid, proname) and what calls one of them, and views that do, directly or through others.
  * `relations`: other views.
@@ -225,7 +232,9 @@ SELECT coalesce((SELECT json_agg(DISTINCT oid) FROM (
   EXISTS (SELECT FROM sources WHERE source ~* '\\yset\\s+constraints\\y' OR stripped <> '' AND stripped ~* '\\yset\\s+constraints\\y'),
   coalesce((SELECT json_agg(DISTINCT proname) FROM truncating), '[]'),
   coalesce((SELECT json_agg(DISTINCT s.proname) FROM sources s WHERE s.provolatile <> 'v' AND (s.source ~* '${EFFECTIVE}'
-    OR s.oid IN (SELECT oid FROM writing WHERE kind = 'function') OR s.oid IN (SELECT oid FROM bound WHERE kind = 'function'))), '[]')`);
+    OR s.oid IN (SELECT oid FROM writing WHERE kind = 'function') OR s.oid IN (SELECT oid FROM bound WHERE kind = 'function'))), '[]'),
+  EXISTS (SELECT FROM sources WHERE source ~* '${OUTLASTING}') OR EXISTS (${viewsCalling('pg_logical_.+')}),
+  EXISTS (SELECT FROM sources WHERE source ~* '${TELLING}') OR EXISTS (${viewsCalling(TELLING)})`);
 
 /** What BINDING_FUNCTIONS has found: numbers of functions, and of views. */
 export interface Bound {

@@ -3,10 +3,16 @@ import type { Backend } from '../backend/backend.ts';
 import { cancelBackend } from '../backend/connect.ts';
 import { PproxError } from '../lib/errors.ts';
 
+export function cancelled(): PproxError {
+  return new PproxError('cancelled', { message: 'canceling statement due to user request' });
+}
+
 /** One request may come before its statement, as one of PostgreSQL's own may: of a client that is gone nobody asks again. */
 const ASK_AGAIN_MS = 50;
 
 export class Cancels {
+  /** How many requests there have been. */
+  received = 0;
   readonly #timeoutMs: number;
   readonly #active = new Set<Backend>();
   readonly #sent = new Map<Backend, Promise<void>>();
@@ -47,13 +53,14 @@ export class Cancels {
       const found = work(signal);
       await found.catch(() => undefined);
       // It may have stopped the work, or come too late for it.
-      if (signal.aborted) throw new PproxError('cancelled', { message: 'canceling statement due to user request' });
+      if (signal.aborted) throw cancelled();
       return found;
     });
   }
 
   /** Asks every server that runs a statement for the session to stop; nor does the session wait for anything else for it. */
   cancel(): void {
+    this.received++;
     for (const backend of this.#active) this.request(backend);
     for (const wait of this.#waits) wait.abort();
   }

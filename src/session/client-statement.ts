@@ -75,6 +75,12 @@ export class ClientStatement {
     this.written = written;
   }
 
+  /** As it was before a server was asked: by the time when it is parsed anew its result may be another one. */
+  renew(description: Description | undefined): void {
+    this.description = description;
+    this.#serverName = undefined;
+  }
+
   /** The name of what it executes, where it is an EXECUTE. No server is sent its text: one of what it names is run. */
   get executes(): string | undefined {
     const command = this.analysed?.command;

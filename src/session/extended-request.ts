@@ -67,7 +67,7 @@ export class ExtendedRequest implements Request {
   static forQuery(session: SessionState, { statement, values }: Execution): ExtendedRequest {
     const portal = new Portal(statement, { portal: '', statement: statement.name, resultFormats: [], ...values });
     const steps: readonly Step[] = [
-      { kind: 'bind', portal, namesake: undefined, done: () => undefined, refused: () => undefined },
+      { kind: 'bind', portal, namesake: undefined, done: nothing, refused: nothing, undone: nothing },
       { kind: 'describe portal', portal },
       { kind: 'execute', portal, limit: 0 },
     ];
@@ -515,4 +515,8 @@ export class ExtendedRequest implements Request {
       }
     }
   }
+}
+
+function nothing(): void {
+  // The client has named nothing.
 }

@@ -150,14 +150,16 @@ export class ExtendedProtocol {
     try {
       if (!this.skipping) await endImplicit(this.#session, 'commit', held, 'completed first');
     } catch (error) {
-      if (await runs.takenBack(error)) return 'taken back';
-      await report(this.#session, error);
+      const left = await runs.takeBack(error);
+      if (left === undefined) return 'taken back';
+      await report(this.#session, left);
     }
     return 'over';
   }
 
   /** Nothing is left of what one statement has done alone: it waits as before. */
   #renew(portal: Portal, steps: Pending[]): void {
+    for (const step of steps.filter(isStep).toReversed()) if ('undone' in step) step.undone();
     portal.renew();
     this.#waiting = steps;
     this.#held = undefined;
@@ -203,10 +205,11 @@ export class ExtendedProtocol {
           await endImplicit(this.#session, 'rollback');
         }
       } catch (error) {
-        if (runs !== undefined && (await runs.takenBack(error))) return 'taken back';
+        const left = runs === undefined ? error : await runs.takeBack(error);
+        if (left === undefined) return 'taken back';
         this.#mode = 'skipping to sync';
         this.#held = undefined;
-        await report(this.#session, error);
+        await report(this.#session, left);
       }
       this.#segment = 'begun';
       await settleFailed(this.#session);

@@ -97,7 +97,13 @@ export class NameResolver {
     // Without a server, nobody says more of it than its Parse did.
     if (isOurs(statement)) statement.description = describe(encodeParameterDescription(types), NO_DATA);
     this.#statements.set(name, statement);
-    return { kind: 'parse', statement, done: () => void session.statements.set(name, statement), refused };
+    const { description } = statement;
+    const { done, undone } = naming(session.statements, name, statement);
+    const renew = (): void => {
+      statement.renew(description);
+      undone();
+    };
+    return { kind: 'parse', statement, done, refused, undone: renew };
   }
 
   #bind(body: Buffer): Pending {
@@ -118,7 +124,7 @@ export class NameResolver {
       portal.state = 'unfinished';
       portals.set(portal.name, portal);
     };
-    return { kind: 'bind', portal, namesake, done: () => void portals.set(portal.name, portal), refused };
+    return { kind: 'bind', portal, namesake, ...naming(portals, portal.name, portal), refused };
   }
 
   #close(body: Buffer): Pending {
@@ -127,7 +133,7 @@ export class NameResolver {
     const name = cut(named.name);
     if (kind === 'statement') {
       this.#statements.set(name, undefined);
-      return { kind: 'close statement', done: () => void statements.delete(name) };
+      return { kind: 'close statement', ...naming(statements, name, undefined) };
     }
     const portal = this.#portals.get(name) ?? portals.get(name);
     this.#portals.set(name, undefined);
@@ -135,7 +141,7 @@ export class NameResolver {
       this.cursors = 'closed';
       return { kind: 'close cursor', name };
     }
-    return { kind: 'close portal', portal, done: () => void portals.delete(name) };
+    return { kind: 'close portal', portal, ...naming(portals, name, undefined) };
   }
 
   #find(asked: string): ClientStatement | undefined {
@@ -154,6 +160,29 @@ export class NameResolver {
   #findPortal(name: string): Portal | undefined {
     return this.#portals.has(name) ? this.#portals.get(name) : this.#session.portals.get(name);
   }
+}
+
+/** What a name stands for from a step on (undefined: nothing), and what it stood for before, where that is to be so again. */
+function naming<T>(
+  names: Map<string, T>,
+  name: string,
+  value: T | undefined,
+): { done: () => void; undone: () => void } {
+  const set = (to: T | undefined): void => {
+    if (to === undefined) names.delete(name);
+    else names.set(name, to);
+  };
+  let before: { readonly value: T | undefined } | undefined;
+  return {
+    done: () => {
+      before ??= { value: names.get(name) };
+      set(value);
+    },
+    undone: () => {
+      if (before !== undefined) set(before.value);
+      before = undefined;
+    },
+  };
 }
 
 /** What Bind is refused for before it makes a portal; planning and values come behind. */

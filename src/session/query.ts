@@ -51,8 +51,9 @@ async function run(session: SessionState, text: Buffer, runs: Runs): Promise<'an
   try {
     await statements(session, text, runs);
   } catch (error) {
-    if (await runs.takenBack(error)) return 'taken back';
-    await report(session, error, 'a portal');
+    const left = await runs.takeBack(error);
+    if (left === undefined) return 'taken back';
+    await report(session, left, 'a portal');
   } finally {
     session.link.positions = samePositions;
   }

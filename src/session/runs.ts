@@ -1,16 +1,19 @@
 /**
  * One client's query that is run once more, where it has failed for a reason that no PostgreSQL server has.
  *
- *   first run ─► rolled back: a definition was changed meanwhile, a deadlock between servers … ─► taken back ─► next run ─► answer
+ *   first run ─► rolled back: a definition was changed meanwhile, a deadlock on a follower … ─► taken back ─► next run ─► answer
  *
  * It is a Query, or the one statement up to a Sync, that begins outside a block: whatever it was, it is whole in the proxy's hands. What it is
  * answered is kept in the client's link until its transaction has ended, a few kilobytes at most. What has left for the client is not run
  * again; nor is what a function may have left with its server session, or what stands behind a COMMIT: its answer is let go.
  */
-import { PproxError } from '../lib/errors.ts';
-import type { Condition } from '../lib/errors.ts';
+import type { Column } from '../cluster/table.ts';
+import type { ReplayPlan } from '../fanout/plan.ts';
+import { type Condition, PproxError } from '../lib/errors.ts';
+import { outlastsRollback } from '../sql/function-effects.ts';
 import type { PinReason, Statement } from '../sql/statement.ts';
 import { rollbackBlock } from './block-end.ts';
+import { cancelled } from './cancels.ts';
 import { causeOf } from './editions.ts';
 import type { SessionState } from './state.ts';
 
@@ -19,14 +22,13 @@ const RUNS = 4;
 
 /** What is rolled back on every writer, and is another transaction's doing that is over by then, or goes on by that. */
 const OF_OTHERS: ReadonlySet<Condition> = new Set<Condition>([
-  'deadlock_between_servers',
   'definition_changed',
   'sequence_contended',
   'table_contended',
   'triggers_fired',
 ]);
 
-/** serialization_failure, deadlock_detected. */
+/** serialization_failure, deadlock_detected: what waits for one another there does not on the lead. */
 const OF_FOLLOWERS: ReadonlySet<string> = new Set(['40001', '40P01']);
 
 function isOfOthers({ condition, sqlstate }: PproxError): boolean {
@@ -41,45 +43,97 @@ const UNDONE: ReadonlySet<Statement['command']['kind']> = new Set([
   'read',
   'set',
   'transaction',
-  'utility',
 ]);
+/** So it is of these utilities; not where a cursor stands, or is closed. */
+const UNDONE_NODES: ReadonlySet<string> = new Set(['ConstraintsSetStmt', 'LockStmt', 'NotifyStmt', 'TruncateStmt']);
 
 /** A rollback does not take back locks of the session, or what was prepared. */
 const LASTING: ReadonlySet<PinReason> = new Set<PinReason>(['advisory lock', 'setting', 'volatile function']);
 
-function isUndone({ command, pins, unpins }: Statement): boolean {
-  return UNDONE.has(command.kind) && !pins.some((pin) => LASTING.has(pin)) && !unpins.includes('advisory lock');
+function isUndone({ command, node, pins, unpins, sequences, nondeterminism, executes }: Statement): boolean {
+  if (!UNDONE.has(command.kind) && !UNDONE_NODES.has(node)) return false;
+  if (pins.some((pin) => LASTING.has(pin)) || unpins.includes('advisory lock')) return false;
+  if (sequences.calls === 'setval' || executes !== undefined) return false;
+  return !nondeterminism.some(({ name }) => outlastsRollback(name.replace('()', '')));
+}
+
+/** By what a session has from before: a run moves it, and no rollback moves it back. */
+function dependsOnSession({ pins, rerun }: SessionState, { needsSequenceState }: Statement): boolean {
+  return pins.has('held cursor') || (needsSequenceState && rerun?.drawnBefore === 'something');
 }
 
 export class Runs {
   readonly #session: SessionState;
+  /** Requests for queries before. */
+  readonly #cancels: number;
   #run = 1;
 
   constructor(session: SessionState) {
     this.#session = session;
+    this.#cancels = session.cancels.received;
+    session.rerun = { drawnBefore: session.pins.has('sequence value') ? 'something' : 'nothing', failed: undefined };
   }
 
   /** A run begins, outside a block, of these statements and nothing else. */
   begin(statements: readonly Statement[]): void {
-    if (this.#run < RUNS && statements.every(isUndone)) this.#session.link.mayKeep();
+    const repeatable = statements.every((one) => isUndone(one) && !dependsOnSession(this.#session, one));
+    if (this.#run < RUNS && repeatable) this.#session.link.mayKeep();
   }
 
-  /** Whether the query is to be run once more: nothing of this run is left then, on no server. Else the error is to be reported. */
-  async takenBack(error: unknown): Promise<boolean> {
+  /** Undefined where the query is to be run once more: nothing of this run is left then, on no server. Else the error that is to be reported. */
+  async takeBack(error: unknown): Promise<unknown> {
     const session = this.#session;
     const { block, link } = session;
-    if (!(error instanceof PproxError) || link.told || link.gone) return false;
-    if (block.kind !== 'none' && block.kind !== 'writers') return false;
+    if (!(error instanceof PproxError) || link.told || link.gone) return error;
+    if (block.kind !== 'none' && block.kind !== 'writers') return error;
     const cause = block.kind === 'writers' ? await causeOf(session, block.plannedBy, error) : error;
-    if (!isOfOthers(cause) || link.told) return false;
+    if (!isOfOthers(cause) || link.told) return error;
     link.takeBack();
     session.outdate(cause);
+    if (session.rerun !== undefined) session.rerun.failed = cause;
     session.log.info('run once more', { condition: cause.condition, sqlstate: cause.sqlstate, run: this.#run });
     this.#run++;
     if (block.kind === 'writers') {
       block.legs.doubtOwn();
       await rollbackBlock(session, block);
     }
-    return true;
+    // A request that has found nothing to end was for this query, too.
+    return session.cancels.received === this.#cancels ? undefined : cancelled();
   }
+}
+
+/**
+ * Before what is planned so is run: where no rollback takes back all of it, the query is not run once more. Throws what the run before has failed
+ * for: it may have done that already, by what was defined meanwhile.
+ */
+export async function noteRun(session: SessionState, statement: Statement, plan: ReplayPlan): Promise<void> {
+  const { link, rerun } = session;
+  if (link.told && rerun?.failed === undefined) return;
+  if (await isUndoneByRollback(session, statement, plan)) return;
+  link.letGo();
+  if (rerun?.failed !== undefined) throw rerun.failed;
+}
+
+async function isUndoneByRollback(
+  session: SessionState,
+  { command, inserts, nested }: Statement,
+  { leaves, effects }: ReplayPlan,
+): Promise<boolean> {
+  if (leaves === 'something') return false;
+  const { catalog } = session.services;
+  const drawn = session.rerun?.drawnBefore === 'something';
+  if (effects === 'hidden') {
+    const { outlasting, tellingPlaces } = await catalog.facts(session);
+    if (outlasting !== 'nothing' || (drawn && tellingPlaces === 'some')) return false;
+  }
+  if (!drawn) return true;
+  const main = 'target' in command && command.target !== undefined ? [command.target] : [];
+  for (const name of [...main, ...inserts, ...nested.map(({ target }) => target)])
+    if ((await catalog.table(session, name))?.columns.some(tellsPlace)) return false;
+  return true;
+}
+
+/** By its default. */
+function tellsPlace({ default: text }: Column): boolean {
+  return text !== null && /currval|lastval/i.test(text);
 }

@@ -110,6 +110,8 @@ export class SessionState implements CatalogAsker, SequenceScope {
   /** A reader must have replayed this far before it serves this session. */
   position: Lsn | 'to be asked' | undefined;
   work: 'idle' | 'busy' = 'busy';
+  /** Of the query in hand, where it may be run once more (`runs.ts`). */
+  rerun: { readonly drawnBefore: 'nothing' | 'something'; failed: PproxError | undefined } | undefined;
   /** A COMMIT is under way; by its name the transaction can be asked for, where it has one. */
   committing: { readonly gid: string | undefined } | undefined;
   /** Told when the server session of its block, or the one that it is pinned to, ends by itself while no query is in hand. */
@@ -543,6 +545,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
 
   /** The end of a query: what has come up meanwhile, then ReadyForQuery. */
   ready(): void {
+    this.rerun = undefined;
     this.#tell();
     this.link.sendReady(this.status);
   }

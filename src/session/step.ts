@@ -7,12 +7,16 @@ import type { Refused } from './reply-script.ts';
 
 /** What the client asked for, with its names resolved. */
 export type Step =
-  /** `done` is called when the server has accepted the step, or we have for it; `refused` when it has not, or nobody knows. */
+  /**
+   * `done` is called when the server has accepted the step, or we have for it; `refused` when it has not, or nobody knows; `undone` where it has
+   * been accepted or not, and is to be taken for one that waits.
+   */
   | {
       readonly kind: 'parse';
       readonly statement: ClientStatement;
       readonly done: () => void;
       readonly refused: () => void;
+      readonly undone: () => void;
     }
   | { readonly kind: 'describe statement'; readonly statement: ClientStatement }
   /** `namesake`: the portal of that name, where there is one. */
@@ -22,13 +26,14 @@ export type Step =
       readonly namesake: Portal | undefined;
       readonly done: () => void;
       readonly refused: Refused;
+      readonly undone: () => void;
     }
   | { readonly kind: 'describe portal'; readonly portal: Portal }
   /** What no Bind has named may be a cursor of SQL, which a server knows as a portal. */
   | { readonly kind: 'describe cursor' | 'close cursor'; readonly name: string }
   | { readonly kind: 'execute cursor'; readonly name: string; readonly limit: number }
-  | { readonly kind: 'close portal'; readonly portal: Portal; readonly done: () => void }
-  | { readonly kind: 'close statement'; readonly done: () => void }
+  | { readonly kind: 'close portal'; readonly portal: Portal; readonly done: () => void; readonly undone: () => void }
+  | { readonly kind: 'close statement'; readonly done: () => void; readonly undone: () => void }
   | { readonly kind: 'execute'; readonly portal: Portal; readonly limit: number };
 
 /** The statement that a step is about. */

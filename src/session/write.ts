@@ -39,6 +39,7 @@ import { currentEdition, noteChanges, plannedAlike } from './editions.ts';
 import type { Edition } from '../commit/definitions.ts';
 import { notePosition } from './position.ts';
 import { PlannedBy } from './planned-by.ts';
+import { noteRun } from './runs.ts';
 import { doubtAlone, doubting } from './doubts.ts';
 import { notePins } from './pins.ts';
 import type { WritersBlock } from './block.ts';
@@ -89,19 +90,13 @@ export async function openPlanned(
   const first = await planner.plan(session, statement);
   const block = await openImplicit(session);
   const chosen = session.logins.scope === scope ? first : await planner.plan(session, statement);
-  if (!(await undoneByRollback(session, chosen))) session.link.letGo();
+  await noteRun(session, statement, chosen);
   // What pins by its own text does so when it has succeeded.
   if (chosen.leaves === 'something' && !statement.pins.includes('volatile function')) {
     session.pins.add('volatile function');
     session.own.begin('any');
   }
   return { block, chosen };
-}
-
-/** But for values of sequences. What is not, is not run once more (`runs.ts`). */
-async function undoneByRollback(session: SessionState, { leaves, effects }: ReplayPlan): Promise<boolean> {
-  if (leaves === 'something') return false;
-  return effects !== 'hidden' || (await session.services.catalog.facts(session)).outside === 'nothing';
 }
 
 /** A write needs them all: throws, before the lead has run anything, where a follower is down. */

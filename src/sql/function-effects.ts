@@ -42,6 +42,9 @@ const LARGE_OBJECT = 'large object';
 /** What several of them leave in one depends on which comes last. */
 export const FILLS_LARGE_OBJECT = 'fills a large object';
 
+const ACTS = 'acts on the server';
+const EMITS = 'message in the WAL';
+
 const groups: readonly Group[] = [
   // ---- Durable effects: on every writer -------------------------------------------------------------------------
   {
@@ -59,7 +62,7 @@ const groups: readonly Group[] = [
     names: 'lo_open lo_close lo_lseek lo_lseek64 loread lo_unlink',
   },
   { route: 'writers', because: FILLS_LARGE_OBJECT, names: 'lowrite lo_put lo_truncate lo_truncate64' },
-  { route: 'writers', because: 'message in the WAL', result: 'server', names: 'pg_logical_emit_message' },
+  { route: 'writers', because: EMITS, result: 'server', names: 'pg_logical_emit_message' },
   {
     route: 'writers',
     because: 'changes the catalog',
@@ -139,7 +142,7 @@ const groups: readonly Group[] = [
   // ---- On the lead: acts on one server --------------------------------------------------------------------------
   {
     route: 'lead',
-    because: 'acts on the server',
+    because: ACTS,
     result: 'server',
     names: `pg_cancel_backend pg_create_restore_point pg_drop_replication_slot pg_log_backend_memory_contexts
       pg_log_standby_snapshot pg_logical_slot_get_binary_changes pg_logical_slot_get_changes
@@ -285,4 +288,10 @@ const serverViews = new Set(
 
 export function isServerView(name: string): boolean {
   return serverViews.has(name) || name.startsWith('pg_stat_') || name.startsWith('pg_statio_');
+}
+
+/** Whether no rollback takes back what it does, the session's state aside. */
+export function outlastsRollback(name: string): boolean {
+  const because = functionEffect(name)?.because;
+  return because === ACTS || because === EMITS;
 }

@@ -7,13 +7,24 @@ import { before, describe, test } from 'node:test';
 import pg from 'pg';
 import { sql } from '../support/cluster.ts';
 import type { BackendMessage } from '../support/backend-messages.ts';
-import { bind, describe as describing, execute, flush, parse, query, sync } from '../support/frontend-messages.ts';
+import {
+  bind,
+  close,
+  describe as describing,
+  execute,
+  flush,
+  parse,
+  query,
+  sync,
+} from '../support/frontend-messages.ts';
 import type { RawClient } from '../support/raw-client.ts';
 import { assertWritersEqual, connectRaw, errorIn, startScene, until } from './scene.ts';
 
 const scene = await startScene({}, { reader: false });
 const { cluster, proxy } = scene;
 const { w1 } = cluster;
+/** The number of type text. */
+const TEXT = 25;
 const HANGS = { timeout: 60_000 };
 /** As `RUNS` in src/session/runs.ts. */
 const RUNS = 4;
@@ -26,6 +37,8 @@ before(async () => {
     CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.note := TG_NAME; RETURN NEW; END';
     CREATE FUNCTION locking(i int) RETURNS int LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_lock(i); RETURN i; END';
     CREATE FUNCTION plain(i int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN i + 1; END';
+    CREATE FUNCTION last() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN lastval(); END';
+    CREATE SEQUENCE drawn; CREATE TABLE places (id int PRIMARY KEY, n bigint DEFAULT currval('drawn'));
     CREATE TABLE bare (id int PRIMARY KEY, n int, note text);
     CREATE TABLE aside (id int PRIMARY KEY, n int)`);
   await reset();
@@ -133,6 +146,24 @@ describe('is not run once more, and told', () => {
     'behind a notice': { sent: [query(`DROP TABLE IF EXISTS nothing_here; ${UPDATE}`)] },
     'behind a lock of the session': { sent: [query(`SELECT pg_advisory_lock(7); ${UPDATE}`)] },
     'beside a function that locks for the session': { sent: [query(UPDATE.replace('n + 1', 'locking(n)'))] },
+    'a place of a sequence that was drawn from before': {
+      first: `SELECT nextval('drawn')`,
+      sent: [query(`SELECT currval('drawn'), nextval('drawn'); ${UPDATE}`)],
+    },
+    'a function that may tell such a place': {
+      first: `SELECT nextval('drawn')`,
+      sent: [query(`SELECT nextval('drawn'); ${UPDATE.replace('n + 1', 'last()')}`)],
+    },
+    'a default that tells such a place': {
+      first: `SELECT nextval('drawn')`,
+      sent: [query(`INSERT INTO places (id) VALUES (1); SELECT nextval('drawn'); ${UPDATE}`)],
+    },
+    'a sequence that is set': { sent: [query(`SELECT setval('drawn', 100); ${UPDATE}`)] },
+    'what moves a cursor that is held': {
+      first: 'DECLARE c CURSOR WITH HOLD FOR SELECT g FROM generate_series(1, 20) g',
+      sent: [query(`FETCH 3 FROM c; ${UPDATE}`)],
+    },
+    'what acts on the server': { sent: [query(`SELECT pg_cancel_backend(0) FROM aside LIMIT 0; ${UPDATE}`)] },
     'beside a PREPARE': { sent: [query(`PREPARE x AS SELECT 1; ${UPDATE}`)] },
   };
   for (const [what, { first, sent, aside = 0 }] of Object.entries(cases))
@@ -144,11 +175,89 @@ describe('is not run once more, and told', () => {
       const told = await inTheWay(raw, ...sent);
       assert.equal(errorIn(told)['C'], '40001');
       assert.equal(timesRunAgain() - before, 0);
-      if (first !== undefined) await answer(raw, query('ROLLBACK'));
+      if (first === 'BEGIN') await answer(raw, query('ROLLBACK'));
       assert.deepEqual(await numbers(), [0, null, aside]);
       await assertWritersEqual(cluster);
       raw.destroy();
     });
+});
+
+describe('between two runs', () => {
+  const text = KEYED.replace('n + $2', 'computed(n) + $2');
+  const before = async (): Promise<RawClient> => {
+    await reset();
+    await client.query(`CREATE OR REPLACE FUNCTION computed(i int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT i'`);
+    return connectRaw(scene);
+  };
+  /** The answer of what waits for a row while `meanwhile` is defined. */
+  const heldBy = async (
+    raw: RawClient,
+    meanwhile: string,
+    ...sent: readonly Buffer[]
+  ): Promise<readonly BackendMessage[]> => {
+    await client.query('BEGIN; UPDATE bare SET n = n WHERE id = 1');
+    const told = answer(raw, ...sent);
+    await waiting(1);
+    await other.query(meanwhile);
+    await client.query('COMMIT');
+    return told;
+  };
+
+  test('names are what they were: a statement that is refused then is not prepared', HANGS, async () => {
+    const raw = await before();
+    const sent = [parse('kept', text), bind('', 'kept', bound), execute(''), sync()];
+    assert.equal(errorIn(await heldBy(raw, 'DROP FUNCTION computed(int)', ...sent))['C'], '42883');
+    await client.query(`CREATE FUNCTION computed(i int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT i'`);
+    const again = await answer(raw, ...sent);
+    assert.deepEqual(
+      again.map(({ type }) => type),
+      ['ParseComplete', 'BindComplete', 'DataRow', 'CommandComplete', 'ReadyForQuery'],
+    );
+    raw.destroy();
+  });
+
+  test('a Close behind what is refused then is not done', HANGS, async () => {
+    const raw = await before();
+    await answer(raw, parse('kept', text), sync());
+    const sent = [bind('', 'kept', bound), execute(''), close('S', 'kept'), sync()];
+    assert.equal(errorIn(await heldBy(raw, 'DROP FUNCTION computed(int)', ...sent))['C'], '42883');
+    await client.query(`CREATE FUNCTION computed(i int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT i'`);
+    const described = await answer(raw, describing('S', 'kept'), sync());
+    assert.equal(described[0]?.type, 'ParameterDescription');
+    raw.destroy();
+  });
+
+  test('a result is described as it is then', HANGS, async () => {
+    const raw = await before();
+    const returning = text.replace('RETURNING id, n, note', 'RETURNING computed(n)');
+    const sent = [parse('kept', returning.replace('computed(n) + $2', 'n + $2')), bind('', 'kept', bound)];
+    const define = `BEGIN; DROP FUNCTION computed(int); CREATE FUNCTION computed(i int) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT i::text'; COMMIT`;
+    const told = await heldBy(raw, define, ...sent, describing('P', ''), execute(''), sync());
+    assert.deepEqual(
+      told.flatMap((one) => (one.type === 'RowDescription' ? one.fields.map(({ type }) => type) : [])),
+      [TEXT],
+    );
+    const again = await answer(raw, bind('', 'kept', bound), execute(''), sync());
+    assert.deepEqual(
+      again.map(({ type }) => type),
+      ['BindComplete', 'DataRow', 'CommandComplete', 'ReadyForQuery'],
+    );
+    await client.query('DROP FUNCTION computed(int)');
+    raw.destroy();
+  });
+
+  test('what is defined to take a lock of the session is not run once more', HANGS, async () => {
+    const raw = await before();
+    await other.query(`BEGIN; CREATE OR REPLACE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+      'BEGIN PERFORM pg_advisory_lock(55); NEW.note := TG_NAME; RETURN NEW; END'; ${TRIGGER}`);
+    const told = answer(raw, query(UPDATE));
+    await waiting(1);
+    await other.query('COMMIT');
+    assert.equal(errorIn(await told)['C'], '40001');
+    await other.query(`CREATE OR REPLACE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+      'BEGIN NEW.note := TG_NAME; RETURN NEW; END'`);
+    raw.destroy();
+  });
 });
 
 test('a function that may reach other servers is not run once more', HANGS, async () => {
