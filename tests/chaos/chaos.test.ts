@@ -14,7 +14,7 @@ import { freeze, sql, startTestCluster, thaw } from '../support/cluster.ts';
 import { ACCOUNTS, Load, TABLES } from './load.ts';
 import { MOMENTS, startStepRelay, type Step, type StepRelay } from './step-relay.ts';
 
-const ROUNDS = Number(process.env['PPROX_TEST_ROUNDS'] ?? 15);
+const ROUNDS = Number(process.env['PPROX_TEST_ROUNDS'] ?? 10);
 const SEED = Number(process.env['PPROX_TEST_SEED'] ?? Date.now() % 1_000_000);
 const CLIENTS = 16;
 const PROXIES = 3;

@@ -4,4 +4,4 @@ import { playable, playBattery, share } from './battery.ts';
 import { allCases } from './cases/all.ts';
 import { startField } from './field.ts';
 
-await playBattery('same major', await startField(), share(playable(allCases, testMajor ?? 18), 10, 0));
+await playBattery('same major', await startField(), share(playable(allCases, testMajor ?? 18), 14, 0));
