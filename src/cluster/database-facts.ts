@@ -59,12 +59,10 @@ export interface DatabaseFacts {
   /** Whether any has SET CONSTRAINTS in its source, by which triggers fire that have waited. */
   readonly settingConstraints: 'none' | 'some';
   /**
-   * Whether functions may do what no rollback takes back, beyond what binds them to their session: in a language that is not trusted, by dblink, to
-   * the server.
+   * Whether functions may do what no rollback takes back, beyond what binds them to their session: in a language that is not trusted, or in C, by
+   * dblink, to the server.
    */
   readonly outlasting: 'nothing' | 'perhaps something';
-  /** Whether functions or views may tell where a sequence stands for their session (currval, lastval). */
-  readonly tellingPlaces: 'none' | 'some';
   /** Of the lead. */
   readonly major: number;
 }
@@ -83,7 +81,6 @@ interface Binding extends Bound {
   readonly settingConstraints: DatabaseFacts['settingConstraints'];
   /** By a source, or a view. */
   readonly outlasting: 'none' | 'some';
-  readonly tellingPlaces: DatabaseFacts['tellingPlaces'];
 }
 
 const NOTHING_BOUND: Binding = {
@@ -98,7 +95,6 @@ const NOTHING_BOUND: Binding = {
   truncatingNames: new Set(),
   settingConstraints: 'none',
   outlasting: 'none',
-  tellingPlaces: 'none',
 };
 
 /** Kept of them, by the prints of all functions: of databases, and of transactions that have made some. */
@@ -147,7 +143,6 @@ export class DatabaseFactsReader {
       truncatingNames: new Set(namesOf(lists[7])),
       settingConstraints: lists[6] === 't' ? 'some' : 'none',
       outlasting: lists[9] === 't' ? 'some' : 'none',
-      tellingPlaces: lists[10] === 't' ? 'some' : 'none',
     };
     if (this.#bindings.size >= PRINTS) this.#bindings.clear();
     this.#bindings.set(print, found);
@@ -170,7 +165,6 @@ function factsOf(found: readonly (string | null)[], bound: Binding): DatabaseFac
     truncatingNames,
     settingConstraints,
     outlasting,
-    tellingPlaces,
   } = bound;
   const [
     functions,
@@ -224,7 +218,6 @@ function factsOf(found: readonly (string | null)[], bound: Binding): DatabaseFac
     truncatingNames,
     settingConstraints,
     outlasting: outside === 't' || outlasting === 'some' ? 'perhaps something' : 'nothing',
-    tellingPlaces,
     major: Number(major),
   };
 }

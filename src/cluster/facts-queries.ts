@@ -43,10 +43,11 @@ const EFFECTIVE =
 
 /** The same: what no rollback takes back, the session's state aside. */
 const OUTLASTING =
-  'dblink|pg_logical_|replication_slot|replication_origin_(advance|create|drop)|pg_(terminate|cancel)_backend|pg_switch_wal|pg_create_restore_point|pg_nextoid|pg_promote|lo_export';
+  'dblink|pg_logical_|replication_slot|replication_origin_(advance|create|drop)|pg_(terminate|cancel)_backend|pg_switch_wal|pg_create_restore_point|pg_nextoid|pg_promote|pg_reload_conf|pg_rotate_logfile|pg_stat_reset|lo_export|copy[[:space:]]';
 
-/** The same: what tells where a sequence stands for the session, as no rollback makes it stand again. */
-const TELLING = 'currval|lastval';
+/** Extensions whose functions in C do nothing that a rollback does not take back. Of others that is not known. */
+const TAKEN_BACK = `'autoinc', 'btree_gin', 'btree_gist', 'citext', 'cube', 'earthdistance', 'fuzzystrmatch', 'hstore', 'insert_username', 'intarray', 'isn', 'lo', 'ltree',
+  'moddatetime', 'pg_stat_statements', 'pg_trgm', 'pgcrypto', 'plpgsql', 'postgis', 'postgres_fdw', 'refint', 'seg', 'tablefunc', 'tcn', 'unaccent', 'uuid-ossp', 'vector'`;
 
 /**
  * `volatile` and `views` of a query: these functions (oid, proname) and what calls one of them, and views that do, directly or through others.
@@ -233,8 +234,8 @@ SELECT coalesce((SELECT json_agg(DISTINCT oid) FROM (
   coalesce((SELECT json_agg(DISTINCT proname) FROM truncating), '[]'),
   coalesce((SELECT json_agg(DISTINCT s.proname) FROM sources s WHERE s.provolatile <> 'v' AND (s.source ~* '${EFFECTIVE}'
     OR s.oid IN (SELECT oid FROM writing WHERE kind = 'function') OR s.oid IN (SELECT oid FROM bound WHERE kind = 'function'))), '[]'),
-  EXISTS (SELECT FROM sources WHERE source ~* '${OUTLASTING}') OR EXISTS (${viewsCalling('pg_logical_.+')}),
-  EXISTS (SELECT FROM sources WHERE source ~* '${TELLING}') OR EXISTS (${viewsCalling(TELLING)})`);
+  EXISTS (SELECT FROM sources WHERE source ~* '${OUTLASTING}') OR EXISTS (${viewsCalling(OUTLASTING)})
+    OR EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN ${callingText(OUTLASTING)} k (pattern) ON p.prosqlbody::text ~ k.pattern WHERE p.oid >= 16384)`);
 
 /** What BINDING_FUNCTIONS has found: numbers of functions, and of views. */
 export interface Bound {
@@ -318,7 +319,9 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM vol
     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
     LEFT JOIN (pg_catalog.pg_cast k JOIN pg_catalog.pg_type c ON c.oid = k.casttarget) ON k.castfunc = p.oid WHERE ${UNBELIEVED}),
   EXISTS (SELECT FROM pg_catalog.pg_language WHERE NOT lanpltrusted AND lanname NOT IN ('c', 'internal'))
-    OR EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname IN ('dblink', 'http')),
+    OR EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang AND l.lanname = 'c' WHERE p.oid >= 16384 AND p.provolatile = 'v'
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+        WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' AND e.extname IN (${TAKEN_BACK}))),
   -- Another one for other functions, triggers, views and operators; replaced in the transaction that has made it, one stands in another place.
   (SELECT pg_catalog.md5(pg_catalog.concat_ws(',', bit_xor(pg_catalog.hashtextextended(pg_catalog.concat_ws(':', oid, version), 0)), pg_catalog.count(*)))
     FROM (SELECT oid, pg_catalog.concat(xmin, ctid) AS version FROM pg_catalog.pg_proc UNION ALL SELECT oid, pg_catalog.concat(xmin, ctid) FROM pg_catalog.pg_operator

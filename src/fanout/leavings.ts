@@ -55,7 +55,11 @@ export async function settingsOf(
 }
 
 /** Whether it may draw from sequences, by its text or by what that sets off. */
-async function draws(catalog: Catalog, asker: CatalogAsker, statement: Statement): Promise<'nothing' | 'something'> {
+export async function draws(
+  catalog: Catalog,
+  asker: CatalogAsker,
+  statement: Statement,
+): Promise<'nothing' | 'something'> {
   const { command, nested, inserts, sequences, functions, pins, added, fills } = statement;
   if (sequences.calls !== 'none' || functions.length > 0 || pins.includes('volatile function')) return 'something';
   if (command.kind === 'definition') return added.length > 0 || fills !== 'nothing' ? 'something' : 'nothing';

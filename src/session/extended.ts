@@ -199,6 +199,7 @@ export class ExtendedProtocol {
     this.#waitingBytes = 0;
     if (steps.length > 0) {
       try {
+        runs?.check();
         const end = await this.#perform(steps, cause);
         if (end === 'failed') {
           this.#mode = 'skipping to sync';

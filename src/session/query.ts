@@ -71,6 +71,7 @@ async function statements(session: SessionState, written: Buffer, runs: Runs): P
   }
   session.link.positions = positions;
   const many = all.length > 1;
+  runs.check();
   if (session.block.kind === 'none') runs.begin(all);
   if (many && (await readWhole(session, new SimpleRequest(session, text, text.length), all))) return undefined;
   // BEGIN may be answered before there is a transaction.

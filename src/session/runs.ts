@@ -7,7 +7,7 @@
  * answered is kept in the client's link until its transaction has ended, a few kilobytes at most. What has left for the client is not run
  * again; nor is what a function may have left with its server session, or what stands behind a COMMIT: its answer is let go.
  */
-import type { Column } from '../cluster/table.ts';
+import { draws } from '../fanout/leavings.ts';
 import type { ReplayPlan } from '../fanout/plan.ts';
 import { type Condition, PproxError } from '../lib/errors.ts';
 import { outlastsRollback } from '../sql/function-effects.ts';
@@ -58,8 +58,9 @@ function isUndone({ command, node, pins, unpins, sequences, nondeterminism, exec
 }
 
 /** By what a session has from before: a run moves it, and no rollback moves it back. */
-function dependsOnSession({ pins, rerun }: SessionState, { needsSequenceState }: Statement): boolean {
-  return pins.has('held cursor') || (needsSequenceState && rerun?.drawnBefore === 'something');
+function dependsOnSession({ pins, rerun, settings }: SessionState, { sequences }: Statement): boolean {
+  if (pins.has('held cursor') || pins.has('setting') || settings.now.values.has('seed')) return true;
+  return rerun?.drawnBefore === 'something' && sequences.calls !== 'none';
 }
 
 export class Runs {
@@ -71,7 +72,13 @@ export class Runs {
   constructor(session: SessionState) {
     this.#session = session;
     this.#cancels = session.cancels.received;
-    session.rerun = { drawnBefore: session.pins.has('sequence value') ? 'something' : 'nothing', failed: undefined };
+    const drawnBefore = session.pins.has('sequence value') ? 'something' : 'nothing';
+    session.rerun = { drawnBefore, failed: undefined, reached: 0, planned: 0 };
+  }
+
+  /** Throws PproxError `cancelled` where a request has come between two runs and has found nothing to end. */
+  check(): void {
+    if (this.#run > 1 && this.#session.cancels.received !== this.#cancels) throw cancelled();
   }
 
   /** A run begins, outside a block, of these statements and nothing else. */
@@ -90,50 +97,45 @@ export class Runs {
     if (!isOfOthers(cause) || link.told) return error;
     link.takeBack();
     session.outdate(cause);
-    if (session.rerun !== undefined) session.rerun.failed = cause;
+    const { rerun } = session;
+    if (rerun !== undefined) {
+      rerun.failed = cause;
+      rerun.reached = rerun.planned;
+      rerun.planned = 0;
+    }
     session.log.info('run once more', { condition: cause.condition, sqlstate: cause.sqlstate, run: this.#run });
     this.#run++;
     if (block.kind === 'writers') {
       block.legs.doubtOwn();
       await rollbackBlock(session, block);
     }
-    // A request that has found nothing to end was for this query, too.
-    return session.cancels.received === this.#cancels ? undefined : cancelled();
+    if (rerun?.drawnBefore === 'nothing') await session.forgetDrawn();
+    return undefined;
   }
 }
 
 /**
  * Before what is planned so is run: where no rollback takes back all of it, the query is not run once more. Throws what the run before has failed
- * for: it may have done that already, by what was defined meanwhile.
+ * for, where that had got to it: it may have done it already, by what was defined meanwhile.
  */
 export async function noteRun(session: SessionState, statement: Statement, plan: ReplayPlan): Promise<void> {
   const { link, rerun } = session;
-  if (link.told && rerun?.failed === undefined) return;
+  if (rerun === undefined || (link.told && rerun.failed === undefined)) return;
+  rerun.planned++;
   if (await isUndoneByRollback(session, statement, plan)) return;
   link.letGo();
-  if (rerun?.failed !== undefined) throw rerun.failed;
+  if (rerun.failed !== undefined && rerun.planned <= rerun.reached) throw rerun.failed;
 }
 
 async function isUndoneByRollback(
   session: SessionState,
-  { command, inserts, nested }: Statement,
+  statement: Statement,
   { leaves, effects }: ReplayPlan,
 ): Promise<boolean> {
   if (leaves === 'something') return false;
   const { catalog } = session.services;
-  const drawn = session.rerun?.drawnBefore === 'something';
-  if (effects === 'hidden') {
-    const { outlasting, tellingPlaces } = await catalog.facts(session);
-    if (outlasting !== 'nothing' || (drawn && tellingPlaces === 'some')) return false;
-  }
-  if (!drawn) return true;
-  const main = 'target' in command && command.target !== undefined ? [command.target] : [];
-  for (const name of [...main, ...inserts, ...nested.map(({ target }) => target)])
-    if ((await catalog.table(session, name))?.columns.some(tellsPlace)) return false;
-  return true;
-}
-
-/** By its default. */
-function tellsPlace({ default: text }: Column): boolean {
-  return text !== null && /currval|lastval/i.test(text);
+  if (effects === 'hidden' && (await catalog.facts(session)).outlasting !== 'nothing') return false;
+  // What a session has drawn last is told to it (currval, lastval); where it has drawn before, that cannot be had back.
+  if (session.rerun?.drawnBefore !== 'something') return true;
+  return effects !== 'hidden' && (await draws(catalog, session, statement)) === 'nothing';
 }

@@ -78,6 +78,16 @@ const READ_NEUTRAL_PINS: ReadonlySet<PinReason> = new Set<PinReason>(['sequence 
 /** Sessions that may see names of their own, or mean other things by them. */
 const OWN_CATALOG_PINS: readonly PinReason[] = ['setting', 'temporary object'];
 
+export interface Rerun {
+  /** From sequences, in the session. */
+  readonly drawnBefore: 'nothing' | 'something';
+  /** What the run before has failed for. */
+  failed: PproxError | undefined;
+  /** How many statements that one had planned for the writers, and the run in hand has. */
+  reached: number;
+  planned: number;
+}
+
 export class SessionState implements CatalogAsker, SequenceScope {
   readonly services: Services;
   readonly client: ClientIdentity;
@@ -111,7 +121,7 @@ export class SessionState implements CatalogAsker, SequenceScope {
   position: Lsn | 'to be asked' | undefined;
   work: 'idle' | 'busy' = 'busy';
   /** Of the query in hand, where it may be run once more (`runs.ts`). */
-  rerun: { readonly drawnBefore: 'nothing' | 'something'; failed: PproxError | undefined } | undefined;
+  rerun: Rerun | undefined;
   /** A COMMIT is under way; by its name the transaction can be asked for, where it has one. */
   committing: { readonly gid: string | undefined } | undefined;
   /** Told when the server session of its block, or the one that it is pinned to, ends by itself while no query is in hand. */
@@ -344,6 +354,18 @@ export class SessionState implements CatalogAsker, SequenceScope {
     this.pins.delete('sequence value');
     this.#reportPins();
     await this.releaseSequences(legs);
+  }
+
+  /** It has drawn nothing yet, as far as it knows: whatever it has, in no block, was taken back. */
+  async forgetDrawn(): Promise<void> {
+    if (this.#pinned === undefined || !this.pins.has('sequence value')) return;
+    const legs = await this.leaseLead();
+    const { backend } = legs.lead.lease;
+    const watchdog = guard([backend], this.services.settings.followerTimeoutMs);
+    const answer = await backend.ask('DISCARD SEQUENCES').catch(() => undefined);
+    watchdog.clear();
+    if (answer !== undefined && answer.error === undefined) this.pins.delete('sequence value');
+    await this.giveBack(legs, 'a read');
   }
 
   /** Gives back legs that carry no other state than the sequences' last values. */
