@@ -63,6 +63,8 @@ export interface DatabaseFacts {
    * dblink, to the server.
    */
   readonly outlasting: 'nothing' | 'perhaps something';
+  /** Whether anything but a statement's own text may tell where a sequence stands for its session (currval, lastval). */
+  readonly tellingPlaces: 'none' | 'some';
   /** Of the lead. */
   readonly major: number;
 }
@@ -81,6 +83,8 @@ interface Binding extends Bound {
   readonly settingConstraints: DatabaseFacts['settingConstraints'];
   /** By a source, or a view. */
   readonly outlasting: 'none' | 'some';
+  /** By a function, view, policy or trigger's condition. */
+  readonly tellingPlaces: DatabaseFacts['tellingPlaces'];
 }
 
 const NOTHING_BOUND: Binding = {
@@ -95,6 +99,7 @@ const NOTHING_BOUND: Binding = {
   truncatingNames: new Set(),
   settingConstraints: 'none',
   outlasting: 'none',
+  tellingPlaces: 'none',
 };
 
 /** Kept of them, by the prints of all functions: of databases, and of transactions that have made some. */
@@ -143,6 +148,7 @@ export class DatabaseFactsReader {
       truncatingNames: new Set(namesOf(lists[7])),
       settingConstraints: lists[6] === 't' ? 'some' : 'none',
       outlasting: lists[9] === 't' ? 'some' : 'none',
+      tellingPlaces: lists[10] === 't' ? 'some' : 'none',
     };
     if (this.#bindings.size >= PRINTS) this.#bindings.clear();
     this.#bindings.set(print, found);
@@ -165,6 +171,7 @@ function factsOf(found: readonly (string | null)[], bound: Binding): DatabaseFac
     truncatingNames,
     settingConstraints,
     outlasting,
+    tellingPlaces,
   } = bound;
   const [
     functions,
@@ -187,6 +194,7 @@ function factsOf(found: readonly (string | null)[], bound: Binding): DatabaseFac
     numbered,
     unbelieved,
     outside,
+    telling,
   ] = found;
   return {
     volatileFunctions: new Set<string>(namesOf(functions)),
@@ -218,6 +226,7 @@ function factsOf(found: readonly (string | null)[], bound: Binding): DatabaseFac
     truncatingNames,
     settingConstraints,
     outlasting: outside === 't' || outlasting === 'some' ? 'perhaps something' : 'nothing',
+    tellingPlaces: telling === 't' ? 'some' : tellingPlaces,
     major: Number(major),
   };
 }

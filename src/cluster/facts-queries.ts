@@ -45,6 +45,12 @@ const EFFECTIVE =
 const OUTLASTING =
   'dblink|pg_logical_|replication_slot|replication_origin_(advance|create|drop)|pg_(terminate|cancel)_backend|pg_switch_wal|pg_create_restore_point|pg_nextoid|pg_promote|pg_reload_conf|pg_rotate_logfile|pg_stat_reset|lo_export|copy[[:space:]]';
 
+/** An expression of the catalog (pg_node_tree) that tells where a sequence stands for the session, as no rollback makes it stand again. */
+const tells = (expression: string): string =>
+  `${expression} IS NOT NULL AND (position(':funcid ' || 'pg_catalog.currval(regclass)'::regprocedure::oid || ' ' IN ${expression}::text) > 0
+    OR position(':funcid ' || 'pg_catalog.lastval()'::regprocedure::oid || ' ' IN ${expression}::text) > 0)`;
+const TELLING = 'currval|lastval';
+
 /** Extensions whose functions in C do nothing that a rollback does not take back. Of others that is not known. */
 const TAKEN_BACK = `'autoinc', 'btree_gin', 'btree_gist', 'citext', 'cube', 'earthdistance', 'fuzzystrmatch', 'hstore', 'insert_username', 'intarray', 'isn', 'lo', 'ltree',
   'moddatetime', 'pg_stat_statements', 'pg_trgm', 'pgcrypto', 'plpgsql', 'postgis', 'postgres_fdw', 'refint', 'seg', 'tablefunc', 'tcn', 'unaccent', 'uuid-ossp', 'vector'`;
@@ -235,7 +241,11 @@ SELECT coalesce((SELECT json_agg(DISTINCT oid) FROM (
   coalesce((SELECT json_agg(DISTINCT s.proname) FROM sources s WHERE s.provolatile <> 'v' AND (s.source ~* '${EFFECTIVE}'
     OR s.oid IN (SELECT oid FROM writing WHERE kind = 'function') OR s.oid IN (SELECT oid FROM bound WHERE kind = 'function'))), '[]'),
   EXISTS (SELECT FROM sources WHERE source ~* '${OUTLASTING}') OR EXISTS (${viewsCalling(OUTLASTING)})
-    OR EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN ${callingText(OUTLASTING)} k (pattern) ON p.prosqlbody::text ~ k.pattern WHERE p.oid >= 16384)`);
+    OR EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN ${callingText(OUTLASTING)} k (pattern) ON p.prosqlbody::text ~ k.pattern WHERE p.oid >= 16384),
+  EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.oid >= 16384 AND (p.prosrc ~* '${TELLING}' OR ${tells('p.prosqlbody')} OR ${tells('p.proargdefaults')}))
+    OR EXISTS (${viewsCalling(TELLING)})
+    OR EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE ${tells('g.tgqual')})
+    OR EXISTS (SELECT FROM pg_catalog.pg_policy o WHERE ${tells('o.polqual')} OR ${tells('o.polwithcheck')})`);
 
 /** What BINDING_FUNCTIONS has found: numbers of functions, and of views. */
 export interface Bound {
@@ -322,6 +332,8 @@ SELECT coalesce((SELECT json_agg(DISTINCT proname) FROM (SELECT proname FROM vol
     OR EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang AND l.lanname = 'c' WHERE p.oid >= 16384 AND p.provolatile = 'v'
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
         WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' AND e.extname IN (${TAKEN_BACK}))),
+  EXISTS (SELECT FROM pg_catalog.pg_attrdef d WHERE ${tells('d.adbin')}) OR EXISTS (SELECT FROM pg_catalog.pg_constraint c WHERE ${tells('c.conbin')})
+    OR EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid >= 16384 AND ${tells('t.typdefaultbin')}),
   -- Another one for other functions, triggers, views and operators; replaced in the transaction that has made it, one stands in another place.
   (SELECT pg_catalog.md5(pg_catalog.concat_ws(',', bit_xor(pg_catalog.hashtextextended(pg_catalog.concat_ws(':', oid, version), 0)), pg_catalog.count(*)))
     FROM (SELECT oid, pg_catalog.concat(xmin, ctid) AS version FROM pg_catalog.pg_proc UNION ALL SELECT oid, pg_catalog.concat(xmin, ctid) FROM pg_catalog.pg_operator

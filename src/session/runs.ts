@@ -58,9 +58,12 @@ function isUndone({ command, node, pins, unpins, sequences, nondeterminism, exec
 }
 
 /** By what a session has from before: a run moves it, and no rollback moves it back. */
-function dependsOnSession({ pins, rerun, settings }: SessionState, { sequences }: Statement): boolean {
+function dependsOnSession(
+  { pins, rerun, settings }: SessionState,
+  { sequences, needsSequenceState }: Statement,
+): boolean {
   if (pins.has('held cursor') || pins.has('setting') || settings.now.values.has('seed')) return true;
-  return rerun?.drawnBefore === 'something' && sequences.calls !== 'none';
+  return rerun?.drawnBefore === 'something' && (needsSequenceState || sequences.calls !== 'none');
 }
 
 export class Runs {
@@ -134,8 +137,9 @@ async function isUndoneByRollback(
 ): Promise<boolean> {
   if (leaves === 'something') return false;
   const { catalog } = session.services;
-  if (effects === 'hidden' && (await catalog.facts(session)).outlasting !== 'nothing') return false;
-  // What a session has drawn last is told to it (currval, lastval); where it has drawn before, that cannot be had back.
-  if (session.rerun?.drawnBefore !== 'something') return true;
+  const { outlasting, tellingPlaces } = await catalog.facts(session);
+  if (effects === 'hidden' && outlasting !== 'nothing') return false;
+  // What a session has drawn last may be told (currval, lastval); where it has drawn before, that cannot be had back.
+  if (session.rerun?.drawnBefore !== 'something' || tellingPlaces === 'none') return true;
   return effects !== 'hidden' && (await draws(catalog, session, statement)) === 'nothing';
 }

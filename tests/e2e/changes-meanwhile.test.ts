@@ -53,8 +53,9 @@ describe('a definition that is committed while a statement waits for it', () => 
       const waiting = outcome(client.query(statement));
       await waitsForLock();
       await other.query('COMMIT');
-      // Whoever comes behind it is told the same: it fires on followers, too.
-      assert.equal(await waiting, name.endsWith('always') ? '40002' : 'ok');
+      // One that fires on followers too is refused in any case: what it stores is random.
+      const found = await waiting;
+      assert.ok(name.endsWith('always') ? found === '40001' || found === '40002' : found === 'ok', found);
       await assertWritersEqual(cluster);
       await reset();
       await other.query('DELETE FROM bare WHERE id = 100');

@@ -3,7 +3,7 @@
  * rolled back on every writer. The client is told what it is told where nobody was in its way, once.
  */
 import assert from 'node:assert/strict';
-import { before, describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import pg from 'pg';
 import { sql } from '../support/cluster.ts';
 import type { BackendMessage } from '../support/backend-messages.ts';
@@ -37,10 +37,8 @@ before(async () => {
     CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.note := TG_NAME; RETURN NEW; END';
     CREATE FUNCTION locking(i int) RETURNS int LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_lock(i); RETURN i; END';
     CREATE FUNCTION plain(i int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN i + 1; END';
-    CREATE FUNCTION perhaps() RETURNS bigint LANGUAGE plpgsql AS
-      'BEGIN RETURN lastval(); EXCEPTION WHEN object_not_in_prerequisite_state THEN RETURN -1; END';
     CREATE TABLE numbered (id serial PRIMARY KEY);
-    CREATE SEQUENCE drawn; CREATE TABLE places (id int PRIMARY KEY, n bigint DEFAULT currval('drawn'));
+    CREATE SEQUENCE drawn; CREATE TABLE places (id int PRIMARY KEY, n bigint);
     CREATE TABLE bare (id int PRIMARY KEY, n int, note text);
     CREATE TABLE aside (id int PRIMARY KEY, n int)`);
   await reset();
@@ -50,6 +48,13 @@ async function reset(): Promise<void> {
   await other.query(`DROP TRIGGER IF EXISTS a ON bare; TRUNCATE bare, aside;
     INSERT INTO bare SELECT g, 0 FROM generate_series(1, 20) g; INSERT INTO aside SELECT g, 0 FROM generate_series(1, 20) g`);
 }
+
+/** What tells where a sequence stands for a session. */
+const TELLING = `CREATE FUNCTION perhaps() RETURNS bigint LANGUAGE plpgsql AS
+    'BEGIN RETURN lastval(); EXCEPTION WHEN object_not_in_prerequisite_state THEN RETURN -1; END';
+  ALTER TABLE places ALTER n SET DEFAULT currval('drawn')`;
+
+const NOTHING_TELLS = 'DROP FUNCTION perhaps(); ALTER TABLE places ALTER n DROP DEFAULT';
 
 const TRIGGER = 'CREATE TRIGGER a BEFORE INSERT OR UPDATE ON bare FOR EACH ROW EXECUTE FUNCTION note()';
 
@@ -119,6 +124,8 @@ describe('is run once more, and answered once', () => {
       aside: 0,
     },
   };
+  before(() => other.query(TELLING));
+  after(() => other.query(NOTHING_TELLS));
   for (const [what, { sent, aside }] of Object.entries(cases))
     test(what, HANGS, async () => {
       await reset();
@@ -136,7 +143,56 @@ describe('is run once more, and answered once', () => {
     });
 });
 
+test('a function is run once more in a session that has drawn before, where nothing tells what', HANGS, async () => {
+  await reset();
+  const raw = await connectRaw(scene);
+  await answer(raw, query(`SELECT nextval('drawn')`));
+  const told = await inTheWay(raw, query(UPDATE.replace('n + 1', 'plain(n)')));
+  assert.ok(!told.some(({ type }) => type === 'ErrorResponse'));
+  assert.deepEqual(await numbers(), [1, 'a', 0]);
+  await assertWritersEqual(cluster);
+});
+
+describe('and is not run once more where something tells', () => {
+  const told = `CREATE FUNCTION tells() RETURNS bigint LANGUAGE`;
+  const cases: Readonly<Record<string, readonly [made: string, dropped: string]>> = {
+    'a function': [`${told} sql STABLE AS 'SELECT currval(''drawn'')'`, 'DROP FUNCTION tells()'],
+    'a body of standard SQL': [`${told} sql BEGIN ATOMIC SELECT lastval(); END`, 'DROP FUNCTION tells()'],
+    'a function of PostgreSQL by another name': [
+      "CREATE FUNCTION tells(regclass) RETURNS bigint LANGUAGE internal AS 'currval_oid'",
+      'DROP FUNCTION tells(regclass)',
+    ],
+    'the default of an argument': [
+      `CREATE FUNCTION tells(i bigint DEFAULT lastval()) RETURNS bigint LANGUAGE sql AS 'SELECT i'`,
+      'DROP FUNCTION tells(bigint)',
+    ],
+    'the default of a column': [
+      `ALTER TABLE places ALTER n SET DEFAULT currval('drawn')`,
+      'ALTER TABLE places ALTER n DROP DEFAULT',
+    ],
+    'the default of a domain': ['CREATE DOMAIN tells AS bigint DEFAULT lastval()', 'DROP DOMAIN tells'],
+    'a view': ['CREATE VIEW tells AS SELECT lastval()', 'DROP VIEW tells'],
+    'a policy': ['CREATE POLICY tells ON places USING (n = lastval())', 'DROP POLICY tells ON places'],
+    'the condition of a trigger': [
+      `CREATE TRIGGER tells BEFORE INSERT ON places FOR EACH ROW WHEN (NEW.n = lastval()) EXECUTE FUNCTION note()`,
+      'DROP TRIGGER tells ON places',
+    ],
+  };
+  for (const [what, [made, dropped]] of Object.entries(cases))
+    test(what, HANGS, async () => {
+      await reset();
+      await other.query(made);
+      const raw = await connectRaw(scene);
+      await answer(raw, query(`SELECT nextval('drawn')`));
+      const [error] = [await inTheWay(raw, query(UPDATE.replace('n + 1', 'plain(n)')))].map(errorIn);
+      assert.equal(error?.['C'], '40001');
+      await other.query(dropped);
+      raw.destroy();
+    });
+});
+
 describe('is not run once more, and told', () => {
+  before(() => other.query(TELLING));
   const cases: Readonly<
     Record<string, { readonly sent: readonly Buffer[]; readonly aside?: number; readonly first?: string }>
   > = {
