@@ -1,5 +1,6 @@
 /** What the catalog is asked of a database as a whole (`database-facts.ts`). */
 import type { OwnStatement } from '../backend/own-message.ts';
+import { OUTLASTING_FUNCTIONS } from '../sql/function-effects.ts';
 import { withEscapes } from '../sql/quote.ts';
 import {
   callsBinding,
@@ -45,6 +46,9 @@ const EFFECTIVE =
 const OUTLASTING =
   'dblink|pg_logical_|replication_slot|replication_origin_(advance|create|drop)|pg_(terminate|cancel)_backend|pg_switch_wal|pg_create_restore_point|pg_nextoid|pg_promote|pg_reload_conf|pg_rotate_logfile|pg_stat_reset|lo_export|copy[[:space:]]';
 
+/** As `callingText`, of PostgreSQL's functions of these very names, which an index finds. */
+const callingNamed = (names: Iterable<string>): string =>
+  `(SELECT ':funcid (' || coalesce(string_agg(f.oid::text, '|'), 'none') || ') ' FROM pg_catalog.pg_proc f WHERE f.proname = ANY ('{${[...names].join(',')}}'::name[]))`;
 /** An expression of the catalog (pg_node_tree) that tells where a sequence stands for the session, as no rollback makes it stand again. */
 const tells = (expression: string): string =>
   `${expression} IS NOT NULL AND (position(':funcid ' || 'pg_catalog.currval(regclass)'::regprocedure::oid || ' ' IN ${expression}::text) > 0
@@ -240,10 +244,11 @@ SELECT coalesce((SELECT json_agg(DISTINCT oid) FROM (
   coalesce((SELECT json_agg(DISTINCT proname) FROM truncating), '[]'),
   coalesce((SELECT json_agg(DISTINCT s.proname) FROM sources s WHERE s.provolatile <> 'v' AND (s.source ~* '${EFFECTIVE}'
     OR s.oid IN (SELECT oid FROM writing WHERE kind = 'function') OR s.oid IN (SELECT oid FROM bound WHERE kind = 'function'))), '[]'),
-  EXISTS (SELECT FROM sources WHERE source ~* '${OUTLASTING}') OR EXISTS (${viewsCalling(OUTLASTING)})
-    OR EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN ${callingText(OUTLASTING)} k (pattern) ON p.prosqlbody::text ~ k.pattern WHERE p.oid >= 16384),
+  EXISTS (SELECT FROM sources WHERE source ~* '${OUTLASTING}') 
+    OR EXISTS (SELECT FROM ${callingNamed(OUTLASTING_FUNCTIONS)} k (pattern) WHERE EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.oid >= 16384 AND r.ev_action::text ~ k.pattern)
+      OR EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.oid >= 16384 AND p.prosqlbody IS NOT NULL AND p.prosqlbody::text ~ k.pattern)),
   EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.oid >= 16384 AND (p.prosrc ~* '${TELLING}' OR ${tells('p.prosqlbody')} OR ${tells('p.proargdefaults')}))
-    OR EXISTS (${viewsCalling(TELLING)})
+    OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.oid >= 16384 AND ${tells('r.ev_action')})
     OR EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE ${tells('g.tgqual')})
     OR EXISTS (SELECT FROM pg_catalog.pg_policy o WHERE ${tells('o.polqual')} OR ${tells('o.polwithcheck')})`);
 

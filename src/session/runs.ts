@@ -10,7 +10,7 @@
 import { draws } from '../fanout/leavings.ts';
 import type { ReplayPlan } from '../fanout/plan.ts';
 import { type Condition, PproxError } from '../lib/errors.ts';
-import { outlastsRollback } from '../sql/function-effects.ts';
+import { OUTLASTING_FUNCTIONS } from '../sql/function-effects.ts';
 import type { PinReason, Statement } from '../sql/statement.ts';
 import { rollbackBlock } from './block-end.ts';
 import { cancelled } from './cancels.ts';
@@ -54,7 +54,7 @@ function isUndone({ command, node, pins, unpins, sequences, nondeterminism, exec
   if (!UNDONE.has(command.kind) && !UNDONE_NODES.has(node)) return false;
   if (pins.some((pin) => LASTING.has(pin)) || unpins.includes('advisory lock')) return false;
   if (sequences.calls === 'setval' || executes !== undefined) return false;
-  return !nondeterminism.some(({ name }) => outlastsRollback(name.replace('()', '')));
+  return !nondeterminism.some(({ name }) => OUTLASTING_FUNCTIONS.has(name.replace('()', '')));
 }
 
 /** By what a session has from before: a run moves it, and no rollback moves it back. */
@@ -137,9 +137,13 @@ async function isUndoneByRollback(
 ): Promise<boolean> {
   if (leaves === 'something') return false;
   const { catalog } = session.services;
+  const drawn = session.rerun?.drawnBefore === 'something';
+  if (effects !== 'hidden' && !drawn) return true;
+  // They would be asked for anew, which takes longer than most statements.
+  if (session.caching === 'forbidden') return false;
   const { outlasting, tellingPlaces } = await catalog.facts(session);
   if (effects === 'hidden' && outlasting !== 'nothing') return false;
   // What a session has drawn last may be told (currval, lastval); where it has drawn before, that cannot be had back.
-  if (session.rerun?.drawnBefore !== 'something' || tellingPlaces === 'none') return true;
+  if (!drawn || tellingPlaces === 'none') return true;
   return effects !== 'hidden' && (await draws(catalog, session, statement)) === 'nothing';
 }

@@ -290,8 +290,7 @@ export function isServerView(name: string): boolean {
   return serverViews.has(name) || name.startsWith('pg_stat_') || name.startsWith('pg_statio_');
 }
 
-/** Whether no rollback takes back what it does, the session's state aside. */
-export function outlastsRollback(name: string): boolean {
-  const because = functionEffect(name)?.because;
-  return because === ACTS || because === EMITS;
-}
+/** Of what they do no rollback takes back anything, the session's state aside. */
+export const OUTLASTING_FUNCTIONS: ReadonlySet<string> = new Set(
+  [...effects].flatMap(([name, { because }]) => (because === ACTS || because === EMITS ? [name] : [])),
+);
